@@ -1,0 +1,78 @@
+/*
+ * convert.h
+ *	  BSON values to Datums.
+ *
+ * A converter is chosen once for a column and is then a function pointer.  It
+ * returns a status and never throws for data, so that a loader can put a
+ * document aside without a subtransaction.  doc/types.md has the table of
+ * outcomes.
+ */
+#ifndef MM_CONVERT_H
+#define MM_CONVERT_H
+
+#include "mongo/options.h"
+
+typedef enum ConvertStatus
+{
+	CONVERT_OK,
+	CONVERT_WRONG_TYPE,			/* this BSON type has no exact form in the column's type */
+	CONVERT_OUT_OF_RANGE,		/* number or date beyond the column's type */
+	CONVERT_INEXACT,			/* digits would be lost */
+	CONVERT_TOO_LONG,			/* longer than varchar(n), char(n), bit(n) */
+	CONVERT_NUL_BYTE,			/* U+0000 in a string */
+	CONVERT_BAD_ENCODING,		/* not valid UTF-8, or not in the database's encoding */
+	CONVERT_BAD_SYNTAX,			/* text that should be hex, a number, ... and is not */
+	CONVERT_DUPLICATE_KEY,		/* a key that the column needs stands twice in its document */
+	CONVERT_NOT_DOCUMENT,		/* a scalar or array where the plan has a sub-document */
+	CONVERT_NOT_ARRAY,			/* another value where the plan has an array */
+	CONVERT_TOO_DEEP,			/* nested beyond what jsonb or the stack takes */
+	CONVERT_CORRUPT				/* not well-formed BSON */
+} ConvertStatus;
+
+typedef struct Converter Converter;
+
+/* value is on the element; never BSON null or undefined: the caller makes those NULL.
+ * The result, where by reference, is allocated in CurrentMemoryContext. */
+typedef ConvertStatus (*ConvertFunction) (Converter *self, const bson_iter_t *value,
+										  Datum *result);
+
+struct Converter
+{
+	ConvertFunction convert;
+	Oid			type;			/* type of the result */
+	int32		typmod;
+	JsonMode	json_mode;
+	bool		round;			/* round to a numeric scale and count, rather than CONVERT_INEXACT */
+	uint64		rounded;		/* values that rounding changed, so far */
+	Converter  *element;		/* of arrays */
+	int16		typlen;			/* of the element type, for arrays */
+	bool		typbyval;
+	char		typalign;
+};
+
+/*
+ * The converter to a PostgreSQL type, domains included, allocated in
+ * CurrentMemoryContext.  Throws ERRCODE_FDW_INVALID_DATA_TYPE, with advice,
+ * for a type that no BSON value can become.
+ */
+extern Converter *converter_create(Oid type, int32 typmod, JsonMode json_mode, bool round);
+
+/* How a value becomes the key of an id map (see key.h). */
+typedef enum KeyForm
+{
+	KEY_EXACT,					/* the value as it is */
+	KEY_OBJECTID_TEXT,			/* a string of 24 hex digits stands for that ObjectId */
+	KEY_NUMBER_TEXT				/* a string that is a number stands for that number */
+} KeyForm;
+
+/* A converter to bytea: the value's key. */
+extern Converter *converter_create_key(KeyForm form);
+
+extern int	convert_sqlstate(ConvertStatus status);
+
+/* A primary message without path, such as
+ * "value 12345678901 of BSON type int64 is out of range for type integer"; palloc'd. */
+extern char *convert_message(ConvertStatus status, const Converter *converter,
+							 const bson_iter_t *value);
+
+#endif							/* MM_CONVERT_H */

@@ -1,0 +1,69 @@
+/*
+ * document.h
+ *	  The compiled document plan, and decode: one walk of a document to rows.
+ *
+ * A plan says which rows of which tables come out of a document.  Table 0 is
+ * the document itself; a child table has a row for each element of an array
+ * of its parent's row.  Paths are relative to the row: "address.city",
+ * "items.0.sku", "$" for the whole document or array element.
+ */
+#ifndef MM_DOCUMENT_H
+#define MM_DOCUMENT_H
+
+#include "bson/convert.h"
+
+typedef struct DocumentPlan DocumentPlan;
+
+/* What went wrong, and where; strings live in the context current at decode. */
+typedef struct DocumentError
+{
+	ConvertStatus status;
+	int			table;			/* -1 when it is the document's as a whole */
+	int			column;			/* -1 when it is no column's */
+	char	   *path;			/* from the document's top, with array positions: items.3.price */
+	char	   *message;		/* from convert_message() */
+} DocumentError;
+
+/*
+ * Makes an empty plan with a context of its own below parent.  A strict plan
+ * (migration) refuses a document in which a value stands where the plan has a
+ * sub-document or an array; otherwise (foreign scan) what lies below it is missing.
+ */
+extern DocumentPlan *document_plan_create(MemoryContext parent, bool strict);
+
+/* Adds a table for the elements of an array; parent -1 (and path NULL) is the
+ * document itself, and must come first.  Returns its number. */
+extern int	document_plan_add_table(DocumentPlan *plan, int parent, const char *path);
+
+/* Adds a column with its converter (the plan borrows it; it must live as
+ * long).  Returns its number in its table. */
+extern int	document_plan_add_column(DocumentPlan *plan, int table, const char *path,
+									 Converter *converter);
+
+/* Adds an int4 column: the element's position in its array, from 0. */
+extern int	document_plan_add_position(DocumentPlan *plan, int table);
+
+/* To be called once, after the last column and before the first decode. */
+extern void document_plan_finish(DocumentPlan *plan);
+
+/*
+ * Receives a row: the parent's before its children's, depth first, so that the
+ * last row seen of the parent table is the child's parent.  The arrays are the
+ * plan's and are lent; what values point to is in CurrentMemoryContext.
+ */
+typedef void (*DocumentRow) (void *arg, int table, Datum *values, bool *nulls);
+
+/* Decodes a document; false, with error filled, when it cannot be.  Rows that
+ * were given to the callback before are then the caller's to drop. */
+extern bool document_decode(DocumentPlan *plan, const bson_t *document,
+							DocumentRow row, void *arg, DocumentError *error);
+
+/* The same for a plan of table 0 alone, into the caller's arrays. */
+extern bool document_decode_row(DocumentPlan *plan, const bson_t *document,
+								Datum *values, bool *nulls, DocumentError *error);
+
+/* Throws a decode error: message, collection, _id and path. */
+extern void document_error_throw(const DocumentError *error, const char *collection,
+								 const bson_t *document) pg_attribute_noreturn();
+
+#endif							/* MM_DOCUMENT_H */

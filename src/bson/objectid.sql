@@ -1,0 +1,1 @@
+-- objectid.sql

@@ -1,0 +1,20 @@
+/*
+ * error.h
+ *	  Errors of the driver as errors of PostgreSQL.
+ */
+#ifndef MM_ERROR_H
+#define MM_ERROR_H
+
+/*
+ * Throws for a driver or server error.  doing is a present participle phrase
+ * that goes into "error while %s: ...", such as "reading collection \"shop.orders\"".
+ * The driver's text goes into errdetail; credentials never appear.  reply may
+ * be NULL; when it is the server's reply, its code and codeName are used.
+ */
+extern void mongo_throw(const bson_error_t *error, const bson_t *reply,
+						const char *doing) pg_attribute_noreturn();
+
+/* The SQLSTATE (as MAKE_SQLSTATE) for a driver or server error. */
+extern int	mongo_sqlstate(const bson_error_t *error);
+
+#endif							/* MM_ERROR_H */

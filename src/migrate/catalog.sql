@@ -1,0 +1,214 @@
+-- catalog.sql: the plan, the id maps, the checkpoints, the quarantine and the findings.
+--
+-- Ordinary tables with natural keys, so that a person can read and edit a plan
+-- with UPDATE, and pg_dump carries the state with the rows that it speaks of.
+-- Values that must come back exactly as MongoDB has them (ids, documents) are
+-- BSON in bytea; the views show them as Extended JSON.
+
+-- One row for each collection that has a plan.
+CREATE TABLE mongo_migrate.plan
+(
+    server      name        NOT NULL,
+    collection  text        NOT NULL,
+    documents   bigint,                 -- the source's count when it was planned
+    sampled     bigint,                 -- documents that the plan was made from
+    planned_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    note        text,
+    PRIMARY KEY (server, collection)
+);
+
+-- One row for each table that a collection feeds.  The root's row has no
+-- parent; a child or pivot table has a row for each element of an array of its
+-- parent's row.
+CREATE TABLE mongo_migrate.plan_target
+(
+    server      name    NOT NULL,
+    collection  text    NOT NULL,
+    target      text    NOT NULL,       -- qualified name as text, quoted where needed: public.orders
+    parent      text,
+    kind        text    NOT NULL CHECK (kind IN ('root', 'child', 'pivot')),
+    path        text,                   -- the array, relative to the parent's row; root: NULL
+    ordinal     integer NOT NULL,       -- parents before children
+    existing    boolean NOT NULL DEFAULT false, -- the table was there before the plan
+    included    boolean NOT NULL DEFAULT true,  -- false: not created, not loaded
+    filter      jsonb,                  -- root only: match document (Extended JSON); NULL: every document
+    note        text,
+    PRIMARY KEY (server, collection, target),
+    FOREIGN KEY (server, collection) REFERENCES mongo_migrate.plan ON UPDATE CASCADE ON DELETE CASCADE,
+    FOREIGN KEY (server, collection, parent) REFERENCES mongo_migrate.plan_target
+        ON UPDATE CASCADE ON DELETE CASCADE,
+    CHECK ((kind = 'root') = (parent IS NULL)),
+    CHECK ((kind = 'root') = (path IS NULL))
+);
+
+-- One row for each column of a target.
+CREATE TABLE mongo_migrate.plan_column
+(
+    server      name    NOT NULL,
+    collection  text    NOT NULL,
+    target      text    NOT NULL,
+    column_name name    NOT NULL,
+    ordinal     integer NOT NULL,
+    role        text    NOT NULL CHECK (role IN
+                ('id',          -- the row's own id: the document's _id through the id map, or as it is
+                 'parent',      -- child: a column of the parent's key
+                 'position',    -- child: the element's position in its array, from 0
+                 'reference',   -- another document's id
+                 'value')),     -- a field
+    path        text,           -- relative to the row; '$': the whole document or element; parent, position: NULL
+    type        text    NOT NULL,
+    nullable    boolean NOT NULL DEFAULT true,
+    source_type text,           -- type in which an expression sees value (and writes back)
+    expression  text,           -- SQL over value and doc; NULL: the field's value as it is
+    reverse_expression text,    -- SQL over value: the field's value from the column's
+    parent_column name,         -- parent: the column of the parent's table
+    refers_to   text,           -- reference: the collection
+    refers_key  text    NOT NULL DEFAULT '_id', -- reference: the field there
+    key_form    text    NOT NULL DEFAULT 'exact' CHECK (key_form IN
+                ('exact',           -- the value as it is
+                 'objectid_text',   -- 24 hex digits stand for that ObjectId
+                 'number_text')),   -- a text that is a number stands for that number
+    on_dangling text    NOT NULL DEFAULT 'null' CHECK (on_dangling IN ('null', 'quarantine', 'keep')),
+    included    boolean NOT NULL DEFAULT true,
+    note        text,           -- where the column came from, and what the sample showed
+    PRIMARY KEY (server, collection, target, column_name),
+    FOREIGN KEY (server, collection, target) REFERENCES mongo_migrate.plan_target
+        ON UPDATE CASCADE ON DELETE CASCADE,
+    CHECK ((role = 'parent') = (parent_column IS NOT NULL)),
+    CHECK ((role = 'reference') = (refers_to IS NOT NULL)),
+    CHECK ((path IS NULL) = (role IN ('parent', 'position')))
+);
+
+-- One row for each collection whose documents have an id in PostgreSQL, planned
+-- or only referred to.
+CREATE TABLE mongo_migrate.id_map
+(
+    server      name    NOT NULL,
+    collection  text    NOT NULL,
+    id_type     text    NOT NULL DEFAULT 'bigint' CHECK (id_type IN
+                ('bigint',      -- new sequential numbers
+                 'uuid',        -- new random uuids
+                 'source')),    -- the source's own _id: there is no map table
+    map_number  integer NOT NULL GENERATED BY DEFAULT AS IDENTITY UNIQUE,
+    relation    text,           -- the map table, mongo_migrate.id_map_<map_number>; NULL until made
+    PRIMARY KEY (server, collection)
+);
+
+-- One row for each call of a migration of a collection.
+CREATE TABLE mongo_migrate.run
+(
+    run_id      bigint      GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    server      name        NOT NULL,
+    collection  text        NOT NULL,
+    state       text        NOT NULL DEFAULT 'running' CHECK (state IN
+                ('running', 'stopped', 'failed', 'complete')),
+    phase       text        NOT NULL DEFAULT 'copy' CHECK (phase IN
+                ('copy', 'keys', 'references', 'done')),
+    options     jsonb       NOT NULL,
+    total       bigint,                 -- documents in the source when it began
+    started_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    ended_at    timestamptz,
+    error       text
+);
+
+-- One row for each range of _id of a collection: the checkpoint.  It commits
+-- with the rows of the batch that moved it.
+CREATE TABLE mongo_migrate.chunk
+(
+    server      name    NOT NULL,
+    collection  text    NOT NULL,
+    chunk       integer NOT NULL,
+    lower_id    bytea,                  -- BSON {"_id": ...}, inclusive; NULL: from the first
+    upper_id    bytea,                  -- exclusive; NULL: to the last
+    last_id     bytea,                  -- the last one done; NULL: none
+    documents   bigint  NOT NULL DEFAULT 0,
+    inserted    bigint  NOT NULL DEFAULT 0,
+    skipped     bigint  NOT NULL DEFAULT 0,
+    rejected    bigint  NOT NULL DEFAULT 0,
+    rounded     bigint  NOT NULL DEFAULT 0,
+    batches     bigint  NOT NULL DEFAULT 0,
+    catching_up boolean NOT NULL DEFAULT false, -- a later pass: documents that have their rows are skipped
+    complete    boolean NOT NULL DEFAULT false,
+    worker_pid  integer,
+    updated_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (server, collection, chunk)
+);
+
+-- Documents that could not become rows.
+CREATE TABLE mongo_migrate.quarantine
+(
+    quarantine_id bigint    GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    server      name        NOT NULL,
+    collection  text        NOT NULL,
+    key         bytea       NOT NULL,   -- key of the document's _id
+    source_id   text        NOT NULL,   -- _id as Extended JSON, to read
+    document    bytea       NOT NULL,   -- the document as BSON; mongo_migrate.bson_to_json() shows it
+    target      text,
+    path        text,
+    reason      text        NOT NULL,
+    sqlstate    text        NOT NULL,
+    hint        text,
+    run_id      bigint,
+    at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    UNIQUE (server, collection, key)
+);
+
+-- References whose document does not exist, as they were found after the load.
+CREATE TABLE mongo_migrate.dangling_reference
+(
+    server      name        NOT NULL,
+    collection  text        NOT NULL,
+    target      text        NOT NULL,
+    column_name name        NOT NULL,
+    row_key     jsonb       NOT NULL,   -- the row's key columns
+    refers_to   text        NOT NULL,
+    source_value text,                  -- the value in the source, as Extended JSON
+    policy      text        NOT NULL,
+    at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
+);
+
+-- One row for each run of verification, and its findings.
+CREATE TABLE mongo_migrate.verification
+(
+    verification_id bigint  GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    server      name        NOT NULL,
+    collection  text,                   -- NULL: every planned collection
+    kind        text        NOT NULL CHECK (kind IN ('counts', 'sample', 'full', 'document')),
+    options     jsonb       NOT NULL,
+    started_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    ended_at    timestamptz,
+    documents   bigint,                 -- documents compared
+    findings    bigint,
+    ok          boolean
+);
+
+CREATE TABLE mongo_migrate.finding
+(
+    verification_id bigint  NOT NULL REFERENCES mongo_migrate.verification ON DELETE CASCADE,
+    collection  text        NOT NULL,
+    source_id   text,
+    target      text        NOT NULL,
+    column_name text,
+    kind        text        NOT NULL CHECK (kind IN
+                ('missing', 'extra', 'mismatch', 'rounded', 'orphan', 'count')),
+    source_value text,
+    target_value text
+);
+CREATE INDEX ON mongo_migrate.finding (verification_id);
+
+DO $$
+DECLARE
+    relation text;
+BEGIN
+    FOREACH relation IN ARRAY ARRAY['plan', 'plan_target', 'plan_column', 'id_map', 'run', 'chunk',
+        'quarantine', 'dangling_reference', 'verification', 'finding']
+    LOOP
+        PERFORM pg_catalog.pg_extension_config_dump('mongo_migrate.' || relation, '');
+    END LOOP;
+    FOREACH relation IN ARRAY ARRAY['id_map_map_number_seq', 'run_run_id_seq',
+        'quarantine_quarantine_id_seq', 'verification_verification_id_seq']
+    LOOP
+        PERFORM pg_catalog.pg_extension_config_dump('mongo_migrate.' || relation, '');
+    END LOOP;
+END
+$$;

@@ -1,0 +1,41 @@
+/*
+ * cursor.h
+ *	  Reading from MongoDB: every early end is an ERROR.
+ *
+ * A cursor belongs to the memory context given at its start; when that is
+ * reset, the server's cursor is killed too.
+ */
+#ifndef MM_CURSOR_H
+#define MM_CURSOR_H
+
+#include "mongo/connection.h"
+
+typedef struct MongoCursor MongoCursor;
+
+/* opts as for mongoc_collection_find_with_opts; filter and opts are copied. */
+extern MongoCursor *mongo_find(MongoConnection *connection, const char *collection,
+							   const bson_t *filter, const bson_t *opts,
+							   MemoryContext owner);
+
+/* pipeline is an array document, or {"pipeline": [...]}. */
+extern MongoCursor *mongo_aggregate(MongoConnection *connection, const char *collection,
+									const bson_t *pipeline, const bson_t *opts,
+									MemoryContext owner);
+
+/*
+ * The next document, lent until the next call on this cursor; NULL only where
+ * the server said that there are no more.  Throws otherwise.
+ */
+extern const bson_t *mongo_cursor_next(MongoCursor *cursor);
+
+/* Ends the cursor before its context does. */
+extern void mongo_cursor_close(MongoCursor *cursor);
+
+/*
+ * Runs one command on the server's database.  The reply is owned by owner.
+ * Throws for every failure, ok: 0 and write errors included.
+ */
+extern bson_t *mongo_command(MongoConnection *connection, const bson_t *command,
+							 MemoryContext owner);
+
+#endif							/* MM_CURSOR_H */

@@ -1,0 +1,46 @@
+/*
+ * options.h
+ *	  Options of servers, user mappings, foreign tables and columns.
+ */
+#ifndef MM_OPTIONS_H
+#define MM_OPTIONS_H
+
+#include "foreign/foreign.h"
+
+/* How documents look in jsonb and json columns (option extended_json). */
+typedef enum JsonMode
+{
+	JSON_RELAXED,				/* relaxed Extended JSON v2, the default */
+	JSON_CANONICAL,				/* canonical Extended JSON v2 */
+	JSON_PLAIN					/* hex ids, ISO dates, plain numbers */
+} JsonMode;
+
+typedef struct MongoTableOptions
+{
+	char	   *collection;		/* option collection, else the table's name */
+	JsonMode	json_mode;		/* table's, else server's, else relaxed */
+	int			fetch_size;		/* documents a batch; 0: the server's choice */
+	/* the wrapper's issue adds its own (costs, estimates, ...) */
+} MongoTableOptions;
+
+typedef struct MongoColumnOptions
+{
+	char	   *path;			/* option path, else the column's name */
+	JsonMode	json_mode;		/* column's, else table's */
+} MongoColumnOptions;
+
+/* Looks a server up by name; throws, with near names, when there is none or
+ * when it is not a server of this wrapper. */
+extern Oid	mongo_server_oid(const char *name);
+
+/* The value of one option in a list of DefElems, or NULL. */
+extern const char *option_value(List *options, const char *name);
+
+/* Results live in CurrentMemoryContext. */
+extern MongoTableOptions *mongo_table_options(Oid foreigntableid);
+extern MongoColumnOptions *mongo_column_options(Oid foreigntableid, AttrNumber attnum,
+												const MongoTableOptions *table);
+extern JsonMode mongo_server_json_mode(Oid serverid);
+extern JsonMode json_mode_parse(const char *text);	/* throws for another word */
+
+#endif							/* MM_OPTIONS_H */
