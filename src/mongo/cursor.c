@@ -1,0 +1,99 @@
+/*
+ * cursor.c
+ *	  Reading from MongoDB: every early end is an ERROR.
+ *
+ * mongoc_cursor_next() says false for the end and for a failure alike.  It is
+ * called in one place, mongo_cursor_next(), which tells the two apart.  A
+ * cursor belongs to the memory context given at its start.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "error.h"
+#include "mongo/cursor.h"
+#include "owned.h"
+
+struct MongoCursor
+{
+	MongoConnection *connection;
+	mongoc_cursor_t *cursor;
+	char	   *namespace;		/* database.collection, for messages */
+	Owned	   *owned;
+};
+
+static void
+destroy_cursor(void *object)
+{
+	mongoc_cursor_destroy((mongoc_cursor_t *) object);
+}
+
+static void
+destroy_collection(void *object)
+{
+	mongoc_collection_destroy((mongoc_collection_t *) object);
+}
+
+/* Begins a find, or an aggregate when pipeline is not NULL. */
+static MongoCursor *
+cursor_open(MongoConnection *connection, const char *name, const bson_t *filter,
+			const bson_t *pipeline, const bson_t *opts, MemoryContext owner)
+{
+	const char *database = mongo_connection_database(connection);
+	MongoCursor *result = MemoryContextAllocZero(owner, sizeof(MongoCursor));
+	mongoc_collection_t *collection;
+	mongoc_cursor_t *cursor;
+	Owned	   *owned;
+
+	result->connection = connection;
+	result->namespace = MemoryContextStrdup(owner, psprintf("%s.%s", database, name));
+	collection = mongoc_client_get_collection(mongo_connection_client(connection), database, name);
+	owned = owned_register(CurrentMemoryContext, collection, destroy_collection);
+	if (pipeline != NULL)
+		cursor = mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline, opts, NULL);
+	else
+		cursor = mongoc_collection_find_with_opts(collection, filter, opts, NULL);
+	owned_release(owned);
+	result->cursor = cursor;
+	result->owned = owned_register(owner, cursor, destroy_cursor);
+	return result;
+}
+
+/* Begins a find; the cursor belongs to owner. */
+MongoCursor *
+mongo_find(MongoConnection *connection, const char *collection, const bson_t *filter,
+		   const bson_t *opts, MemoryContext owner)
+{
+	return cursor_open(connection, collection, filter, NULL, opts, owner);
+}
+
+/* Begins an aggregate; the cursor belongs to owner. */
+MongoCursor *
+mongo_aggregate(MongoConnection *connection, const char *collection, const bson_t *pipeline,
+				const bson_t *opts, MemoryContext owner)
+{
+	return cursor_open(connection, collection, NULL, pipeline, opts, owner);
+}
+
+/* The next document, or NULL at the end; throws for everything else. */
+const bson_t *
+mongo_cursor_next(MongoCursor *cursor)
+{
+	const bson_t *document;
+	const bson_t *reply;
+	bson_error_t error;
+
+	if (mongoc_cursor_next(cursor->cursor, &document))
+		return document;
+	mongo_connection_check(cursor->connection);
+	if (mongoc_cursor_error_document(cursor->cursor, &error, &reply))
+		mongo_throw(&error, reply, psprintf("reading collection \"%s\"", cursor->namespace));
+	return NULL;
+}
+
+/* Ends the cursor before its context does. */
+void
+mongo_cursor_close(MongoCursor *cursor)
+{
+	owned_release(cursor->owned);
+	cursor->cursor = NULL;
+}
