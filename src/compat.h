@@ -19,4 +19,20 @@
 #error "mongo_migrate needs libmongoc 1.23 or later"
 #endif
 
+/* PostgreSQL 18 (commit 3eea7a0c97e) took the argument run_once away. */
+#if PG_VERSION_NUM >= 180000
+#define MM_PORTAL_RUN(portal, receiver, completion) \
+	PortalRun(portal, FETCH_ALL, true, receiver, receiver, completion)
+#else
+#define MM_PORTAL_RUN(portal, receiver, completion) \
+	PortalRun(portal, FETCH_ALL, true, true, receiver, receiver, completion)
+#endif
+
+/* PostgreSQL 17 (commit e7689190b3d) lets a worker be a role without LOGIN. */
+#if PG_VERSION_NUM >= 170000
+#define MM_WORKER_CONNECTION_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK
+#else
+#define MM_WORKER_CONNECTION_FLAGS 0
+#endif
+
 #endif							/* MM_COMPAT_H */

@@ -5,14 +5,29 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include <limits.h>
+
 #include "fmgr.h"
+#include "init.h"
+#include "utils/guc.h"
 
 PG_MODULE_MAGIC;
 
 extern PGDLLEXPORT void _PG_init(void);
 
+int			mm_progress_interval = 5000;
+
 void
 _PG_init(void)
 {
+	DefineCustomIntVariable("mongo_migrate.progress_interval",
+							"Time between two progress messages of a migration.",
+							"0 has none sent.",
+							&mm_progress_interval,
+							5000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	MarkGUCPrefixReserved("mongo_migrate");
+
 	mongoc_init();
 }
