@@ -1,0 +1,281 @@
+# MongoServer.pm: a private mongod for a test, on a free port, in a folder that goes away.
+#
+#   my $mongo = MongoServer->new;                      # a replica set of one member, started
+#   my $mongo = MongoServer->new(standalone => 1, options => ['--nojournal']);
+#   my $mongo = MongoServer->new(auth => ['admin', 'secret']);     # --auth, with that root user
+#   my $mongo = MongoServer->new(tls => 1);            # TLS only; see ca_file(), client_file()
+#   my $mongo = MongoServer->shared;                   # $MONGO_URI where it is set, else new()
+#
+#   $mongo->uri                       mongodb://127.0.0.1:PORT/?replicaSet=rs0, without credentials
+#   $mongo->command('shop', '{"insert": "c", "documents": [{"_id": 1}]}')      the reply, decoded
+#   $mongo->fail_point('{"mode": {"times": 1}, "data": {...}}')  failCommand;  $mongo->fail_point_off
+#   $mongo->pause / resume            SIGSTOP and SIGCONT: the connections stay and nothing answers
+#   $mongo->kill9 / stop / start / restart
+#
+# The program: $MONGOD, else mongod on PATH, else the one that ./dev keeps in its cache.
+# Every mongod that is still there when the test ends, however it ends, is killed.
+package MongoServer;
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use File::Temp qw(tempdir);
+use IO::Socket::INET;
+use JSON::PP qw(decode_json);
+use POSIX qw(:sys_wait_h);
+use Time::HiRes qw(sleep);
+
+my $python = '/usr/bin/python3';
+my $helper = dirname(abs_path(__FILE__)) . '/mongo.py';
+my %running;    # pid -> 1, of this process's children
+
+# The path of the mongod to use; dies where there is none.
+sub find_mongod
+{
+	return $ENV{MONGOD} if $ENV{MONGOD};
+	foreach my $dir (split /:/, $ENV{PATH})
+	{
+		return "$dir/mongod" if -x "$dir/mongod";
+	}
+	my $cache = $ENV{XDG_CACHE_HOME} || ($ENV{HOME} || '') . '/.cache';
+	my $cached = "$cache/mongo_migrate/mongod";
+	return $cached if -x $cached;
+	die "no mongod: set MONGOD, put one on PATH, or run ./dev test, which brings one\n";
+}
+
+# A TCP port of 127.0.0.1 that nothing listens on now.
+sub free_port
+{
+	my $socket = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', Proto => 'tcp')
+	  or die "no free port: $!\n";
+	return $socket->sockport;
+}
+
+# Makes and starts a server; the arguments are above.
+sub new
+{
+	my ($class, %args) = @_;
+	my $self = bless {
+		%args,
+		dir => tempdir('mongod-XXXXXX', TMPDIR => 1, CLEANUP => 1),
+		port => free_port(),
+		set => $args{standalone} ? undef : 'rs0',
+	}, $class;
+
+	make_certificates($self->{dir}) if $self->{tls};
+	if ($self->{auth} && $self->{set})
+	{
+		my $key = "$self->{dir}/key";
+		open my $file, '>', $key or die "$key: $!\n";
+		print $file 'x' x 64;
+		close $file;
+		chmod 0600, $key;
+	}
+	$self->start;
+	if ($self->{auth})
+	{
+		# The localhost exception lets the first user be made.
+		my ($user, $password) = @{ $self->{auth} };
+		$self->command('admin',
+			qq({"createUser": "$user", "pwd": "$password", "roles": ["root"]}), 1);
+		$self->{user_made} = 1;
+	}
+	return $self;
+}
+
+# The server that tests without wishes of their own share.
+sub shared
+{
+	my ($class) = @_;
+	return $class->new unless $ENV{MONGO_URI};
+	return bless { external => $ENV{MONGO_URI} }, $class;
+}
+
+sub port { return $_[0]{port}; }
+sub dir { return $_[0]{dir}; }
+sub pid { return $_[0]{pid}; }
+sub log_file { return "$_[0]{dir}/mongod.log"; }
+sub ca_file { return "$_[0]{dir}/ca.pem"; }
+sub client_file { return "$_[0]{dir}/client.pem"; }
+
+# The connection string without credentials; TLS options are the caller's.
+sub uri
+{
+	my ($self) = @_;
+	return $self->{external} if $self->{external};
+	return "mongodb://127.0.0.1:$self->{port}/" . ($self->{set} ? "?replicaSet=$self->{set}" : '');
+}
+
+# The connection string that mongo.py uses.
+sub admin_uri
+{
+	my ($self, $anonymous) = @_;
+	return $self->{external} if $self->{external};
+	my $credentials = '';
+	$credentials = "$self->{auth}[0]:$self->{auth}[1]\@"
+	  if $self->{auth} && $self->{user_made} && !$anonymous;
+	my $uri = "mongodb://${credentials}127.0.0.1:$self->{port}/?directConnection=true";
+	$uri .= '&tls=true&tlsCAFile=' . $self->ca_file . '&tlsCertificateKeyFile=' . $self->client_file
+	  if $self->{tls};
+	return $uri;
+}
+
+# Starts mongod on its folder and port, and waits until it can be written.
+sub start
+{
+	my ($self) = @_;
+	my $dir = $self->{dir};
+	my @command = (
+		qw(setpriv --pdeathsig KILL), find_mongod(), '--dbpath', $dir, '--port', $self->{port}, '--bind_ip', '127.0.0.1',
+		'--unixSocketPrefix', $dir, '--logpath', $self->log_file, '--logappend',
+		'--wiredTigerCacheSizeGB', '0.5', '--setParameter', 'enableTestCommands=1',
+		'--setParameter', 'diagnosticDataCollectionEnabled=false');
+	push @command, '--replSet', $self->{set}, '--oplogSize', '64' if $self->{set};
+	push @command, '--auth' if $self->{auth};
+	push @command, '--keyFile', "$dir/key" if $self->{auth} && $self->{set};
+	push @command, '--tlsMode', 'requireTLS', '--tlsCertificateKeyFile', "$dir/server.pem",
+	  '--tlsCAFile', "$dir/ca.pem", '--tlsAllowConnectionsWithoutCertificates'
+	  if $self->{tls};
+	push @command, @{ $self->{options} || [] };
+
+	defined(my $pid = fork) or die "fork: $!\n";
+	if ($pid == 0)
+	{
+		open STDIN, '<', '/dev/null';
+		open STDOUT, '>', '/dev/null';
+		open STDERR, '>&', \*STDOUT;
+		exec @command or POSIX::_exit(127);
+	}
+	$running{$pid} = 1;
+	$self->{pid} = $pid;
+
+	for my $try (1 .. 1200)
+	{
+		last if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port});
+		if (waitpid($pid, WNOHANG) == $pid)
+		{
+			delete $running{$pid};
+			die "mongod did not start: @command\n" . $self->log_tail;
+		}
+		die "mongod does not listen after 60 seconds\n" . $self->log_tail if $try == 1200;
+		sleep 0.05;
+	}
+	$self->_python('', 'initiate', $self->{set}) if $self->{set};
+	return;
+}
+
+# Runs a command (Extended JSON, key order kept) and returns the reply; dies on failure.
+sub command
+{
+	my ($self, $database, $json, $anonymous) = @_;
+	return decode_json($self->_python($json, 'command', $database, $anonymous));
+}
+
+# Sets the server's failCommand fail point; json holds mode and data.
+sub fail_point
+{
+	my ($self, $json) = @_;
+	(my $rest = $json) =~ s/^\s*\{//;
+	return $self->command('admin', '{"configureFailPoint": "failCommand", ' . $rest);
+}
+
+sub fail_point_off
+{
+	my ($self) = @_;
+	return $self->fail_point('{"mode": "off"}');
+}
+
+# Runs mongo.py with text on its standard input and returns what it prints.
+sub _python
+{
+	my ($self, $input, $verb, $name, $anonymous) = @_;
+	my @command = ($python, $helper, $self->admin_uri($anonymous), $verb, $name);
+	my ($in, $out) = map { File::Temp->new } 1 .. 2;
+	print $in $input;
+	close $in;
+	local $? = 0;
+	defined(my $pid = fork) or die "fork: $!\n";
+	if ($pid == 0)
+	{
+		open STDIN, '<', $in->filename;
+		open STDOUT, '>', $out->filename;
+		open STDERR, '>&', \*STDOUT;
+		exec @command or POSIX::_exit(127);
+	}
+	waitpid $pid, 0;
+	open my $file, '<', $out->filename or die $!;
+	local $/;
+	my $text = <$file>;
+	die "mongo.py $verb: $text" if $?;
+	return $text;
+}
+
+# Ends the server with a signal and waits for it.
+sub _end
+{
+	my ($self, $signal) = @_;
+	my $pid = delete $self->{pid} or return;
+	local $? = 0;
+	kill $signal, $pid;
+	kill 'CONT', $pid;
+	waitpid $pid, 0;
+	delete $running{$pid};
+	return;
+}
+
+sub stop { return $_[0]->_end('TERM'); }
+sub kill9 { return $_[0]->_end('KILL'); }
+sub pause { return kill 'STOP', $_[0]{pid}; }
+sub resume { return kill 'CONT', $_[0]{pid}; }
+
+sub restart
+{
+	my ($self) = @_;
+	$self->stop;
+	return $self->start;
+}
+
+# The end of the server's log, for a test that failed.
+sub log_tail
+{
+	my ($self) = @_;
+	open my $file, '<', $self->log_file or return '';
+	my @lines = <$file>;
+	my $from = @lines > 20 ? @lines - 20 : 0;
+	return join '', @lines[ $from .. $#lines ];
+}
+
+# Writes ca.pem, and server.pem and client.pem signed by it, each certificate and key.
+sub make_certificates
+{
+	my ($dir) = @_;
+	my $quiet = '>/dev/null 2>&1';
+	my $make = sub { system("cd '$dir' && $_[0]") == 0 or die "openssl failed: $_[0]\n"; };
+
+	$make->("openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj '/CN=test ca'"
+		  . " -keyout ca.key -out ca.pem $quiet");
+	foreach my $name (qw(server client))
+	{
+		$make->("openssl req -newkey rsa:2048 -nodes -subj '/O=test/OU=$name/CN=localhost'"
+			  . " -keyout $name.key -out $name.csr $quiet");
+		$make->("printf 'subjectAltName=DNS:localhost,IP:127.0.0.1\\n' > $name.ext && "
+			  . "openssl x509 -req -in $name.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 30"
+			  . " -extfile $name.ext -out $name.crt $quiet && cat $name.crt $name.key > $name.pem");
+	}
+	return;
+}
+
+END
+{
+	my $status = $?;
+	foreach my $pid (keys %running)
+	{
+		kill 'KILL', $pid;
+		waitpid $pid, 0;
+	}
+	$? = $status;
+}
+
+1;

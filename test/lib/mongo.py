@@ -1,0 +1,44 @@
+#!/usr/bin/python3
+"""The little that tests, demo and bench ask of MongoDB beside the extension.
+
+mongo.py URI initiate SET          makes a replica set of one member, and waits until it can be written
+mongo.py URI command DATABASE      runs the command on standard input (Extended JSON), prints its reply
+"""
+import sys
+import time
+
+import pymongo
+from bson import json_util
+from bson.son import SON
+
+
+def initiate(client, name):
+    """Initiates the set unless it is, and returns when its member is primary."""
+    if not client.admin.command("hello").get("setName"):
+        client.admin.command("replSetInitiate", {
+            "_id": name, "members": [{"_id": 0, "host": "%s:%d" % client.address}]})
+    deadline = time.time() + 60
+    while not client.admin.command("hello").get("isWritablePrimary"):
+        if time.time() > deadline:
+            sys.exit("the replica set has no primary after 60 seconds")
+        time.sleep(0.05)
+
+
+def main():
+    uri, verb = sys.argv[1:3]
+    client = pymongo.MongoClient(uri, directConnection=True, serverSelectionTimeoutMS=30000)
+    if verb == "initiate":
+        initiate(client, sys.argv[3])
+    elif verb == "command":
+        options = json_util.JSONOptions(document_class=SON, tz_aware=False)
+        command = json_util.loads(sys.stdin.read(), json_options=options)
+        try:
+            reply = client[sys.argv[3]].command(command)
+        except pymongo.errors.PyMongoError as error:
+            sys.exit("mongo.py: %s" % error)
+        print(json_util.dumps(reply, json_options=json_util.RELAXED_JSON_OPTIONS))
+    else:
+        sys.exit(__doc__)
+
+
+main()
