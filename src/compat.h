@@ -19,6 +19,11 @@
 #error "mongo_migrate needs libmongoc 1.23 or later"
 #endif
 
+/* PostgreSQL 18 has pg_noreturn, before a declaration, and no pg_attribute_noreturn(). */
+#ifndef pg_noreturn
+#define pg_noreturn pg_attribute_noreturn()
+#endif
+
 /* PostgreSQL 18 (commit 3eea7a0c97e) took the argument run_once away. */
 #if PG_VERSION_NUM >= 180000
 #define MM_PORTAL_RUN(portal, receiver, completion) \

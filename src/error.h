@@ -11,8 +11,8 @@
  * The driver's text goes into errdetail; credentials never appear.  reply may
  * be NULL; when it is the server's reply, its code and codeName are used.
  */
-extern void mongo_throw(const bson_error_t *error, const bson_t *reply,
-						const char *doing) pg_attribute_noreturn();
+pg_noreturn extern void mongo_throw(const bson_error_t *error, const bson_t *reply,
+									const char *doing);
 
 /* The SQLSTATE (as MAKE_SQLSTATE) for a driver or server error. */
 extern int	mongo_sqlstate(const bson_error_t *error);

@@ -17,6 +17,7 @@ extern PGDLLEXPORT void _PG_init(void);
 
 int			mm_progress_interval = 5000;
 
+/* Called once by PostgreSQL when it loads the module. */
 void
 _PG_init(void)
 {

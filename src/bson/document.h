@@ -63,7 +63,7 @@ extern bool document_decode_row(DocumentPlan *plan, const bson_t *document,
 								Datum *values, bool *nulls, DocumentError *error);
 
 /* Throws a decode error: message, collection, _id and path. */
-extern void document_error_throw(const DocumentError *error, const char *collection,
-								 const bson_t *document) pg_attribute_noreturn();
+pg_noreturn extern void document_error_throw(const DocumentError *error, const char *collection,
+											 const bson_t *document);
 
 #endif							/* MM_DOCUMENT_H */

@@ -80,6 +80,7 @@ lattice_type_name(bson_type_t type)
 	return "unknown";
 }
 
+/* Counts a whole number in. */
 static void
 add_whole(LatticeSeen *seen, int64 value)
 {
@@ -90,6 +91,7 @@ add_whole(LatticeSeen *seen, int64 value)
 	seen->whole_numbers = true;
 }
 
+/* Counts a double in, as the whole number that it is where it is one. */
 static void
 add_double(LatticeSeen *seen, double value)
 {
@@ -169,6 +171,7 @@ add_decimal(LatticeSeen *seen, const bson_iter_t *value)
 	}
 }
 
+/* Counts a string in: its length in characters, and what it may be read as. */
 static void
 add_string(LatticeSeen *seen, const char *string, uint32 length)
 {

@@ -1,0 +1,217 @@
+#!/usr/bin/perl
+# check_source.pl: the checks of ./dev lint that read the source alone.
+#
+# pgindent is in no package, so that its layout is checked by its outlines: tabs, the place of braces, one blank after a
+# keyword, the return type on a line of its own.
+use strict;
+use warnings;
+
+my $max_columns = 110;
+my $max_file = 900;
+my $max_function = 110;
+my $findings = 0;
+
+# Reports a finding.
+sub report
+{
+	my ($file, $line, $text) = @_;
+	print $file, $line ? ":$line" : '', ": $text\n";
+	$findings++;
+	return;
+}
+
+sub lines_of
+{
+	my ($name) = @_;
+	open my $file, '<', $name or die "$name: $!\n";
+	my @lines = <$file>;
+	return @lines;
+}
+
+# The rows of the house, from the table in src/README.md: "src/fdw/" -> 3, "src/worker" -> 5.
+sub read_rows
+{
+	my %rows;
+	foreach (lines_of('src/README.md'))
+	{
+		my ($row, $where) = /^\| (\d) \| ([^|]+) \|/ or next;
+		$rows{ 'src/' . $1 } = $row while $where =~ /`([\w]+\/?)(?:\.[ch])?`/g;
+	}
+	return %rows;
+}
+
+# The key of a file in those rows: its folder, or at the top its name without extension.
+sub row_key
+{
+	my ($file) = @_;
+	return $file =~ m{^(src/\w+/)} ? $1 : $file =~ s/\.[ch]$//r;
+}
+
+sub check_includes
+{
+	my ($file, $rows, @lines) = @_;
+	my $key = row_key($file);
+	my $row = $rows->{$key};
+	my @includes;
+
+	report($file, 0, "$key is in no row of src/README.md") unless defined $row;
+	foreach my $number (1 .. @lines)
+	{
+		my ($bracket, $name) = $lines[ $number - 1 ] =~ /^#include ([<"])(.*)[>"]/ or next;
+		push @includes, [ $number, $bracket, $name ];
+		next unless -e "src/$name" && defined $row;
+		my $other = row_key("src/$name");
+		my $theirs = $rows->{$other} // next;
+		report($file, $number, "includes $name, of row $theirs; this is of row $row")
+		  unless $other eq $key || $theirs < $row || $theirs == $row && "$key $other" !~ m{src/\w+/};
+		report($file, $number, 'the migration includes nothing of the wrapper')
+		  if $key eq 'src/migrate/' && $other eq 'src/fdw/';
+	}
+	return if $file !~ /\.c$/;
+	report($file, 0, 'postgres.h and compat.h come first')
+	  unless @includes >= 2 && $includes[0][2] eq 'postgres.h' && $includes[1][2] eq 'compat.h';
+	foreach my $i (3 .. $#includes)
+	{
+		my ($before, $this) = @includes[ $i - 1, $i ];
+		report($file, $this->[0], "$this->[2] is not in order")
+		  if $this->[0] == $before->[0] + 1 && $this->[2] lt $before->[2];
+	}
+	return;
+}
+
+# Layout of C, line by line.
+sub check_layout
+{
+	my ($file, @lines) = @_;
+	my $comment = 0;
+	foreach my $number (1 .. @lines)
+	{
+		local $_ = $lines[ $number - 1 ];
+		my $wide = s/\t/    /gr;
+		my $say = sub { report($file, $number, $_[0]); };
+		$comment = 1 if m{^\s*/\*};
+		$say->('longer than ' . $max_columns . ' columns') if length($wide) > $max_columns + 1 && !/"/;
+		if (!$comment)
+		{
+			my $code = s/"(?:\\.|[^"\\])*"/""/gr;
+			$say->('indented by blanks') if /^ {4}/;
+			$say->('comment by //') if $code =~ m{//};
+			$say->('brace on the line of its statement') if $code =~ /^\s*(if|else|for|while|switch|do)\b.*\{\s*$/;
+			$say->('brace before else') if /\}\s*else\b/;
+			$say->('no blank after the keyword') if $code =~ /\b(if|for|while|switch)\(/ && !/^\s*#/;
+			$say->('return type on the line of the name')
+			  if /^(?!typedef|#|extern|else|return)\w[\w\s]*[\s*]\w+\(.*\)\s*$/ && ($lines[$number] // '') =~ /^\{/;
+		}
+		$comment = 0 if m{\*/};
+	}
+	return;
+}
+
+# Length of functions, and the comment above each that is more than a line or two.
+sub check_functions
+{
+	my ($file, @lines) = @_;
+	for (my $i = 1; $i < @lines; $i++)
+	{
+		next unless $lines[$i] =~ /^\{/ && $lines[ $i - 1 ] =~ /\)\s*$/;
+		my $head = $i - 1;
+		$head-- while $head > 0 && $lines[$head] !~ /^\w+\(/;
+		my ($name) = $lines[$head] =~ /^(\w+)\(/ or next;
+		my $above = $head - 2;    # the line above the return type
+		$above-- while $above > 0 && $lines[$above] =~ /^(\s*|PG_FUNCTION_INFO_V1.*)$/;
+		my $end = $i;
+		$end++ while $end < @lines && $lines[$end] !~ /^\}/;
+		report($file, $head + 1, "$name() has no comment")
+		  if $end - $i > 4 && $lines[$above] !~ m{\*/\s*$};
+		report($file, $head + 1, "$name() has " . ($end - $i) . ' lines') if $end - $i > $max_function;
+	}
+	return;
+}
+
+# What holds for text files of every kind.
+sub check_text
+{
+	my ($file, @lines) = @_;
+	foreach my $number (1 .. @lines)
+	{
+		local $_ = $lines[ $number - 1 ];
+		report($file, $number, 'blanks at the end of the line') if /[ \t]\r?$/ && $file !~ /\.out$/;
+		report($file, $number, 'carriage return') if /\r$/;
+	}
+	report($file, scalar @lines, 'no newline at the end') if @lines && $lines[-1] !~ /\n\z/;
+	report($file, 0, scalar(@lines) . ' lines') if @lines > $max_file && $file =~ m{^(src|test|demo|bench|dev)};
+	return;
+}
+
+# Every test is in the schedule once and has its expected output, and the other way round.
+sub check_schedule
+{
+	my %scheduled;
+	foreach (lines_of('sql/schedule'))
+	{
+		next if /^\s*(#|$)/;
+		/^test: (\w+)$/ or report('sql/schedule', 0, "not one test a line: $_");
+		report('sql/schedule', 0, "$1 is there twice") if $scheduled{$1}++;
+	}
+	foreach my $name (sort keys %scheduled)
+	{
+		report('sql/schedule', 0, "there is no sql/$name.sql") unless -e "sql/$name.sql";
+	}
+	foreach my $file (glob 'sql/*.sql')
+	{
+		my ($name) = $file =~ m{/(.*)\.sql};
+		report($file, 0, 'not in sql/schedule') unless $scheduled{$name};
+		report($file, 0, "no expected/$name.out") unless -e "expected/$name.out";
+	}
+	foreach my $file (glob 'expected/*.out')
+	{
+		my ($name) = $file =~ m{/(.*)\.out};
+		report($file, 0, 'no test has this output') unless $scheduled{$name};
+	}
+	return;
+}
+
+sub check_version
+{
+	my %versions;
+	foreach (lines_of('META.json'))
+	{
+		$versions{$1} = 1 if /^\s*"version": "(\d+\.\d+\.\d+)"/ && !/spec/;
+	}
+	foreach (lines_of('mongo_migrate.control'))
+	{
+		$versions{$1} = 1 if /^default_version = '(.*)'/;
+	}
+	my @versions = sort keys %versions;
+	report('META.json', 0, "differs from mongo_migrate.control: @versions") if @versions != 1;
+	return;
+}
+
+my %rows = read_rows();
+my @sources = map { glob } qw(src/*.[ch] src/*/*.[ch] bench/*.c);
+foreach my $file (@sources)
+{
+	my @lines = lines_of($file);
+	check_includes($file, \%rows, @lines) if $file =~ /^src/;
+	check_layout($file, @lines);
+	check_functions($file, @lines);
+	if ($file ne 'src/compat.h')
+	{
+		foreach my $number (1 .. @lines)
+		{
+			report($file, $number, 'tests a version: that is for compat.h')
+			  if $lines[ $number - 1 ] =~ /PG_VERSION_NUM|(MONGOC|BSON)_(CHECK|MAJOR|MINOR)_/;
+		}
+	}
+}
+my @texts = grep { -f } map { glob } qw(src/*/*.sql src/*.sql src/README.md sql/*.sql sql/schedule test/*/* demo/* bench/*
+	doc/* dev dev.d/* .ci/* Makefile META.json *.control README.md);
+check_text($_, lines_of($_)) foreach @sources, grep { !/\.(gz|bson|json)$/ } @texts;
+foreach my $file (grep { /\.sql$/ && /^src/ } @texts)
+{
+	my @lines = lines_of($file);
+	foreach my $number (1 .. @lines) { report($file, $number, 'tab') if $lines[ $number - 1 ] =~ /\t/; }
+}
+check_schedule();
+check_version();
+exit($findings ? 1 : 0);
