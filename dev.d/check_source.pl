@@ -1,8 +1,5 @@
 #!/usr/bin/perl
 # check_source.pl: the checks of ./dev lint that read the source alone.
-#
-# pgindent is in no package, so that its layout is checked by its outlines: tabs, the place of braces, one blank after a
-# keyword, the return type on a line of its own.
 use strict;
 use warnings;
 
@@ -79,30 +76,17 @@ sub check_includes
 	return;
 }
 
-# Layout of C, line by line.
+# What pgindent leaves as it is.
 sub check_layout
 {
 	my ($file, @lines) = @_;
-	my $comment = 0;
 	foreach my $number (1 .. @lines)
 	{
-		local $_ = $lines[ $number - 1 ];
-		my $wide = s/\t/    /gr;
-		my $say = sub { report($file, $number, $_[0]); };
-		$comment = 1 if m{^\s*/\*};
-		$say->('longer than ' . $max_columns . ' columns') if length($wide) > $max_columns + 1 && !/"/;
-		if (!$comment)
-		{
-			my $code = s/"(?:\\.|[^"\\])*"/""/gr;
-			$say->('indented by blanks') if /^ {4}/;
-			$say->('comment by //') if $code =~ m{//};
-			$say->('brace on the line of its statement') if $code =~ /^\s*(if|else|for|while|switch|do)\b.*\{\s*$/;
-			$say->('brace before else') if /\}\s*else\b/;
-			$say->('no blank after the keyword') if $code =~ /\b(if|for|while|switch)\(/ && !/^\s*#/;
-			$say->('return type on the line of the name')
-			  if /^(?!typedef|#|extern|else|return)\w[\w\s]*[\s*]\w+\(.*\)\s*$/ && ($lines[$number] // '') =~ /^\{/;
-		}
-		$comment = 0 if m{\*/};
+		my $line = $lines[ $number - 1 ];
+		my $wide = $line =~ s/\t/    /gr;
+		my $code = $line =~ s/"(?:\\.|[^"\\])*"/""/gr;
+		report($file, $number, "longer than $max_columns columns") if length($wide) > $max_columns + 1 && $line !~ /"/;
+		report($file, $number, 'comment by //') if $code =~ m{//} && $code !~ m{^\s*/?\*};
 	}
 	return;
 }

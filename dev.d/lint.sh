@@ -6,9 +6,10 @@ dev_lint() {
 	need_build_packages shellcheck
 	pg_bin=/usr/lib/postgresql/$pg_major/bin
 	cd "$top" || return
-	lint_step "format, comments, includes, tests" perl dev.d/check_source.pl
+	lint_step "length, comments, includes, tests" perl dev.d/check_source.pl
 	lint_step "shell scripts" shellcheck -x dev .ci/run
 	lint_step "warnings of gcc" build
+	lint_step "layout" lint_layout
 	lint_step "warnings of clang" lint_clang
 	lint_step "headers by themselves" lint_headers
 	lint_step "exported symbols" lint_exports
@@ -21,6 +22,49 @@ lint_step() {
 	say "lint: $1"
 	shift
 	"$@" || status=1
+}
+
+# Runs pgindent with the options given on the sources, which are compiled: their debug information has the names
+# of types that it wants to know. It comes with the development package of PostgreSQL 17 and later.
+run_pgindent() {
+	local bin typedefs
+	bin=$(find_pgindent)
+	typedefs=$(mktemp)
+	{
+		objdump -Wi src/*.o src/*/*.o | sed -n '/DW_TAG_typedef/{n;s/.*: *//p}'
+		sed -nE 's/^\} ?(\w+);$/\1/p; s/^typedef .*[ *](\w+);$/\1/p; s/^typedef .*\(\*(\w+)\).*/\1/p' src/*.[ch] src/*/*.[ch]
+	} | sort -u > "$typedefs"
+	PATH=$bin:$PATH pgindent --typedefs="$typedefs" "$@" src/*.[ch] src/*/*.[ch]
+	rm -f "$typedefs"
+}
+
+find_pgindent() {
+	local major
+	for major in 18 17; do
+		[ ! -x /usr/lib/postgresql/$major/bin/pgindent ] || { echo /usr/lib/postgresql/$major/bin; return; }
+	done
+}
+
+lint_layout() {
+	if [ -n "$(find_pgindent)" ]; then
+		run_pgindent --diff
+	else
+		echo "skipped: pgindent comes with PostgreSQL 17 and later; ./dev matrix sid has it"
+	fi
+}
+
+# Lays the sources out as pgindent does; where there is none, by the one of the newest leg.
+dev_format() {
+	need_build_packages
+	pg_bin=/usr/lib/postgresql/$pg_major/bin
+	cd "$top" || return
+	if [ -n "$(find_pgindent)" ]; then
+		build
+		run_pgindent
+	else
+		run_in_leg sid format
+		(cd "$legs/sid/srv/mongo_migrate" && tar -cf - src/*.[ch] src/*/*.[ch]) | tar -xf - --no-same-owner
+	fi
 }
 
 make_variable() { make -s PG_CONFIG="$pg_bin/pg_config" --eval="print-variable: ; @echo \$($1)" print-variable; }

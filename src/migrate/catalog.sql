@@ -212,3 +212,14 @@ BEGIN
     END LOOP;
 END
 $$;
+
+COMMENT ON TABLE mongo_migrate.plan IS 'The plan: one row for each collection that has one';
+COMMENT ON TABLE mongo_migrate.plan_target IS 'The plan: one row for each table that a collection feeds; edit it with UPDATE';
+COMMENT ON TABLE mongo_migrate.plan_column IS 'The plan: one row for each column of a target; edit it with UPDATE';
+COMMENT ON TABLE mongo_migrate.id_map IS 'How the _id values of each collection become ids, and where the map is';
+COMMENT ON TABLE mongo_migrate.run IS 'One row for each call of a migration of a collection';
+COMMENT ON TABLE mongo_migrate.chunk IS 'Checkpoints: one row for each range of _id of a collection';
+COMMENT ON TABLE mongo_migrate.quarantine IS 'Documents that could not become rows, with the reason; see retry_quarantine()';
+COMMENT ON TABLE mongo_migrate.dangling_reference IS 'References whose document does not exist, found after the load';
+COMMENT ON TABLE mongo_migrate.verification IS 'One row for each run of a verification';
+COMMENT ON TABLE mongo_migrate.finding IS 'Findings of verifications, one row each';

@@ -1,0 +1,63 @@
+# What holds for every object of the extension: comments, rights, settings.
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('catalog');
+$node->init;
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION mongo_migrate');
+
+# Members of the extension in one catalog.
+sub members
+{
+	my ($catalog) = @_;
+	return "SELECT objid FROM pg_depend WHERE deptype = 'e' AND refclassid = 'pg_extension'::regclass"
+	  . " AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'mongo_migrate')"
+	  . " AND classid = '$catalog'::regclass";
+}
+
+sub none
+{
+	my ($query, $name) = @_;
+	is($node->safe_psql('postgres', $query), '', $name);
+	return;
+}
+
+my $functions = members('pg_proc');
+my $relations = members('pg_class');
+
+none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions)"
+	  . " AND obj_description(oid, 'pg_proc') IS NULL ORDER BY 1",
+	'every function has a comment');
+none("SELECT oid::regclass FROM pg_class WHERE oid IN ($relations) AND relkind IN ('r', 'v')"
+	  . " AND obj_description(oid, 'pg_class') IS NULL ORDER BY 1",
+	'every table and view has a comment');
+
+# PUBLIC may call what only looks at its arguments.
+none("SELECT p.oid::regprocedure FROM pg_proc p, aclexplode(coalesce(proacl, acldefault('f', proowner))) a"
+	  . " WHERE p.oid IN ($functions) AND a.grantee = 0 AND p.provolatile <> 'i'"
+	  . " AND p.prorettype NOT IN ('fdw_handler'::regtype) AND p.proname NOT LIKE '%validator' ORDER BY 1",
+	'PUBLIC may execute nothing that reads or writes data');
+none("SELECT c.oid::regclass FROM pg_class c, aclexplode(relacl) a"
+	  . " WHERE c.oid IN ($relations) AND a.grantee = 0 ORDER BY 1",
+	'PUBLIC has no rights in a table or view');
+
+none("SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = prolang"
+	  . " WHERE p.oid IN ($functions) AND lanname IN ('sql', 'plpgsql') AND prosqlbody IS NULL AND prokind <> 'p'"
+	  . " AND NOT coalesce(array_to_string(proconfig, ',') LIKE '%search_path=%', false) ORDER BY 1",
+	'every function in SQL or PL/pgSQL sets its search_path');
+none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions) AND prosecdef ORDER BY 1",
+	'no function runs with the rights of its owner');
+none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions) AND pronamespace <> 'mongo_migrate'::regnamespace",
+	'every function is in schema mongo_migrate');
+
+# A second CREATE EXTENSION after DROP finds nothing in its way.
+$node->safe_psql('postgres', 'DROP EXTENSION mongo_migrate; CREATE EXTENSION mongo_migrate');
+pass('drops and comes back');
+
+$node->stop;
+done_testing();
