@@ -40,4 +40,13 @@
 #define MM_WORKER_CONNECTION_FLAGS 0
 #endif
 
+/* PostgreSQL 16 (commit afbfc02983f) has one function for every kind of object. */
+#if PG_VERSION_NUM >= 160000
+#define foreign_server_aclcheck(serverid, roleid, mode) \
+	object_aclcheck(ForeignServerRelationId, serverid, roleid, mode)
+#else
+#define foreign_server_aclcheck(serverid, roleid, mode) \
+	pg_foreign_server_aclcheck(serverid, roleid, mode)
+#endif
+
 #endif							/* MM_COMPAT_H */

@@ -1,32 +1,207 @@
 /*
  * error.c
  *	  Errors of the driver as errors of PostgreSQL.
+ *
+ * An error of the driver has a domain, a code and a text.  Where the domain is
+ * "server", the code is one of MongoDB's own:
+ * https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml
+ *
+ * Two tables turn them into an SQLSTATE and advice: one by the server's code, one
+ * by what the driver's text has in it, since it does not tell causes of a failed
+ * connection apart otherwise.
  */
 #include "postgres.h"
 #include "compat.h"
 
 #include "error.h"
+#include "mb/pg_wchar.h"
+
+typedef struct ServerError
+{
+	int			code;
+	int			sqlstate;
+	const char *hint;			/* may be NULL */
+} ServerError;
+
+#define HINT_PRIVILEGES \
+	"Grant the MongoDB user of the user mapping a role for this, such as read on the database."
+#define HINT_PASSWORD \
+	"Check username, password, auth_source and auth_mechanism of the user mapping."
+#define HINT_AGAIN "Run the statement again once the server is back."
+
+static const ServerError server_errors[] = {
+	{13, ERRCODE_INSUFFICIENT_PRIVILEGE, HINT_PRIVILEGES},	/* Unauthorized */
+	{8000, ERRCODE_INVALID_PASSWORD, HINT_PASSWORD},	/* AtlasError */
+	{18, ERRCODE_INVALID_PASSWORD, HINT_PASSWORD},	/* AuthenticationFailed */
+	{11, ERRCODE_INVALID_PASSWORD, HINT_PASSWORD},	/* UserNotFound */
+	{334, ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION,	/* MechanismUnavailable */
+	"Set auth_mechanism to one that the server has enabled."},
+
+	{11000, ERRCODE_UNIQUE_VIOLATION},	/* DuplicateKey */
+	{121, ERRCODE_CHECK_VIOLATION}, /* DocumentValidationFailure */
+	{26, ERRCODE_FDW_TABLE_NOT_FOUND},	/* NamespaceNotFound */
+	{59, ERRCODE_FEATURE_NOT_SUPPORTED},	/* CommandNotFound */
+	{115, ERRCODE_FEATURE_NOT_SUPPORTED},	/* CommandNotSupported */
+	{112, ERRCODE_T_R_SERIALIZATION_FAILURE},	/* WriteConflict */
+	{10334, ERRCODE_PROGRAM_LIMIT_EXCEEDED},	/* BSONObjectTooLarge */
+	{17280, ERRCODE_PROGRAM_LIMIT_EXCEEDED},	/* KeyTooLong */
+	{292, ERRCODE_OUT_OF_MEMORY,	/* QueryExceededMemoryLimitNoDiskUseAllowed */
+	"Pass {\"allowDiskUse\": true} among the options."},
+	{16819, ERRCODE_OUT_OF_MEMORY,
+	"Pass {\"allowDiskUse\": true} among the options."},
+	{40573, ERRCODE_FDW_ERROR,	/* $changeStream on a standalone */
+	"Change streams need a replica set: start mongod with --replSet and run rs.initiate()."},
+	{286, ERRCODE_FDW_ERROR,	/* ChangeStreamHistoryLost */
+	"The oplog no longer reaches back to where the stream was left."},
+	{43, ERRCODE_INVALID_CURSOR_STATE,	/* CursorNotFound */
+	"The server ended the cursor: it restarted, or nothing was read for ten minutes."},
+
+	{50, ERRCODE_QUERY_CANCELED},	/* MaxTimeMSExpired */
+	{262, ERRCODE_QUERY_CANCELED},	/* ExceededTimeLimit */
+	{11601, ERRCODE_QUERY_CANCELED},	/* Interrupted */
+	{237, ERRCODE_QUERY_CANCELED},	/* CursorKilled */
+
+	{91, ERRCODE_ADMIN_SHUTDOWN, HINT_AGAIN},	/* ShutdownInProgress */
+	{11600, ERRCODE_ADMIN_SHUTDOWN, HINT_AGAIN},	/* InterruptedAtShutdown */
+	{11602, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* InterruptedDueToReplStateChange */
+	{189, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* PrimarySteppedDown */
+	{10107, ERRCODE_CONNECTION_FAILURE, /* NotWritablePrimary */
+	"Connect to the replica set as a whole: put replicaSet=... into the uri, or set replica_set."},
+	{13435, ERRCODE_CONNECTION_FAILURE, /* NotPrimaryNoSecondaryOk */
+	"Set read_preference of the server, or connect to the replica set as a whole."},
+	{13436, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* NotPrimaryOrSecondary */
+	{6, ERRCODE_CONNECTION_FAILURE},	/* HostUnreachable */
+	{7, ERRCODE_CONNECTION_FAILURE},	/* HostNotFound */
+	{89, ERRCODE_CONNECTION_FAILURE},	/* NetworkTimeout */
+	{9001, ERRCODE_CONNECTION_FAILURE}, /* SocketException */
+	{0}
+};
+
+typedef struct TextHint
+{
+	const char *text;			/* part of the driver's text */
+	const char *hint;
+} TextHint;
+
+static const TextHint text_hints[] = {
+	{"certificate verify failed", "Name the authority that signed the server's certificate in option tls_ca_file."},
+	{"Failed certificate verification", "The certificate is of another host: connect by the name that it is made out to."},
+	{"TLS handshake failed", "Check that the server speaks TLS; otherwise set option tls to false."},
+	{"could not set up TLS", "Check the files in tls_ca_file and tls_certificate_key_file: PEM, the second with certificate and key."},
+	{"could not resolve", "Check the host name in the server's option uri."},
+	{"Connection refused", "Check that MongoDB runs there, and host and port in the server's option uri."},
+	{"Connection timed out", "Check host and port in the server's option uri, and the firewalls on the way."},
+	{"Server closed connection", "The server may ask for TLS: set option tls to true."},
+	{"connection closed calling", "The server may ask for TLS: set option tls to true."},
+	{"socket error or timeout", "The network or the server failed. Run the statement again."},
+	{"requires authentication", "CREATE USER MAPPING ... OPTIONS (username '...', password '...')."},
+	{"No suitable servers found", "Check hosts and replicaSet in the server's option uri, and whether the set has a primary."},
+	{NULL}
+};
+
+/* The table's entry for a server's error, or NULL. */
+static const ServerError *
+find_server_error(const bson_error_t *error)
+{
+	if (error->domain == MONGOC_ERROR_SERVER || error->domain == MONGOC_ERROR_WRITE_CONCERN)
+	{
+		for (const ServerError *entry = server_errors; entry->code != 0; entry++)
+			if (entry->code == error->code)
+				return entry;
+	}
+	return NULL;
+}
+
+/* Whether a failure to connect is one to authenticate. */
+static bool
+is_authentication(const bson_error_t *error)
+{
+	return error->domain == MONGOC_ERROR_SCRAM || error->domain == MONGOC_ERROR_SASL ||
+		(error->domain == MONGOC_ERROR_CLIENT && error->code == MONGOC_ERROR_CLIENT_AUTHENTICATE);
+}
 
 /* The SQLSTATE for a driver or server error. */
 int
 mongo_sqlstate(const bson_error_t *error)
 {
+	const ServerError *known = find_server_error(error);
+
+	if (known != NULL)
+		return known->sqlstate;
+	if (is_authentication(error))
+		return ERRCODE_INVALID_PASSWORD;
 	switch (error->domain)
 	{
-		case MONGOC_ERROR_STREAM:
 		case MONGOC_ERROR_SERVER_SELECTION:
-			return ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION;
+			return ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION;
+		case MONGOC_ERROR_STREAM:
+			return error->code == MONGOC_ERROR_STREAM_NAME_RESOLUTION ||
+				error->code == MONGOC_ERROR_STREAM_CONNECT ?
+				ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION :
+				ERRCODE_CONNECTION_FAILURE;
+		case MONGOC_ERROR_PROTOCOL:
+			return ERRCODE_PROTOCOL_VIOLATION;
 		default:
 			return ERRCODE_FDW_ERROR;
 	}
 }
 
-/* Throws for a driver or server error. */
+/* Advice for a driver or server error, or NULL. */
+static const char *
+find_hint(const bson_error_t *error)
+{
+	const ServerError *known = find_server_error(error);
+
+	for (const TextHint *entry = text_hints; entry->text != NULL; entry++)
+		if (strstr(error->message, entry->text) != NULL)
+			return entry->hint;
+	if (known != NULL)
+		return known->hint;
+	return is_authentication(error) ? HINT_PASSWORD : NULL;
+}
+
+/* The name of a server's error, such as "BadValue", from its reply; or NULL. */
+static const char *
+find_code_name(const bson_t *reply)
+{
+	bson_iter_t iter;
+
+	return reply != NULL && bson_iter_init_find(&iter, reply, "codeName") &&
+		BSON_ITER_HOLDS_UTF8(&iter) ? bson_iter_utf8(&iter, NULL) : NULL;
+}
+
+/*
+ * The driver's text in the database's encoding.  It is UTF-8, but may have been
+ * cut within a character, and may quote bytes that are no UTF-8.
+ */
+static char *
+driver_text(const char *message)
+{
+	int			length = pg_encoding_mbcliplen(PG_UTF8, message, strlen(message), strlen(message));
+	char	   *text = pnstrdup(message, length);
+
+	if (!pg_verify_mbstr(PG_UTF8, text, length, true))
+	{
+		for (char *p = text; *p != '\0'; p++)
+			if (IS_HIGHBIT_SET(*p))
+				*p = '?';
+	}
+	return pg_any_to_server(text, length, PG_UTF8);
+}
+
+/* Throws for a driver or server error; see error.h. */
 void
 mongo_throw(const bson_error_t *error, const bson_t *reply, const char *doing)
 {
+	const char *hint = find_hint(error);
+	const char *name = find_code_name(reply);
+	const char *text = driver_text(error->message);
+
 	ereport(ERROR,
 			(errcode(mongo_sqlstate(error)),
 			 errmsg("error while %s", doing),
-			 errdetail("%s", error->message)));
+			 name != NULL ?
+			 errdetail("%s (%s)", text, name) :
+			 errdetail("%s", text),
+			 hint != NULL ? errhint("%s", hint) : 0));
 }

@@ -22,6 +22,7 @@
 PG_FUNCTION_INFO_V1(mm_run_command);
 PG_FUNCTION_INFO_V1(mm_find_documents);
 PG_FUNCTION_INFO_V1(mm_aggregate_documents);
+PG_FUNCTION_INFO_V1(mm_driver_version);
 
 static void
 destroy_bson(void *object)
@@ -29,32 +30,82 @@ destroy_bson(void *object)
 	bson_destroy((bson_t *) object);
 }
 
+/*
+ * Whether a command only reads, so that it may go where the read preference
+ * says.  Everything else goes to the primary.
+ */
+static bool
+command_reads(const char *name)
+{
+	static const char *const readers[] = {
+		"aggregate", "buildInfo", "collStats", "connectionStatus", "count", "dbStats", "distinct",
+		"find", "getParameter", "hello", "hostInfo", "listCollections", "listDatabases",
+		"listIndexes", "ping", "replSetGetStatus", "serverStatus"
+	};
+
+	for (int i = 0; i < lengthof(readers); i++)
+		if (strcmp(name, readers[i]) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Finds the first failure that a reply with ok: 1 tells of: the first of
+ * writeErrors, or writeConcernError.
+ */
+static bool
+find_write_error(const bson_t *reply, bson_error_t *error)
+{
+	bson_iter_t iter;
+	bson_iter_t failure;
+	bson_iter_t field;
+
+	if (!((bson_iter_init_find(&iter, reply, "writeErrors") && bson_iter_recurse(&iter, &failure) &&
+		   bson_iter_next(&failure) && bson_iter_recurse(&failure, &field)) ||
+		  (bson_iter_init_find(&iter, reply, "writeConcernError") &&
+		   bson_iter_recurse(&iter, &field))))
+		return false;
+	bson_set_error(error, MONGOC_ERROR_SERVER, 0, "write failed");
+	while (bson_iter_next(&field))
+	{
+		if (strcmp(bson_iter_key(&field), "code") == 0)
+			error->code = bson_iter_as_int64(&field);
+		else if (strcmp(bson_iter_key(&field), "errmsg") == 0 && BSON_ITER_HOLDS_UTF8(&field))
+			bson_set_error(error, error->domain, error->code, "%s", bson_iter_utf8(&field, NULL));
+	}
+	return true;
+}
+
 /* Runs one command on the server's database; the reply is owned by owner. */
 bson_t *
 mongo_command(MongoConnection *connection, const bson_t *command, MemoryContext owner)
 {
-	bson_t	   *reply = owned_bson_new(owner);
+	mongoc_client_t *client = mongo_connection_client(connection);
 	bson_iter_t iter;
+	const char *name = bson_iter_init(&iter, command) && bson_iter_next(&iter) ?
+		bson_iter_key(&iter) : "";
+	bson_t		reply;
+	bson_t	   *result;
 	bson_error_t error;
 	bool		ok;
 
-	ok = mongoc_client_command_simple(mongo_connection_client(connection),
-									  mongo_connection_database(connection),
-									  command, NULL, reply, &error);
+	ok = mongoc_client_command_simple(client, mongo_connection_database(connection), command,
+									  command_reads(name) ? mongoc_client_get_read_prefs(client) :
+									  NULL, &reply, &error);
+	result = bson_copy(&reply);
+	bson_destroy(&reply);
+	owned_register(owner, result, destroy_bson);
 	mongo_connection_check(connection);
-	if (!ok)
-		mongo_throw(&error, reply,
-					psprintf("running command \"%s\"",
-							 bson_iter_init(&iter, command) && bson_iter_next(&iter) ?
-							 bson_iter_key(&iter) : ""));
-	return reply;
+	if (!ok || find_write_error(result, &error))
+		mongo_throw(&error, result, psprintf("running command \"%s\"", name));
+	return result;
 }
 
 /* Reads an argument of type json as a document owned by the current context. */
 static bson_t *
 bson_from_argument(text *json)
 {
-	char	   *utf8 = pg_server_to_any(text_to_cstring(json), VARSIZE_ANY_EXHDR(json), PG_UTF8);
+	const char *utf8 = mongo_utf8(text_to_cstring(json));
 	bson_error_t error;
 	bson_t	   *bson = bson_new_from_json((const uint8_t *) utf8, -1, &error);
 
@@ -164,4 +215,11 @@ mm_aggregate_documents(PG_FUNCTION_ARGS)
 {
 	return_documents(fcinfo, true);
 	return (Datum) 0;
+}
+
+/* driver_version() returns text */
+Datum
+mm_driver_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(mongoc_get_version()));
 }

@@ -1,69 +1,245 @@
 /*
  * connection.c
- *	  One MongoDB client a user mapping, kept for the session.
+ *	  One MongoDB client a user and server, kept for the session.
+ *
+ * A connection and all that belongs to it live in a memory context of their
+ * own, below TopMemoryContext once it works.  It is used for as long as nothing
+ * speaks against it: its server's or mapping's options changed, a stream failed,
+ * the peer has closed it.  Then mongo_connect() makes another; the old one
+ * stays in the list until the transaction has ended and its cursors are closed.
  */
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_user_mapping.h"
 #include "error.h"
+#include "fmgr.h"
 #include "foreign/foreign.h"
+#include "funcapi.h"
 #include "miscadmin.h"
+#include "mongo/client.h"
 #include "mongo/connection.h"
 #include "mongo/options.h"
-#include "utils/hsearch.h"
+#include "owned.h"
+#include "pgstat.h"
+#include "storage/ipc.h"
+#include "storage/latch.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
-typedef struct ConnectionKey
-{
-	Oid			serverid;
-	Oid			userid;
-} ConnectionKey;
+PG_FUNCTION_INFO_V1(mm_connections);
+PG_FUNCTION_INFO_V1(mm_disconnect);
+PG_FUNCTION_INFO_V1(mm_disconnect_all);
+
+/* Pause between two attempts to find a server, where there is time for more than one. */
+#define RETRY_MS 500
 
 struct MongoConnection
 {
-	ConnectionKey key;			/* hash key, must be first */
+	dlist_node	node;			/* in connections */
+	MemoryContext context;		/* holds this, the client and the strings */
+	Oid			serverid;
+	Oid			userid;
+	uint32		server_hash;	/* of the syscache entries, for invalidation */
+	uint32		mapping_hash;	/* 0: the user has no mapping of its own */
+	bool		retired;		/* not to be handed out again */
+	bool		keep;			/* option keep_connections */
+	int			pins;			/* cursors and the like */
+	bool		used;			/* by the current transaction */
 	mongoc_client_t *client;
-	char	   *database;
+	StreamControl control;
+	char	   *database;		/* in UTF-8 */
 	char	   *server;
 };
 
-static HTAB *connections = NULL;
+static dlist_head connections = DLIST_STATIC_INIT(connections);
 
-/* Returns the session's connection for (server, user). */
+/* Changes of servers and user mappings so far. */
+static uint64 invalidations = 0;
+
+/* Ends a connection; its context destroys the client. */
+static void
+connection_destroy(MongoConnection *self)
+{
+	dlist_delete(&self->node);
+	MemoryContextDelete(self->context);
+}
+
+/* Ends connections that are of no more use, at the end of a transaction. */
+static void
+xact_callback(XactEvent event, void *arg)
+{
+	dlist_mutable_iter iter;
+
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_PARALLEL_COMMIT &&
+		event != XACT_EVENT_ABORT && event != XACT_EVENT_PARALLEL_ABORT &&
+		event != XACT_EVENT_PREPARE)
+		return;
+	dlist_foreach_modify(iter, &connections)
+	{
+		MongoConnection *self = dlist_container(MongoConnection, node, iter.cur);
+
+		self->used = false;
+		if (self->pins == 0 &&
+			(self->retired || !self->keep || self->control.interrupted || self->control.broken))
+			connection_destroy(self);
+	}
+}
+
+/* Retires the connections whose server or user mapping changed. */
+static void
+invalidation_callback(Datum arg, int cacheid, uint32 hash)
+{
+	dlist_iter	iter;
+
+	invalidations++;
+	dlist_foreach(iter, &connections)
+	{
+		MongoConnection *self = dlist_container(MongoConnection, node, iter.cur);
+
+		if (hash == 0 ||
+			(cacheid == FOREIGNSERVEROID && self->server_hash == hash) ||
+			(cacheid == USERMAPPINGOID &&
+			 (self->mapping_hash == hash || self->mapping_hash == 0)))
+			self->retired = true;
+	}
+}
+
+/* To be called before the first connection of the session. */
+static void
+initialize(void)
+{
+	static bool initialized = false;
+
+	if (initialized)
+		return;
+	client_log_init();
+	RegisterXactCallback(xact_callback, NULL);
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, invalidation_callback, (Datum) 0);
+	CacheRegisterSyscacheCallback(USERMAPPINGOID, invalidation_callback, (Datum) 0);
+	initialized = true;
+}
+
+/* The user's mapping, else PUBLIC's, else NULL; own says whether it is the first. */
+static UserMapping *
+find_mapping(Oid serverid, Oid userid, bool *own)
+{
+	*own = SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(userid),
+								 ObjectIdGetDatum(serverid));
+	if (!*own &&
+		!SearchSysCacheExists2(USERMAPPINGUSERSERVER, ObjectIdGetDatum(InvalidOid),
+							   ObjectIdGetDatum(serverid)))
+		return NULL;
+	return GetUserMapping(userid, serverid);
+}
+
+/* How long to look for a server; 0: once. */
+static int
+selection_timeout(ForeignServer *server, mongoc_client_t *client)
+{
+	return option_integer(server->options, "server_selection_timeout_ms",
+						  mongoc_uri_get_option_as_int32(mongoc_client_get_uri(client),
+														 MONGOC_URI_SERVERSELECTIONTIMEOUTMS, 0));
+}
+
+/*
+ * Makes the client connect and authenticate.  A set that elects its primary,
+ * say, is given the time that server_selection_timeout_ms says, each time with a
+ * fresh client: after a failure, the driver leaves a host alone for a while.
+ */
+static void
+connection_establish(MongoConnection *self, ForeignServer *server, UserMapping *mapping)
+{
+	TimestampTz start = GetCurrentTimestamp();
+	MemoryContext attempt = AllocSetContextCreate(self->context, "mongo client",
+												  ALLOCSET_SMALL_SIZES);
+	bson_t	   *ping = owned_bson_new(CurrentMemoryContext);
+	bson_error_t error;
+
+	BSON_APPEND_INT32(ping, "ping", 1);
+	for (;;)
+	{
+		self->client = client_create(server, mapping, self->userid, &self->control, attempt);
+		if (mongoc_client_command_simple(self->client, "admin", ping,
+										 mongoc_client_get_read_prefs(self->client),
+										 NULL, &error))
+			break;
+		mongo_connection_check(self);
+		if (error.domain != MONGOC_ERROR_SERVER_SELECTION ||
+			TimestampDifferenceExceeds(start, GetCurrentTimestamp(),
+									   selection_timeout(server, self->client)))
+			mongo_throw(&error, NULL, psprintf("connecting to server \"%s\"", self->server));
+		MemoryContextReset(attempt);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, RETRY_MS,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+
+	/* A member that does not answer is no reason against the connection. */
+	self->control.broken = false;
+}
+
+/* Makes a connection.  When that fails, the current context cleans up. */
+static MongoConnection *
+connection_create(Oid serverid, Oid userid)
+{
+	uint64		invalidations_before = invalidations;
+	ForeignServer *server = GetForeignServer(serverid);
+	bool		own_mapping;
+	UserMapping *mapping = find_mapping(serverid, userid, &own_mapping);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "mongo connection",
+												  ALLOCSET_SMALL_SIZES);
+	MongoConnection *self = MemoryContextAllocZero(context, sizeof(MongoConnection));
+
+	self->context = context;
+	self->serverid = serverid;
+	self->userid = userid;
+	self->keep = option_boolean(server->options, "keep_connections", true);
+	self->server = MemoryContextStrdup(context, server->servername);
+	self->server_hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(serverid));
+	if (own_mapping)
+		self->mapping_hash = GetSysCacheHashValue1(USERMAPPINGOID,
+												   ObjectIdGetDatum(mapping->umid));
+	stream_control_init(&self->control, context);
+	connection_establish(self, server, mapping);
+	self->database = MemoryContextStrdup(context,
+										 client_database(server, mongoc_client_get_uri(self->client)));
+	MemoryContextSetParent(context, TopMemoryContext);
+	dlist_push_tail(&connections, &self->node);
+	self->retired = invalidations != invalidations_before;
+	return self;
+}
+
+/* Returns the session's connection for (server, user); see connection.h. */
 MongoConnection *
 mongo_connect(Oid serverid, Oid userid)
 {
-	ConnectionKey key = {serverid, userid};
-	MongoConnection *connection;
-	ForeignServer *server;
-	bson_error_t error;
-	mongoc_uri_t *uri;
-	bool		found;
+	MongoConnection *result = NULL;
+	dlist_iter	iter;
 
-	if (connections == NULL)
+	initialize();
+	dlist_foreach(iter, &connections)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(ConnectionKey),.entrysize = sizeof(MongoConnection)};
+		MongoConnection *self = dlist_container(MongoConnection, node, iter.cur);
 
-		connections = hash_create("mongo connections", 8, &ctl, HASH_ELEM | HASH_BLOBS);
+		if (self->serverid != serverid || self->userid != userid || self->retired)
+			continue;
+		if (stream_control_alive(&self->control))
+			result = self;
+		else
+			self->retired = true;
 	}
-	connection = hash_search(connections, &key, HASH_ENTER, &found);
-	if (found && connection->client != NULL)
-		return connection;
-	connection->client = NULL;
-	server = GetForeignServer(serverid);
-	if (option_value(server->options, "database") == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
-				 errmsg("server \"%s\" has no option \"database\"", server->servername)));
-	uri = mongoc_uri_new_with_error(option_value(server->options, "uri"), &error);
-	if (uri == NULL)
-		mongo_throw(&error, NULL, "reading the option uri");
-	connection->client = mongoc_client_new_from_uri(uri);
-	mongoc_uri_destroy(uri);
-	mongoc_client_set_error_api(connection->client, 2);
-	connection->database = MemoryContextStrdup(TopMemoryContext, option_value(server->options, "database"));
-	connection->server = MemoryContextStrdup(TopMemoryContext, server->servername);
-	return connection;
+	if (result == NULL)
+		result = connection_create(serverid, userid);
+	result->used = true;
+	return result;
 }
 
 mongoc_client_t *
@@ -88,5 +264,116 @@ mongo_connection_server(MongoConnection *connection)
 void
 mongo_connection_check(MongoConnection *connection)
 {
-	CHECK_FOR_INTERRUPTS();
+	const char *message = client_log();
+
+	if (message[0] != '\0')
+		elog(DEBUG1, "mongo driver: %s", message);
+	stream_throw_interrupt(&connection->control);
+}
+
+/* Keeps a connection beyond the end of the transaction. */
+void
+mongo_connection_pin(MongoConnection *connection)
+{
+	connection->pins++;
+}
+
+/* Gives it up again.  Never throws. */
+void
+mongo_connection_unpin(MongoConnection *connection)
+{
+	Assert(connection->pins > 0);
+	connection->pins--;
+
+	/* After an abort, cursors go later than the transaction's own callback. */
+	if (connection->pins == 0 && connection->control.interrupted && !IsTransactionState() &&
+		!proc_exit_inprogress)
+		connection_destroy(connection);
+}
+
+bool
+mongo_connection_cleanup_begin(MongoConnection *connection)
+{
+	if (proc_exit_inprogress)
+		return false;
+	stream_cleanup_begin(&connection->control);
+	return true;
+}
+
+void
+mongo_connection_cleanup_end(MongoConnection *connection)
+{
+	stream_cleanup_end(&connection->control);
+}
+
+/* connections(): one row for each connection of the session */
+Datum
+mm_connections(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	dlist_iter	iter;
+
+	InitMaterializedSRF(fcinfo, 0);
+	dlist_foreach(iter, &connections)
+	{
+		MongoConnection *self = dlist_container(MongoConnection, node, iter.cur);
+		char	   *user = GetUserNameFromId(self->userid, true);
+		Datum		values[4];
+		bool		nulls[4] = {false};
+
+		values[0] = DirectFunctionCall1(namein, CStringGetDatum(self->server));
+		if (user != NULL)
+			values[1] = DirectFunctionCall1(namein, CStringGetDatum(user));
+		else
+			nulls[1] = true;
+		values[2] = BoolGetDatum(!self->retired && stream_control_alive(&self->control));
+		values[3] = Int32GetDatum(self->pins);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * Closes the connections of the session to a server, or all where serverid is
+ * InvalidOid.  One that the transaction or a cursor uses is closed when it no
+ * longer does.  Returns whether there was any.
+ */
+static bool
+disconnect(Oid serverid)
+{
+	dlist_mutable_iter iter;
+	bool		any = false;
+
+	dlist_foreach_modify(iter, &connections)
+	{
+		MongoConnection *self = dlist_container(MongoConnection, node, iter.cur);
+
+		if (OidIsValid(serverid) && self->serverid != serverid)
+			continue;
+		any = true;
+		if (self->pins > 0 || self->used)
+		{
+			self->retired = true;
+			ereport(NOTICE,
+					(errmsg("connection to server \"%s\" is in use; it will be closed later",
+							self->server)));
+		}
+		else
+			connection_destroy(self);
+	}
+	return any;
+}
+
+/* disconnect(server name) returns boolean */
+Datum
+mm_disconnect(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(disconnect(mongo_server_oid(NameStr(*PG_GETARG_NAME(0)))));
+}
+
+/* disconnect_all() returns boolean */
+Datum
+mm_disconnect_all(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(disconnect(InvalidOid));
 }

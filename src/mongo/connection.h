@@ -1,9 +1,10 @@
 /*
  * connection.h
- *	  One MongoDB client a user mapping, kept for the session.
+ *	  One MongoDB client a user and server, kept for the session.
  *
- * The cache owns the clients.  A connection is rebuilt when its server or
- * mapping changed, at the next mongo_connect() of a statement that holds none.
+ * A connection is rebuilt at the next mongo_connect() after its server or
+ * mapping changed or its network failed.  Cursors keep the old one for as long
+ * as they need it.
  */
 #ifndef MM_CONNECTION_H
 #define MM_CONNECTION_H
@@ -12,8 +13,9 @@ typedef struct MongoConnection MongoConnection;
 
 /*
  * Returns the session's connection for (server, user).  Cheap when cached: no
- * round trip.  Throws for bad options, no mapping where one is needed, or no
- * rights.  The pointer is good until the end of the transaction.
+ * round trip.  Throws for bad options, no credentials where they are needed,
+ * and a server that cannot be reached.  The pointer is good until the end of
+ * the transaction, and for as long as a cursor of it is open.
  */
 extern MongoConnection *mongo_connect(Oid serverid, Oid userid);
 
@@ -23,8 +25,20 @@ extern const char *mongo_connection_server(MongoConnection *connection);	/* serv
 
 /*
  * To be called after each return of the driver that may have waited: throws
- * the interrupt that the stream saw, if any.  Closes what is half-read.
+ * the interrupt that the stream saw, if any.
  */
 extern void mongo_connection_check(MongoConnection *connection);
+
+/* Keeps a connection beyond the end of the transaction, and gives it up again. */
+extern void mongo_connection_pin(MongoConnection *connection);
+extern void mongo_connection_unpin(MongoConnection *connection);
+
+/*
+ * Between these, which never throw, the driver gets a second at most for all
+ * that it waits for: to destroy a cursor.  The first returns false when the
+ * driver may not be called at all, since the process is about to end.
+ */
+extern bool mongo_connection_cleanup_begin(MongoConnection *connection);
+extern void mongo_connection_cleanup_end(MongoConnection *connection);
 
 #endif							/* MM_CONNECTION_H */

@@ -11,6 +11,7 @@
 
 #include "error.h"
 #include "mongo/cursor.h"
+#include "mongo/options.h"
 #include "owned.h"
 
 struct MongoCursor
@@ -18,19 +19,23 @@ struct MongoCursor
 	MongoConnection *connection;
 	mongoc_cursor_t *cursor;
 	char	   *namespace;		/* database.collection, for messages */
+	bool		ended;			/* the server said that there are no more */
 	Owned	   *owned;
 };
 
+/* Ends a cursor; the server is told, and given a second to answer. */
 static void
 destroy_cursor(void *object)
 {
-	mongoc_cursor_destroy((mongoc_cursor_t *) object);
-}
+	MongoCursor *self = object;
 
-static void
-destroy_collection(void *object)
-{
-	mongoc_collection_destroy((mongoc_collection_t *) object);
+	if (self->cursor != NULL && mongo_connection_cleanup_begin(self->connection))
+	{
+		mongoc_cursor_destroy(self->cursor);
+		mongo_connection_cleanup_end(self->connection);
+	}
+	self->cursor = NULL;
+	mongo_connection_unpin(self->connection);
 }
 
 /* Begins a find, or an aggregate when pipeline is not NULL. */
@@ -39,23 +44,25 @@ cursor_open(MongoConnection *connection, const char *name, const bson_t *filter,
 			const bson_t *pipeline, const bson_t *opts, MemoryContext owner)
 {
 	const char *database = mongo_connection_database(connection);
-	MongoCursor *result = MemoryContextAllocZero(owner, sizeof(MongoCursor));
+	MongoCursor *self = MemoryContextAllocZero(owner, sizeof(MongoCursor));
+	const char *utf8_name = mongo_utf8(name);
 	mongoc_collection_t *collection;
-	mongoc_cursor_t *cursor;
-	Owned	   *owned;
 
-	result->connection = connection;
-	result->namespace = MemoryContextStrdup(owner, psprintf("%s.%s", database, name));
-	collection = mongoc_client_get_collection(mongo_connection_client(connection), database, name);
-	owned = owned_register(CurrentMemoryContext, collection, destroy_collection);
+	self->connection = connection;
+	self->namespace = MemoryContextStrdup(owner, psprintf("%s.%s", database, name));
+	mongo_connection_pin(connection);
+	self->owned = owned_register(owner, self, destroy_cursor);
+
+	/* Nothing throws from here on, so that the collection needs no owner. */
+	collection = mongoc_client_get_collection(mongo_connection_client(connection), database,
+											  utf8_name);
 	if (pipeline != NULL)
-		cursor = mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline, opts, NULL);
+		self->cursor = mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline, opts,
+												   NULL);
 	else
-		cursor = mongoc_collection_find_with_opts(collection, filter, opts, NULL);
-	owned_release(owned);
-	result->cursor = cursor;
-	result->owned = owned_register(owner, cursor, destroy_cursor);
-	return result;
+		self->cursor = mongoc_collection_find_with_opts(collection, filter, opts, NULL);
+	mongoc_collection_destroy(collection);
+	return self;
 }
 
 /* Begins a find; the cursor belongs to owner. */
@@ -82,11 +89,14 @@ mongo_cursor_next(MongoCursor *cursor)
 	const bson_t *reply;
 	bson_error_t error;
 
+	if (cursor->ended)
+		return NULL;
 	if (mongoc_cursor_next(cursor->cursor, &document))
 		return document;
 	mongo_connection_check(cursor->connection);
 	if (mongoc_cursor_error_document(cursor->cursor, &error, &reply))
 		mongo_throw(&error, reply, psprintf("reading collection \"%s\"", cursor->namespace));
+	cursor->ended = true;
 	return NULL;
 }
 
@@ -95,5 +105,4 @@ void
 mongo_cursor_close(MongoCursor *cursor)
 {
 	owned_release(cursor->owned);
-	cursor->cursor = NULL;
 }

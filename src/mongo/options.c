@@ -2,25 +2,42 @@
  * options.c
  *	  Options of servers, user mappings, foreign tables and columns.
  *
- * One table says which options there are, where they stand, and what their
- * values look like.  The validator reads it when an object is created or
- * altered, so that the readers below can take stored values as good.
+ * One table says which options there are, where they may stand, what their
+ * values look like, and what the driver calls them.  The validator reads it when
+ * an object is created or altered, so that whoever reads stored options can
+ * take their values as good.
  */
 #include "postgres.h"
 #include "compat.h"
 
+#include <math.h>
+
+#include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/reloptions.h"
+#include "access/table.h"
 #include "catalog/pg_attribute.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_foreign_data_wrapper.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
 #include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "mongo/client.h"
 #include "mongo/options.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/varlena.h"
 
 PG_FUNCTION_INFO_V1(mm_validator);
+
+/* Name of the foreign data wrapper. */
+#define WRAPPER_NAME "mongo_migrate"
 
 /* Where an option may stand. */
 #define ON_SERVER	0x01
@@ -28,24 +45,252 @@ PG_FUNCTION_INFO_V1(mm_validator);
 #define ON_TABLE	0x04
 #define ON_COLUMN	0x08
 
+/* What a value must look like. */
+typedef enum OptionKind
+{
+	OPTION_TEXT,				/* anything but the empty string */
+	OPTION_SECRET,				/* anything; never shown in a message */
+	OPTION_BOOLEAN,
+	OPTION_POSITIVE,			/* an integer from 1 */
+	OPTION_COST,				/* a number from 0 */
+	OPTION_WORD,				/* one of words */
+	OPTION_WORDS,				/* some of words, separated by commas */
+	OPTION_URI,
+	OPTION_PATH,
+	OPTION_FILE,				/* a file of the database server's machine */
+	OPTION_SUPERUSER			/* a boolean that a superuser alone may set to false */
+} OptionKind;
+
 typedef struct MongoOption
 {
 	const char *name;
 	int			places;
+	OptionKind	kind;
+	const char *words;			/* separated by commas */
+	const char *uri_option;		/* of text, boolean or integer type in the driver */
 } MongoOption;
 
 static const MongoOption mongo_options[] = {
-	{"uri", ON_SERVER},
-	{"database", ON_SERVER},
-	{"extended_json", ON_SERVER | ON_TABLE | ON_COLUMN},
-	{"fetch_size", ON_SERVER | ON_TABLE},
-	{"use_remote_estimate", ON_SERVER | ON_TABLE},
-	{"username", ON_USER},
-	{"password", ON_USER},
-	{"collection", ON_TABLE},
-	{"path", ON_COLUMN},
-	{NULL, 0}
+	/* what to connect to */
+	{"uri", ON_SERVER, OPTION_URI},
+	{"database", ON_SERVER, OPTION_TEXT},
+	{"replica_set", ON_SERVER, OPTION_TEXT, NULL, MONGOC_URI_REPLICASET},
+	{"app_name", ON_SERVER, OPTION_TEXT, NULL, MONGOC_URI_APPNAME},
+	{"read_preference", ON_SERVER, OPTION_WORD,
+	"primary,primaryPreferred,secondary,secondaryPreferred,nearest"},
+	{"read_concern", ON_SERVER, OPTION_WORD, "local,available,majority,linearizable,snapshot"},
+	{"compressors", ON_SERVER, OPTION_WORDS, "zstd,snappy,zlib"},
+	{"connect_timeout_ms", ON_SERVER, OPTION_POSITIVE, NULL, MONGOC_URI_CONNECTTIMEOUTMS},
+	{"server_selection_timeout_ms", ON_SERVER, OPTION_POSITIVE},
+	{"socket_timeout_ms", ON_SERVER, OPTION_POSITIVE, NULL, MONGOC_URI_SOCKETTIMEOUTMS},
+	{"keep_connections", ON_SERVER, OPTION_BOOLEAN},
+
+	/* TLS */
+	{"tls", ON_SERVER, OPTION_BOOLEAN, NULL, MONGOC_URI_TLS},
+	{"tls_ca_file", ON_SERVER, OPTION_FILE, NULL, MONGOC_URI_TLSCAFILE},
+	{"tls_certificate_key_file", ON_SERVER | ON_USER, OPTION_FILE, NULL,
+	MONGOC_URI_TLSCERTIFICATEKEYFILE},
+	{"tls_certificate_key_file_password", ON_USER, OPTION_SECRET, NULL,
+	MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD},
+	{"tls_allow_invalid_certificates", ON_SERVER, OPTION_BOOLEAN, NULL,
+	MONGOC_URI_TLSALLOWINVALIDCERTIFICATES},
+	{"tls_allow_invalid_hostnames", ON_SERVER, OPTION_BOOLEAN, NULL,
+	MONGOC_URI_TLSALLOWINVALIDHOSTNAMES},
+
+	/* who connects */
+	{"username", ON_USER, OPTION_TEXT},
+	{"password", ON_USER, OPTION_SECRET},
+	{"auth_source", ON_SERVER | ON_USER, OPTION_TEXT},
+	{"auth_mechanism", ON_SERVER | ON_USER, OPTION_WORD,
+	"SCRAM-SHA-1,SCRAM-SHA-256,MONGODB-X509,PLAIN"},
+	{"password_required", ON_USER, OPTION_SUPERUSER},
+
+	/* what to read, and how */
+	{"collection", ON_TABLE, OPTION_TEXT},
+	{"path", ON_COLUMN, OPTION_PATH},
+	{"extended_json", ON_SERVER | ON_TABLE | ON_COLUMN, OPTION_WORD, "relaxed,canonical,plain"},
+	{"fetch_size", ON_SERVER | ON_TABLE, OPTION_POSITIVE},
+
+	/* planning */
+	{"use_remote_estimate", ON_SERVER | ON_TABLE, OPTION_BOOLEAN},
+	{"fdw_startup_cost", ON_SERVER, OPTION_COST},
+	{"fdw_tuple_cost", ON_SERVER, OPTION_COST},
+	{NULL}
 };
+
+/* The candidate nearest to a word, if one is near enough to be meant. */
+typedef struct NearName
+{
+	const char *source;
+	int			distance;		/* of match */
+	const char *match;			/* NULL: none so far */
+} NearName;
+
+/* Offers a candidate. */
+static void
+near_name_offer(NearName *near, const char *candidate)
+{
+	int			length = strlen(near->source);
+	int			limit = near->match != NULL ? near->distance - 1 : Min(4, length / 2);
+	int			distance;
+
+	if (limit < 0)
+		return;
+	distance = varstr_levenshtein_less_equal(near->source, length,
+											 candidate, strlen(candidate),
+											 1, 1, 1, limit, true);
+	if (distance <= limit)
+	{
+		near->match = candidate;
+		near->distance = distance;
+	}
+}
+
+/* Throws for an option that does not exist here, with the one that was meant. */
+static void
+throw_unknown_option(const char *name, int place)
+{
+	NearName	near = {.source = name};
+	bool		elsewhere = false;
+	const MongoOption *option;
+
+	for (option = mongo_options; option->name != NULL; option++)
+	{
+		if (option->places & place)
+			near_name_offer(&near, option->name);
+		else if (strcmp(option->name, name) == 0)
+			elsewhere = true;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+			 errmsg("invalid option \"%s\"", name),
+			 elsewhere && (place & ON_SERVER) ?
+			 errhint("Put the option into a user mapping or a foreign table of the server.") :
+			 elsewhere ?
+			 errhint("This is an option of other objects, such as the server.") :
+			 near.match != NULL ?
+			 errhint("Perhaps you meant the option \"%s\".", near.match) : 0));
+}
+
+/* Throws for a value; hint is what a good one looks like. */
+static void
+throw_invalid_value(const char *name, const char *value, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+			 errmsg("invalid value for option \"%s\": \"%s\"", name, value),
+			 errhint("%s", hint)));
+}
+
+/* Whether a word of the given length is in a list separated by commas. */
+static bool
+in_words(const char *words, const char *word, size_t length)
+{
+	while (*words != '\0')
+	{
+		size_t		next = strcspn(words, ",");
+
+		if (next == length && strncmp(words, word, length) == 0)
+			return true;
+		words += next + (words[next] == ',');
+	}
+	return false;
+}
+
+/* Checks a word, or several words separated by commas. */
+static void
+check_words(const MongoOption *option, const char *value)
+{
+	const char *word = value;
+
+	for (;;)
+	{
+		size_t		length = option->kind == OPTION_WORDS ? strcspn(word, ",") : strlen(word);
+
+		if (!in_words(option->words, word, length))
+			throw_invalid_value(option->name, value,
+								psprintf(option->kind == OPTION_WORDS ?
+										 "Valid values are these, separated by commas: %s." :
+										 "Valid values are: %s.", option->words));
+		if (word[length] == '\0')
+			return;
+		word += length + 1;
+	}
+}
+
+/* Checks a path such as address.city, items.0.sku, or $. */
+static void
+check_path(const MongoOption *option, const char *value)
+{
+	size_t		length = strlen(value);
+
+	if (length == 0 || value[0] == '.' || value[length - 1] == '.' ||
+		strstr(value, "..") != NULL)
+		throw_invalid_value(option->name, value,
+							"A path is field names and array positions separated by dots, "
+							"such as address.city or items.0.sku, or $ for the whole document.");
+}
+
+/* Whether the current user may name files of the database server's machine. */
+static bool
+may_name_files(void)
+{
+	return superuser() || has_privs_of_role(GetUserId(), ROLE_PG_READ_SERVER_FILES);
+}
+
+/* Checks one option of the table against what its kind asks for. */
+static void
+check_value(const MongoOption *option, const char *value)
+{
+	bool		flag = true;
+	int			integer;
+	double		number;
+
+	switch (option->kind)
+	{
+		case OPTION_SECRET:
+			break;
+		case OPTION_TEXT:
+			if (value[0] == '\0')
+				throw_invalid_value(option->name, value, "The value must not be empty.");
+			break;
+		case OPTION_SUPERUSER:
+		case OPTION_BOOLEAN:
+			if (!parse_bool(value, &flag))
+				throw_invalid_value(option->name, value, "Valid values are: true, false.");
+			if (option->kind == OPTION_SUPERUSER && !flag && !superuser())
+				ereport(ERROR,
+						(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						 errmsg("only a superuser may set option \"%s\" to false",
+								option->name)));
+			break;
+		case OPTION_POSITIVE:
+			if (!parse_int(value, &integer, 0, NULL) || integer < 1)
+				throw_invalid_value(option->name, value, "The value must be a positive integer.");
+			break;
+		case OPTION_COST:
+			if (!parse_real(value, &number, 0, NULL) || isnan(number) || number < 0)
+				throw_invalid_value(option->name, value, "The value must be a number from 0.");
+			break;
+		case OPTION_WORD:
+		case OPTION_WORDS:
+			check_words(option, value);
+			break;
+		case OPTION_URI:
+			mongo_uri_check(value);
+			break;
+		case OPTION_PATH:
+			check_path(option, value);
+			break;
+		case OPTION_FILE:
+			if (!may_name_files())
+				ereport(ERROR,
+						(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						 errmsg("permission denied to set option \"%s\"", option->name),
+						 errdetail("Only roles with privileges of \"pg_read_server_files\" may name files of the database server.")));
+			break;
+	}
+}
 
 /* Checks the options given to CREATE or ALTER of an object of the wrapper. */
 Datum
@@ -62,15 +307,14 @@ mm_validator(PG_FUNCTION_ARGS)
 	foreach(lc, options)
 	{
 		DefElem    *def = (DefElem *) lfirst(lc);
-		const MongoOption *option;
+		const MongoOption *option = mongo_options;
 
-		for (option = mongo_options; option->name != NULL; option++)
-			if ((option->places & place) && strcmp(option->name, def->defname) == 0)
-				break;
+		while (option->name != NULL &&
+			   !((option->places & place) && strcmp(option->name, def->defname) == 0))
+			option++;
 		if (option->name == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-					 errmsg("invalid option \"%s\"", def->defname)));
+			throw_unknown_option(def->defname, place);
+		check_value(option, defGetString(def));
 	}
 	PG_RETURN_VOID();
 }
@@ -91,6 +335,67 @@ option_value(List *options, const char *name)
 	return NULL;
 }
 
+/* The same as an integer or boolean that the validator has passed. */
+int
+option_integer(List *options, const char *name, int otherwise)
+{
+	const char *value = option_value(options, name);
+	int			result = otherwise;
+
+	if (value != NULL && !parse_int(value, &result, 0, NULL))
+		elog(ERROR, "option \"%s\" is not an integer: \"%s\"", name, value);
+	return result;
+}
+
+bool
+option_boolean(List *options, const char *name, bool otherwise)
+{
+	const char *value = option_value(options, name);
+	bool		result = otherwise;
+
+	if (value != NULL && !parse_bool(value, &result))
+		elog(ERROR, "option \"%s\" is not a boolean: \"%s\"", name, value);
+	return result;
+}
+
+/* Gives the driver those options of a list that it has a name for. */
+void
+options_to_uri(List *options, mongoc_uri_t *uri)
+{
+	const MongoOption *option;
+
+	for (option = mongo_options; option->name != NULL; option++)
+	{
+		const char *value = option_value(options, option->name);
+		bool		done;
+
+		if (value == NULL || option->uri_option == NULL)
+			continue;
+		if (option->kind == OPTION_BOOLEAN)
+			done = mongoc_uri_set_option_as_bool(uri, option->uri_option,
+												 option_boolean(options, option->name, false));
+		else if (option->kind == OPTION_POSITIVE)
+			done = mongoc_uri_set_option_as_int32(uri, option->uri_option,
+												  option_integer(options, option->name, 0));
+		else if (strcmp(option->uri_option, MONGOC_URI_APPNAME) == 0)
+			done = mongoc_uri_set_appname(uri, mongo_utf8(value));
+		else
+			done = mongoc_uri_set_option_as_utf8(uri, option->uri_option, mongo_utf8(value));
+		if (!done)
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+					 errmsg("the driver does not take the value of option \"%s\"",
+							option->name)));
+	}
+}
+
+/* Text of the database in the driver's encoding. */
+const char *
+mongo_utf8(const char *text)
+{
+	return pg_server_to_any(text, strlen(text), PG_UTF8);
+}
+
 /* Throws for another word. */
 JsonMode
 json_mode_parse(const char *text)
@@ -103,8 +408,8 @@ json_mode_parse(const char *text)
 		return JSON_PLAIN;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid Extended JSON mode \"%s\"", text),
-			 errhint("Modes are relaxed, canonical and plain.")));
+			 errmsg("invalid mode of Extended JSON: \"%s\"", text),
+			 errhint("Valid values are: relaxed, canonical, plain.")));
 }
 
 static JsonMode
@@ -122,11 +427,55 @@ mongo_server_json_mode(Oid serverid)
 	return json_mode_option(GetForeignServer(serverid)->options, JSON_RELAXED);
 }
 
-/* Looks a server up by name; throws when it is none of this wrapper's. */
+/* Throws for a server that is not there, with the one that was meant. */
+static void
+throw_unknown_server(const char *name, Oid wrapper)
+{
+	NearName	near = {.source = name};
+	Relation	relation = table_open(ForeignServerRelationId, AccessShareLock);
+	SysScanDesc scan = systable_beginscan(relation, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tuple;
+
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_foreign_server form = (Form_pg_foreign_server) GETSTRUCT(tuple);
+
+		if (form->srvfdw == wrapper)
+			near_name_offer(&near, pstrdup(NameStr(form->srvname)));
+	}
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("server \"%s\" does not exist", name),
+			 near.match != NULL ?
+			 errhint("Perhaps you meant the server \"%s\".", near.match) :
+			 errhint("Create it: CREATE SERVER %s FOREIGN DATA WRAPPER %s OPTIONS (uri 'mongodb://...', database '...').",
+					 quote_identifier(name), WRAPPER_NAME)));
+}
+
+/*
+ * Looks a server up by name, for the current user.  Throws when there is none,
+ * when it is not a server of this wrapper, or without USAGE on it.
+ */
 Oid
 mongo_server_oid(const char *name)
 {
-	return GetForeignServerByName(name, false)->serverid;
+	Oid			wrapper = get_foreign_data_wrapper_oid(WRAPPER_NAME, false);
+	Oid			serverid = get_foreign_server_oid(name, true);
+	AclResult	aclresult;
+
+	if (!OidIsValid(serverid))
+		throw_unknown_server(name, wrapper);
+	if (GetForeignServer(serverid)->fdwid != wrapper)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("server \"%s\" is not a server of foreign data wrapper \"%s\"",
+						name, WRAPPER_NAME)));
+	aclresult = foreign_server_aclcheck(serverid, GetUserId(), ACL_USAGE);
+	if (aclresult != ACLCHECK_OK)
+		aclcheck_error(aclresult, OBJECT_FOREIGN_SERVER, name);
+	return serverid;
 }
 
 /* The options of a foreign table, with its server's as defaults. */
@@ -136,16 +485,13 @@ mongo_table_options(Oid foreigntableid)
 	ForeignTable *table = GetForeignTable(foreigntableid);
 	ForeignServer *server = GetForeignServer(table->serverid);
 	MongoTableOptions *result = palloc0(sizeof(MongoTableOptions));
-	const char *value;
+	const char *collection = option_value(table->options, "collection");
 
-	value = option_value(table->options, "collection");
-	result->collection = value != NULL ? pstrdup(value) : get_rel_name(foreigntableid);
+	result->collection = collection != NULL ? pstrdup(collection) : get_rel_name(foreigntableid);
 	result->json_mode = json_mode_option(table->options,
 										 json_mode_option(server->options, JSON_RELAXED));
-	value = option_value(table->options, "fetch_size");
-	if (value == NULL)
-		value = option_value(server->options, "fetch_size");
-	result->fetch_size = value != NULL ? pg_strtoint32(value) : 0;
+	result->fetch_size = option_integer(table->options, "fetch_size",
+										option_integer(server->options, "fetch_size", 0));
 	return result;
 }
 
@@ -155,9 +501,9 @@ mongo_column_options(Oid foreigntableid, AttrNumber attnum, const MongoTableOpti
 {
 	List	   *options = GetForeignColumnOptions(foreigntableid, attnum);
 	MongoColumnOptions *result = palloc0(sizeof(MongoColumnOptions));
-	const char *value = option_value(options, "path");
+	const char *path = option_value(options, "path");
 
-	result->path = value != NULL ? pstrdup(value) : get_attname(foreigntableid, attnum, false);
+	result->path = path != NULL ? pstrdup(path) : get_attname(foreigntableid, attnum, false);
 	result->json_mode = json_mode_option(options, table->json_mode);
 	return result;
 }

@@ -29,12 +29,23 @@ typedef struct MongoColumnOptions
 	JsonMode	json_mode;		/* column's, else table's */
 } MongoColumnOptions;
 
-/* Looks a server up by name; throws, with near names, when there is none or
- * when it is not a server of this wrapper. */
+/* Looks a server up by name; throws, with the near name, when there is none,
+ * when it is not a server of this wrapper, or when the current user has no
+ * USAGE on it. */
 extern Oid	mongo_server_oid(const char *name);
 
 /* The value of one option in a list of DefElems, or NULL. */
 extern const char *option_value(List *options, const char *name);
+
+/* The same as a number or boolean. */
+extern int	option_integer(List *options, const char *name, int otherwise);
+extern bool option_boolean(List *options, const char *name, bool otherwise);
+
+/* Gives the driver those options of a list that it has a name for. */
+extern void options_to_uri(List *options, mongoc_uri_t *uri);
+
+/* Text of the database in UTF-8, as the driver takes names and strings. */
+extern const char *mongo_utf8(const char *text);
 
 /* Results live in CurrentMemoryContext. */
 extern MongoTableOptions *mongo_table_options(Oid foreigntableid);

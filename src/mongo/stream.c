@@ -1,0 +1,647 @@
+/*
+ * stream.c
+ *	  A network stream for the driver that ends its waits on an interrupt.
+ *
+ * libmongoc waits in poll() and goes on when a signal interrupts it, so that a
+ * cancel would have to wait for the driver's own timeout.  Here the driver
+ * gets a stream of ours, over a socket of ours, on top of which it puts its TLS
+ * where that is asked for.  Every wait ends when an interrupt is pending: the
+ * call fails, and so does every later one of the same client, until the driver
+ * gives up and returns to us.  The error is thrown only then, by
+ * stream_throw_interrupt(): a longjmp out of the driver would leave it broken.
+ *
+ * Interrupts that do not end a statement (barriers, messages of parallel
+ * workers, ...) are served within the wait.
+ *
+ * Nothing here allocates from memory contexts, since that may throw.  Looking
+ * a name up (getaddrinfo) cannot be interrupted.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "miscadmin.h"
+#include "mongo/stream.h"
+#include "pgstat.h"
+#include "storage/fd.h"
+#include "storage/ipc.h"
+#include "storage/pmsignal.h"
+#include "utils/memutils.h"
+
+/* Type number of our streams; the driver's own are small. */
+#define STREAM_TYPE 1000
+
+/* A signal ends poll() at once, save when it comes just before; then this does. */
+#define SLICE_MS 200
+
+/* What a clean-up may take in all. */
+#define CLEANUP_USEC (1000 * 1000L)
+
+/*
+ * A peer that vanished is noticed after KEEPALIVE_IDLE plus KEEPALIVE_COUNT
+ * times KEEPALIVE_INTERVAL seconds, or when sent data has gone unacknowledged
+ * for USER_TIMEOUT_MS.
+ */
+#define KEEPALIVE_IDLE 60
+#define KEEPALIVE_INTERVAL 10
+#define KEEPALIVE_COUNT 6
+#define USER_TIMEOUT_MS (120 * 1000)
+
+#define NO_DEADLINE (-1)
+
+typedef struct MongoStream
+{
+	mongoc_stream_t vtable;		/* must be first */
+	StreamControl *control;
+	int			fd;				/* -1 once closed */
+	int			error;			/* errno of the last call, 0 when it succeeded */
+	dlist_node	node;
+} MongoStream;
+
+/* Whether errno says to wait and try again. */
+static bool
+would_block(void)
+{
+	return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+}
+
+/* Prepares a control block that lives in context. */
+void
+stream_control_init(StreamControl *control, MemoryContext context)
+{
+	memset(control, 0, sizeof(*control));
+	control->context = context;
+	dlist_init(&control->streams);
+}
+
+/*
+ * Whether a socket between two requests is as it should be: open, and with
+ * nothing to read.  (A server never speaks first, but TLS does when it closes.)
+ */
+static bool
+socket_idle(int fd)
+{
+	char		byte;
+
+	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && would_block();
+}
+
+/* Whether all open streams could still be used, without a round trip. */
+bool
+stream_control_alive(StreamControl *control)
+{
+	dlist_iter	iter;
+
+	if (control->interrupted || control->broken)
+		return false;
+	dlist_foreach(iter, &control->streams)
+	{
+		if (!socket_idle(dlist_container(MongoStream, node, iter.cur)->fd))
+			return false;
+	}
+	return true;
+}
+
+/* Until stream_cleanup_end(), all waits together take a second at most. */
+void
+stream_cleanup_begin(StreamControl *control)
+{
+	control->cleanup_until = bson_get_monotonic_time() + CLEANUP_USEC;
+}
+
+void
+stream_cleanup_end(StreamControl *control)
+{
+	control->cleanup_until = 0;
+}
+
+/*
+ * Throws the interrupt that ended a wait, if any did.  Returns when there is
+ * none, or when it has gone in the meantime.
+ */
+void
+stream_throw_interrupt(StreamControl *control)
+{
+	ErrorData  *error = control->error;
+
+	if (!control->interrupted)
+		return;
+	if (IsUnderPostmaster && !PostmasterIsAlive())
+		proc_exit(1);
+	control->error = NULL;
+	if (error != NULL)
+		ReThrowError(error);
+	CHECK_FOR_INTERRUPTS();
+}
+
+/*
+ * Serves what is pending and does not end the statement.  Returns true when
+ * something does, with what it threw kept for stream_throw_interrupt().
+ *
+ * Cancel and termination are not served here: they would throw, and the second
+ * would end the process from within the driver.
+ */
+static bool
+serve_interrupts(StreamControl *control)
+{
+	MemoryContext old = CurrentMemoryContext;
+	volatile bool thrown = false;
+
+	if (QueryCancelPending || ProcDiePending)
+		return true;
+	PG_TRY();
+	{
+		CHECK_FOR_INTERRUPTS();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(control->context);
+		control->error = CopyErrorData();
+		FlushErrorState();
+		thrown = true;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old);
+	return thrown;
+}
+
+/* Whether the driver must give up, for an interrupt that came now or before. */
+static bool
+must_give_up(StreamControl *control)
+{
+	if (!control->interrupted)
+	{
+		if (IsUnderPostmaster && !PostmasterIsAlive())
+			control->interrupted = true;
+		else if (INTERRUPTS_PENDING_CONDITION() && INTERRUPTS_CAN_BE_PROCESSED())
+			control->interrupted = serve_interrupts(control);
+	}
+	return control->interrupted;
+}
+
+/* When a wait of timeout_ms from now ends, for wait_for(). */
+static int64
+deadline_after(int32_t timeout_ms)
+{
+	return timeout_ms < 0 ? NO_DEADLINE : bson_get_monotonic_time() + timeout_ms * INT64CONST(1000);
+}
+
+/*
+ * Waits for events of sockets.  Returns poll()'s positive result, or -1 with
+ * errno: ECANCELED when the driver must give up, ETIMEDOUT at the deadline
+ * (EAGAIN when there was no time to wait).
+ */
+static int
+wait_for(StreamControl *control, struct pollfd *fds, nfds_t count, int64 deadline)
+{
+	bool		waited = false;
+
+	if (control->cleanup_until != 0 &&
+		(deadline == NO_DEADLINE || deadline > control->cleanup_until))
+		deadline = control->cleanup_until;
+	for (;;)
+	{
+		int			timeout = SLICE_MS;
+		int			result;
+		int			poll_errno;
+
+		if (must_give_up(control))
+		{
+			errno = ECANCELED;
+			return -1;
+		}
+		if (deadline != NO_DEADLINE)
+		{
+			int64		left = deadline - bson_get_monotonic_time();
+
+			timeout = left <= 0 ? 0 : Min(SLICE_MS, left / 1000 + 1);
+		}
+		pgstat_report_wait_start(PG_WAIT_EXTENSION);
+		result = poll(fds, count, timeout);
+		poll_errno = errno;
+		pgstat_report_wait_end();
+		if (result > 0)
+			return result;
+		if (result < 0 && poll_errno != EINTR)
+		{
+			errno = poll_errno;
+			return -1;
+		}
+		if (timeout == 0)
+		{
+			errno = waited ? ETIMEDOUT : EAGAIN;
+			return -1;
+		}
+		waited = true;
+	}
+}
+
+/* The same for one socket; true when the events came. */
+static bool
+wait_for_socket(StreamControl *control, int fd, short events, int64 deadline)
+{
+	struct pollfd pollfd = {.fd = fd,.events = events};
+
+	return wait_for(control, &pollfd, 1, deadline) > 0;
+}
+
+/*
+ * Ends a call of the driver: keeps errno where the driver asks for it, and
+ * remembers a failure that is more than "nothing there yet".
+ */
+static ssize_t
+finish(MongoStream *self, ssize_t result)
+{
+	self->error = result < 0 ? errno : 0;
+	if (result < 0 && !would_block())
+		self->control->broken = true;
+	return result;
+}
+
+/*
+ * Reads at least min_bytes, or something when that is 0.  Returns the number of
+ * bytes, 0 at the end of the stream, or -1 with errno.
+ */
+static ssize_t
+stream_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t iovcnt, size_t min_bytes,
+			 int32_t timeout_ms)
+{
+	MongoStream *self = (MongoStream *) stream;
+	int64		deadline = deadline_after(timeout_ms);
+	size_t		current = 0;
+	size_t		offset = 0;
+	ssize_t		done = 0;
+
+	while (current < iovcnt)
+	{
+		ssize_t		n = recv(self->fd, (char *) iov[current].iov_base + offset,
+							 iov[current].iov_len - offset, 0);
+
+		if (n > 0)
+		{
+			done += n;
+			offset += n;
+			if (offset == iov[current].iov_len)
+			{
+				current++;
+				offset = 0;
+			}
+			if (done >= (ssize_t) min_bytes)
+				break;
+		}
+		else if (n == 0)
+		{
+			errno = ECONNRESET;
+			finish(self, -1);
+			return min_bytes == 0 ? done : -1;
+		}
+		else if (!would_block() ||
+				 !wait_for_socket(self->control, self->fd, POLLIN, deadline))
+			return finish(self, -1);
+	}
+	return finish(self, done);
+}
+
+/* Writes everything.  Returns less at the deadline, -1 when nothing was written. */
+static ssize_t
+stream_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t iovcnt, int32_t timeout_ms)
+{
+	MongoStream *self = (MongoStream *) stream;
+	int64		deadline = deadline_after(timeout_ms);
+	size_t		current = 0;
+	size_t		offset = 0;
+	ssize_t		done = 0;
+
+	while (current < iovcnt)
+	{
+		ssize_t		n = send(self->fd, (char *) iov[current].iov_base + offset,
+							 iov[current].iov_len - offset,
+							 MSG_NOSIGNAL | (current + 1 < iovcnt ? MSG_MORE : 0));
+
+		if (n >= 0)
+		{
+			done += n;
+			offset += n;
+			if (offset == iov[current].iov_len)
+			{
+				current++;
+				offset = 0;
+			}
+		}
+		else if (!would_block() ||
+				 !wait_for_socket(self->control, self->fd, POLLOUT, deadline))
+		{
+			finish(self, -1);
+			return done > 0 ? done : -1;
+		}
+	}
+	return finish(self, done);
+}
+
+/*
+ * Polls several streams of one client.  When the driver must give up, all of
+ * them are in error.
+ */
+static ssize_t
+stream_poll(mongoc_stream_poll_t *streams, size_t count, int32_t timeout_ms)
+{
+	StreamControl *control = ((MongoStream *) streams[0].stream)->control;
+	struct pollfd *fds = bson_malloc0(sizeof(struct pollfd) * count);
+	ssize_t		result;
+
+	for (size_t i = 0; i < count; i++)
+	{
+		fds[i].fd = ((MongoStream *) streams[i].stream)->fd;
+		fds[i].events = streams[i].events;
+	}
+	result = wait_for(control, fds, count, deadline_after(timeout_ms));
+	if (result < 0 && (errno == ETIMEDOUT || errno == EAGAIN))
+		result = 0;
+	for (size_t i = 0; i < count; i++)
+		streams[i].revents = result < 0 ? POLLERR : fds[i].revents;
+	bson_free(fds);
+	return result < 0 ? (ssize_t) count : result;
+}
+
+static int
+stream_close(mongoc_stream_t *stream)
+{
+	MongoStream *self = (MongoStream *) stream;
+
+	if (self->fd >= 0)
+	{
+		dlist_delete(&self->node);
+		close(self->fd);
+		ReleaseExternalFD();
+		self->fd = -1;
+	}
+	return 0;
+}
+
+static void
+stream_destroy(mongoc_stream_t *stream)
+{
+	stream_close(stream);
+	bson_free(stream);
+}
+
+static int
+stream_flush(mongoc_stream_t *stream)
+{
+	return 0;
+}
+
+static int
+stream_setsockopt(mongoc_stream_t *stream, int level, int name, void *value,
+				  mongoc_socklen_t length)
+{
+	return setsockopt(((MongoStream *) stream)->fd, level, name, value, length);
+}
+
+static bool
+stream_check_closed(mongoc_stream_t *stream)
+{
+	MongoStream *self = (MongoStream *) stream;
+
+	return self->control->interrupted || self->fd < 0 || !socket_idle(self->fd);
+}
+
+static bool
+stream_timed_out(mongoc_stream_t *stream)
+{
+	return ((MongoStream *) stream)->error == ETIMEDOUT;
+}
+
+static bool
+stream_should_retry(mongoc_stream_t *stream)
+{
+	int			error = ((MongoStream *) stream)->error;
+
+	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+/* Wraps a connected socket, which belongs to the stream from here on. */
+static mongoc_stream_t *
+stream_create(StreamControl *control, int fd)
+{
+	MongoStream *self = bson_malloc0(sizeof(MongoStream));
+
+	self->vtable.type = STREAM_TYPE;
+	self->vtable.destroy = stream_destroy;
+	self->vtable.failed = stream_destroy;
+	self->vtable.close = stream_close;
+	self->vtable.flush = stream_flush;
+	self->vtable.writev = stream_writev;
+	self->vtable.readv = stream_readv;
+	self->vtable.setsockopt = stream_setsockopt;
+	self->vtable.check_closed = stream_check_closed;
+	self->vtable.poll = stream_poll;
+	self->vtable.timed_out = stream_timed_out;
+	self->vtable.should_retry = stream_should_retry;
+	self->control = control;
+	self->fd = fd;
+	dlist_push_tail(&control->streams, &self->node);
+	return &self->vtable;
+}
+
+/* Makes a socket non-blocking, prompt, and watchful of a vanished peer. */
+static bool
+socket_prepare(int fd, int family)
+{
+	int			on = 1;
+	int			idle = KEEPALIVE_IDLE;
+	int			interval = KEEPALIVE_INTERVAL;
+	int			count = KEEPALIVE_COUNT;
+	int			user_timeout = USER_TIMEOUT_MS;
+
+	if (!pg_set_noblock(fd) || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return false;
+	if (family == AF_UNIX)
+		return true;
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void) setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof(interval));
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof(count));
+	(void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout, sizeof(user_timeout));
+	return true;
+}
+
+/* Connects to one address.  Returns the socket, or -1 with errno. */
+static int
+socket_connect(StreamControl *control, int family, const struct sockaddr *address,
+			   socklen_t length, int64 deadline)
+{
+	int			fd = socket(family, SOCK_STREAM, 0);
+	int			error = 0;
+	socklen_t	error_length = sizeof(error);
+
+	if (fd < 0)
+		return -1;
+	if (!socket_prepare(fd, family))
+		error = errno;
+	else if (connect(fd, address, length) < 0)
+	{
+		if (errno != EINPROGRESS && errno != EINTR)
+			error = errno;
+		else if (!wait_for_socket(control, fd, POLLOUT, deadline))
+			error = errno;
+		else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_length) < 0)
+			error = errno;
+	}
+	if (error == 0)
+		return fd;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+/* Connects to a socket in the file system. */
+static int
+connect_unix(StreamControl *control, const mongoc_host_list_t *host, int64 deadline)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (strlcpy(address.sun_path, host->host, sizeof(address.sun_path)) >=
+		sizeof(address.sun_path))
+	{
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	return socket_connect(control, AF_UNIX, (struct sockaddr *) &address, sizeof(address),
+						  deadline);
+}
+
+/* Connects to the first address of a host that answers. */
+static int
+connect_tcp(StreamControl *control, const mongoc_host_list_t *host, int64 deadline,
+			bson_error_t *error)
+{
+	struct addrinfo hints = {.ai_family = host->family,.ai_socktype = SOCK_STREAM};
+	struct addrinfo *addresses;
+	char		port[8];
+	int			status;
+	int			fd = -1;
+	int			saved_errno;
+
+	snprintf(port, sizeof(port), "%u", (unsigned) host->port);
+	status = getaddrinfo(host->host, port, &hints, &addresses);
+	if (status != 0)
+	{
+		bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_NAME_RESOLUTION,
+					   "could not resolve \"%s\": %s", host->host, gai_strerror(status));
+		return -1;
+	}
+	for (struct addrinfo *address = addresses; address != NULL && fd < 0;
+		 address = address->ai_next)
+		fd = socket_connect(control, address->ai_family, address->ai_addr,
+							address->ai_addrlen, deadline);
+	saved_errno = errno;
+	freeaddrinfo(addresses);
+	if (fd < 0)
+	{
+		errno = saved_errno;
+		bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT,
+					   "%s", strerror(errno));
+	}
+	return fd;
+}
+
+/*
+ * Puts TLS on a stream and shakes hands.  Returns the stream to use, which owns
+ * the given one, or NULL with that destroyed.
+ */
+static mongoc_stream_t *
+start_tls(const mongoc_uri_t *uri, const mongoc_host_list_t *host, mongoc_stream_t *base,
+		  int32_t timeout_ms, bson_error_t *error)
+{
+	bool		insecure = mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSINSECURE, false);
+	mongoc_ssl_opt_t options = {
+		.pem_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, NULL),
+		.pem_pwd = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD,
+												 NULL),
+		.ca_file = mongoc_uri_get_option_as_utf8(uri, MONGOC_URI_TLSCAFILE, NULL),
+		.weak_cert_validation =
+		mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDCERTIFICATES, insecure),
+		.allow_invalid_hostname =
+		mongoc_uri_get_option_as_bool(uri, MONGOC_URI_TLSALLOWINVALIDHOSTNAMES, insecure),
+	};
+	mongoc_stream_t *tls = mongoc_stream_tls_new_with_hostname(base, host->host, &options, 1);
+
+	if (tls == NULL)
+	{
+		bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET,
+					   "could not set up TLS");
+		mongoc_stream_destroy(base);
+		return NULL;
+	}
+	if (!mongoc_stream_tls_handshake_block(tls, host->host, timeout_ms, error))
+	{
+		mongoc_stream_destroy(tls);
+		return NULL;
+	}
+	return tls;
+}
+
+/* Connects to a host, TLS included.  Returns NULL with error filled. */
+static mongoc_stream_t *
+connect_host(StreamControl *control, const mongoc_uri_t *uri, const mongoc_host_list_t *host,
+			 bson_error_t *error)
+{
+	int32_t		timeout_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_CONNECTTIMEOUTMS,
+															10000);
+	int64		deadline = deadline_after(timeout_ms);
+	mongoc_stream_t *stream;
+	int			fd;
+
+	if (must_give_up(control))
+	{
+		bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT, "canceled");
+		return NULL;
+	}
+	if (!AcquireExternalFD())
+	{
+		bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT,
+					   "too many open files");
+		return NULL;
+	}
+	if (host->family == AF_UNIX)
+		fd = connect_unix(control, host, deadline);
+	else
+		fd = connect_tcp(control, host, deadline, error);
+	if (fd < 0)
+	{
+		if (error->code == 0)
+			bson_set_error(error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_CONNECT,
+						   "%s", strerror(errno));
+		ReleaseExternalFD();
+		return NULL;
+	}
+	stream = stream_create(control, fd);
+	if (mongoc_uri_get_tls(uri))
+		stream = start_tls(uri, host, stream, timeout_ms, error);
+	return stream;
+}
+
+/*
+ * The driver's way to a host.  Never throws; returns NULL with error filled,
+ * and names the host there, as the driver does not.
+ */
+mongoc_stream_t *
+stream_initiate(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *control,
+				bson_error_t *error)
+{
+	bson_error_t cause = {0};
+	mongoc_stream_t *stream = connect_host(control, uri, host, &cause);
+
+	if (stream == NULL)
+		bson_set_error(error, cause.domain, cause.code, "%s: %s",
+					   host->host_and_port, cause.message);
+	return stream;
+}
