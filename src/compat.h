@@ -49,4 +49,9 @@
 	pg_foreign_server_aclcheck(serverid, roleid, mode)
 #endif
 
+/* Soft errors of input functions: PostgreSQL 16, d9f7f5d32f2. */
+#if PG_VERSION_NUM < 160000
+#define ereturn(context, dummy_value, ...) ereport(ERROR, __VA_ARGS__)
+#endif
+
 #endif							/* MM_COMPAT_H */

@@ -1,1 +1,35 @@
--- bson.sql
+-- bson.sql: BSON, Extended JSON and keys from SQL.
+
+CREATE FUNCTION mongo_migrate.bson_to_json(document bytea, mode text DEFAULT 'canonical') RETURNS json
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_bson_to_json';
+COMMENT ON FUNCTION mongo_migrate.bson_to_json(bytea, text) IS
+    'a BSON document as Extended JSON v2; mode: canonical, relaxed or plain; error XX001 for bytes that are no BSON';
+
+CREATE FUNCTION mongo_migrate.bson_from_json(document json) RETURNS bytea
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_bson_from_json';
+COMMENT ON FUNCTION mongo_migrate.bson_from_json(json) IS
+    'the BSON of a document in Extended JSON v2; error 22023 for what is none';
+
+CREATE FUNCTION mongo_migrate.bson_key(value json) RETURNS bytea
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_bson_key';
+COMMENT ON FUNCTION mongo_migrate.bson_key(json) IS
+    'the key of a value in Extended JSON: two keys are equal exactly when MongoDB finds the values equal';
+
+CREATE FUNCTION mongo_migrate.key_to_json(key bytea) RETURNS json
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_key_to_json';
+COMMENT ON FUNCTION mongo_migrate.key_to_json(bytea) IS
+    'a value, in canonical Extended JSON, that MongoDB finds equal to the one that the key was made from; error XX001 for bytes that are no key';
+
+CREATE FUNCTION mongo_migrate.document_key(document bytea, path text DEFAULT '_id') RETURNS bytea
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_document_key';
+COMMENT ON FUNCTION mongo_migrate.document_key(bytea, text) IS
+    'the key of the value at a path of a BSON document; NULL where there is none, or null';
+
+CREATE FUNCTION mongo_migrate.decode_document(document bytea, paths text[], types text[],
+        mode text DEFAULT 'relaxed', strict boolean DEFAULT true, round boolean DEFAULT false,
+        OUT "table" integer, OUT "values" text[])
+    RETURNS SETOF record
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_decode_document';
+COMMENT ON FUNCTION mongo_migrate.decode_document(bytea, text[], text[], text, boolean, boolean) IS
+    'for tests: decodes a BSON document by a plan made of paths and types; "items[].sku" is a column of a child table, whose position is "items[].#"';
+REVOKE ALL ON FUNCTION mongo_migrate.decode_document(bytea, text[], text[], text, boolean, boolean) FROM PUBLIC;

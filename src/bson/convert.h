@@ -70,6 +70,19 @@ extern Converter *converter_create_key(KeyForm form);
 
 extern int	convert_sqlstate(ConvertStatus status);
 
+/* What mends a failure, for errhint; a constant, or NULL. */
+extern const char *convert_hint(ConvertStatus status);
+
+/*
+ * Where in an array the converter's last conversion failed: returns how many
+ * positions there are, outermost first; 0 when it was the value itself.
+ */
+extern int	convert_failed_at(const Converter *converter, const int **positions);
+
+/* Throws when the column's type is a domain that does not take NULL. */
+extern bool converter_is_domain(const Converter *converter);
+extern void convert_check_null(Converter *converter);
+
 /* A primary message without path, such as
  * "value 12345678901 of BSON type int64 is out of range for type integer"; palloc'd. */
 extern char *convert_message(ConvertStatus status, const Converter *converter,

@@ -9,10 +9,15 @@
 #ifndef MM_KEY_H
 #define MM_KEY_H
 
+#include "bson/convert.h"
 #include "lib/stringinfo.h"
 
-/* Appends the key of the value under the iterator. */
+/* Appends the key of the value under the iterator; throws for a value that is
+ * nested too deep or is not well-formed. */
 extern void key_append(StringInfo key, const bson_iter_t *value);
+
+/* The same with a status; after a failure what was appended is of no use. */
+extern ConvertStatus key_try_append(StringInfo key, const bson_iter_t *value);
 
 /* Appends a field with the key's value; throws ERRCODE_DATA_CORRUPTED for
  * bytes that are no key. */

@@ -1,0 +1,328 @@
+/*
+ * bson.c
+ *	  SQL functions over BSON in bytea.
+ *
+ * None of them needs a server.  decode_document() drives the whole of decode
+ * from SQL, for tests and for fuzzing.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "bson/document.h"
+#include "bson/document_path.h"
+#include "bson/json.h"
+#include "bson/key.h"
+#include "bson/walk.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "owned.h"
+#include "parser/parse_type.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(mm_bson_to_json);
+PG_FUNCTION_INFO_V1(mm_bson_from_json);
+PG_FUNCTION_INFO_V1(mm_bson_key);
+PG_FUNCTION_INFO_V1(mm_key_to_json);
+PG_FUNCTION_INFO_V1(mm_document_key);
+PG_FUNCTION_INFO_V1(mm_decode_document);
+
+static void
+destroy_bson(void *object)
+{
+	bson_destroy((bson_t *) object);
+}
+
+/* The document in a bytea argument, which must outlive it; throws for what cannot be one. */
+static void
+bson_argument(bson_t *document, bytea *bytes)
+{
+	if (!bson_init_static(document, (const uint8_t *) VARDATA_ANY(bytes),
+						  VARSIZE_ANY_EXHDR(bytes)))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("the bytes are no BSON document"),
+				 errdetail("Their length, or what they say of it, is wrong.")));
+}
+
+static void
+throw_status(ConvertStatus status)
+{
+	const char *hint = convert_hint(status);
+
+	ereport(ERROR,
+			(errcode(convert_sqlstate(status)),
+			 errmsg("%s",
+					status == CONVERT_TOO_DEEP ? "the document is nested too deep" :
+					status == CONVERT_BAD_ENCODING ? "the document has a string that is not valid UTF-8" :
+					"the document is not well-formed BSON"),
+			 hint == NULL ? 0 : errhint("%s", hint)));
+}
+
+/* bson_to_json(document bytea, mode text) returns json */
+Datum
+mm_bson_to_json(PG_FUNCTION_ARGS)
+{
+	JsonMode	mode = json_mode_parse(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	bson_t		document;
+	StringInfoData json;
+	ConvertStatus status;
+
+	bson_argument(&document, PG_GETARG_BYTEA_PP(0));
+	initStringInfo(&json);
+	status = json_append_document(&json, &document, mode);
+	if (status != CONVERT_OK)
+		throw_status(status);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));
+}
+
+/* Reads Extended JSON (UTF-8) into a document owned by the current context. */
+static bson_t *
+bson_from_text(const char *utf8, int length)
+{
+	bson_error_t error;
+	bson_t	   *document = bson_new_from_json((const uint8_t *) utf8, length, &error);
+
+	if (document == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid Extended JSON"),
+				 errdetail("%s", error.message)));
+	owned_register(CurrentMemoryContext, document, destroy_bson);
+	return document;
+}
+
+/* bson_from_json(document json) returns bytea */
+Datum
+mm_bson_from_json(PG_FUNCTION_ARGS)
+{
+	text	   *json = PG_GETARG_TEXT_PP(0);
+	char	   *utf8 = pg_server_to_any(text_to_cstring(json), VARSIZE_ANY_EXHDR(json), PG_UTF8);
+	bson_t	   *document = bson_from_text(utf8, -1);
+
+	PG_RETURN_BYTEA_P((bytea *) cstring_to_text_with_len((const char *) bson_get_data(document),
+														 document->len));
+}
+
+static Datum
+key_datum(const bson_iter_t *value)
+{
+	StringInfoData key;
+
+	initStringInfo(&key);
+	key_append(&key, value);
+	return PointerGetDatum(cstring_to_text_with_len(key.data, key.len));
+}
+
+/* bson_key(value json) returns bytea */
+Datum
+mm_bson_key(PG_FUNCTION_ARGS)
+{
+	text	   *json = PG_GETARG_TEXT_PP(0);
+	char	   *utf8 = pg_server_to_any(text_to_cstring(json), VARSIZE_ANY_EXHDR(json), PG_UTF8);
+	bson_iter_t iter;
+
+	/* libbson reads documents: the value becomes a field of one. */
+	if (!bson_iter_init_find(&iter, bson_from_text(psprintf("{\"v\": %s}", utf8), -1), "v"))
+		elog(ERROR, "no field in the document made for a value");
+	PG_RETURN_DATUM(key_datum(&iter));
+}
+
+/* key_to_json(key bytea) returns json */
+Datum
+mm_key_to_json(PG_FUNCTION_ARGS)
+{
+	bytea	   *key = PG_GETARG_BYTEA_PP(0);
+	bson_t	   *document = owned_bson_new(CurrentMemoryContext);
+	bson_iter_t iter;
+	StringInfoData json;
+	ConvertStatus status;
+
+	key_append_to_bson(document, "v", VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+	if (!bson_iter_init_find(&iter, document, "v"))
+		elog(ERROR, "no field in the document made from a key");
+	initStringInfo(&json);
+	status = json_append_value(&json, &iter, JSON_CANONICAL);
+	if (status != CONVERT_OK)
+		throw_status(status);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));
+}
+
+/* document_key(document bytea, path text) returns bytea */
+Datum
+mm_document_key(PG_FUNCTION_ARGS)
+{
+	DocumentPlan *plan = document_plan_create(CurrentMemoryContext, false);
+	bson_t		document;
+	DocumentError error;
+	Datum		value;
+	bool		null;
+
+	bson_argument(&document, PG_GETARG_BYTEA_PP(0));
+	document_plan_add_table(plan, -1, NULL);
+	document_plan_add_column(plan, 0, text_to_cstring(PG_GETARG_TEXT_PP(1)),
+							 converter_create_key(KEY_EXACT));
+	document_plan_finish(plan);
+	if (!document_decode_row(plan, &document, &value, &null, &error))
+		ereport(ERROR,
+				(errcode(convert_sqlstate(error.status)),
+				 errmsg("%s", error.message),
+				 errdetail("Field \"%s\".", error.path)));
+	if (null)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(value);
+}
+
+#define MAX_TEST_TABLES 32
+
+/* A table of decode_document(): the columns whose paths begin with prefix, "" or "...[]". */
+typedef struct TestTable
+{
+	char	   *prefix;
+	int			ncolumns;
+	FmgrInfo   *outputs;		/* output functions of the columns' types */
+} TestTable;
+
+typedef struct TestPlan
+{
+	DocumentPlan *plan;
+	TestTable  *tables;
+	int			ntables;
+	int			npaths;
+	ReturnSetInfo *result;
+} TestPlan;
+
+static int
+add_test_table(TestPlan *test, char *prefix)
+{
+	TestTable  *table = &test->tables[test->ntables];
+
+	table->prefix = prefix;
+	table->outputs = palloc(test->npaths * sizeof(FmgrInfo));
+	return test->ntables++;
+}
+
+/* The number of the table whose prefix has length bytes of path; made, parents first, when new. */
+static int
+test_table(TestPlan *test, const char *path, int length)
+{
+	int			parent;
+	int			start;
+
+	for (int i = 0; i < test->ntables; i++)
+	{
+		if (strlen(test->tables[i].prefix) == length &&
+			strncmp(test->tables[i].prefix, path, length) == 0)
+			return i;
+	}
+
+	/* Up to the [] before: the parent; between: the array's path in the parent's row. */
+	for (start = length - 2; start > 0 && strncmp(path + start - 2, "[]", 2) != 0; start--)
+		;
+	parent = test_table(test, path, start);
+	if (test->ntables == MAX_TEST_TABLES)
+		elog(ERROR, "too many tables");
+	document_plan_add_table(test->plan, parent,
+							start == length - 2 ? "$" :
+							pnstrdup(path + start + (start > 0 ? 1 : 0),
+									 length - 2 - start - (start > 0 ? 1 : 0)));
+	return add_test_table(test, pnstrdup(path, length));
+}
+
+static void
+test_column(TestPlan *test, const char *path, const char *type_name, JsonMode mode, bool round)
+{
+	const char *rest = path;
+	int			number;
+	TestTable  *table;
+	Oid			type = INT4OID;
+	int32		typmod = -1;
+	Oid			output;
+	bool		varlena;
+
+	for (const char *c = strstr(path, "[]"); c != NULL; c = strstr(c + 2, "[]"))
+		rest = c + 2;
+	number = test_table(test, path, rest - path);
+	table = &test->tables[number];
+	if (rest > path)
+		rest = *rest == '.' ? rest + 1 : "$";
+
+	if (strcmp(rest, "#") == 0)
+		document_plan_add_position(test->plan, number);
+	else
+	{
+		parseTypeString(type_name, &type, &typmod, false);
+		document_plan_add_column(test->plan, number, rest,
+								 converter_create(type, typmod, mode, round));
+	}
+	getTypeOutputInfo(type, &output, &varlena);
+	fmgr_info(output, &table->outputs[table->ncolumns++]);
+}
+
+/* Puts a row into the result, each value by its output function. */
+static void
+test_row(void *arg, int number, Datum *values, bool *nulls)
+{
+	TestPlan   *test = arg;
+	TestTable  *table = &test->tables[number];
+	Datum	   *texts = palloc(Max(table->ncolumns, 1) * sizeof(Datum));
+	int			lower_bound = 1;
+	Datum		row[2];
+	bool		row_nulls[2] = {false, false};
+
+	for (int i = 0; i < table->ncolumns; i++)
+		texts[i] = nulls[i] ? (Datum) 0 :
+			CStringGetTextDatum(OutputFunctionCall(&table->outputs[i], values[i]));
+	row[0] = Int32GetDatum(number);
+	row[1] = PointerGetDatum(construct_md_array(texts, nulls, 1, &table->ncolumns, &lower_bound,
+												TEXTOID, -1, false, TYPALIGN_INT));
+	tuplestore_putvalues(test->result->setResult, test->result->setDesc, row, row_nulls);
+}
+
+/* decode_document(document bytea, paths text[], types text[], mode, strict, round) */
+Datum
+mm_decode_document(PG_FUNCTION_ARGS)
+{
+	JsonMode	mode = json_mode_parse(text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	bool		round = PG_GETARG_BOOL(5);
+	TestPlan	test = {0};
+	TestTable	tables[MAX_TEST_TABLES] = {0};
+	bson_t		document;
+	DocumentError error;
+	Datum	   *paths;
+	Datum	   *types;
+	int			npaths;
+	int			ntypes;
+
+	bson_argument(&document, PG_GETARG_BYTEA_PP(0));
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT,
+					  &paths, NULL, &npaths);
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), TEXTOID, -1, false, TYPALIGN_INT,
+					  &types, NULL, &ntypes);
+	if (npaths != ntypes)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("there must be as many types as paths")));
+	InitMaterializedSRF(fcinfo, 0);
+
+	test.result = (ReturnSetInfo *) fcinfo->resultinfo;
+	test.plan = document_plan_create(CurrentMemoryContext, PG_GETARG_BOOL(4));
+	test.tables = tables;
+	test.npaths = npaths;
+	document_plan_add_table(test.plan, -1, NULL);
+	add_test_table(&test, "");
+	for (int i = 0; i < npaths; i++)
+		test_column(&test, TextDatumGetCString(paths[i]), TextDatumGetCString(types[i]),
+					mode, round);
+	document_plan_finish(test.plan);
+
+	if (!document_decode(test.plan, &document, test_row, &test, &error))
+		document_error_throw(&error, "test", &document);
+	return (Datum) 0;
+}

@@ -1,0 +1,197 @@
+/*
+ * convert_text.c
+ *	  BSON strings and scalars to the text types of PostgreSQL, and to enums.
+ *
+ * A text column takes strings and symbols as they are, and scalars in their
+ * canonical text form, so that a field of several scalar types has a column.
+ * Nothing is cut: a string too long for its column is CONVERT_TOO_LONG even
+ * when only spaces would go, but char(n), for which trailing spaces mean
+ * nothing, is padded and loses them.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "bson/convert_private.h"
+#include "bson/text.h"
+#include "catalog/pg_enum.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/catcache.h"
+#include "utils/syscache.h"
+
+/* The text of a value: in the document, in buffer, or recoded in CurrentMemoryContext. */
+static ConvertStatus
+value_text(const bson_iter_t *value, char buffer[TEXT_SCALAR_SIZE],
+		   const char **text, size_t *length)
+{
+	const char *utf8;
+	int			scalar_length;
+
+	if (bson_iter_type_unsafe(value) != BSON_TYPE_CODE &&
+		text_string(value, &utf8, length))
+		return text_to_server(utf8, *length, text, length);
+
+	scalar_length = text_scalar(value, buffer);
+	if (scalar_length < 0)
+		return CONVERT_WRONG_TYPE;
+	*text = buffer;
+	*length = scalar_length;
+	return CONVERT_OK;
+}
+
+static Datum
+text_datum(const char *text, size_t length)
+{
+	return PointerGetDatum(cstring_to_text_with_len(text, length));
+}
+
+ConvertStatus
+convert_text(Converter *self, const bson_iter_t *value, Datum *result)
+{
+	char		buffer[TEXT_SCALAR_SIZE];
+	const char *text;
+	size_t		length;
+	ConvertStatus status = value_text(value, buffer, &text, &length);
+
+	if (status == CONVERT_OK)
+		*result = text_datum(text, length);
+	return status;
+}
+
+ConvertStatus
+convert_varchar(Converter *self, const bson_iter_t *value, Datum *result)
+{
+	char		buffer[TEXT_SCALAR_SIZE];
+	const char *text;
+	size_t		length;
+	size_t		limit = self->typmod - VARHDRSZ;
+	ConvertStatus status = value_text(value, buffer, &text, &length);
+
+	if (status != CONVERT_OK)
+		return status;
+	if (length > limit && pg_mbstrlen_with_len(text, length) > limit)
+		return CONVERT_TOO_LONG;
+	*result = text_datum(text, length);
+	return CONVERT_OK;
+}
+
+ConvertStatus
+convert_char(Converter *self, const bson_iter_t *value, Datum *result)
+{
+	char		buffer[TEXT_SCALAR_SIZE];
+	const char *text;
+	size_t		length;
+	size_t		limit = self->typmod - VARHDRSZ;
+	size_t		characters;
+	BpChar	   *padded;
+	ConvertStatus status = value_text(value, buffer, &text, &length);
+
+	if (status != CONVERT_OK)
+		return status;
+	characters = pg_mbstrlen_with_len(text, length);
+	while (characters > limit && text[length - 1] == ' ')
+	{
+		length--;
+		characters--;
+	}
+	if (characters > limit)
+		return CONVERT_TOO_LONG;
+
+	padded = palloc(VARHDRSZ + length + limit - characters);
+	SET_VARSIZE(padded, VARHDRSZ + length + limit - characters);
+	memcpy(VARDATA(padded), text, length);
+	memset(VARDATA(padded) + length, ' ', limit - characters);
+	*result = PointerGetDatum(padded);
+	return CONVERT_OK;
+}
+
+ConvertStatus
+convert_name(Converter *self, const bson_iter_t *value, Datum *result)
+{
+	char		buffer[TEXT_SCALAR_SIZE];
+	const char *text;
+	size_t		length;
+	Name		name;
+	ConvertStatus status = value_text(value, buffer, &text, &length);
+
+	if (status != CONVERT_OK)
+		return status;
+	if (length >= NAMEDATALEN)
+		return CONVERT_TOO_LONG;
+	name = palloc0(NAMEDATALEN);
+	memcpy(NameStr(*name), text, length);
+	*result = NameGetDatum(name);
+	return CONVERT_OK;
+}
+
+/* A converter with the labels of its enum, sorted, so that no row looks into the catalog. */
+typedef struct EnumLabel
+{
+	Oid			value;
+	NameData	label;
+} EnumLabel;
+
+typedef struct EnumConverter
+{
+	Converter	base;
+	int			count;
+	EnumLabel	labels[FLEXIBLE_ARRAY_MEMBER];
+} EnumConverter;
+
+static int
+compare_labels(const void *a, const void *b)
+{
+	return strcmp(NameStr(((const EnumLabel *) a)->label), NameStr(((const EnumLabel *) b)->label));
+}
+
+static ConvertStatus
+convert_enum(Converter *self, const bson_iter_t *value, Datum *result)
+{
+	EnumConverter *converter = (EnumConverter *) self;
+	const char *utf8;
+	const char *text;
+	size_t		length;
+	EnumLabel	wanted;
+	EnumLabel  *found;
+	ConvertStatus status;
+
+	if (bson_iter_type_unsafe(value) == BSON_TYPE_CODE || !text_string(value, &utf8, &length))
+		return CONVERT_WRONG_TYPE;
+	status = text_to_server(utf8, length, &text, &length);
+	if (status != CONVERT_OK)
+		return status;
+	if (length >= NAMEDATALEN)
+		return CONVERT_BAD_SYNTAX;
+
+	memcpy(NameStr(wanted.label), text, length);
+	NameStr(wanted.label)[length] = '\0';
+	found = bsearch(&wanted, converter->labels, converter->count, sizeof(EnumLabel),
+					compare_labels);
+	if (found == NULL)
+		return CONVERT_BAD_SYNTAX;
+	*result = ObjectIdGetDatum(found->value);
+	return CONVERT_OK;
+}
+
+/* A converter to an enum. */
+Converter *
+converter_create_enum(Oid type)
+{
+	CatCList   *list = SearchSysCacheList1(ENUMTYPOIDNAME, ObjectIdGetDatum(type));
+	EnumConverter *converter = converter_alloc(offsetof(EnumConverter, labels) +
+											   list->n_members * sizeof(EnumLabel),
+											   convert_enum, type, -1);
+
+	for (int i = 0; i < list->n_members; i++)
+	{
+		Form_pg_enum label = (Form_pg_enum) GETSTRUCT(&list->members[i]->tuple);
+
+		converter->labels[i].value = label->oid;
+		converter->labels[i].label = label->enumlabel;
+	}
+	converter->count = list->n_members;
+	ReleaseCatCacheList(list);
+	qsort(converter->labels, converter->count, sizeof(EnumLabel), compare_labels);
+	return &converter->base;
+}

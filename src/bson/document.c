@@ -1,0 +1,637 @@
+/*
+ * document.c
+ *	  The compiled document plan, and decode: one walk of a document to rows.
+ *
+ * The paths of a table are a tree of nodes.  A walk goes through a document's
+ * fields in their order and down the tree at once.  As documents of a
+ * collection have mostly the same fields in the same order, each known field,
+ * wanted or not, remembers which came after it last time, so that finding a
+ * field's node is one memcmp; a hash table finds the others.
+ *
+ * Arrays that are child tables are remembered during the walk of the parent's
+ * row, and walked when that row is complete.  The plan's memory does not grow
+ * with the documents, but for a bounded number of unwanted field names.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "bson/document.h"
+#include "bson/document_path.h"
+#include "bson/json.h"
+#include "bson/walk.h"
+#include "common/hashfn.h"
+#include "utils/memutils.h"
+
+/* Unwanted fields remembered for each node; beyond, they are looked up each time. */
+#define MAX_UNWANTED_FIELDS 256
+
+typedef struct PathNode PathNode;
+typedef struct Field Field;
+
+/* A field known by name: a node's, or one to skip. */
+struct Field
+{
+	const char *name;			/* UTF-8, not terminated */
+	uint32		length;
+	PathNode	   *node;			/* NULL: not wanted */
+	Field	   *next;			/* the field that came after it last time, or NULL */
+};
+
+typedef struct Column
+{
+	int			number;
+	Converter  *converter;
+} Column;
+
+/* A place that paths lead to or through. */
+struct PathNode
+{
+	Field		field;			/* its own name, in its parent */
+	int			position;		/* the name as a position in an array, or -1 */
+	uint64		seen;			/* generation of the document that had it last */
+	Column	   *columns;
+	int			ncolumns;
+	int		   *tables;			/* numbers of the child tables with this array */
+	int			ntables;
+	PathNode	  **children;
+	int			nchildren;
+	bool		has_names;		/* some child's name is no position */
+	Field	  **fields;			/* open-addressed table of the known fields */
+	uint32		fields_mask;
+	int			unwanted;		/* fields in it that have no node */
+	Field		first;			/* stands before a document's first field */
+	Field		unknown;		/* stands for any unwanted field beyond the limit */
+};
+
+typedef struct Table
+{
+	char	   *path;			/* UTF-8, as error paths show it; NULL for the document or element itself */
+	PathNode	   *root;
+	int			ncolumns;
+	int			nconverters;
+	Column	   *domains;		/* columns that may not take NULL */
+	int			ndomains;
+	int		   *positions;		/* columns with the element's position */
+	int			npositions;
+	int		   *children;		/* child tables */
+	int			nchildren;
+	Datum	   *values;
+	bool	   *nulls;
+	const uint8_t *array;		/* the array in the row at hand, or NULL */
+	uint32		array_length;
+} Table;
+
+struct DocumentPlan
+{
+	MemoryContext context;
+	bool		strict;
+	bool		finished;
+	Table	  **tables;
+	int			ntables;
+	uint64		generation;		/* of the document or sub-document being walked */
+	uint8_t    *wrapper;		/* a document as a field of another, for columns of path $ */
+	uint32		wrapper_size;
+};
+
+/* A decode in progress. */
+typedef struct Decode
+{
+	DocumentPlan *plan;
+	DocumentRow row;
+	void	   *arg;
+	DocumentError *error;
+} Decode;
+
+static bool visit(Decode *decode, Table *table, PathNode *node, const bson_iter_t *value);
+
+/* Returns array with room for one more of size bytes; grows by powers of two. */
+static void *
+grow(void *array, int count, size_t size)
+{
+	if (count == 0)
+		return palloc(size);
+	return (count & (count - 1)) == 0 ? repalloc(array, 2 * count * size) : array;
+}
+
+static PathNode *
+node_create(const char *name)
+{
+	PathNode	   *node = palloc0(sizeof(PathNode));
+
+	node->field.name = name;
+	node->field.length = strlen(name);
+	node->field.node = node;
+	node->position = document_path_position(name);
+	return node;
+}
+
+/* The node at a path below root, made where it is missing. */
+static PathNode *
+node_at(PathNode *root, const char *path)
+{
+	PathNode	   *node = root;
+	ListCell   *cell;
+
+	foreach(cell, document_path_split(path))
+	{
+		const char *name = lfirst(cell);
+		PathNode	   *child = NULL;
+
+		for (int i = 0; i < node->nchildren && child == NULL; i++)
+		{
+			if (strcmp(node->children[i]->field.name, name) == 0)
+				child = node->children[i];
+		}
+		if (child == NULL)
+		{
+			child = node_create(name);
+			node->children = grow(node->children, node->nchildren, sizeof(PathNode *));
+			node->children[node->nchildren++] = child;
+			node->has_names |= child->position < 0;
+		}
+		node = child;
+	}
+	return node;
+}
+
+/* Makes an empty plan with a context of its own below parent. */
+DocumentPlan *
+document_plan_create(MemoryContext parent, bool strict)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "document plan", ALLOCSET_SMALL_SIZES);
+	DocumentPlan *plan = MemoryContextAllocZero(context, sizeof(DocumentPlan));
+
+	plan->context = context;
+	plan->strict = strict;
+	return plan;
+}
+
+/* Adds a table and returns its number. */
+int
+document_plan_add_table(DocumentPlan *plan, int parent, const char *path)
+{
+	MemoryContext caller = MemoryContextSwitchTo(plan->context);
+	Table	   *table = palloc0(sizeof(Table));
+	int			number = plan->ntables;
+
+	Assert((parent < 0) == (number == 0) && parent < number && !plan->finished);
+	table->root = node_create("");
+	plan->tables = grow(plan->tables, plan->ntables, sizeof(Table *));
+	plan->tables[plan->ntables++] = table;
+	if (parent >= 0)
+	{
+		Table	   *parent_table = plan->tables[parent];
+		PathNode	   *node = node_at(parent_table->root, path);
+
+		table->path = node == parent_table->root ? NULL : pstrdup(path);
+		parent_table->children = grow(parent_table->children, parent_table->nchildren, sizeof(int));
+		parent_table->children[parent_table->nchildren++] = number;
+		node->tables = grow(node->tables, node->ntables, sizeof(int));
+		node->tables[node->ntables++] = number;
+	}
+	MemoryContextSwitchTo(caller);
+	return number;
+}
+
+/* Adds a column with its converter and returns its number in its table. */
+int
+document_plan_add_column(DocumentPlan *plan, int table_number, const char *path,
+						 Converter *converter)
+{
+	MemoryContext caller = MemoryContextSwitchTo(plan->context);
+	Table	   *table = plan->tables[table_number];
+	PathNode	   *node = node_at(table->root, path);
+	Column		column = {table->ncolumns++, converter};
+
+	Assert(!plan->finished);
+	node->columns = grow(node->columns, node->ncolumns, sizeof(Column));
+	node->columns[node->ncolumns++] = column;
+	if (converter_is_domain(converter))
+	{
+		table->domains = grow(table->domains, table->ndomains, sizeof(Column));
+		table->domains[table->ndomains++] = column;
+	}
+	MemoryContextSwitchTo(caller);
+	return column.number;
+}
+
+/* Adds an int4 column with the element's position. */
+int
+document_plan_add_position(DocumentPlan *plan, int table_number)
+{
+	MemoryContext caller = MemoryContextSwitchTo(plan->context);
+	Table	   *table = plan->tables[table_number];
+
+	Assert(!plan->finished);
+	table->positions = grow(table->positions, table->npositions, sizeof(int));
+	table->positions[table->npositions++] = table->ncolumns;
+	MemoryContextSwitchTo(caller);
+	return table->ncolumns++;
+}
+
+/* The slot of the table of known fields where a name is or would be. */
+static Field **
+field_slot(PathNode *node, const char *name, uint32 length)
+{
+	uint32		slot = hash_bytes((const unsigned char *) name, length);
+
+	for (;; slot++)
+	{
+		Field	  **field = &node->fields[slot & node->fields_mask];
+
+		if (*field == NULL ||
+			((*field)->length == length && memcmp((*field)->name, name, length) == 0))
+			return field;
+	}
+}
+
+/* Makes the tables of known fields of a node and of those below it. */
+static void
+node_finish(PathNode *node)
+{
+	uint32		size = 8;
+
+	node->unknown.length = PG_UINT32_MAX;
+	if (node->nchildren == 0)
+		return;
+	while (size < 2 * (node->nchildren + MAX_UNWANTED_FIELDS))
+		size *= 2;
+	node->fields = palloc0(size * sizeof(Field *));
+	node->fields_mask = size - 1;
+	for (int i = 0; i < node->nchildren; i++)
+	{
+		Field	   *field = &node->children[i]->field;
+
+		*field_slot(node, field->name, field->length) = field;
+		node_finish(node->children[i]);
+	}
+}
+
+/* Ends the making of a plan. */
+void
+document_plan_finish(DocumentPlan *plan)
+{
+	MemoryContext caller = MemoryContextSwitchTo(plan->context);
+
+	for (int i = 0; i < plan->ntables; i++)
+	{
+		Table	   *table = plan->tables[i];
+
+		node_finish(table->root);
+		table->values = palloc0(Max(table->ncolumns, 1) * sizeof(Datum));
+		table->nulls = palloc0(Max(table->ncolumns, 1) * sizeof(bool));
+	}
+	plan->finished = true;
+	MemoryContextSwitchTo(caller);
+}
+
+/* Puts a segment before the error's path. */
+static void
+error_prepend(DocumentError *error, const char *segment)
+{
+	error->path = error->path == NULL ? pstrdup(segment) :
+		psprintf("%s.%s", segment, error->path);
+}
+
+static void
+error_prepend_position(DocumentError *error, int position)
+{
+	char		text[16];
+
+	snprintf(text, sizeof(text), "%d", position);
+	error_prepend(error, text);
+}
+
+/* Fills the error; the path is put before it on the way out.  Returns false. */
+static bool
+fail(Decode *decode, Table *table, const Column *column, ConvertStatus status, char *message)
+{
+	DocumentError *error = decode->error;
+
+	error->status = status;
+	error->table = -1;
+	error->column = column == NULL ? -1 : column->number;
+	error->path = NULL;
+	error->message = message;
+	for (int i = 0; i < decode->plan->ntables; i++)
+	{
+		if (decode->plan->tables[i] == table)
+			error->table = i;
+	}
+	if (column != NULL)
+	{
+		const int  *positions;
+
+		for (int i = convert_failed_at(column->converter, &positions); i > 0; i--)
+			error_prepend_position(error, positions[i - 1]);
+	}
+	return false;
+}
+
+static bool
+fail_corrupt(Decode *decode, Table *table)
+{
+	return fail(decode, table, NULL, CONVERT_CORRUPT,
+				pstrdup("the document is not well-formed BSON"));
+}
+
+/* The known field of a name that was not predicted; an unwanted one is remembered if there is room. */
+static Field *
+find_field(DocumentPlan *plan, PathNode *node, const char *name, uint32 length)
+{
+	Field	  **slot = field_slot(node, name, length);
+	Field	   *field;
+
+	if (*slot != NULL)
+		return *slot;
+	if (node->unwanted == MAX_UNWANTED_FIELDS || length > 64)
+		return &node->unknown;
+
+	field = MemoryContextAllocZero(plan->context, sizeof(Field) + length);
+	memcpy((char *) (field + 1), name, length);
+	field->name = (char *) (field + 1);
+	field->length = length;
+	node->unwanted++;
+	*slot = field;
+	return field;
+}
+
+/* Walks a document or sub-document whose fields are a node's children. */
+static bool
+walk_document(Decode *decode, Table *table, PathNode *node, Walk *walk)
+{
+	DocumentPlan *plan = decode->plan;
+	uint64		generation = ++plan->generation;
+	Field	   *previous = &node->first;
+
+	while (bson_iter_next(&walk->iter))
+	{
+		const char *name = bson_iter_key_unsafe(&walk->iter);
+		uint32		length = walk_key_length(&walk->iter);
+		Field	   *field = previous->next;
+		PathNode	   *child;
+
+		if (field == NULL || field->length != length || memcmp(field->name, name, length) != 0)
+		{
+			field = find_field(plan, node, name, length);
+			previous->next = field;
+		}
+		previous = field;
+		child = field->node;
+		if (child == NULL)
+			continue;
+
+		if (child->seen == generation)
+			fail(decode, table, NULL, CONVERT_DUPLICATE_KEY,
+				 psprintf("field \"%s\" stands twice in its document", name));
+		else
+		{
+			child->seen = generation;
+			if (visit(decode, table, child, &walk->iter))
+				continue;
+		}
+		error_prepend(decode->error, document_path_escape(name));
+		return false;
+	}
+	return walk_ended_well(walk) ? true : fail_corrupt(decode, table);
+}
+
+/* Walks the elements of an array that are a node's children by position. */
+static bool
+walk_positions(Decode *decode, Table *table, PathNode *node, const bson_iter_t *value)
+{
+	Walk		walk;
+
+	if (!walk_enter(&walk, value))
+		return fail_corrupt(decode, table);
+	for (int position = 0; bson_iter_next(&walk.iter); position++)
+	{
+		for (int i = 0; i < node->nchildren; i++)
+		{
+			if (node->children[i]->position == position &&
+				!visit(decode, table, node->children[i], &walk.iter))
+			{
+				error_prepend_position(decode->error, position);
+				return false;
+			}
+		}
+	}
+	return walk_ended_well(&walk) ? true : fail_corrupt(decode, table);
+}
+
+/* A value that is neither the sub-document nor the array that the plan has there. */
+static bool
+fail_shape(Decode *decode, Table *table, ConvertStatus status, const bson_iter_t *value)
+{
+	if (!decode->plan->strict)
+		return true;
+	return fail(decode, table, NULL, status, convert_message(status, NULL, value));
+}
+
+/* What lies at a node, apart from its columns. */
+static bool
+visit_below(Decode *decode, Table *table, PathNode *node, const bson_iter_t *value)
+{
+	bson_type_t type = bson_iter_type_unsafe(value);
+	Walk		walk;
+
+	if (type == BSON_TYPE_ARRAY)
+	{
+		for (int i = 0; i < node->ntables; i++)
+		{
+			Table	   *child = decode->plan->tables[node->tables[i]];
+
+			child->array = value->raw + value->d1;
+			child->array_length = value->next_off - value->d1;
+		}
+		if (node->has_names && !fail_shape(decode, table, CONVERT_NOT_DOCUMENT, value))
+			return false;
+		return node->nchildren == 0 || walk_positions(decode, table, node, value);
+	}
+	if (node->ntables > 0 && !fail_shape(decode, table, CONVERT_NOT_ARRAY, value))
+		return false;
+	if (node->nchildren == 0)
+		return true;
+	if (type != BSON_TYPE_DOCUMENT)
+		return fail_shape(decode, table,
+						  node->has_names ? CONVERT_NOT_DOCUMENT : CONVERT_NOT_ARRAY, value);
+	if (!walk_enter(&walk, value))
+		return fail_corrupt(decode, table);
+	return walk_document(decode, table, node, &walk);
+}
+
+/* Converts a value for each of a node's columns. */
+static bool
+visit_columns(Decode *decode, Table *table, PathNode *node, const bson_iter_t *value)
+{
+	for (int i = 0; i < node->ncolumns; i++)
+	{
+		Column	   *column = &node->columns[i];
+		Converter  *converter = column->converter;
+		ConvertStatus status = converter->convert(converter, value,
+												  &table->values[column->number]);
+
+		if (status != CONVERT_OK)
+			return fail(decode, table, column, status,
+						convert_message(status, converter, value));
+		table->nulls[column->number] = false;
+	}
+	return true;
+}
+
+/* A value that has a node: its columns, and what lies below.  Null is nothing at all. */
+static bool
+visit(Decode *decode, Table *table, PathNode *node, const bson_iter_t *value)
+{
+	bson_type_t type = bson_iter_type_unsafe(value);
+
+	if (type == BSON_TYPE_NULL || type == BSON_TYPE_UNDEFINED)
+		return true;
+	if (!visit_columns(decode, table, node, value))
+		return false;
+	return (node->nchildren == 0 && node->ntables == 0) ||
+		visit_below(decode, table, node, value);
+}
+
+/* Makes a table's row all NULL. */
+static void
+row_begin(Decode *decode, Table *table)
+{
+	memset(table->nulls, true, table->ncolumns);
+	for (int i = 0; i < table->nchildren; i++)
+		decode->plan->tables[table->children[i]]->array = NULL;
+}
+
+/* Gives a complete row away, then the rows of its child tables. */
+static bool
+row_end(Decode *decode, int number)
+{
+	Table	   *table = decode->plan->tables[number];
+
+	for (int i = 0; i < table->ndomains; i++)
+	{
+		if (table->nulls[table->domains[i].number])
+			convert_check_null(table->domains[i].converter);
+	}
+	if (decode->row != NULL)
+		decode->row(decode->arg, number, table->values, table->nulls);
+
+	for (int i = 0; i < table->nchildren; i++)
+	{
+		int			child_number = table->children[i];
+		Table	   *child = decode->plan->tables[child_number];
+		Walk		walk;
+
+		if (child->array == NULL)
+			continue;
+		if (!walk_start(&walk, child->array, child->array_length))
+			return fail_corrupt(decode, child);
+		for (int position = 0; bson_iter_next(&walk.iter); position++)
+		{
+			row_begin(decode, child);
+			for (int j = 0; j < child->npositions; j++)
+			{
+				child->values[child->positions[j]] = Int32GetDatum(position);
+				child->nulls[child->positions[j]] = false;
+			}
+			if (!visit(decode, child, child->root, &walk.iter) ||
+				!row_end(decode, child_number))
+			{
+				error_prepend_position(decode->error, position);
+				if (child->path != NULL)
+					error_prepend(decode->error, child->path);
+				return false;
+			}
+		}
+		if (!walk_ended_well(&walk))
+			return fail_corrupt(decode, child);
+	}
+	return true;
+}
+
+/*
+ * Converts the document itself for the columns of path $: as the only field of
+ * another document, because converters take an iterator on a field.
+ */
+static bool
+visit_whole(Decode *decode, Table *table, const bson_t *document)
+{
+	DocumentPlan *plan = decode->plan;
+	uint32		size = document->len + 7;	/* length, type, empty name, document, 0 */
+	uint32		size_le = BSON_UINT32_TO_LE(size);
+	bson_iter_t iter;
+
+	if (size > plan->wrapper_size)
+	{
+		if (plan->wrapper != NULL)
+			pfree(plan->wrapper);
+		plan->wrapper = NULL;
+		plan->wrapper = MemoryContextAllocHuge(plan->context, size);
+		plan->wrapper_size = size;
+	}
+	memcpy(plan->wrapper, &size_le, sizeof(size_le));
+	plan->wrapper[4] = BSON_TYPE_DOCUMENT;
+	plan->wrapper[5] = 0;
+	memcpy(plan->wrapper + 6, bson_get_data(document), document->len);
+	plan->wrapper[size - 1] = 0;
+	if (!bson_iter_init_from_data(&iter, plan->wrapper, size) || !bson_iter_next(&iter))
+		return fail_corrupt(decode, table);
+	return visit_columns(decode, table, table->root, &iter);
+}
+
+static bool
+decode_document(Decode *decode, const bson_t *document)
+{
+	Table	   *table = decode->plan->tables[0];
+	Walk		walk;
+	bool		ok;
+
+	Assert(decode->plan->finished);
+	row_begin(decode, table);
+	if (!walk_start(&walk, bson_get_data(document), document->len))
+		ok = fail_corrupt(decode, table);
+	else
+		ok = (table->root->ncolumns == 0 || visit_whole(decode, table, document)) &&
+			(table->root->nchildren == 0 ||
+			 walk_document(decode, table, table->root, &walk)) &&
+			row_end(decode, 0);
+	if (!ok && decode->error->path == NULL)
+		decode->error->path = pstrdup("$");
+	return ok;
+}
+
+/* Decodes a document; see document.h. */
+bool
+document_decode(DocumentPlan *plan, const bson_t *document, DocumentRow row, void *arg,
+				DocumentError *error)
+{
+	Decode		decode = {plan, row, arg, error};
+
+	return decode_document(&decode, document);
+}
+
+/* The same for a plan of table 0 alone, into the caller's arrays. */
+bool
+document_decode_row(DocumentPlan *plan, const bson_t *document, Datum *values, bool *nulls,
+					DocumentError *error)
+{
+	Decode		decode = {plan, NULL, NULL, error};
+
+	plan->tables[0]->values = values;
+	plan->tables[0]->nulls = nulls;
+	return decode_document(&decode, document);
+}
+
+/* Throws a decode error. */
+void
+document_error_throw(const DocumentError *error, const char *collection, const bson_t *document)
+{
+	const char *hint = convert_hint(error->status);
+
+	ereport(ERROR,
+			(errcode(convert_sqlstate(error->status)),
+			 errmsg("%s", error->message),
+			 errdetail("Field \"%s\" of the document with _id %s in collection \"%s\".",
+					   error->path, json_preview_id(document), collection),
+			 hint == NULL ? 0 : errhint("%s", hint)));
+}

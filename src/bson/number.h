@@ -1,0 +1,71 @@
+/*
+ * number.h
+ *	  Numbers of BSON's four types, exactly.  Private to bson/.
+ */
+#ifndef MM_NUMBER_H
+#define MM_NUMBER_H
+
+#include "bson/convert.h"
+
+#ifndef PG_INT128_TYPE
+#error "mongo_migrate needs a compiler with 128-bit integers"
+#endif
+
+typedef enum NumberKind
+{
+	NUMBER_FINITE,
+	NUMBER_INFINITE,
+	NUMBER_NAN
+} NumberKind;
+
+/* (-1)^negative * coefficient * 10^exponent */
+typedef struct Number
+{
+	NumberKind	kind;
+	bool		negative;
+	int			exponent;
+	uint128		coefficient;
+} Number;
+
+/* A double below this that is whole has all of its digits in its shortest form, 2^53. */
+#define NUMBER_WHOLE_LIMIT UINT64CONST(9007199254740992)
+
+/* Room for any number as text. */
+#define NUMBER_TEXT_SIZE 64
+
+/*
+ * The number under the iterator; false when it is none.  A double becomes its
+ * shortest decimal form.
+ */
+extern bool number_from_value(Number *number, const bson_iter_t *value);
+
+extern void number_from_decimal128(Number *number, const bson_decimal128_t *decimal);
+
+/* As an int64; a double by its exact value. */
+extern ConvertStatus number_value_to_int64(const bson_iter_t *value, int64 *result);
+
+/*
+ * As a numeric of the type modifier (-1: none).  When digits must go, they are
+ * rounded half away from zero and *rounded is set, or, unless round,
+ * CONVERT_INEXACT is returned.
+ */
+extern ConvertStatus number_to_numeric(const Number *number, int32 typmod, bool round,
+									   bool *rounded, Datum *result);
+
+/* Takes zeros off the coefficient's end. */
+extern void number_strip(Number *number);
+
+/* Is the number exactly a double?  Finite numbers only. */
+extern bool number_is_double(const Number *number, double *result);
+
+/* Writes an integer's digits at buffer's end and returns where they start. */
+extern char *number_digits(uint128 value, char buffer[NUMBER_TEXT_SIZE]);
+
+/* The number under the iterator in its canonical text form: 12, 0.1, 1.5e+20, NaN.
+ * Doubles as PostgreSQL prints them, decimals as MongoDB does.  Returns the length. */
+extern int	number_value_text(const bson_iter_t *value, char buffer[NUMBER_TEXT_SIZE]);
+
+/* A double as Extended JSON has it: 1.0, -0.0, 1.5E+20.  Returns the length. */
+extern int	number_double_text(double value, char buffer[NUMBER_TEXT_SIZE]);
+
+#endif							/* MM_NUMBER_H */
