@@ -25,7 +25,8 @@ typedef struct ArrayConverter
 	bool		flat;			/* arrays within are elements, not dimensions */
 
 	/* the value being converted */
-	int			ndims;			/* known once the first scalar or NULL is met; 0 before */
+	int			ndims;			/* known once the first scalar or NULL is met;
+								 * 0 before */
 	int			dims[MAXDIM];
 	int			positions[MAXDIM];	/* of the element at hand, for messages */
 	int			depth;			/* how many of them count */
@@ -36,6 +37,7 @@ typedef struct ArrayConverter
 	bool	   *nulls;
 } ArrayConverter;
 
+/* Adds an element; the arrays belong to the converter and grow with the longest value. */
 static void
 add_element(ArrayConverter *array, Datum value, bool null)
 {
@@ -118,6 +120,7 @@ add_elements(ArrayConverter *array, const bson_iter_t *value, int level)
 	return CONVERT_OK;
 }
 
+/* An array to a PostgreSQL array; the elements are made in a context of their own. */
 static ConvertStatus
 convert_array(Converter *self, const bson_iter_t *value, Datum *result)
 {

@@ -51,6 +51,7 @@ bson_argument(bson_t *document, bytea *bytes)
 				 errdetail("Their length, or what they say of it, is wrong.")));
 }
 
+/* Throws for a document that has no Extended JSON. */
 static void
 throw_status(ConvertStatus status)
 {
@@ -110,6 +111,7 @@ mm_bson_from_json(PG_FUNCTION_ARGS)
 														 document->len));
 }
 
+/* A value's key as bytea. */
 static Datum
 key_datum(const bson_iter_t *value)
 {
@@ -198,6 +200,7 @@ typedef struct TestPlan
 	ReturnSetInfo *result;
 } TestPlan;
 
+/* Adds a table and returns its number. */
 static int
 add_test_table(TestPlan *test, char *prefix)
 {
@@ -222,7 +225,10 @@ test_table(TestPlan *test, const char *path, int length)
 			return i;
 	}
 
-	/* Up to the [] before: the parent; between: the array's path in the parent's row. */
+	/*
+	 * Up to the [] before: the parent; between: the array's path in the
+	 * parent's row.
+	 */
 	for (start = length - 2; start > 0 && strncmp(path + start - 2, "[]", 2) != 0; start--)
 		;
 	parent = test_table(test, path, start);
@@ -235,6 +241,7 @@ test_table(TestPlan *test, const char *path, int length)
 	return add_test_table(test, pnstrdup(path, length));
 }
 
+/* Adds a column: to the table of the last [] in its path, and what follows is its path there. */
 static void
 test_column(TestPlan *test, const char *path, const char *type_name, JsonMode mode, bool round)
 {

@@ -45,6 +45,7 @@ typedef struct DomainConverter
 	void	   *constraints;	/* domain_check()'s */
 } DomainConverter;
 
+/* The part of a converter that every kind has; see convert_private.h. */
 void *
 converter_alloc(size_t size, ConvertFunction convert, Oid type, int32 typmod)
 {
@@ -56,6 +57,7 @@ converter_alloc(size_t size, ConvertFunction convert, Oid type, int32 typmod)
 	return converter;
 }
 
+/* Booleans only: 0 and 1 are numbers. */
 static ConvertStatus
 convert_bool(Converter *self, const bson_iter_t *value, Datum *result)
 {
@@ -117,6 +119,7 @@ convert_bytea(Converter *self, const bson_iter_t *value, Datum *result)
 	return CONVERT_OK;
 }
 
+/* Binaries of subtype 3 and 4, whose bytes are taken in their order. */
 static ConvertStatus
 convert_uuid(Converter *self, const bson_iter_t *value, Datum *result)
 {
@@ -178,6 +181,7 @@ convert_date(Converter *self, const bson_iter_t *value, Datum *result)
 	return CONVERT_OK;
 }
 
+/* Any value to jsonb. */
 static ConvertStatus
 convert_jsonb(Converter *self, const bson_iter_t *value, Datum *result)
 {
@@ -198,6 +202,7 @@ convert_jsonb(Converter *self, const bson_iter_t *value, Datum *result)
 	return status;
 }
 
+/* Any value to json text. */
 static ConvertStatus
 convert_json(Converter *self, const bson_iter_t *value, Datum *result)
 {
@@ -238,12 +243,14 @@ convert_check_null(Converter *converter)
 		domain_check((Datum) 0, true, converter->type, &domain->constraints, domain->context);
 }
 
+/* Is the column's type a domain? */
 bool
 converter_is_domain(const Converter *converter)
 {
 	return converter->convert == convert_domain;
 }
 
+/* A converter to json or jsonb. */
 static Converter *
 create_json(ConvertFunction convert, Oid type)
 {
@@ -254,6 +261,7 @@ create_json(ConvertFunction convert, Oid type)
 	return &converter->base;
 }
 
+/* A converter to a domain over the element's type. */
 static Converter *
 create_domain(Oid type, Converter *element)
 {

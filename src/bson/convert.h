@@ -15,15 +15,20 @@
 typedef enum ConvertStatus
 {
 	CONVERT_OK,
-	CONVERT_WRONG_TYPE,			/* this BSON type has no exact form in the column's type */
+	CONVERT_WRONG_TYPE,			/* this BSON type has no exact form in the
+								 * column's type */
 	CONVERT_OUT_OF_RANGE,		/* number or date beyond the column's type */
 	CONVERT_INEXACT,			/* digits would be lost */
 	CONVERT_TOO_LONG,			/* longer than varchar(n), char(n), bit(n) */
 	CONVERT_NUL_BYTE,			/* U+0000 in a string */
-	CONVERT_BAD_ENCODING,		/* not valid UTF-8, or not in the database's encoding */
-	CONVERT_BAD_SYNTAX,			/* text that should be hex, a number, ... and is not */
-	CONVERT_DUPLICATE_KEY,		/* a key that the column needs stands twice in its document */
-	CONVERT_NOT_DOCUMENT,		/* a scalar or array where the plan has a sub-document */
+	CONVERT_BAD_ENCODING,		/* not valid UTF-8, or not in the database's
+								 * encoding */
+	CONVERT_BAD_SYNTAX,			/* text that should be hex, a number, ... and
+								 * is not */
+	CONVERT_DUPLICATE_KEY,		/* a key that the column needs stands twice in
+								 * its document */
+	CONVERT_NOT_DOCUMENT,		/* a scalar or array where the plan has a
+								 * sub-document */
 	CONVERT_NOT_ARRAY,			/* another value where the plan has an array */
 	CONVERT_TOO_DEEP,			/* nested beyond what jsonb or the stack takes */
 	CONVERT_CORRUPT				/* not well-formed BSON */
@@ -42,7 +47,8 @@ struct Converter
 	Oid			type;			/* type of the result */
 	int32		typmod;
 	JsonMode	json_mode;
-	bool		round;			/* round to a numeric scale and count, rather than CONVERT_INEXACT */
+	bool		round;			/* round to a numeric scale and count, rather
+								 * than CONVERT_INEXACT */
 	uint64		rounded;		/* values that rounding changed, so far */
 	Converter  *element;		/* of arrays */
 	int16		typlen;			/* of the element type, for arrays */
@@ -61,8 +67,10 @@ extern Converter *converter_create(Oid type, int32 typmod, JsonMode json_mode, b
 typedef enum KeyForm
 {
 	KEY_EXACT,					/* the value as it is */
-	KEY_OBJECTID_TEXT,			/* a string of 24 hex digits stands for that ObjectId */
-	KEY_NUMBER_TEXT				/* a string that is a number stands for that number */
+	KEY_OBJECTID_TEXT,			/* a string of 24 hex digits stands for that
+								 * ObjectId */
+	KEY_NUMBER_TEXT				/* a string that is a number stands for that
+								 * number */
 } KeyForm;
 
 /* A converter to bytea: the value's key. */

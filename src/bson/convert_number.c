@@ -15,6 +15,7 @@
 #include "utils/float.h"
 #include "utils/numeric.h"
 
+/* A whole number to smallint. */
 ConvertStatus
 convert_int2(Converter *self, const bson_iter_t *value, Datum *result)
 {
@@ -29,6 +30,7 @@ convert_int2(Converter *self, const bson_iter_t *value, Datum *result)
 	return CONVERT_OK;
 }
 
+/* A whole number to integer. */
 ConvertStatus
 convert_int4(Converter *self, const bson_iter_t *value, Datum *result)
 {
@@ -43,6 +45,7 @@ convert_int4(Converter *self, const bson_iter_t *value, Datum *result)
 	return CONVERT_OK;
 }
 
+/* A whole number to bigint. */
 ConvertStatus
 convert_int8(Converter *self, const bson_iter_t *value, Datum *result)
 {
@@ -58,7 +61,7 @@ convert_int8(Converter *self, const bson_iter_t *value, Datum *result)
 static ConvertStatus
 nearest_double(const bson_iter_t *value, double *result)
 {
-	char		text[NUMBER_TEXT_SIZE];
+	char		digits[NUMBER_TEXT_SIZE];
 	Number		number;
 
 	switch (bson_iter_type_unsafe(value))
@@ -73,9 +76,9 @@ nearest_double(const bson_iter_t *value, double *result)
 			*result = (double) bson_iter_int64_unsafe(value);
 			return CONVERT_OK;
 		case BSON_TYPE_DECIMAL128:
-			number_value_text(value, text);
+			number_value_text(value, digits);
 			number_from_value(&number, value);
-			*result = number.kind == NUMBER_NAN ? get_float8_nan() : strtod(text, NULL);
+			*result = number.kind == NUMBER_NAN ? get_float8_nan() : strtod(digits, NULL);
 			if (number.kind == NUMBER_FINITE &&
 				(isinf(*result) || (*result == 0 && number.coefficient != 0)))
 				return CONVERT_OUT_OF_RANGE;
@@ -85,6 +88,7 @@ nearest_double(const bson_iter_t *value, double *result)
 	}
 }
 
+/* The nearest double precision. */
 ConvertStatus
 convert_float8(Converter *self, const bson_iter_t *value, Datum *result)
 {
@@ -113,6 +117,7 @@ convert_float4(Converter *self, const bson_iter_t *value, Datum *result)
 	return CONVERT_OK;
 }
 
+/* Any number to numeric, and to numeric(p,s) where it fits or may be rounded. */
 ConvertStatus
 convert_numeric(Converter *self, const bson_iter_t *value, Datum *result)
 {

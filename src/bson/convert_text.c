@@ -46,6 +46,7 @@ text_datum(const char *text, size_t length)
 	return PointerGetDatum(cstring_to_text_with_len(text, length));
 }
 
+/* text, and varchar without a length. */
 ConvertStatus
 convert_text(Converter *self, const bson_iter_t *value, Datum *result)
 {
@@ -59,6 +60,7 @@ convert_text(Converter *self, const bson_iter_t *value, Datum *result)
 	return status;
 }
 
+/* varchar(n). */
 ConvertStatus
 convert_varchar(Converter *self, const bson_iter_t *value, Datum *result)
 {
@@ -76,6 +78,7 @@ convert_varchar(Converter *self, const bson_iter_t *value, Datum *result)
 	return CONVERT_OK;
 }
 
+/* char(n): padded with spaces, and trailing spaces beyond n are dropped. */
 ConvertStatus
 convert_char(Converter *self, const bson_iter_t *value, Datum *result)
 {
@@ -106,6 +109,7 @@ convert_char(Converter *self, const bson_iter_t *value, Datum *result)
 	return CONVERT_OK;
 }
 
+/* name: up to 63 bytes. */
 ConvertStatus
 convert_name(Converter *self, const bson_iter_t *value, Datum *result)
 {
@@ -145,6 +149,7 @@ compare_labels(const void *a, const void *b)
 	return strcmp(NameStr(((const EnumLabel *) a)->label), NameStr(((const EnumLabel *) b)->label));
 }
 
+/* A string to the enum value whose label it is. */
 static ConvertStatus
 convert_enum(Converter *self, const bson_iter_t *value, Datum *result)
 {

@@ -33,8 +33,9 @@ struct Field
 {
 	const char *name;			/* UTF-8, not terminated */
 	uint32		length;
-	PathNode	   *node;			/* NULL: not wanted */
-	Field	   *next;			/* the field that came after it last time, or NULL */
+	PathNode   *node;			/* NULL: not wanted */
+	Field	   *next;			/* the field that came after it last time, or
+								 * NULL */
 };
 
 typedef struct Column
@@ -53,22 +54,23 @@ struct PathNode
 	int			ncolumns;
 	int		   *tables;			/* numbers of the child tables with this array */
 	int			ntables;
-	PathNode	  **children;
+	PathNode  **children;
 	int			nchildren;
 	bool		has_names;		/* some child's name is no position */
 	Field	  **fields;			/* open-addressed table of the known fields */
 	uint32		fields_mask;
 	int			unwanted;		/* fields in it that have no node */
 	Field		first;			/* stands before a document's first field */
-	Field		unknown;		/* stands for any unwanted field beyond the limit */
+	Field		unknown;		/* stands for any unwanted field beyond the
+								 * limit */
 };
 
 typedef struct Table
 {
-	char	   *path;			/* UTF-8, as error paths show it; NULL for the document or element itself */
-	PathNode	   *root;
+	char	   *path;			/* UTF-8, as error paths show it; NULL for the
+								 * document or element itself */
+	PathNode   *root;
 	int			ncolumns;
-	int			nconverters;
 	Column	   *domains;		/* columns that may not take NULL */
 	int			ndomains;
 	int		   *positions;		/* columns with the element's position */
@@ -88,8 +90,10 @@ struct DocumentPlan
 	bool		finished;
 	Table	  **tables;
 	int			ntables;
-	uint64		generation;		/* of the document or sub-document being walked */
-	uint8_t    *wrapper;		/* a document as a field of another, for columns of path $ */
+	uint64		generation;		/* of the document or sub-document being
+								 * walked */
+	uint8_t    *wrapper;		/* a document as a field of another, for
+								 * columns of path $ */
 	uint32		wrapper_size;
 };
 
@@ -113,10 +117,11 @@ grow(void *array, int count, size_t size)
 	return (count & (count - 1)) == 0 ? repalloc(array, 2 * count * size) : array;
 }
 
+/* A node for a name, which it keeps. */
 static PathNode *
 node_create(const char *name)
 {
-	PathNode	   *node = palloc0(sizeof(PathNode));
+	PathNode   *node = palloc0(sizeof(PathNode));
 
 	node->field.name = name;
 	node->field.length = strlen(name);
@@ -129,13 +134,13 @@ node_create(const char *name)
 static PathNode *
 node_at(PathNode *root, const char *path)
 {
-	PathNode	   *node = root;
+	PathNode   *node = root;
 	ListCell   *cell;
 
 	foreach(cell, document_path_split(path))
 	{
 		const char *name = lfirst(cell);
-		PathNode	   *child = NULL;
+		PathNode   *child = NULL;
 
 		for (int i = 0; i < node->nchildren && child == NULL; i++)
 		{
@@ -181,7 +186,7 @@ document_plan_add_table(DocumentPlan *plan, int parent, const char *path)
 	if (parent >= 0)
 	{
 		Table	   *parent_table = plan->tables[parent];
-		PathNode	   *node = node_at(parent_table->root, path);
+		PathNode   *node = node_at(parent_table->root, path);
 
 		table->path = node == parent_table->root ? NULL : pstrdup(path);
 		parent_table->children = grow(parent_table->children, parent_table->nchildren, sizeof(int));
@@ -200,7 +205,7 @@ document_plan_add_column(DocumentPlan *plan, int table_number, const char *path,
 {
 	MemoryContext caller = MemoryContextSwitchTo(plan->context);
 	Table	   *table = plan->tables[table_number];
-	PathNode	   *node = node_at(table->root, path);
+	PathNode   *node = node_at(table->root, path);
 	Column		column = {table->ncolumns++, converter};
 
 	Assert(!plan->finished);
@@ -293,10 +298,11 @@ error_prepend(DocumentError *error, const char *segment)
 		psprintf("%s.%s", segment, error->path);
 }
 
+/* The same for a position in an array. */
 static void
 error_prepend_position(DocumentError *error, int position)
 {
-	char		text[16];
+	char text[	16];
 
 	snprintf(text, sizeof(text), "%d", position);
 	error_prepend(error, text);
@@ -328,6 +334,7 @@ fail(Decode *decode, Table *table, const Column *column, ConvertStatus status, c
 	return false;
 }
 
+/* BSON that breaks off or makes no sense. */
 static bool
 fail_corrupt(Decode *decode, Table *table)
 {
@@ -369,7 +376,7 @@ walk_document(Decode *decode, Table *table, PathNode *node, Walk *walk)
 		const char *name = bson_iter_key_unsafe(&walk->iter);
 		uint32		length = walk_key_length(&walk->iter);
 		Field	   *field = previous->next;
-		PathNode	   *child;
+		PathNode   *child;
 
 		if (field == NULL || field->length != length || memcmp(field->name, name, length) != 0)
 		{
@@ -557,7 +564,8 @@ static bool
 visit_whole(Decode *decode, Table *table, const bson_t *document)
 {
 	DocumentPlan *plan = decode->plan;
-	uint32		size = document->len + 7;	/* length, type, empty name, document, 0 */
+	uint32		size = document->len + 7;	/* length, type, empty name,
+											 * document, 0 */
 	uint32		size_le = BSON_UINT32_TO_LE(size);
 	bson_iter_t iter;
 
@@ -579,6 +587,7 @@ visit_whole(Decode *decode, Table *table, const bson_t *document)
 	return visit_columns(decode, table, table->root, &iter);
 }
 
+/* Decodes a document, whose error path is $ when it is not a part's. */
 static bool
 decode_document(Decode *decode, const bson_t *document)
 {

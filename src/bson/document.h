@@ -20,7 +20,8 @@ typedef struct DocumentError
 	ConvertStatus status;
 	int			table;			/* -1 when it is the document's as a whole */
 	int			column;			/* -1 when it is no column's */
-	char	   *path;			/* from the document's top, with array positions: items.3.price */
+	char	   *path;			/* from the document's top, with array
+								 * positions: items.3.price */
 	char	   *message;		/* from convert_message() */
 } DocumentError;
 

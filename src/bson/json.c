@@ -27,14 +27,16 @@ typedef struct TextSink
 	bool		escape;			/* write non-ASCII as \uXXXX */
 } TextSink;
 
+/* The comma before a value or key that is not the first. */
 static void
 append_comma(TextSink *text)
 {
 	if (text->comma)
 		appendStringInfoChar(text->out, ',');
-	text->comma = true;
+	text	  ->comma = true;
 }
 
+/* An object or array begins. */
 static void
 text_open(JsonSink *sink, bool array)
 {
@@ -42,16 +44,18 @@ text_open(JsonSink *sink, bool array)
 
 	append_comma(text);
 	appendStringInfoChar(text->out, array ? '[' : '{');
-	text->comma = false;
+	text	  ->comma = false;
 }
 
+/* It ends. */
 static ConvertStatus
 text_close(JsonSink *sink, bool array)
 {
 	TextSink   *text = (TextSink *) sink;
 
 	appendStringInfoChar(text->out, array ? ']' : '}');
-	text->comma = true;
+	text	  ->comma = true;
+
 	return CONVERT_OK;
 }
 
@@ -141,6 +145,7 @@ append_string(TextSink *text, const char *utf8, size_t length)
 	return CONVERT_OK;
 }
 
+/* A string of the document. */
 static ConvertStatus
 text_string_event(JsonSink *sink, const char *utf8, size_t length)
 {
@@ -150,6 +155,7 @@ text_string_event(JsonSink *sink, const char *utf8, size_t length)
 	return append_string(text, utf8, length);
 }
 
+/* A key, and the colon. */
 static ConvertStatus
 text_key(JsonSink *sink, const char *utf8, size_t length)
 {
@@ -159,10 +165,12 @@ text_key(JsonSink *sink, const char *utf8, size_t length)
 	append_comma(text);
 	status = append_string(text, utf8, length);
 	appendStringInfoChar(text->out, ':');
-	text->comma = false;
+	text	  ->comma = false;
+
 	return status;
 }
 
+/* A string of ours. */
 static void
 text_ascii(JsonSink *sink, const char *ascii, int length)
 {
@@ -174,6 +182,7 @@ text_ascii(JsonSink *sink, const char *ascii, int length)
 	appendStringInfoChar(text->out, '"');
 }
 
+/* A number as JSON has it. */
 static void
 text_number(JsonSink *sink, const bson_iter_t *value)
 {
@@ -187,6 +196,7 @@ text_number(JsonSink *sink, const bson_iter_t *value)
 	appendBinaryStringInfo(text->out, buffer, length);
 }
 
+/* An integer of ours. */
 static void
 text_integer(JsonSink *sink, int64 value)
 {
@@ -196,6 +206,7 @@ text_integer(JsonSink *sink, int64 value)
 	appendStringInfo(text->out, INT64_FORMAT, value);
 }
 
+/* null, true or false. */
 static void
 text_literal(JsonSink *sink, bool null, bool value)
 {
@@ -205,6 +216,7 @@ text_literal(JsonSink *sink, bool null, bool value)
 	appendStringInfoString(text->out, null ? "null" : value ? "true" : "false");
 }
 
+/* A sink that appends to out. */
 static void
 text_sink_init(TextSink *text, StringInfo out)
 {
@@ -219,17 +231,17 @@ text_sink_init(TextSink *text, StringInfo out)
 		.literal = text_literal
 	};
 
-	text->sink = events;
-	text->out = out;
-	text->comma = false;
-	text->escape = !text_server_takes_utf8();
+	text	  ->sink = events;
+	text	  ->out = out;
+	text	  ->comma = false;
+	text	  ->escape = !text_server_takes_utf8();
 }
 
 /* Appends a value as Extended JSON; what is there after a failure is of no use. */
 ConvertStatus
 json_append_value(StringInfo out, const bson_iter_t *value, JsonMode mode)
 {
-	TextSink	text;
+	TextSink text;
 
 	text_sink_init(&text, out);
 	return json_emit_value(&text.sink, value, mode);
@@ -239,7 +251,7 @@ json_append_value(StringInfo out, const bson_iter_t *value, JsonMode mode)
 ConvertStatus
 json_append_document(StringInfo out, const bson_t *document, JsonMode mode)
 {
-	TextSink	text;
+	TextSink text;
 
 	text_sink_init(&text, out);
 	return json_emit_document(&text.sink, document, mode);

@@ -79,53 +79,57 @@ emit_string(JsonSink *sink, const char *name, const bson_iter_t *value)
 	return status == CONVERT_OK ? sink->close(sink, false) : status;
 }
 
+/* A double: a JSON number where it is finite and the mode allows. */
 static void
 emit_double(JsonSink *sink, const bson_iter_t *value, JsonMode mode)
 {
 	double		real = bson_iter_double_unsafe(value);
-	char		text[TEXT_SCALAR_SIZE];
+	char		buffer[TEXT_SCALAR_SIZE];
 	int			length;
 
 	if (mode != JSON_CANONICAL && !isnan(real) && !isinf(real))
 		sink->number(sink, value);
 	else
 	{
-		length = number_double_text(real, text);
-		emit_text(sink, mode == JSON_PLAIN ? NULL : "$numberDouble", text, length);
+		length = number_double_text(real, buffer);
+		emit_text(sink, mode == JSON_PLAIN ? NULL : "$numberDouble", buffer, length);
 	}
 }
 
+/* A decimal128. */
 static void
 emit_decimal(JsonSink *sink, const bson_iter_t *value, JsonMode mode)
 {
-	char		text[TEXT_SCALAR_SIZE];
-	int			length = number_value_text(value, text);
+	char		buffer[TEXT_SCALAR_SIZE];
+	int			length = number_value_text(value, buffer);
 	Number		number;
 
 	if (mode != JSON_PLAIN)
-		emit_text(sink, "$numberDecimal", text, length);
+		emit_text(sink, "$numberDecimal", buffer, length);
 	else if (number_from_value(&number, value) && number.kind == NUMBER_FINITE)
 		sink->number(sink, value);
 	else
-		emit_text(sink, NULL, text, length);
+		emit_text(sink, NULL, buffer, length);
 }
 
+/* A date: in ISO form, or as milliseconds. */
 static void
 emit_date(JsonSink *sink, int64 date, JsonMode mode)
 {
-	char		text[TEXT_SCALAR_SIZE];
+	char		buffer[TEXT_SCALAR_SIZE];
 
 	if (mode == JSON_PLAIN || (mode == JSON_RELAXED && date >= 0 && date <= LAST_ISO_DATE))
 	{
-		emit_text(sink, mode == JSON_PLAIN ? NULL : "$date", text, text_date(date, text));
+		emit_text(sink, mode == JSON_PLAIN ? NULL : "$date", buffer, text_date(date, buffer));
 		return;
 	}
 	sink->open(sink, false);
 	emit_name(sink, "$date");
-	emit_text(sink, "$numberLong", text, pg_lltoa(date, text));
+	emit_text(sink, "$numberLong", buffer, pg_lltoa(date, buffer));
 	(void) sink->close(sink, false);
 }
 
+/* A timestamp of the oplog: seconds and increment. */
 static void
 emit_timestamp(JsonSink *sink, const bson_iter_t *value)
 {
@@ -144,19 +148,20 @@ emit_timestamp(JsonSink *sink, const bson_iter_t *value)
 	(void) sink->close(sink, false);
 }
 
+/* A binary in base64, or a UUID in its usual form. */
 static void
 emit_binary(JsonSink *sink, const bson_iter_t *value, JsonMode mode)
 {
 	bson_subtype_t subtype;
 	uint32_t	length;
 	const uint8_t *bytes;
-	char		text[TEXT_SCALAR_SIZE];
+	char		buffer[TEXT_SCALAR_SIZE];
 	char	   *base64;
 	int			base64_length;
 
 	if (mode == JSON_PLAIN && text_is_uuid(value, &bytes))
 	{
-		emit_text(sink, NULL, text, text_uuid(bytes, text));
+		emit_text(sink, NULL, buffer, text_uuid(bytes, buffer));
 		return;
 	}
 	bson_iter_binary(value, &subtype, &length, &bytes);
@@ -167,20 +172,21 @@ emit_binary(JsonSink *sink, const bson_iter_t *value, JsonMode mode)
 		emit_text(sink, NULL, base64, base64_length);
 	else
 	{
-		snprintf(text, sizeof(text), "%02x", subtype);
+		snprintf(buffer, sizeof(buffer), "%02x", subtype);
 		sink->open(sink, false);
 		emit_name(sink, "$binary");
 		sink->open(sink, false);
 		emit_name(sink, "base64");
 		sink->ascii(sink, base64, base64_length);
 		emit_name(sink, "subType");
-		sink->ascii(sink, text, 2);
+		sink->ascii(sink, buffer, 2);
 		(void) sink->close(sink, false);
 		(void) sink->close(sink, false);
 	}
 	pfree(base64);
 }
 
+/* A regular expression. */
 static ConvertStatus
 emit_regex(JsonSink *sink, const bson_iter_t *value, JsonMode mode)
 {
@@ -190,9 +196,9 @@ emit_regex(JsonSink *sink, const bson_iter_t *value, JsonMode mode)
 
 	if (mode == JSON_PLAIN)
 	{
-		char	   *text = psprintf("/%s/%s", pattern, options);
+		char	   *buffer = psprintf("/%s/%s", pattern, options);
 
-		return sink->string(sink, text, strlen(text));
+		return sink->string(sink, buffer, strlen(buffer));
 	}
 	sink->open(sink, false);
 	emit_name(sink, "$regularExpression");
@@ -207,13 +213,14 @@ emit_regex(JsonSink *sink, const bson_iter_t *value, JsonMode mode)
 	return sink->close(sink, false);
 }
 
+/* A DBPointer. */
 static ConvertStatus
 emit_dbpointer(JsonSink *sink, const bson_iter_t *value, JsonMode mode)
 {
 	uint32_t	length;
 	const char *collection;
 	const bson_oid_t *oid;
-	char		text[TEXT_SCALAR_SIZE];
+	char		buffer[TEXT_SCALAR_SIZE];
 	ConvertStatus status;
 
 	bson_iter_dbpointer(value, &length, &collection, &oid);
@@ -227,7 +234,7 @@ emit_dbpointer(JsonSink *sink, const bson_iter_t *value, JsonMode mode)
 	if ((status = sink->string(sink, collection, length)) != CONVERT_OK)
 		return status;
 	emit_name(sink, "$id");
-	emit_text(sink, mode == JSON_PLAIN ? NULL : "$oid", text, text_objectid(oid, text));
+	emit_text(sink, mode == JSON_PLAIN ? NULL : "$oid", buffer, text_objectid(oid, buffer));
 	if (mode != JSON_PLAIN)
 		(void) sink->close(sink, false);
 	return sink->close(sink, false);
@@ -258,6 +265,7 @@ emit_fields(JsonSink *sink, Walk *walk, bool array, JsonMode mode, int depth)
 	return walk_ended_well(walk) ? sink->close(sink, array) : CONVERT_CORRUPT;
 }
 
+/* Code with a scope, in every mode as an object. */
 static ConvertStatus
 emit_code_with_scope(JsonSink *sink, const bson_iter_t *value, JsonMode mode, int depth)
 {
@@ -285,7 +293,7 @@ static ConvertStatus
 emit_value(JsonSink *sink, const bson_iter_t *value, JsonMode mode, int depth)
 {
 	bool		plain = mode == JSON_PLAIN;
-	char		text[TEXT_SCALAR_SIZE];
+	char		buffer[TEXT_SCALAR_SIZE];
 	Walk		walk;
 
 	switch (bson_iter_type_unsafe(value))
@@ -314,7 +322,7 @@ emit_value(JsonSink *sink, const bson_iter_t *value, JsonMode mode, int depth)
 				sink->number(sink, value);
 			else
 				emit_text(sink, bson_iter_type_unsafe(value) == BSON_TYPE_INT32 ?
-						  "$numberInt" : "$numberLong", text, number_value_text(value, text));
+						  "$numberInt" : "$numberLong", buffer, number_value_text(value, buffer));
 			return CONVERT_OK;
 		case BSON_TYPE_DOUBLE:
 			emit_double(sink, value, mode);
@@ -323,8 +331,8 @@ emit_value(JsonSink *sink, const bson_iter_t *value, JsonMode mode, int depth)
 			emit_decimal(sink, value, mode);
 			return CONVERT_OK;
 		case BSON_TYPE_OID:
-			emit_text(sink, plain ? NULL : "$oid", text,
-					  text_objectid(bson_iter_oid_unsafe(value), text));
+			emit_text(sink, plain ? NULL : "$oid", buffer,
+					  text_objectid(bson_iter_oid_unsafe(value), buffer));
 			return CONVERT_OK;
 		case BSON_TYPE_BOOL:
 			sink->literal(sink, false, bson_iter_bool_unsafe(value));
@@ -358,12 +366,14 @@ emit_value(JsonSink *sink, const bson_iter_t *value, JsonMode mode, int depth)
 	}
 }
 
+/* Writes a value. */
 ConvertStatus
 json_emit_value(JsonSink *sink, const bson_iter_t *value, JsonMode mode)
 {
 	return emit_value(sink, value, mode, 0);
 }
 
+/* Writes a document. */
 ConvertStatus
 json_emit_document(JsonSink *sink, const bson_t *document, JsonMode mode)
 {

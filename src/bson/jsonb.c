@@ -18,7 +18,8 @@
 typedef struct JsonbSink
 {
 	JsonSink	sink;
-	JsonbParseState *state;		/* open objects and arrays; NULL outside of them */
+	JsonbParseState *state;		/* open objects and arrays; NULL outside of
+								 * them */
 	JsonbValue	root;
 	int			depth;
 	int			pairs_size;
@@ -36,6 +37,7 @@ push_scalar(JsonbSink *jsonb, JsonbValue *scalar)
 					   jsonb->state->contVal.type == jbvArray ? WJB_ELEM : WJB_VALUE, scalar);
 }
 
+/* An object or array begins. */
 static void
 jsonb_open(JsonSink *sink, bool array)
 {
@@ -81,6 +83,7 @@ string_value(JsonbValue *string, const char *utf8, size_t length)
 	return status;
 }
 
+/* A key of the document. */
 static ConvertStatus
 jsonb_key(JsonSink *sink, const char *utf8, size_t length)
 {
@@ -95,6 +98,7 @@ jsonb_key(JsonSink *sink, const char *utf8, size_t length)
 	return CONVERT_OK;
 }
 
+/* A string of the document. */
 static ConvertStatus
 jsonb_string(JsonSink *sink, const char *utf8, size_t length)
 {
@@ -106,6 +110,7 @@ jsonb_string(JsonSink *sink, const char *utf8, size_t length)
 	return status;
 }
 
+/* A string of ours, which is lent. */
 static void
 jsonb_ascii(JsonSink *sink, const char *text, int length)
 {
@@ -139,6 +144,7 @@ jsonb_number(JsonSink *sink, const bson_iter_t *value)
 	push_scalar((JsonbSink *) sink, &number);
 }
 
+/* An integer of ours. */
 static void
 jsonb_integer(JsonSink *sink, int64 value)
 {
@@ -149,6 +155,7 @@ jsonb_integer(JsonSink *sink, int64 value)
 	push_scalar((JsonbSink *) sink, &number);
 }
 
+/* null, true or false. */
 static void
 jsonb_literal(JsonSink *sink, bool null, bool value)
 {
@@ -159,6 +166,7 @@ jsonb_literal(JsonSink *sink, bool null, bool value)
 	push_scalar((JsonbSink *) sink, &literal);
 }
 
+/* A sink with an empty tree. */
 static void
 jsonb_sink_init(JsonbSink *jsonb)
 {

@@ -32,6 +32,7 @@
 #include "miscadmin.h"
 #include "owned.h"
 #include "port/pg_bswap.h"
+#include "utils/builtins.h"
 #include "utils/float.h"
 
 #define KEY_END		0
@@ -39,6 +40,7 @@
 
 static ConvertStatus append_key(StringInfo key, const bson_iter_t *value, int depth);
 
+/* A length, seven bits a byte. */
 static void
 append_length(StringInfo key, uint32 length)
 {
@@ -47,6 +49,7 @@ append_length(StringInfo key, uint32 length)
 	appendStringInfoCharMacro(key, (char) length);
 }
 
+/* A length and that many bytes. */
 static void
 append_bytes(StringInfo key, const void *bytes, uint32 length)
 {
@@ -54,6 +57,7 @@ append_bytes(StringInfo key, const void *bytes, uint32 length)
 	appendBinaryStringInfo(key, bytes, length);
 }
 
+/* Eight bytes, big-endian. */
 static void
 append_int64(StringInfo key, int64 value)
 {
@@ -62,6 +66,7 @@ append_int64(StringInfo key, int64 value)
 	appendBinaryStringInfo(key, (const char *) &big_endian, sizeof(big_endian));
 }
 
+/* A whole number within int64. */
 static void
 append_whole(StringInfo key, int64 value)
 {
@@ -78,6 +83,7 @@ append_whole(StringInfo key, int64 value)
 	appendBinaryStringInfo(key, (const char *) &big_endian, sizeof(big_endian));
 }
 
+/* A double that no int64 equals. */
 static void
 append_double(StringInfo key, double value)
 {
@@ -90,6 +96,7 @@ append_double(StringInfo key, double value)
 	append_int64(key, bits);
 }
 
+/* A decimal128 that no int64 equals. */
 static void
 append_decimal(StringInfo key, const bson_iter_t *value)
 {
@@ -192,6 +199,7 @@ append_other(StringInfo key, const bson_iter_t *value)
 			return CONVERT_OK;
 		case BSON_TYPE_REGEX:
 			text = bson_iter_regex(value, &options);
+
 			appendBinaryStringInfo(key, text, strlen(text) + 1);
 			appendBinaryStringInfo(key, options, strlen(options) + 1);
 			return CONVERT_OK;
@@ -205,6 +213,7 @@ append_other(StringInfo key, const bson_iter_t *value)
 	}
 }
 
+/* Appends the key of a value. */
 static ConvertStatus
 append_key(StringInfo key, const bson_iter_t *value, int depth)
 {
@@ -237,6 +246,7 @@ append_key(StringInfo key, const bson_iter_t *value, int depth)
 			return append_fields(key, &walk, type == BSON_TYPE_ARRAY, depth + 1);
 		case BSON_TYPE_CODEWSCOPE:
 			text = bson_iter_codewscope(value, &length, &scope_length, &scope);
+
 			if (!walk_start(&walk, scope, scope_length))
 				return CONVERT_CORRUPT;
 			appendStringInfoCharMacro(key, BSON_TYPE_CODEWSCOPE);
@@ -273,6 +283,7 @@ typedef struct KeyReader
 	const char *end;
 } KeyReader;
 
+/* Throws. */
 static void
 bad_key(void)
 {
@@ -281,6 +292,7 @@ bad_key(void)
 			 errmsg("these bytes are no key of a MongoDB value")));
 }
 
+/* The next bytes of a key. */
 static const char *
 read_bytes(KeyReader *reader, size_t length)
 {
@@ -292,12 +304,14 @@ read_bytes(KeyReader *reader, size_t length)
 	return bytes;
 }
 
+/* The next byte. */
 static uint8
 read_byte(KeyReader *reader)
 {
 	return (uint8) *read_bytes(reader, 1);
 }
 
+/* A length, as append_length() writes it. */
 static uint32
 read_length(KeyReader *reader)
 {
@@ -315,6 +329,7 @@ read_length(KeyReader *reader)
 	return 0;
 }
 
+/* Eight bytes, big-endian. */
 static int64
 read_int64(KeyReader *reader)
 {
@@ -324,6 +339,7 @@ read_int64(KeyReader *reader)
 	return (int64) pg_ntoh64(big_endian);
 }
 
+/* Text up to a NUL. */
 static const char *
 read_cstring(KeyReader *reader)
 {
@@ -357,6 +373,7 @@ read_fields(KeyReader *reader, bool array, bson_t *document)
 	}
 }
 
+/* A document or array. */
 static void
 read_nested(KeyReader *reader, bool array, bson_t *document, const char *field, int field_length)
 {
@@ -373,6 +390,7 @@ read_nested(KeyReader *reader, bool array, bson_t *document, const char *field, 
 		bson_append_document_end(document, &child);
 }
 
+/* A number of the type, whose byte is read. */
 static void
 read_number(KeyReader *reader, uint8 type, bson_t *document, const char *field, int field_length)
 {
@@ -509,6 +527,7 @@ typedef struct KeyConverter
 {
 	Converter	base;
 	KeyForm		form;
+	StringInfoData key;			/* the key being made */
 } KeyConverter;
 
 /* Appends the key that a string stands for under the converter's form; false when it is none. */
@@ -530,7 +549,10 @@ append_text_key(StringInfo key, KeyForm form, const char *utf8, size_t length)
 		return true;
 	}
 
-	/* No spaces, signs of infinity or hexadecimal: only what JSON would call a number. */
+	/*
+	 * No spaces, signs of infinity or hexadecimal: only what JSON would call
+	 * a number.
+	 */
 	if (length == 0 || length > NUMBER_TEXT_SIZE || strspn(utf8, "+-.0123456789eE") != length ||
 		!bson_decimal128_from_string_w_len(utf8, length, &decimal))
 		return false;
@@ -542,27 +564,26 @@ append_text_key(StringInfo key, KeyForm form, const char *utf8, size_t length)
 	return true;
 }
 
+/* A value to its key. */
 static ConvertStatus
 convert_key(Converter *self, const bson_iter_t *value, Datum *result)
 {
-	KeyForm		form = ((KeyConverter *) self)->form;
-	StringInfoData key;
+	KeyConverter *converter = (KeyConverter *) self;
+	StringInfo	key = &converter->key;
 	const char *utf8;
 	size_t		length;
-	ConvertStatus status = CONVERT_OK;
+	ConvertStatus status;
 
-	initStringInfo(&key);
-	appendStringInfoSpaces(&key, VARHDRSZ);
-	if (form == KEY_EXACT || bson_iter_type_unsafe(value) != BSON_TYPE_UTF8 ||
-		!text_string(value, &utf8, &length) || !append_text_key(&key, form, utf8, length))
-		status = append_key(&key, value, 0);
-	if (status != CONVERT_OK)
+	resetStringInfo(key);
+	if (converter->form == KEY_EXACT || bson_iter_type_unsafe(value) != BSON_TYPE_UTF8 ||
+		!text_string(value, &utf8, &length) ||
+		!append_text_key(key, converter->form, utf8, length))
 	{
-		pfree(key.data);
-		return status;
+		status = append_key(key, value, 0);
+		if (status != CONVERT_OK)
+			return status;
 	}
-	SET_VARSIZE(key.data, key.len);
-	*result = PointerGetDatum(key.data);
+	*result = PointerGetDatum(cstring_to_text_with_len(key->data, key->len));
 	return CONVERT_OK;
 }
 
@@ -573,5 +594,6 @@ converter_create_key(KeyForm form)
 	KeyConverter *converter = converter_alloc(sizeof(KeyConverter), convert_key, BYTEAOID, -1);
 
 	converter->form = form;
+	initStringInfo(&converter->key);
 	return &converter->base;
 }

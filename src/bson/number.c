@@ -32,7 +32,7 @@
 static void
 number_from_shortest(Number *number, double value)
 {
-	char		text[DOUBLE_SHORTEST_DECIMAL_LEN];
+	char text[	DOUBLE_SHORTEST_DECIMAL_LEN];
 	int			length = double_to_shortest_decimal_bufn(value, text);
 	uint64		digits = 0;
 	int			fraction = 0;
@@ -52,13 +52,15 @@ number_from_shortest(Number *number, double value)
 	}
 	if (i < length)
 	{
-		text[length] = '\0';
-		number->exponent = atoi(text + i + 1);
+		text[		length] = '\0';
+
+		number->exponent = atoi(text +i + 1);
 	}
 	number->coefficient = digits;
 	number->exponent -= fraction;
 }
 
+/* A double: by its value where that is whole, else by its shortest form. */
 static void
 number_from_double(Number *number, double value)
 {
@@ -77,6 +79,7 @@ number_from_double(Number *number, double value)
 		number_from_shortest(number, value);
 }
 
+/* An integer. */
 static void
 number_from_int64(Number *number, int64 value)
 {
@@ -113,6 +116,7 @@ number_from_decimal128(Number *number, const bson_decimal128_t *decimal)
 	}
 }
 
+/* The number under the iterator; false when it is none. */
 bool
 number_from_value(Number *number, const bson_iter_t *value)
 {
@@ -154,6 +158,7 @@ number_strip(Number *number)
 	}
 }
 
+/* As an int64, when it is one. */
 static ConvertStatus
 number_to_int64(Number number, int64 *result)
 {
@@ -276,7 +281,8 @@ number_round(Number *number, int drop)
 	uint128		divisor = 1;
 	uint128		rest;
 
-	if (drop > 38)				/* 10^38 is the largest power that fits: nothing stays */
+	if (drop > 38)				/* 10^38 is the largest power that fits:
+								 * nothing stays */
 	{
 		rest = number->coefficient;
 		number->coefficient = 0;
@@ -409,17 +415,13 @@ number_double_text(double value, char buffer[NUMBER_TEXT_SIZE])
 {
 	int			length = double_to_shortest_decimal_buf(value, buffer);
 
+	char	   *exponent = strchr(buffer, 'e');
+
 	if (isnan(value) || isinf(value))
 		return length;
-	for (int i = 0; i < length; i++)
-	{
-		if (buffer[i] == 'e')
-		{
-			buffer[i] = 'E';
-			return length;
-		}
-		if (buffer[i] == '.')
-			return length;
-	}
-	return length + strlcpy(buffer + length, ".0", NUMBER_TEXT_SIZE - length);
+	if (exponent != NULL)
+		*exponent = 'E';
+	else if (strchr(buffer, '.') == NULL)
+		length += strlcpy(buffer + length, ".0", NUMBER_TEXT_SIZE - length);
+	return length;
 }

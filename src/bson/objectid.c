@@ -165,6 +165,7 @@ mm_objectid_cmp(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(compare(PG_GETARG_OBJECTID_P(0), PG_GETARG_OBJECTID_P(1)));
 }
 
+/* The smaller of two, for min(). */
 Datum
 mm_objectid_smaller(PG_FUNCTION_ARGS)
 {
@@ -174,6 +175,7 @@ mm_objectid_smaller(PG_FUNCTION_ARGS)
 	PG_RETURN_OBJECTID_P(compare(a, b) <= 0 ? a : b);
 }
 
+/* The larger of two, for max(). */
 Datum
 mm_objectid_larger(PG_FUNCTION_ARGS)
 {

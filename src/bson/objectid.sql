@@ -30,100 +30,115 @@ COMMENT ON TYPE mongo_migrate.objectid IS 'MongoDB ObjectId: 12 bytes, of which 
 
 CREATE FUNCTION mongo_migrate.objectid_eq(mongo_migrate.objectid, mongo_migrate.objectid) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_objectid_eq';
+COMMENT ON FUNCTION mongo_migrate.objectid_eq(mongo_migrate.objectid, mongo_migrate.objectid) IS 'implementation of operator =';
 CREATE FUNCTION mongo_migrate.objectid_ne(mongo_migrate.objectid, mongo_migrate.objectid) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_objectid_ne';
+COMMENT ON FUNCTION mongo_migrate.objectid_ne(mongo_migrate.objectid, mongo_migrate.objectid) IS 'implementation of operator <>';
 CREATE FUNCTION mongo_migrate.objectid_lt(mongo_migrate.objectid, mongo_migrate.objectid) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_objectid_lt';
+COMMENT ON FUNCTION mongo_migrate.objectid_lt(mongo_migrate.objectid, mongo_migrate.objectid) IS 'implementation of operator <';
 CREATE FUNCTION mongo_migrate.objectid_le(mongo_migrate.objectid, mongo_migrate.objectid) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_objectid_le';
+COMMENT ON FUNCTION mongo_migrate.objectid_le(mongo_migrate.objectid, mongo_migrate.objectid) IS 'implementation of operator <=';
 CREATE FUNCTION mongo_migrate.objectid_gt(mongo_migrate.objectid, mongo_migrate.objectid) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_objectid_gt';
+COMMENT ON FUNCTION mongo_migrate.objectid_gt(mongo_migrate.objectid, mongo_migrate.objectid) IS 'implementation of operator >';
 CREATE FUNCTION mongo_migrate.objectid_ge(mongo_migrate.objectid, mongo_migrate.objectid) RETURNS boolean
     LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_objectid_ge';
+COMMENT ON FUNCTION mongo_migrate.objectid_ge(mongo_migrate.objectid, mongo_migrate.objectid) IS 'implementation of operator >=';
 CREATE FUNCTION mongo_migrate.objectid_cmp(mongo_migrate.objectid, mongo_migrate.objectid) RETURNS integer
     LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_objectid_cmp';
+COMMENT ON FUNCTION mongo_migrate.objectid_cmp(mongo_migrate.objectid, mongo_migrate.objectid) IS 'less than, equal to or greater than 0, for btree';
 CREATE FUNCTION mongo_migrate.objectid_sortsupport(internal) RETURNS void
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_objectid_sortsupport';
+COMMENT ON FUNCTION mongo_migrate.objectid_sortsupport(internal) IS 'sort support, for btree';
 CREATE FUNCTION mongo_migrate.objectid_hash(mongo_migrate.objectid) RETURNS integer
     LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_objectid_hash';
+COMMENT ON FUNCTION mongo_migrate.objectid_hash(mongo_migrate.objectid) IS 'hash';
 CREATE FUNCTION mongo_migrate.objectid_hash_extended(mongo_migrate.objectid, bigint) RETURNS bigint
     LANGUAGE c IMMUTABLE STRICT LEAKPROOF PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_objectid_hash_extended';
+COMMENT ON FUNCTION mongo_migrate.objectid_hash_extended(mongo_migrate.objectid, bigint) IS 'hash with a seed';
 
-CREATE OPERATOR mongo_migrate.=
+-- Operators and aggregates are written without a schema, under any search_path,
+-- locked ones included; so they are in pg_catalog.
+
+CREATE OPERATOR pg_catalog.=
 (
     LEFTARG = mongo_migrate.objectid, RIGHTARG = mongo_migrate.objectid,
     FUNCTION = mongo_migrate.objectid_eq,
-    COMMUTATOR = OPERATOR(mongo_migrate.=), NEGATOR = OPERATOR(mongo_migrate.<>),
+    COMMUTATOR = OPERATOR(pg_catalog.=), NEGATOR = OPERATOR(pg_catalog.<>),
     RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES
 );
-CREATE OPERATOR mongo_migrate.<>
+CREATE OPERATOR pg_catalog.<>
 (
     LEFTARG = mongo_migrate.objectid, RIGHTARG = mongo_migrate.objectid,
     FUNCTION = mongo_migrate.objectid_ne,
-    COMMUTATOR = OPERATOR(mongo_migrate.<>), NEGATOR = OPERATOR(mongo_migrate.=),
+    COMMUTATOR = OPERATOR(pg_catalog.<>), NEGATOR = OPERATOR(pg_catalog.=),
     RESTRICT = neqsel, JOIN = neqjoinsel
 );
-CREATE OPERATOR mongo_migrate.<
+CREATE OPERATOR pg_catalog.<
 (
     LEFTARG = mongo_migrate.objectid, RIGHTARG = mongo_migrate.objectid,
     FUNCTION = mongo_migrate.objectid_lt,
-    COMMUTATOR = OPERATOR(mongo_migrate.>), NEGATOR = OPERATOR(mongo_migrate.>=),
+    COMMUTATOR = OPERATOR(pg_catalog.>), NEGATOR = OPERATOR(pg_catalog.>=),
     RESTRICT = scalarltsel, JOIN = scalarltjoinsel
 );
-CREATE OPERATOR mongo_migrate.<=
+CREATE OPERATOR pg_catalog.<=
 (
     LEFTARG = mongo_migrate.objectid, RIGHTARG = mongo_migrate.objectid,
     FUNCTION = mongo_migrate.objectid_le,
-    COMMUTATOR = OPERATOR(mongo_migrate.>=), NEGATOR = OPERATOR(mongo_migrate.>),
+    COMMUTATOR = OPERATOR(pg_catalog.>=), NEGATOR = OPERATOR(pg_catalog.>),
     RESTRICT = scalarlesel, JOIN = scalarlejoinsel
 );
-CREATE OPERATOR mongo_migrate.>
+CREATE OPERATOR pg_catalog.>
 (
     LEFTARG = mongo_migrate.objectid, RIGHTARG = mongo_migrate.objectid,
     FUNCTION = mongo_migrate.objectid_gt,
-    COMMUTATOR = OPERATOR(mongo_migrate.<), NEGATOR = OPERATOR(mongo_migrate.<=),
+    COMMUTATOR = OPERATOR(pg_catalog.<), NEGATOR = OPERATOR(pg_catalog.<=),
     RESTRICT = scalargtsel, JOIN = scalargtjoinsel
 );
-CREATE OPERATOR mongo_migrate.>=
+CREATE OPERATOR pg_catalog.>=
 (
     LEFTARG = mongo_migrate.objectid, RIGHTARG = mongo_migrate.objectid,
     FUNCTION = mongo_migrate.objectid_ge,
-    COMMUTATOR = OPERATOR(mongo_migrate.<=), NEGATOR = OPERATOR(mongo_migrate.<),
+    COMMUTATOR = OPERATOR(pg_catalog.<=), NEGATOR = OPERATOR(pg_catalog.<),
     RESTRICT = scalargesel, JOIN = scalargejoinsel
 );
 
 CREATE OPERATOR CLASS mongo_migrate.objectid_ops DEFAULT FOR TYPE mongo_migrate.objectid USING btree AS
-    OPERATOR 1 mongo_migrate.<,
-    OPERATOR 2 mongo_migrate.<=,
-    OPERATOR 3 mongo_migrate.=,
-    OPERATOR 4 mongo_migrate.>=,
-    OPERATOR 5 mongo_migrate.>,
+    OPERATOR 1 pg_catalog.<,
+    OPERATOR 2 pg_catalog.<=,
+    OPERATOR 3 pg_catalog.=,
+    OPERATOR 4 pg_catalog.>=,
+    OPERATOR 5 pg_catalog.>,
     FUNCTION 1 mongo_migrate.objectid_cmp(mongo_migrate.objectid, mongo_migrate.objectid),
     FUNCTION 2 mongo_migrate.objectid_sortsupport(internal),
     FUNCTION 4 pg_catalog.btequalimage(oid);
 CREATE OPERATOR CLASS mongo_migrate.objectid_ops DEFAULT FOR TYPE mongo_migrate.objectid USING hash AS
-    OPERATOR 1 mongo_migrate.=,
+    OPERATOR 1 pg_catalog.=,
     FUNCTION 1 mongo_migrate.objectid_hash(mongo_migrate.objectid),
     FUNCTION 2 mongo_migrate.objectid_hash_extended(mongo_migrate.objectid, bigint);
 
 CREATE FUNCTION mongo_migrate.objectid_smaller(mongo_migrate.objectid, mongo_migrate.objectid)
     RETURNS mongo_migrate.objectid
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_objectid_smaller';
+COMMENT ON FUNCTION mongo_migrate.objectid_smaller(mongo_migrate.objectid, mongo_migrate.objectid) IS 'the smaller of two ObjectIds, for min()';
 CREATE FUNCTION mongo_migrate.objectid_larger(mongo_migrate.objectid, mongo_migrate.objectid)
     RETURNS mongo_migrate.objectid
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_objectid_larger';
-CREATE AGGREGATE mongo_migrate.min(mongo_migrate.objectid)
+COMMENT ON FUNCTION mongo_migrate.objectid_larger(mongo_migrate.objectid, mongo_migrate.objectid) IS 'the larger of two ObjectIds, for max()';
+CREATE AGGREGATE pg_catalog.min(mongo_migrate.objectid)
 (
     SFUNC = mongo_migrate.objectid_smaller, STYPE = mongo_migrate.objectid,
-    COMBINEFUNC = mongo_migrate.objectid_smaller, SORTOP = OPERATOR(mongo_migrate.<), PARALLEL = SAFE
+    COMBINEFUNC = mongo_migrate.objectid_smaller, SORTOP = OPERATOR(pg_catalog.<), PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE mongo_migrate.min(mongo_migrate.objectid) IS 'the smallest ObjectId';
-CREATE AGGREGATE mongo_migrate.max(mongo_migrate.objectid)
+COMMENT ON AGGREGATE pg_catalog.min(mongo_migrate.objectid) IS 'the smallest ObjectId';
+CREATE AGGREGATE pg_catalog.max(mongo_migrate.objectid)
 (
     SFUNC = mongo_migrate.objectid_larger, STYPE = mongo_migrate.objectid,
-    COMBINEFUNC = mongo_migrate.objectid_larger, SORTOP = OPERATOR(mongo_migrate.>), PARALLEL = SAFE
+    COMBINEFUNC = mongo_migrate.objectid_larger, SORTOP = OPERATOR(pg_catalog.>), PARALLEL = SAFE
 );
-COMMENT ON AGGREGATE mongo_migrate.max(mongo_migrate.objectid) IS 'the largest ObjectId';
+COMMENT ON AGGREGATE pg_catalog.max(mongo_migrate.objectid) IS 'the largest ObjectId';
 
 -- Casts.  Text input is by I/O, so that its errors are those of the type.
 

@@ -16,6 +16,7 @@
 
 #define MS_PER_DAY INT64CONST(86400000)
 
+/* Looks at the bytes of a string. */
 ConvertStatus
 text_check(const char *utf8, size_t length)
 {
@@ -24,6 +25,7 @@ text_check(const char *utf8, size_t length)
 	return memchr(utf8, 0, length) != NULL ? CONVERT_NUL_BYTE : CONVERT_BAD_ENCODING;
 }
 
+/* Is no conversion needed? */
 bool
 text_server_takes_utf8(void)
 {
@@ -60,6 +62,7 @@ recode(const char *utf8, size_t length, const char **result, size_t *result_leng
 	return CONVERT_OK;
 }
 
+/* A checked string in the database's encoding. */
 ConvertStatus
 text_to_server(const char *utf8, size_t length, const char **result, size_t *result_length)
 {
@@ -96,6 +99,7 @@ civil_from_day(int64 day, int64 *year, int *month, int *mday)
 	*year = era * 400 + year_of_era + (*month <= 2 ? 1 : 0);
 }
 
+/* A date in ISO 8601 form, UTC. */
 int
 text_date(int64 milliseconds, char buffer[TEXT_SCALAR_SIZE])
 {
@@ -124,6 +128,7 @@ text_date(int64 milliseconds, char buffer[TEXT_SCALAR_SIZE])
 	return length;
 }
 
+/* Is the value a UUID? */
 bool
 text_is_uuid(const bson_iter_t *value, const uint8_t **bytes)
 {
@@ -151,6 +156,7 @@ put_hex(char *out, const uint8_t *bytes, int count)
 	return out;
 }
 
+/* A UUID in its usual form. */
 int
 text_uuid(const uint8_t *bytes, char buffer[TEXT_SCALAR_SIZE])
 {
@@ -168,6 +174,7 @@ text_uuid(const uint8_t *bytes, char buffer[TEXT_SCALAR_SIZE])
 	return out - buffer;
 }
 
+/* 24 hexadecimal digits. */
 int
 text_objectid(const bson_oid_t *oid, char buffer[TEXT_SCALAR_SIZE])
 {
@@ -175,6 +182,7 @@ text_objectid(const bson_oid_t *oid, char buffer[TEXT_SCALAR_SIZE])
 	return 24;
 }
 
+/* A scalar in canonical text form. */
 int
 text_scalar(const bson_iter_t *value, char buffer[TEXT_SCALAR_SIZE])
 {
@@ -201,6 +209,7 @@ text_scalar(const bson_iter_t *value, char buffer[TEXT_SCALAR_SIZE])
 	}
 }
 
+/* The bytes of a string, symbol or code. */
 bool
 text_string(const bson_iter_t *value, const char **utf8, size_t *length)
 {
