@@ -1,0 +1,23 @@
+/*
+ * keymatch.h
+ *	  Which collections have a profile's values as keys.
+ */
+#ifndef MM_KEYMATCH_H
+#define MM_KEYMATCH_H
+
+#include "migrate/profile.h"
+#include "mongo/connection.h"
+
+/*
+ * Sets node->reference where the sampled values of a path are keys (_id, or a
+ * unique index) of a collection of the same database, collection itself
+ * included.  What is set lives in the profile's context.
+ */
+extern void profile_find_references(Profile *profile, MongoConnection *connection,
+									const char *collection);
+
+/* Whether a field's name says that it refers to a collection: filmId to
+ * Sakila_films.  *suffix: whether the name ends in id or the like. */
+extern bool names_agree(const char *field, const char *collection, bool *suffix);
+
+#endif							/* MM_KEYMATCH_H */

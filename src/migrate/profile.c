@@ -1,0 +1,545 @@
+/*
+ * profile.c
+ *	  What the documents of a collection look like: a tree of paths with counts.
+ *
+ * Each document is walked once.  A field is found by guessing that it follows
+ * the field that it followed in the document before, and by a hash table when
+ * the guess fails.  All memory belongs to the profile's context and is bounded
+ * by the number of paths, whatever the number of documents: a sub-document
+ * whose keys are data (a map) stops growing at MAX_CHILDREN keys.
+ *
+ * Values are sampled by keeping those with the smallest hashes: a uniform
+ * choice among the distinct values, the same for the same documents in any
+ * order, and an estimate of how many distinct values there are.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include <ctype.h>
+#include <math.h>
+
+#include "bson/key.h"
+#include "common/hashfn.h"
+#include "common/shortest_dec.h"
+#include "lib/stringinfo.h"
+#include "migrate/profile.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+#define MAX_CHILDREN	250		/* keys of a sub-document */
+#define MAX_PATHS		5000
+#define MAX_DEPTH		32
+#define MAX_VALUE		64		/* bytes of a value worth sampling */
+#define MAX_VALUE_BYTES (32 * 1024 * 1024)
+#define MAX_DIGITS		6		/* digits after a double's point worth counting */
+
+/* A field of a node, to be looked up. */
+typedef struct NodeKey
+{
+	ProfileNode *parent;
+	const char *key;
+	uint32		key_length;
+} NodeKey;
+
+typedef struct NodeSlot
+{
+	NodeKey		field;
+	ProfileNode *node;
+	uint32		hash;
+	char		status;
+} NodeSlot;
+
+static inline uint32
+node_hash(NodeKey field)
+{
+	return hash_combine(murmurhash32((uint32) ((uintptr_t) field.parent >> 4)),
+						hash_bytes((const unsigned char *) field.key, field.key_length));
+}
+
+static inline bool
+node_equal(NodeKey a, NodeKey b)
+{
+	return a.parent == b.parent && a.key_length == b.key_length &&
+		memcmp(a.key, b.key, a.key_length) == 0;
+}
+
+#define SH_PREFIX nodehash
+#define SH_ELEMENT_TYPE NodeSlot
+#define SH_KEY_TYPE NodeKey
+#define SH_KEY field
+#define SH_HASH_KEY(table, key) node_hash(key)
+#define SH_EQUAL(table, a, b) node_equal(a, b)
+#define SH_SCOPE static inline
+#define SH_STORE_HASH
+#define SH_GET_HASH(table, slot) (slot)->hash
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+static void profile_add_value(Profile *profile, ProfileNode *node, const bson_iter_t *value);
+
+/* Makes an empty profile in a context of its own below parent. */
+Profile *
+profile_create(MemoryContext parent)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "collection profile",
+												  ALLOCSET_DEFAULT_SIZES);
+	Profile    *profile = MemoryContextAllocZero(context, sizeof(Profile));
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	profile->context = context;
+	profile->root = palloc0(sizeof(ProfileNode));
+	profile->nodes = nodehash_create(context, 256, NULL);
+	initStringInfo(&profile->key);
+	MemoryContextSwitchTo(old);
+	return profile;
+}
+
+/* BSON types 1 to 19 have places 0 to 18. */
+int
+profile_type_index(bson_type_t type)
+{
+	return type == BSON_TYPE_MAXKEY ? 19 : type == BSON_TYPE_MINKEY ? 20 :
+		(int) type >= 1 && (int) type <= 19 ? (int) type - 1 : 21;
+}
+
+bson_type_t
+profile_index_type(int index)
+{
+	return index == 19 ? BSON_TYPE_MAXKEY : index == 20 ? BSON_TYPE_MINKEY :
+		index == 21 ? BSON_TYPE_EOD : (bson_type_t) (index + 1);
+}
+
+/* Nulls, and the deprecated undefined, which becomes NULL too. */
+uint64
+profile_nulls(const ProfileNode *node)
+{
+	return node->counts[profile_type_index(BSON_TYPE_NULL)] +
+		node->counts[profile_type_index(BSON_TYPE_UNDEFINED)];
+}
+
+/* Values of any type. */
+uint64
+profile_occurrences(const ProfileNode *node)
+{
+	uint64		total = 0;
+
+	for (int i = 0; i < PROFILE_TYPES; i++)
+		total += node->counts[i];
+	return total;
+}
+
+/*
+ * A map has keys that are data: too many, all of them ids, numbers or dates, or
+ * many that a small part of the sub-documents has each.
+ */
+bool
+profile_is_map(const ProfileNode *node)
+{
+	uint64		documents = node->counts[profile_type_index(BSON_TYPE_DOCUMENT)];
+	uint64		fields = 0;
+
+	if (node->parent == NULL)
+		return false;
+	if (node->nchildren >= MAX_CHILDREN ||
+		(node->nchildren >= 2 && node->keys_like_data == node->nchildren))
+		return true;
+	if (node->nchildren < 30)
+		return false;
+	for (ProfileNode *child = node->children; child != NULL; child = child->next)
+		fields += profile_occurrences(child);
+	return fields < documents * node->nchildren / 5;
+}
+
+/* Whether text[from..to - 1] is digits, and not empty. */
+static bool
+all_digits(const char *text, int from, int to)
+{
+	for (int i = from; i < to; i++)
+	{
+		if (!isdigit((unsigned char) text[i]))
+			return false;
+	}
+	return to > from;
+}
+
+/* 8-4-4-4-12 hex digits. */
+static bool
+is_uuid(const char *text, uint32 length)
+{
+	if (length != 36)
+		return false;
+	for (int i = 0; i < 36; i++)
+	{
+		if (i == 8 || i == 13 || i == 18 || i == 23 ? text[i] != '-' :
+			!isxdigit((unsigned char) text[i]))
+			return false;
+	}
+	return true;
+}
+
+/* yyyy-mm-dd, with or without a time: [T ]hh:mm[:ss[.fraction]][Z|+hh[:]mm] */
+static bool
+is_iso_date(const char *text, uint32 length)
+{
+	uint32		at;
+
+	if (length < 10 || length > 40 || !all_digits(text, 0, 4) || text[4] != '-' ||
+		!all_digits(text, 5, 7) || text[7] != '-' || !all_digits(text, 8, 10))
+		return false;
+	if (length == 10)
+		return true;
+	if (length < 16 || (text[10] != 'T' && text[10] != ' ') || !all_digits(text, 11, 13) ||
+		text[13] != ':' || !all_digits(text, 14, 16))
+		return false;
+	for (at = 16; at < length; at++)
+	{
+		if (!isdigit((unsigned char) text[at]) && strchr(":.+-Z ", text[at]) == NULL)
+			return false;
+	}
+	return true;
+}
+
+/* A number that would be the same text again: no leading zeros. */
+static bool
+is_number(const char *text, uint32 length)
+{
+	uint32		at = (length > 0 && text[0] == '-') ? 1 : 0;
+	uint32		begin = at;
+
+	while (at < length && isdigit((unsigned char) text[at]))
+		at++;
+	if (at == begin || (text[begin] == '0' && at > begin + 1))
+		return false;
+	return at == length ||
+		(text[at] == '.' && at + 1 < length && length < 40 && all_digits(text, at + 1, length));
+}
+
+/* Whether a key is rather an id, a number or a date than a field's name. */
+static bool
+key_like_data(const char *key, uint32 length)
+{
+	uint32		i;
+
+	if (all_digits(key, 0, length) || is_uuid(key, length) || is_iso_date(key, length))
+		return true;
+	for (i = 0; i < length && isxdigit((unsigned char) key[i]); i++)
+		;
+	return length == 24 && i == length;
+}
+
+/* Makes a node below parent, after the given sibling. */
+static ProfileNode *
+node_create(Profile *profile, ProfileNode *parent, ProfileNode *after,
+			const char *key, uint32 key_length)
+{
+	ProfileNode *node = MemoryContextAllocZero(profile->context, sizeof(ProfileNode));
+
+	node->parent = parent;
+	node->depth = parent->depth + 1;
+	profile->npaths++;
+	if (key == NULL)
+	{
+		parent->element = node;
+		return node;
+	}
+
+	node->key = MemoryContextAlloc(profile->context, key_length + 1);
+	memcpy(node->key, key, key_length);
+	node->key[key_length] = '\0';
+	node->key_length = key_length;
+	parent->nchildren++;
+	if (key_like_data(key, key_length))
+		parent->keys_like_data++;
+	if (after == NULL)
+	{
+		node->next = parent->children;
+		parent->children = node;
+	}
+	else
+	{
+		node->next = after->next;
+		after->next = node;
+	}
+	return node;
+}
+
+/* The node of a field, made when it is new; NULL beyond the limits. */
+static ProfileNode *
+find_child(Profile *profile, ProfileNode *parent, ProfileNode *previous,
+		   const char *key, uint32 key_length)
+{
+	ProfileNode *guess = previous == NULL ? parent->children : previous->next;
+	NodeKey		field = {parent, key, key_length};
+	NodeSlot   *slot;
+	bool		found;
+
+	if (guess != NULL && guess->key_length == key_length &&
+		memcmp(guess->key, key, key_length) == 0)
+		return guess;
+	slot = nodehash_lookup(profile->nodes, field);
+	if (slot != NULL)
+		return slot->node;
+
+	if ((parent->parent != NULL && parent->nchildren >= MAX_CHILDREN) ||
+		profile->npaths >= MAX_PATHS || parent->depth >= MAX_DEPTH)
+	{
+		parent->overflow = true;
+		return NULL;
+	}
+	guess = node_create(profile, parent, previous, key, key_length);
+	field.key = guess->key;
+	nodehash_insert(profile->nodes, field, &found)->node = guess;
+	return guess;
+}
+
+/* Adds the fields of a document or sub-document. */
+static void
+add_fields(Profile *profile, ProfileNode *parent, bson_iter_t *fields)
+{
+	uint64		instance = ++profile->instances;
+	ProfileNode *previous = NULL;
+
+	while (bson_iter_next(fields))
+	{
+		ProfileNode *node = find_child(profile, parent, previous, bson_iter_key(fields),
+									   bson_iter_key_len(fields));
+
+		if (node == NULL)
+			continue;
+		previous = node;
+		if (node->instance == instance)
+			node->duplicates++;
+		else
+		{
+			node->instance = instance;
+			profile_add_value(profile, node, fields);
+		}
+	}
+}
+
+/* Widens the range of lengths. */
+static void
+add_length(ProfileNode *node, uint32 length)
+{
+	if (!node->lengths || length < node->length_min)
+		node->length_min = length;
+	if (!node->lengths || length > node->length_max)
+		node->length_max = length;
+	node->lengths = true;
+}
+
+/* Adds the elements of an array. */
+static void
+add_elements(Profile *profile, ProfileNode *array, bson_iter_t *elements)
+{
+	uint32		length = 0;
+
+	for (; bson_iter_next(elements); length++)
+	{
+		if (array->element == NULL)
+		{
+			if (profile->npaths >= MAX_PATHS || array->depth >= MAX_DEPTH)
+			{
+				array->overflow = true;
+				continue;
+			}
+			node_create(profile, array, NULL, NULL, 0);
+		}
+		profile_add_value(profile, array->element, elements);
+	}
+	add_length(array, length);
+}
+
+/* Adds what a string looks like. */
+static void
+add_string(ProfileNode *node, const char *text, uint32 length)
+{
+	uint32		characters = 0;
+
+	for (uint32 i = 0; i < length; i++)
+		characters += ((unsigned char) text[i] & 0xC0) != 0x80;
+	add_length(node, characters);
+	if (length == 0)
+	{
+		node->empty_strings++;
+		return;
+	}
+	if (!node->strings_not_date && !is_iso_date(text, length))
+		node->strings_not_date = true;
+	if (!node->strings_not_number && !is_number(text, length))
+		node->strings_not_number = true;
+	if (!node->strings_not_uuid && !is_uuid(text, length))
+		node->strings_not_uuid = true;
+}
+
+/* Digits after the point of the shortest decimal form; MAX_DIGITS + 1: more. */
+static int
+digits_after_point(double value)
+{
+	char		text[DOUBLE_SHORTEST_DECIMAL_LEN];
+	int			length = double_to_shortest_decimal_buf(value, text);
+	char	   *point = memchr(text, '.', length);
+
+	if (memchr(text, 'e', length) != NULL)
+		return fabs(value) < 1 ? MAX_DIGITS + 1 : 0;
+	return point == NULL ? 0 : Min(length - (int) (point - text) - 1, MAX_DIGITS + 1);
+}
+
+/* Widens the range of numbers; NaN and infinities are in none. */
+static void
+add_number(ProfileNode *node, const bson_iter_t *value)
+{
+	ProfileNumber number = {.type = bson_iter_type(value)};
+	char		text[BSON_DECIMAL128_STRING];
+
+	switch (number.type)
+	{
+		case BSON_TYPE_DOUBLE:
+			number.order = number.value.real = bson_iter_double(value);
+			if (isnan(number.order) || isinf(number.order))
+				return;
+			if (node->double_digits <= MAX_DIGITS && number.order != rint(number.order))
+				node->double_digits = Max(node->double_digits, digits_after_point(number.order));
+			break;
+		case BSON_TYPE_DECIMAL128:
+			bson_iter_decimal128(value, &number.value.decimal);
+			bson_decimal128_to_string(&number.value.decimal, text);
+			number.order = strtod(text, NULL);
+			if (isnan(number.order) || isinf(number.order))
+				return;
+			break;
+		default:
+			number.value.whole = bson_iter_as_int64(value);
+			number.order = (double) number.value.whole;
+			break;
+	}
+	if (!node->numbers || number.order < node->number_min.order)
+		node->number_min = number;
+	if (!node->numbers || number.order > node->number_max.order)
+		node->number_max = number;
+	node->numbers = true;
+}
+
+/* Keeps a value if it is among the PROFILE_VALUES with the smallest hashes. */
+static void
+sample_value(Profile *profile, ProfileNode *node, const bson_iter_t *value)
+{
+	StringInfo	key = &profile->key;
+	ProfileValues *values = node->values;
+	uint64		hash;
+	int			low = 0;
+	int			high;
+	char	   *copy;
+
+	resetStringInfo(key);
+	key_append(key, value);
+	hash = hash_bytes_extended((const unsigned char *) key->data, key->len, 0);
+
+	if (values == NULL)
+		values = node->values = MemoryContextAllocZero(profile->context, sizeof(ProfileValues));
+	if (values->count == PROFILE_VALUES && hash > values->hashes[PROFILE_VALUES - 1])
+	{
+		values->full = true;
+		return;
+	}
+	for (high = values->count; low < high;)
+	{
+		int			middle = (low + high) / 2;
+
+		if (values->hashes[middle] < hash)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low < values->count && values->hashes[low] == hash)
+		return;
+
+	if (values->count == PROFILE_VALUES)
+	{
+		values->full = true;
+		values->count--;
+		profile->value_bytes -= values->lengths[values->count];
+		pfree(values->keys[values->count]);
+	}
+	copy = MemoryContextAlloc(profile->context, Max(key->len, 1));
+	memcpy(copy, key->data, key->len);
+	profile->value_bytes += key->len;
+	memmove(&values->hashes[low + 1], &values->hashes[low],
+			(values->count - low) * sizeof(values->hashes[0]));
+	memmove(&values->keys[low + 1], &values->keys[low],
+			(values->count - low) * sizeof(values->keys[0]));
+	memmove(&values->lengths[low + 1], &values->lengths[low],
+			(values->count - low) * sizeof(values->lengths[0]));
+	values->hashes[low] = hash;
+	values->keys[low] = copy;
+	values->lengths[low] = key->len;
+	values->count++;
+}
+
+/* Adds one value of a node, and what is in it. */
+static void
+profile_add_value(Profile *profile, ProfileNode *node, const bson_iter_t *value)
+{
+	bson_type_t type = bson_iter_type(value);
+	bson_subtype_t subtype;
+	const uint8_t *bytes;
+	const char *text;
+	uint32		length = 0;
+	bson_iter_t inner;
+
+	check_stack_depth();
+	node->counts[profile_type_index(type)]++;
+	lattice_add(&node->seen, value);
+
+	switch (type)
+	{
+		case BSON_TYPE_DOCUMENT:
+			if (bson_iter_recurse(value, &inner))
+				add_fields(profile, node, &inner);
+			return;
+		case BSON_TYPE_ARRAY:
+			if (bson_iter_recurse(value, &inner))
+				add_elements(profile, node, &inner);
+			return;
+		case BSON_TYPE_INT32:
+		case BSON_TYPE_INT64:
+		case BSON_TYPE_DOUBLE:
+		case BSON_TYPE_DECIMAL128:
+			add_number(node, value);
+			break;
+		case BSON_TYPE_UTF8:
+			text = bson_iter_utf8(value, &length);
+			add_string(node, text, length);
+			break;
+		case BSON_TYPE_BINARY:
+			bson_iter_binary(value, &subtype, &length, &bytes);
+			add_length(node, length);
+			break;
+		case BSON_TYPE_DATE_TIME:
+			if (!node->dates || bson_iter_date_time(value) < node->date_min)
+				node->date_min = bson_iter_date_time(value);
+			if (!node->dates || bson_iter_date_time(value) > node->date_max)
+				node->date_max = bson_iter_date_time(value);
+			node->dates = true;
+			return;
+		case BSON_TYPE_OID:
+			break;
+		default:
+			return;
+	}
+	if (length <= MAX_VALUE && profile->value_bytes < MAX_VALUE_BYTES)
+		sample_value(profile, node, value);
+}
+
+/* Adds a document. */
+void
+profile_add(Profile *profile, const bson_t *document)
+{
+	bson_iter_t fields;
+
+	profile->documents++;
+	profile->root->counts[profile_type_index(BSON_TYPE_DOCUMENT)]++;
+	if (bson_iter_init(&fields, document))
+		add_fields(profile, profile->root, &fields);
+}

@@ -1,0 +1,122 @@
+/*
+ * profile.h
+ *	  What the documents of a collection look like: a tree of paths with counts.
+ */
+#ifndef MM_PROFILE_H
+#define MM_PROFILE_H
+
+#include "bson/lattice.h"
+#include "utils/palloc.h"
+
+#define PROFILE_TYPES		22	/* BSON types 1 to 19, MaxKey, MinKey */
+#define PROFILE_VALUES		256 /* distinct values kept of a path */
+
+/* A number as it was, with an approximation to compare by. */
+typedef struct ProfileNumber
+{
+	double		order;
+	bson_type_t type;
+	union
+	{
+		int64		whole;
+		double		real;
+		bson_decimal128_t decimal;
+	}			value;
+} ProfileNumber;
+
+/*
+ * A uniform sample of a path's distinct values: those with the smallest hashes,
+ * in order of hash.  values are keys as in bson/key.h.
+ */
+typedef struct ProfileValues
+{
+	int			count;
+	bool		full;			/* there were more than PROFILE_VALUES */
+	uint64		hashes[PROFILE_VALUES];
+	char	   *keys[PROFILE_VALUES];
+	uint32		lengths[PROFILE_VALUES];
+} ProfileValues;
+
+/* Where the values of a path are keys of a collection. */
+typedef struct ProfileReference
+{
+	const char *collection;
+	const char *key;			/* _id, or the field of a unique index */
+	const char *key_form;		/* as in plan_column.key_form */
+	int			sampled;		/* distinct values looked up */
+	int			found;			/* of which are keys there */
+	char	   *others;			/* other collections that would do, or NULL */
+} ProfileReference;
+
+/*
+ * A path.  The children of a document are its fields, in the order that the
+ * documents show; the single child of an array stands for its elements.
+ */
+typedef struct ProfileNode ProfileNode;
+struct ProfileNode
+{
+	ProfileNode *parent;		/* NULL: the document itself */
+	ProfileNode *next;			/* sibling */
+	ProfileNode *children;
+	ProfileNode *element;		/* of arrays */
+	char	   *key;			/* NULL for elements and the document itself */
+	uint32		key_length;
+	int			depth;
+
+	uint64		counts[PROFILE_TYPES];
+	uint64		duplicates;		/* times the key stood twice in a document */
+	uint64		instance;		/* the document or element that had it last */
+	int			nchildren;
+	int			keys_like_data; /* children whose keys are ids, numbers or dates */
+	bool		overflow;		/* children or depth beyond the limits were left out */
+
+	LatticeSeen seen;
+	bool		numbers;		/* number_min, number_max are set */
+	ProfileNumber number_min;
+	ProfileNumber number_max;
+	bool		dates;			/* date_min, date_max are set; milliseconds since 1970 */
+	int64		date_min;
+	int64		date_max;
+	bool		lengths;		/* length_min, length_max are set */
+	uint32		length_min;		/* characters, bytes of binary, or elements */
+	uint32		length_max;
+	uint64		empty_strings;
+	bool		strings_not_date;	/* a string that is not empty and no ISO date */
+	bool		strings_not_number;
+	bool		strings_not_uuid;
+	int			double_digits;	/* after the point, in the shortest decimal form */
+	ProfileValues *values;
+	ProfileReference *reference;
+};
+
+typedef struct Profile
+{
+	MemoryContext context;		/* of the tree; one reset frees all */
+	ProfileNode *root;
+	struct nodehash_hash *nodes;
+	uint64		documents;
+	uint64		instances;		/* documents and elements walked so far */
+	int			npaths;
+	bool		complete;		/* every document was read */
+	Size		value_bytes;	/* spent on sampled values */
+	StringInfoData key;			/* work space */
+} Profile;
+
+/* Makes an empty profile in a context of its own below parent. */
+extern Profile *profile_create(MemoryContext parent);
+
+/* Adds a document.  Nothing of it is kept by reference. */
+extern void profile_add(Profile *profile, const bson_t *document);
+
+/* The place of a BSON type in ProfileNode.counts, and the way back. */
+extern int	profile_type_index(bson_type_t type);
+extern bson_type_t profile_index_type(int index);
+
+/* Values of any type that the node had, null and undefined included or not. */
+extern uint64 profile_occurrences(const ProfileNode *node);
+extern uint64 profile_nulls(const ProfileNode *node);
+
+/* Whether the keys of this sub-document are data rather than field names. */
+extern bool profile_is_map(const ProfileNode *node);
+
+#endif							/* MM_PROFILE_H */
