@@ -1,1 +1,688 @@
--- plan.sql
+-- plan.sql: from what the documents show to tables, columns and references.
+--
+-- plan_collection() is the only writer.  It keeps what it saw in plan_path and
+-- walks that from the top: a field becomes a column; the fields of a regular
+-- sub-document become columns of the same row; an array of documents becomes a
+-- child table, one of references a pivot table.  Where the table exists, the
+-- table's columns decide instead.
+
+-- Names ------------------------------------------------------------------
+
+CREATE FUNCTION mongo_migrate.snake_case(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT coalesce(nullif(trim(BOTH '_' FROM
+               regexp_replace(
+                   lower(regexp_replace(regexp_replace(regexp_replace(replace(name, U&'\FEFF', ''),
+                       'IDs(?![a-z])', 'Ids', 'g'),
+                       '([A-Z]+)([A-Z][a-z])', '\1_\2', 'g'),
+                       '([a-z0-9])([A-Z])', '\1_\2', 'g') COLLATE "C"),
+                   '[\x01-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]+', '_', 'g')), ''), 'field')
+$$;
+COMMENT ON FUNCTION mongo_migrate.snake_case(text) IS
+    'a field or collection name as a column or table name: First Name, firstName -> first_name';
+
+CREATE FUNCTION mongo_migrate.singular(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT CASE
+        WHEN name ~ '[a-z]{2}ies$' THEN regexp_replace(name, 'ies$', 'y')
+        WHEN name ~ '(ss|x|ch|sh)es$' THEN regexp_replace(name, 'es$', '')
+        WHEN name ~ '[a-z]{2}s$' AND name !~ '(ss|us|is)$' THEN regexp_replace(name, 's$', '')
+        ELSE name
+    END
+$$;
+COMMENT ON FUNCTION mongo_migrate.singular(text) IS
+    'an English plural''s singular, well enough for column names: orders -> order, addresses -> address';
+
+CREATE FUNCTION mongo_migrate.free_name(wanted text, taken text[]) RETURNS name
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    base text := wanted::name;
+    candidate text := base;
+    n integer := 1;
+BEGIN
+    WHILE candidate = ANY (taken) LOOP
+        n := n + 1;
+        WHILE octet_length(base || '_' || n) > 63 LOOP
+            base := left(base, -1);
+        END LOOP;
+        candidate := base || '_' || n;
+    END LOOP;
+    RETURN candidate;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.free_name(text, text[]) IS
+    'the wanted name cut to 63 bytes, with _2, _3, ... when it is taken';
+
+-- What is known of fields and tables ---------------------------------------
+
+CREATE FUNCTION mongo_migrate.only_type(types jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT min(key) FROM jsonb_object_keys(types) AS key
+    WHERE key NOT IN ('null', 'undefined') HAVING count(*) = 1
+$$;
+COMMENT ON FUNCTION mongo_migrate.only_type(jsonb) IS
+    'the BSON type of a path whose values, nulls aside, are all of one; NULL when there are several or none';
+
+CREATE FUNCTION mongo_migrate.evidence(types jsonb, nulls bigint, missing bigint, note text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT concat_ws('; ',
+        (SELECT string_agg(key || ' ' || to_char(value::bigint, 'FM999,999,999,999'), ', '
+                           ORDER BY value::bigint DESC, key)
+         FROM jsonb_each_text(types) WHERE key NOT IN ('null', 'undefined')),
+        CASE WHEN nulls > 0 THEN 'null ' || to_char(nulls, 'FM999,999,999,999') END,
+        CASE WHEN missing > 0 THEN 'missing ' || to_char(missing, 'FM999,999,999,999') END,
+        -- The types are there already, with their counts.
+        nullif(regexp_replace(note, '^values of types [^;]*(; )?', ''), ''))
+$$;
+COMMENT ON FUNCTION mongo_migrate.evidence(jsonb, bigint, bigint, text) IS
+    'what the documents showed of a path, in a line: double 9,801, string 12; null 3';
+
+CREATE FUNCTION mongo_migrate.find_column(relation regclass, wanted text[], used text[]) RETURNS name
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT a.attname
+    FROM pg_attribute AS a, unnest(wanted) WITH ORDINALITY AS w (name, place)
+    WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+      AND a.attname <> ALL (used)
+      AND (a.attname = w.name OR replace(mongo_migrate.snake_case(a.attname), '_', '') =
+                                 replace(mongo_migrate.snake_case(w.name), '_', ''))
+    ORDER BY w.place, a.attname <> w.name, a.attname <> mongo_migrate.snake_case(w.name), a.attnum
+    LIMIT 1
+$$;
+COMMENT ON FUNCTION mongo_migrate.find_column(regclass, text[], text[]) IS
+    'the column of a table that bears one of the wanted names, letter case and underscores aside, and is not used yet';
+REVOKE ALL ON FUNCTION mongo_migrate.find_column(regclass, text[], text[]) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.implicit_cast(types jsonb, column_type regtype, type_text text) RETURNS text
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    -- Text types and json take what there is; other types take strings through
+    -- their input function only, which is a cast.
+    SELECT CASE
+        WHEN t.typcategory = 'S' OR t.oid IN ('json'::regtype, 'jsonb'::regtype) THEN NULL
+        WHEN types ?| ARRAY['string', 'symbol'] THEN format('value::%s', type_text)
+        WHEN t.typtype = 'e' THEN format('value::%s', type_text)
+    END
+    FROM pg_type AS d JOIN pg_type AS t
+        ON t.oid = CASE WHEN d.typtype = 'd' THEN d.typbasetype ELSE d.oid END
+    WHERE d.oid = column_type
+$$;
+COMMENT ON FUNCTION mongo_migrate.implicit_cast(jsonb, regtype, text) IS
+    'the expression by which values of these BSON types get into a column of that type; NULL: none is needed';
+REVOKE ALL ON FUNCTION mongo_migrate.implicit_cast(jsonb, regtype, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.id_family(type text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT CASE WHEN type IN ('bigint', 'integer', 'smallint') THEN 'bigint' ELSE type END
+$$;
+COMMENT ON FUNCTION mongo_migrate.id_family(text) IS
+    'integer types of any width are one family of id types';
+
+-- Ids --------------------------------------------------------------------
+
+CREATE FUNCTION mongo_migrate.ensure_id_map(server name, collection text, id_type text DEFAULT NULL,
+        column_type text DEFAULT NULL) RETURNS mongo_migrate.id_map
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    before mongo_migrate.id_map;
+    result mongo_migrate.id_map;
+    proposal record;
+BEGIN
+    SELECT * INTO before FROM mongo_migrate.id_map AS m
+    WHERE m.server = server AND m.collection = collection;
+    IF FOUND AND (id_type IS NULL OR (id_type = before.id_type AND
+                  coalesce(column_type, before.column_type) = before.column_type)) THEN
+        RETURN before;
+    END IF;
+    IF before.relation IS NOT NULL AND id_type <> before.id_type THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_in_use',
+            MESSAGE = format('ids of collection "%s" are of type %s already', collection, before.id_type),
+            DETAIL = format('They are mapped in %s.', before.relation),
+            HINT = format('Plan it with id_type => %L.', before.id_type);
+    END IF;
+
+    IF id_type IS NULL OR (id_type = 'source' AND column_type IS NULL) THEN
+        SELECT * INTO proposal FROM mongo_migrate.propose_id(server, collection);
+        column_type := CASE WHEN id_type IS NULL THEN proposal.column_type ELSE proposal.source_type END;
+        id_type := coalesce(id_type, proposal.id_type);
+    END IF;
+    INSERT INTO mongo_migrate.id_map AS m (server, collection, id_type, column_type)
+    VALUES (server, collection, id_type,
+            coalesce(column_type, id_type))
+    ON CONFLICT ON CONSTRAINT id_map_pkey
+        DO UPDATE SET id_type = excluded.id_type, column_type = excluded.column_type
+    RETURNING * INTO result;
+
+    -- Tables that are still to be created follow.
+    UPDATE mongo_migrate.plan_column AS c SET type = result.column_type
+    FROM mongo_migrate.plan_target AS t
+    WHERE (t.server, t.collection, t.target) = (c.server, c.collection, c.target)
+      AND NOT t.existing AND c.role = 'reference' AND c.type = before.column_type
+      AND c.server = server AND c.refers_to = collection;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.ensure_id_map(name, text, text, text) IS
+    'the id_map row of a collection, made when there is none; id_type NULL: by its _id values, column_type NULL: by id_type';
+REVOKE ALL ON FUNCTION mongo_migrate.ensure_id_map(name, text, text, text) FROM PUBLIC;
+
+-- Writing a plan -----------------------------------------------------------
+
+CREATE FUNCTION mongo_migrate.plan_relation(target text, explicit boolean) RETURNS regclass
+    LANGUAGE plpgsql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    relation regclass := to_regclass(target);
+    kind "char" := (SELECT relkind FROM pg_class WHERE oid = relation);
+BEGIN
+    IF relation IS NULL OR kind IN ('r', 'p') THEN
+        RETURN relation;
+    END IF;
+    IF explicit THEN
+        RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+            MESSAGE = format('%s is not a table', target),
+            HINT = 'Name another target.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_relation(text, boolean) IS
+    'the existing table of that qualified name; NULL: there is none';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_relation(text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.free_target(server name, collection text, schema text, wanted text) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT format('%I.%I', schema, mongo_migrate.free_name(wanted, ARRAY(
+        SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname = schema AND c.relkind NOT IN ('r', 'p')
+        UNION ALL
+        SELECT (parse_ident(t.target))[2] FROM mongo_migrate.plan_target AS t
+        WHERE (parse_ident(t.target))[1] = schema)))
+$$;
+COMMENT ON FUNCTION mongo_migrate.free_target(name, text, text, text) IS
+    'a qualified table name that no plan uses; an existing table may bear it';
+REVOKE ALL ON FUNCTION mongo_migrate.free_target(name, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.add_plan_column(new mongo_migrate.plan_column, relation regclass) RETURNS name
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+BEGIN
+    -- A name that is in the table already was matched, and is meant.
+    IF relation IS NULL OR NOT new.included THEN
+        new.column_name := mongo_migrate.free_name(new.column_name, ARRAY(
+            SELECT c.column_name::text FROM mongo_migrate.plan_column AS c
+            WHERE (c.server, c.collection, c.target) = (new.server, new.collection, new.target)
+            UNION ALL
+            SELECT attname::text FROM pg_attribute WHERE attrelid = relation
+            UNION ALL
+            SELECT attname::text FROM pg_attribute WHERE attrelid = 'pg_class'::regclass AND attnum < 0));
+    END IF;
+    new.ordinal := (SELECT count(*) + 1 FROM mongo_migrate.plan_column AS c
+                    WHERE (c.server, c.collection, c.target) = (new.server, new.collection, new.target));
+    INSERT INTO mongo_migrate.plan_column SELECT new.*;
+    RETURN new.column_name;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.add_plan_column(mongo_migrate.plan_column, regclass) IS
+    'adds a column to a plan, last, under a name that is free';
+REVOKE ALL ON FUNCTION mongo_migrate.add_plan_column(mongo_migrate.plan_column, regclass) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.used_columns(server name, collection text, target text) RETURNS text[]
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT ARRAY(SELECT c.column_name::text FROM mongo_migrate.plan_column AS c
+                 WHERE (c.server, c.collection, c.target) = ($1, $2, $3))
+$$;
+COMMENT ON FUNCTION mongo_migrate.used_columns(name, text, text) IS
+    'the names of the columns that a plan has for a target';
+REVOKE ALL ON FUNCTION mongo_migrate.used_columns(name, text, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.plan_field(field mongo_migrate.plan_path, target text, relation regclass,
+        wanted text, path text, nullable boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    new mongo_migrate.plan_column;
+    map mongo_migrate.id_map;
+    refers boolean := field.refers_to IS NOT NULL AND field.refers_key = '_id';
+    reference_name text := CASE WHEN wanted ~ 'id$' THEN wanted ELSE wanted || '_id' END;
+    found_column name;
+    found_type regtype;
+    type_text text;
+BEGIN
+    new.server := field.server;
+    new.collection := field.collection;
+    new.target := target;
+    new.path := path;
+    new.role := 'value';
+    new.type := field.proposed_type;
+    new.nullable := nullable;
+    new.source_type := field.proposed_type;
+    new.refers_key := '_id';
+    new.key_form := 'exact';
+    new.on_dangling := 'null';
+    new.included := true;
+    new.note := mongo_migrate.evidence(field.types, field.nulls, field.missing, field.note);
+    new.column_name := wanted::name;
+
+    IF refers THEN
+        map := mongo_migrate.ensure_id_map(field.server, field.refers_to);
+    END IF;
+    IF relation IS NOT NULL THEN
+        found_column := mongo_migrate.find_column(relation,
+            CASE WHEN refers THEN ARRAY[wanted, reference_name] ELSE ARRAY[wanted] END,
+            mongo_migrate.used_columns(field.server, field.collection, target));
+        SELECT a.atttypid, format_type(a.atttypid, a.atttypmod), NOT a.attnotnull
+            INTO found_type, type_text, new.nullable
+            FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = found_column;
+    END IF;
+
+    IF refers AND (relation IS NULL OR found_column IS NULL OR
+                   mongo_migrate.id_family(type_text) = map.column_type) THEN
+        new.role := 'reference';
+        new.column_name := coalesce(found_column, reference_name::name);
+        new.type := coalesce(type_text, map.column_type);
+        new.refers_to := field.refers_to;
+        new.key_form := field.key_form;
+        new.nullable := found_column IS NULL OR new.nullable;
+    ELSIF found_column IS NOT NULL THEN
+        new.column_name := found_column;
+        new.type := type_text;
+        new.expression := mongo_migrate.implicit_cast(field.types, found_type, type_text);
+    END IF;
+    IF relation IS NOT NULL AND found_column IS NULL THEN
+        new.included := false;
+        new.nullable := true;
+        new.note := concat_ws('; ', format('no column in %s', target), new.note);
+    ELSIF field.refers_to IS NOT NULL AND NOT refers THEN
+        new.note := concat_ws('; ', new.note, format('values are keys in %s', field.refers_to));
+    END IF;
+    PERFORM mongo_migrate.add_plan_column(new, relation);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_field(mongo_migrate.plan_path, text, regclass, text, text, boolean) IS
+    'plans the column of one field: the table''s where it exists, else by the proposed type';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_field(mongo_migrate.plan_path, text, regclass, text, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.plan_fields(server name, collection text, target text, relation regclass,
+        base text, row_base text, prefix text, nullable boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    field mongo_migrate.plan_path;
+    element mongo_migrate.plan_path;
+    kind text;
+    wanted text;
+    path text;
+    has_column boolean;
+    fields bigint;
+BEGIN
+    FOR field IN
+        SELECT p.* FROM mongo_migrate.plan_path AS p
+        WHERE p.server = server AND p.collection = collection
+          AND p.parent IS NOT DISTINCT FROM base AND p.key IS NOT NULL
+          AND NOT (base IS NULL AND p.key = '_id')
+        ORDER BY p.ordinal
+    LOOP
+        kind := mongo_migrate.only_type(field.types);
+        wanted := prefix || mongo_migrate.snake_case(field.key);
+        path := substr(field.path, coalesce(length(row_base) + 2, 1));
+        has_column := relation IS NOT NULL AND mongo_migrate.find_column(relation, ARRAY[wanted],
+                mongo_migrate.used_columns(server, collection, target)) IS NOT NULL;
+        element := NULL;
+        IF NOT has_column AND kind = 'array' THEN
+            SELECT p.* INTO element FROM mongo_migrate.plan_path AS p
+            WHERE p.server = server AND p.collection = collection
+              AND p.parent = field.path AND p.key IS NULL;
+        END IF;
+        SELECT count(*) INTO fields FROM mongo_migrate.plan_path AS p
+        WHERE p.server = server AND p.collection = collection
+          AND p.parent = coalesce(element.path, field.path) AND p.key IS NOT NULL;
+
+        IF NOT has_column AND kind = 'object' AND fields BETWEEN 1 AND 60
+           AND NOT field.is_map AND length(prefix) < 48 THEN
+            PERFORM mongo_migrate.plan_fields(server, collection, target, relation, field.path,
+                    row_base, wanted || '_', nullable OR field.proposed_nullable);
+        ELSIF element.path IS NOT NULL AND
+              ((mongo_migrate.only_type(element.types) = 'object' AND fields > 0 AND NOT element.is_map)
+               OR element.refers_key = '_id') THEN
+            PERFORM mongo_migrate.plan_array(field, element, target, path, wanted);
+        ELSE
+            PERFORM mongo_migrate.plan_field(field, target, relation, wanted, path,
+                    nullable OR field.proposed_nullable);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_fields(name, text, text, regclass, text, text, text, boolean) IS
+    'plans the fields of a document or sub-document: base is its path, row_base the path of the row that they go to';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_fields(name, text, text, regclass, text, text, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.plan_array(field mongo_migrate.plan_path, element mongo_migrate.plan_path,
+        parent text, path text, wanted text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    parent_target mongo_migrate.plan_target;
+    parent_table text := (parse_ident(parent))[2];
+    target text := mongo_migrate.free_target(field.server, field.collection, (parse_ident(parent))[1],
+                                             parent_table || '_' || wanted);
+    relation regclass := mongo_migrate.plan_relation(target, false);
+    pivot boolean := mongo_migrate.only_type(element.types) IS DISTINCT FROM 'object';
+    complete boolean := (SELECT p.sampled >= p.documents FROM mongo_migrate.plan AS p
+                         WHERE (p.server, p.collection) = (field.server, field.collection));
+    key_column mongo_migrate.plan_column;
+    new mongo_migrate.plan_column;
+    own_name text;
+    matched name;
+BEGIN
+    SELECT t.* INTO parent_target FROM mongo_migrate.plan_target AS t
+    WHERE (t.server, t.collection, t.target) = (field.server, field.collection, parent);
+    INSERT INTO mongo_migrate.plan_target (server, collection, target, parent, kind, path, ordinal,
+                                           existing, included, note)
+    VALUES (field.server, field.collection, target, parent,
+            CASE WHEN pivot THEN 'pivot' ELSE 'child' END, path,
+            (SELECT count(*) + 1 FROM mongo_migrate.plan_target AS t
+             WHERE (t.server, t.collection) = (field.server, field.collection)),
+            relation IS NOT NULL,
+            parent_target.included AND (relation IS NOT NULL OR NOT parent_target.existing),
+            mongo_migrate.evidence(field.types, field.nulls, field.missing, field.note));
+
+    -- The key: the parent's, and the position.
+    new.server := field.server;
+    new.collection := field.collection;
+    new.target := target;
+    new.nullable := false;
+    new.refers_key := '_id';
+    new.key_form := 'exact';
+    new.on_dangling := 'null';
+    new.included := true;
+    FOR key_column IN
+        SELECT c.* FROM mongo_migrate.plan_column AS c
+        WHERE (c.server, c.collection, c.target) = (field.server, field.collection, parent)
+          AND c.role IN ('id', 'parent', 'position') ORDER BY c.ordinal
+    LOOP
+        own_name := CASE
+            WHEN key_column.role = 'parent' THEN key_column.column_name
+            WHEN key_column.role = 'position' THEN mongo_migrate.singular(
+                mongo_migrate.snake_case(regexp_replace(parent_target.path, '^.*\.', ''))) || '_position'
+            WHEN key_column.column_name IN ('id', '_id') THEN mongo_migrate.singular(parent_table) || '_id'
+            ELSE key_column.column_name END;
+        new.role := 'parent';
+        new.type := key_column.type;
+        new.parent_column := key_column.column_name;
+        new.column_name := own_name::name;
+        new.note := format('%s of %s', key_column.column_name, parent);
+        IF relation IS NOT NULL THEN
+            matched := mongo_migrate.find_column(relation,
+                ARRAY[own_name, parent_table || '_' || key_column.column_name, 'parent_id'],
+                mongo_migrate.used_columns(field.server, field.collection, target));
+            IF matched IS NULL THEN
+                RAISE EXCEPTION USING ERRCODE = 'undefined_column',
+                    MESSAGE = format('table %s has no column for key "%s" of its parent %s',
+                                     target, key_column.column_name, parent),
+                    HINT = format('Add a column %I to it, or name another target.', own_name);
+            END IF;
+            new.column_name := matched;
+        END IF;
+        PERFORM mongo_migrate.add_plan_column(new, relation);
+    END LOOP;
+    new.role := 'position';
+    new.type := 'integer';
+    new.parent_column := NULL;
+    new.column_name := 'position';
+    new.note := 'position in the array, from 0';
+    IF relation IS NOT NULL THEN
+        new.column_name := mongo_migrate.find_column(relation,
+            ARRAY['position', 'idx', 'index', 'ordinal', 'sort_order', 'array_index'],
+            mongo_migrate.used_columns(field.server, field.collection, target));
+    END IF;
+    IF new.column_name IS NOT NULL THEN
+        PERFORM mongo_migrate.add_plan_column(new, relation);
+    END IF;
+
+    IF pivot THEN
+        PERFORM mongo_migrate.plan_field(element, target, relation,
+            mongo_migrate.singular(mongo_migrate.snake_case(field.key)), '$', element.nulls > 0 OR NOT complete);
+    ELSE
+        PERFORM mongo_migrate.plan_fields(field.server, field.collection, target, relation,
+            element.path, element.path, '', element.nulls > 0 OR NOT complete);
+    END IF;
+    PERFORM mongo_migrate.report_unmatched(field.server, field.collection, target, relation);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_array(mongo_migrate.plan_path, mongo_migrate.plan_path, text, text, text) IS
+    'plans a child or pivot table for the elements of an array';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_array(mongo_migrate.plan_path, mongo_migrate.plan_path, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.report_unmatched(server name, collection text, target text, relation regclass)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    fields text;
+    columns text;
+    required text;
+BEGIN
+    IF relation IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT string_agg(c.path, ', ' ORDER BY c.ordinal) INTO fields
+    FROM mongo_migrate.plan_column AS c
+    WHERE (c.server, c.collection, c.target) = ($1, $2, $3) AND NOT c.included;
+    SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE NOT needed),
+           string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE needed)
+        INTO columns, required
+    FROM (SELECT *, attnotnull AND NOT atthasdef AND attidentity = '' AS needed FROM pg_attribute) AS a
+    WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+      AND a.attname <> ALL (mongo_migrate.used_columns($1, $2, $3));
+
+    IF fields IS NOT NULL THEN
+        RAISE NOTICE '%: no column for fields: %', target, fields;
+    END IF;
+    IF columns IS NOT NULL THEN
+        RAISE NOTICE '%: no field for columns: %', target, columns;
+    END IF;
+    IF required IS NOT NULL THEN
+        RAISE WARNING '%: no field for NOT NULL columns: %', target, required
+            USING HINT = 'Give them a default, or a plan_column with a path and an expression.';
+    END IF;
+    UPDATE mongo_migrate.plan_target AS t
+    SET note = concat_ws('; ', t.note, 'no column for fields: ' || fields,
+                         'no field for columns: ' || concat_ws(', ', required, columns))
+    WHERE (t.server, t.collection, t.target) = ($1, $2, $3);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.report_unmatched(name, text, text, regclass) IS
+    'tells which fields have no column in an existing table, and which columns no field';
+REVOKE ALL ON FUNCTION mongo_migrate.report_unmatched(name, text, text, regclass) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.plan_root_id(server name, collection text, target text, relation regclass,
+        id_type text, note text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    new mongo_migrate.plan_column;
+    map mongo_migrate.id_map;
+    proposal record;
+    type_text text;
+BEGIN
+    new.server := server;
+    new.collection := collection;
+    new.target := target;
+    new.column_name := 'id';
+    new.role := 'id';
+    new.path := '_id';
+    new.nullable := false;
+    new.refers_key := '_id';
+    new.key_form := 'exact';
+    new.on_dangling := 'null';
+    new.included := true;
+    new.note := note;
+    SELECT * INTO proposal FROM mongo_migrate.propose_id(server, collection);
+    IF relation IS NULL THEN
+        map := mongo_migrate.ensure_id_map(server, collection, id_type);
+    ELSE
+        new.column_name := coalesce(
+            mongo_migrate.find_column(relation, ARRAY['_id', 'id'], '{}'),
+            (SELECT a.attname FROM pg_index AS i JOIN pg_attribute AS a
+                 ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+             WHERE i.indrelid = relation AND i.indisprimary AND i.indnkeyatts = 1),
+            mongo_migrate.find_column(relation,
+                ARRAY[mongo_migrate.singular(mongo_migrate.snake_case(collection)) || '_id'], '{}'));
+        IF new.column_name IS NULL THEN
+            RAISE EXCEPTION USING ERRCODE = 'undefined_column',
+                MESSAGE = format('table %s has no column for _id', target),
+                HINT = format('ALTER TABLE %s ADD COLUMN id bigint GENERATED BY DEFAULT AS IDENTITY;', target);
+        END IF;
+        SELECT format_type(a.atttypid, a.atttypmod) INTO type_text
+            FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = new.column_name;
+        id_type := coalesce(id_type, CASE
+            WHEN mongo_migrate.id_family(type_text) IN ('bigint', 'uuid')
+             AND mongo_migrate.id_family(type_text) <> mongo_migrate.id_family(proposal.source_type)
+            THEN mongo_migrate.id_family(type_text) ELSE 'source' END);
+        IF id_type <> 'source' AND id_type <> mongo_migrate.id_family(type_text) THEN
+            RAISE EXCEPTION USING ERRCODE = 'datatype_mismatch',
+                MESSAGE = format('column "%s" of %s is %s and cannot hold ids of type %s',
+                                 new.column_name, target, type_text, id_type);
+        END IF;
+        map := mongo_migrate.ensure_id_map(server, collection, id_type, mongo_migrate.id_family(type_text));
+    END IF;
+    new.type := coalesce(type_text, map.column_type);
+    new.source_type := proposal.source_type;
+    PERFORM mongo_migrate.add_plan_column(new, relation);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_root_id(name, text, text, regclass, text, text) IS
+    'plans the id column of a collection''s own table, and its id map';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_root_id(name, text, text, regclass, text, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.plan_collection(server name, collection text, target text DEFAULT NULL,
+        sample_size bigint DEFAULT 10000, id_type text DEFAULT NULL, schema text DEFAULT 'public',
+        replan boolean DEFAULT false) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    names text[] := parse_ident(target);
+    relation regclass;
+    read bigint;
+    total bigint;
+    id_note text;
+    result text;
+BEGIN
+    IF id_type NOT IN ('bigint', 'uuid', 'source') THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+            MESSAGE = format('invalid id_type "%s"', id_type),
+            HINT = 'Id types are bigint, uuid and source.';
+    END IF;
+    IF cardinality(names) > 2 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_name', MESSAGE = format('invalid target "%s"', target),
+            HINT = 'A target is a table name, or schema.table.';
+    END IF;
+    IF EXISTS (SELECT FROM mongo_migrate.plan AS p
+               WHERE (p.server, p.collection) = ($1, $2)) AND NOT replan THEN
+        RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
+            MESSAGE = format('collection "%s" of server "%s" is planned already', collection, server),
+            HINT = format('SELECT mongo_migrate.plan_collection(%L, %L, replan => true) makes its plan anew; edits of the plan are lost then.',
+                          server, collection);
+    END IF;
+    IF EXISTS (SELECT FROM mongo_migrate.chunk AS c
+               WHERE (c.server, c.collection) = ($1, $2) AND c.documents > 0) THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_in_use',
+            MESSAGE = format('collection "%s" of server "%s" has been migrated by its present plan', collection, server),
+            HINT = 'Edit the plan, or remove the rows of the target tables and of mongo_migrate.chunk first.';
+    END IF;
+    DELETE FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
+
+    -- What the documents show.
+    INSERT INTO mongo_migrate.plan (server, collection) VALUES (server, collection);
+    INSERT INTO mongo_migrate.plan_path (server, collection, path, ordinal, parent, key, types, present,
+            nulls, missing, is_map, proposed_type, proposed_nullable, refers_to, refers_key, key_form, note)
+        SELECT $1, $2, i.path, i.ordinal, i.parent, i.key, i.types, i.present,
+            i.nulls, i.missing, i.is_map, i.proposed_type, i.proposed_nullable, i.refers_to, i.refers_key,
+            i.key_form, i.note
+        FROM mongo_migrate.infer_schema(server, collection, sample_size) AS i;
+    SELECT coalesce(max(p.present + p.nulls + p.missing), 0),
+           min(mongo_migrate.evidence(p.types, p.nulls, p.missing, p.note)) FILTER (WHERE p.path = '_id')
+        INTO read, id_note
+        FROM mongo_migrate.plan_path AS p WHERE (p.server, p.collection) = ($1, $2) AND p.parent IS NULL;
+    IF read > 0 AND id_note IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+            MESSAGE = format('documents of "%s" have no _id', collection),
+            HINT = 'A view must yield _id to be migrated.';
+    END IF;
+    total := CASE WHEN sample_size = 0 OR read < sample_size THEN read ELSE greatest(read,
+        (mongo_migrate.run_command(server, json_build_object('count', collection)) ->> 'n')::bigint) END;
+    UPDATE mongo_migrate.plan AS p SET documents = total, sampled = read,
+        note = CASE WHEN read = 0 THEN 'the collection is empty: only its id is planned' END
+        WHERE (p.server, p.collection) = ($1, $2);
+
+    -- The collection's own table, and from there all others.
+    schema := CASE WHEN cardinality(names) = 2 THEN names[1] ELSE schema END;
+    IF target IS NULL THEN
+        target := mongo_migrate.free_target(server, collection, schema, mongo_migrate.snake_case(collection));
+    ELSE
+        target := format('%I.%I', schema, names[cardinality(names)]);
+        IF EXISTS (SELECT FROM mongo_migrate.plan_target AS t WHERE t.target = target) THEN
+            RAISE EXCEPTION USING ERRCODE = 'duplicate_table',
+                MESSAGE = format('table %s is the target of another plan', target),
+                HINT = 'Name another target.';
+        END IF;
+    END IF;
+    relation := mongo_migrate.plan_relation(target, true);
+    INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal, existing)
+    VALUES (server, collection, target, 'root', 1, relation IS NOT NULL);
+    PERFORM mongo_migrate.plan_root_id(server, collection, target, relation, id_type,
+                                       coalesce(id_note, 'no document'));
+    PERFORM mongo_migrate.plan_fields(server, collection, target, relation, NULL, NULL, '', read < total);
+    PERFORM mongo_migrate.report_unmatched(server, collection, target, relation);
+
+    SELECT format('%s: %s table%s, %s columns, %s references, from %s of %s documents',
+                  collection, count(DISTINCT t.target), CASE WHEN count(DISTINCT t.target) = 1 THEN '' ELSE 's' END,
+                  count(c.column_name), count(c.refers_to), read, total)
+        INTO result
+        FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
+        WHERE (t.server, t.collection) = ($1, $2) AND t.included AND c.included;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean) IS
+    'plans a collection''s tables in plan, plan_target and plan_column, to be edited there; target: its table, else by its name in schema; sample_size: documents to read, 0 for all; id_type: bigint, uuid or source, else by the _id values; replan: replace the plan that there is';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean) FROM PUBLIC;
