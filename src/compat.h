@@ -54,4 +54,17 @@
 #define ereturn(context, dummy_value, ...) ereport(ERROR, __VA_ARGS__)
 #endif
 
+/*
+ * Whether text names a type.  PostgreSQL 16 (commit 858e776c84f) reports all
+ * errors softly; before, bad syntax throws.
+ */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#define MM_PARSE_TYPE(text, type, typmod) \
+	parseTypeString(text, type, typmod, (Node *) &(ErrorSaveContext) {T_ErrorSaveContext})
+#else
+#define MM_PARSE_TYPE(text, type, typmod) \
+	(parseTypeString(text, type, typmod, true), OidIsValid(*(type)))
+#endif
+
 #endif							/* MM_COMPAT_H */

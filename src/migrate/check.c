@@ -1,0 +1,73 @@
+/*
+ * check.c
+ *	  Whether what a person wrote into a plan means something to PostgreSQL.
+ *
+ * Types and expressions of a plan are text.  They are parsed and analysed here,
+ * never run.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "parser/parse_type.h"
+#include "utils/builtins.h"
+#include "utils/plancache.h"
+
+PG_FUNCTION_INFO_V1(mm_canonical_type);
+PG_FUNCTION_INFO_V1(mm_check_expression);
+
+/* Parses an argument that is a type; returns its full name if so asked. */
+static char *
+type_argument(text *argument, bool full)
+{
+	char	   *name = text_to_cstring(argument);
+	Oid			type;
+	int32		typmod;
+
+	if (!MM_PARSE_TYPE(name, &type, &typmod))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type \"%s\" does not exist", name)));
+	return format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN |
+								(full ? FORMAT_TYPE_FORCE_QUALIFY : 0));
+}
+
+/* canonical_type(type text) returns text: as format_type() prints it */
+Datum
+mm_canonical_type(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(type_argument(PG_GETARG_TEXT_PP(0), false)));
+}
+
+/*
+ * check_expression(expression, source_type, type): throws what PostgreSQL says
+ * of an expression over value and doc whose result has to become type.
+ */
+Datum
+mm_check_expression(PG_FUNCTION_ARGS)
+{
+	char	   *expression = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *source_type = type_argument(PG_GETARG_TEXT_PP(1), true);
+	char	   *type = type_argument(PG_GETARG_TEXT_PP(2), true);
+	StringInfoData sql;
+	SPIPlanPtr	plan;
+	List	   *sources;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT CAST((%s\n) AS %s) FROM (SELECT NULL::%s AS value, NULL::pg_catalog.jsonb AS doc) AS source",
+					 expression, type, source_type);
+	SPI_connect();
+	plan = SPI_prepare(sql.data, 0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	sources = SPI_plan_get_plan_sources(plan);
+	if (list_length(sources) != 1 || ((CachedPlanSource *) linitial(sources))->resultDesc == NULL ||
+		((CachedPlanSource *) linitial(sources))->resultDesc->natts != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("it is not one value")));
+	SPI_finish();
+	PG_RETURN_VOID();
+}
