@@ -14,6 +14,7 @@ SQL_PARTS = \
 	src/bson/objectid.sql \
 	src/bson/bson.sql \
 	src/mongo/mongo.sql \
+	src/mongo/preflight.sql \
 	src/fdw/fdw.sql \
 	src/migrate/catalog.sql \
 	src/migrate/infer.sql \

@@ -28,6 +28,9 @@
 
 #define DEFAULT_APP_NAME "mongo_migrate"
 
+#define URI_HINT \
+	"A connection string looks like mongodb://host:27017/?replicaSet=rs0 or mongodb+srv://name.domain/."
+
 /* Where X.509 and PLAIN users live. */
 #define EXTERNAL_SOURCE "$external"
 
@@ -54,12 +57,14 @@ log_handler(mongoc_log_level_t level, const char *domain, const char *message, v
 		strlcpy(log_message, message, sizeof(log_message));
 }
 
+/* Has the driver's log messages kept, not printed; see client.h. */
 void
 client_log_init(void)
 {
 	mongoc_log_set_handler(log_handler, NULL);
 }
 
+/* The driver's last warning since the last call; "" for none. */
 const char *
 client_log(void)
 {
@@ -70,12 +75,14 @@ client_log(void)
 	return taken;
 }
 
+/* For owned_register(). */
 static void
 destroy_uri(void *object)
 {
 	mongoc_uri_destroy((mongoc_uri_t *) object);
 }
 
+/* Ends a client; its sessions on the server end with it, if that answers soon. */
 static void
 destroy_client(void *object)
 {
@@ -108,13 +115,12 @@ static void
 check_uri_options(const mongoc_uri_t *uri)
 {
 	static const char *const refused[][2] = {
-		{MONGOC_URI_TLSCAFILE, "tls_ca_file of the server"},
-		{MONGOC_URI_TLSCERTIFICATEKEYFILE, "tls_certificate_key_file of the server or user mapping"},
-		{MONGOC_URI_TLSCERTIFICATEKEYFILEPASSWORD,
-		"tls_certificate_key_file_password of the user mapping"},
-		{MONGOC_URI_AUTHMECHANISMPROPERTIES, "auth_mechanism of the user mapping"},
+		{"tlsCAFile", "tls_ca_file of the server"},
+		{"tlsCertificateKeyFile", "tls_certificate_key_file of the server or user mapping"},
+		{"tlsCertificateKeyFilePassword", "tls_certificate_key_file_password of the user mapping"},
 	};
 	const char *mechanism = mongoc_uri_get_auth_mechanism(uri);
+	bson_t		properties;
 
 	for (int i = 0; i < lengthof(refused); i++)
 		if (mongoc_uri_has_option(uri, refused[i][0]))
@@ -122,6 +128,11 @@ check_uri_options(const mongoc_uri_t *uri)
 					(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 					 errmsg("option \"uri\" must not contain \"%s\"", refused[i][0]),
 					 errhint("Use option %s.", refused[i][1])));
+	if (mongoc_uri_get_mechanism_properties(uri, &properties))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"uri\" must not contain \"authMechanismProperties\""),
+				 errdetail("No mechanism that is supported has any.")));
 	if (mechanism != NULL && !mechanism_allowed(mechanism))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -143,6 +154,11 @@ uri_parse(const char *text)
 				 errmsg("option \"uri\" must not contain credentials"),
 				 errdetail("Everyone can read the options of a server."),
 				 errhint("Put them into a user mapping: CREATE USER MAPPING FOR CURRENT_USER SERVER ... OPTIONS (username '...', password '...').")));
+	if (strncmp(text, "mongodb://", 10) != 0 && strncmp(text, "mongodb+srv://", 14) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"uri\" must begin with mongodb:// or mongodb+srv://"),
+				 errhint(URI_HINT)));
 	(void) client_log();
 	uri = mongoc_uri_new_with_error(mongo_utf8(text), &error);
 	if (uri == NULL)
@@ -150,7 +166,7 @@ uri_parse(const char *text)
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("option \"uri\" is not a MongoDB connection string"),
 				 errdetail("%s", error.message),
-				 errhint("A connection string looks like mongodb://host:27017/?replicaSet=rs0 or mongodb+srv://host/.")));
+				 errhint(URI_HINT)));
 	owned_register(CurrentMemoryContext, uri, destroy_uri);
 	check_uri_options(uri);
 	return uri;

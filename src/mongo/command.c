@@ -101,18 +101,27 @@ mongo_command(MongoConnection *connection, const bson_t *command, MemoryContext 
 	return result;
 }
 
-/* Reads an argument of type json as a document owned by the current context. */
+/*
+ * Reads an argument of type json that is an object, or an array where opening is
+ * '['.  The result is owned by the current context.
+ */
 static bson_t *
-bson_from_argument(text *json)
+bson_from_argument(text *json, const char *name, char opening)
 {
 	const char *utf8 = mongo_utf8(text_to_cstring(json));
 	bson_error_t error;
-	bson_t	   *bson = bson_new_from_json((const uint8_t *) utf8, -1, &error);
+	bson_t	   *bson;
 
+	if (utf8[strspn(utf8, " \t\r\n")] != opening)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("argument \"%s\" must be a JSON %s", name,
+						opening == '[' ? "array" : "object")));
+	bson = bson_new_from_json((const uint8_t *) utf8, -1, &error);
 	if (bson == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid Extended JSON"),
+				 errmsg("argument \"%s\" is not valid Extended JSON", name),
 				 errdetail("%s", error.message)));
 	owned_register(CurrentMemoryContext, bson, destroy_bson);
 	return bson;
@@ -162,9 +171,14 @@ Datum
 mm_run_command(PG_FUNCTION_ARGS)
 {
 	JsonMode	mode = mode_from_argument(PG_GETARG_TEXT_PP(2));
-	bson_t	   *command = bson_from_argument(PG_GETARG_TEXT_PP(1));
+	bson_t	   *command = bson_from_argument(PG_GETARG_TEXT_PP(1), "command", '{');
 	MongoConnection *connection = connection_from_argument(PG_GETARG_NAME(0));
 
+	if (bson_has_field(command, "$db") || bson_has_field(command, "lsid"))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a command must not have the fields \"$db\" and \"lsid\""),
+				 errdetail("It is run on the database of the server's options.")));
 	return json_from_bson(mongo_command(connection, command, CurrentMemoryContext), mode);
 }
 
@@ -174,8 +188,9 @@ return_documents(FunctionCallInfo fcinfo, bool aggregate)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	JsonMode	mode = mode_from_argument(PG_GETARG_TEXT_PP(4));
-	bson_t	   *query = bson_from_argument(PG_GETARG_TEXT_PP(2));
-	bson_t	   *opts = bson_from_argument(PG_GETARG_TEXT_PP(3));
+	bson_t	   *query = bson_from_argument(PG_GETARG_TEXT_PP(2), aggregate ? "pipeline" : "filter",
+										   aggregate ? '[' : '{');
+	bson_t	   *opts = bson_from_argument(PG_GETARG_TEXT_PP(3), "options", '{');
 	MongoConnection *connection = connection_from_argument(PG_GETARG_NAME(0));
 	char	   *collection = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	MemoryContext per_document = AllocSetContextCreate(CurrentMemoryContext, "document",

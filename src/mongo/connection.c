@@ -291,6 +291,7 @@ mongo_connection_unpin(MongoConnection *connection)
 		connection_destroy(connection);
 }
 
+/* Begins the destruction of a driver's object; see connection.h. */
 bool
 mongo_connection_cleanup_begin(MongoConnection *connection)
 {
@@ -300,6 +301,7 @@ mongo_connection_cleanup_begin(MongoConnection *connection)
 	return true;
 }
 
+/* Ends it. */
 void
 mongo_connection_cleanup_end(MongoConnection *connection)
 {

@@ -48,6 +48,11 @@ cursor_open(MongoConnection *connection, const char *name, const bson_t *filter,
 	const char *utf8_name = mongo_utf8(name);
 	mongoc_collection_t *collection;
 
+	/* The driver would abort. */
+	if (name[0] == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
+				 errmsg("the name of a collection must not be empty")));
 	self->connection = connection;
 	self->namespace = MemoryContextStrdup(owner, psprintf("%s.%s", database, name));
 	mongo_connection_pin(connection);

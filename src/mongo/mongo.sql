@@ -42,20 +42,25 @@ CREATE FUNCTION mongo_migrate.connections(OUT server name, OUT user_name name, O
     AS 'MODULE_PATHNAME', 'mm_connections';
 COMMENT ON FUNCTION mongo_migrate.connections() IS
     'the connections to MongoDB that this session holds: their server, the role that they act for, whether they will be used again, and how many cursors are open';
+REVOKE ALL ON FUNCTION mongo_migrate.connections() FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.disconnect(server name) RETURNS boolean
     LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'mm_disconnect';
 COMMENT ON FUNCTION mongo_migrate.disconnect(name) IS
     'closes this session''s connections to a server, those in use as soon as they no longer are; true when there was any';
+REVOKE ALL ON FUNCTION mongo_migrate.disconnect(name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.disconnect_all() RETURNS boolean
     LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'mm_disconnect_all';
 COMMENT ON FUNCTION mongo_migrate.disconnect_all() IS
     'closes all of this session''s connections to MongoDB, those in use as soon as they no longer are; true when there was any';
+REVOKE ALL ON FUNCTION mongo_migrate.disconnect_all() FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.driver_version() RETURNS text
     LANGUAGE c STRICT STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'mm_driver_version';
 COMMENT ON FUNCTION mongo_migrate.driver_version() IS 'version of libmongoc that is loaded';
+REVOKE ALL ON FUNCTION mongo_migrate.driver_version() FROM PUBLIC;
+

@@ -23,6 +23,7 @@
 #include "catalog/pg_foreign_table.h"
 #include "catalog/pg_user_mapping.h"
 #include "commands/defrem.h"
+#include "common/string.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -56,6 +57,7 @@ typedef enum OptionKind
 	OPTION_WORD,				/* one of words */
 	OPTION_WORDS,				/* some of words, separated by commas */
 	OPTION_URI,
+	OPTION_DATABASE,
 	OPTION_PATH,
 	OPTION_FILE,				/* a file of the database server's machine */
 	OPTION_SUPERUSER			/* a boolean that a superuser alone may set to false */
@@ -66,20 +68,20 @@ typedef struct MongoOption
 	const char *name;
 	int			places;
 	OptionKind	kind;
-	const char *words;			/* separated by commas */
+	const char *words;			/* separated by comma and space */
 	const char *uri_option;		/* of text, boolean or integer type in the driver */
 } MongoOption;
 
 static const MongoOption mongo_options[] = {
 	/* what to connect to */
 	{"uri", ON_SERVER, OPTION_URI},
-	{"database", ON_SERVER, OPTION_TEXT},
+	{"database", ON_SERVER, OPTION_DATABASE},
 	{"replica_set", ON_SERVER, OPTION_TEXT, NULL, MONGOC_URI_REPLICASET},
 	{"app_name", ON_SERVER, OPTION_TEXT, NULL, MONGOC_URI_APPNAME},
 	{"read_preference", ON_SERVER, OPTION_WORD,
-	"primary,primaryPreferred,secondary,secondaryPreferred,nearest"},
-	{"read_concern", ON_SERVER, OPTION_WORD, "local,available,majority,linearizable,snapshot"},
-	{"compressors", ON_SERVER, OPTION_WORDS, "zstd,snappy,zlib"},
+	"primary, primaryPreferred, secondary, secondaryPreferred, nearest"},
+	{"read_concern", ON_SERVER, OPTION_WORD, "local, available, majority, linearizable, snapshot"},
+	{"compressors", ON_SERVER, OPTION_WORDS, "zstd, snappy, zlib"},
 	{"connect_timeout_ms", ON_SERVER, OPTION_POSITIVE, NULL, MONGOC_URI_CONNECTTIMEOUTMS},
 	{"server_selection_timeout_ms", ON_SERVER, OPTION_POSITIVE},
 	{"socket_timeout_ms", ON_SERVER, OPTION_POSITIVE, NULL, MONGOC_URI_SOCKETTIMEOUTMS},
@@ -102,13 +104,13 @@ static const MongoOption mongo_options[] = {
 	{"password", ON_USER, OPTION_SECRET},
 	{"auth_source", ON_SERVER | ON_USER, OPTION_TEXT},
 	{"auth_mechanism", ON_SERVER | ON_USER, OPTION_WORD,
-	"SCRAM-SHA-1,SCRAM-SHA-256,MONGODB-X509,PLAIN"},
+	"SCRAM-SHA-1, SCRAM-SHA-256, MONGODB-X509, PLAIN"},
 	{"password_required", ON_USER, OPTION_SUPERUSER},
 
 	/* what to read, and how */
 	{"collection", ON_TABLE, OPTION_TEXT},
 	{"path", ON_COLUMN, OPTION_PATH},
-	{"extended_json", ON_SERVER | ON_TABLE | ON_COLUMN, OPTION_WORD, "relaxed,canonical,plain"},
+	{"extended_json", ON_SERVER | ON_TABLE | ON_COLUMN, OPTION_WORD, "relaxed, canonical, plain"},
 	{"fetch_size", ON_SERVER | ON_TABLE, OPTION_POSITIVE},
 
 	/* planning */
@@ -182,7 +184,7 @@ throw_invalid_value(const char *name, const char *value, const char *hint)
 			 errhint("%s", hint)));
 }
 
-/* Whether a word of the given length is in a list separated by commas. */
+/* Whether a word of the given length is in a list separated by comma and space. */
 static bool
 in_words(const char *words, const char *word, size_t length)
 {
@@ -192,7 +194,8 @@ in_words(const char *words, const char *word, size_t length)
 
 		if (next == length && strncmp(words, word, length) == 0)
 			return true;
-		words += next + (words[next] == ',');
+		words += next;
+		words += strspn(words, ", ");
 	}
 	return false;
 }
@@ -243,7 +246,7 @@ static void
 check_value(const MongoOption *option, const char *value)
 {
 	bool		flag = true;
-	int			integer;
+	char	   *end;
 	double		number;
 
 	switch (option->kind)
@@ -265,7 +268,8 @@ check_value(const MongoOption *option, const char *value)
 								option->name)));
 			break;
 		case OPTION_POSITIVE:
-			if (!parse_int(value, &integer, 0, NULL) || integer < 1)
+			errno = 0;
+			if (strtoint(value, &end, 10) < 1 || *end != '\0' || errno != 0)
 				throw_invalid_value(option->name, value, "The value must be a positive integer.");
 			break;
 		case OPTION_COST:
@@ -278,6 +282,11 @@ check_value(const MongoOption *option, const char *value)
 			break;
 		case OPTION_URI:
 			mongo_uri_check(value);
+			break;
+		case OPTION_DATABASE:
+			if (value[0] == '\0' || strlen(value) > 63 || strpbrk(value, "/\\. \"$") != NULL)
+				throw_invalid_value(option->name, value,
+									"The name of a MongoDB database has 1 to 63 bytes and none of / \\ . \" $ or space.");
 			break;
 		case OPTION_PATH:
 			check_path(option, value);
@@ -335,7 +344,7 @@ option_value(List *options, const char *name)
 	return NULL;
 }
 
-/* The same as an integer or boolean that the validator has passed. */
+/* The same as an integer that the validator has passed. */
 int
 option_integer(List *options, const char *name, int otherwise)
 {
@@ -347,6 +356,7 @@ option_integer(List *options, const char *name, int otherwise)
 	return result;
 }
 
+/* The same as a boolean that the validator has passed. */
 bool
 option_boolean(List *options, const char *name, bool otherwise)
 {

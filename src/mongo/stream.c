@@ -369,6 +369,7 @@ stream_poll(mongoc_stream_poll_t *streams, size_t count, int32_t timeout_ms)
 	return result < 0 ? (ssize_t) count : result;
 }
 
+/* Closes the socket; the stream stays. */
 static int
 stream_close(mongoc_stream_t *stream)
 {

@@ -1,0 +1,201 @@
+-- preflight.sql: what a migration will meet, on both sides, before it begins.
+
+CREATE FUNCTION mongo_migrate.try_command(server name, command json, OUT reply json, OUT problem text)
+    LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    message text;
+    detail  text;
+    hint    text;
+BEGIN
+    reply := mongo_migrate.run_command(server, command);
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    problem := concat_ws(E'\n', message, nullif(detail, ''), nullif(hint, ''));
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.try_command(name, json) IS
+    'run_command() whose failure is a result: reply, or the problem as text';
+REVOKE ALL ON FUNCTION mongo_migrate.try_command(name, json) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.preflight_target()
+    RETURNS TABLE ("check" text, status text, detail text)
+    LANGUAGE sql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'driver', 'ok', 'libmongoc ' || mongo_migrate.driver_version()
+    UNION ALL
+    SELECT 'encoding', CASE getdatabaseencoding() WHEN 'UTF8' THEN 'ok' ELSE 'warn' END,
+           CASE getdatabaseencoding()
+               WHEN 'UTF8' THEN 'UTF8'
+               ELSE format('the database''s encoding is %s: strings with other characters will be rejected',
+                           getdatabaseencoding())
+           END
+    UNION ALL
+    SELECT 'workers', CASE WHEN w.allowed - w.used >= 2 THEN 'ok' ELSE 'warn' END,
+           format('max_worker_processes is %s, %s in use', w.allowed, w.used)
+           || CASE WHEN w.allowed - w.used >= 2 THEN '' ELSE ': raise it, or migrate with workers => 0' END
+    FROM (SELECT current_setting('max_worker_processes')::integer AS allowed,
+                 (SELECT count(*) FROM pg_stat_activity
+                  WHERE backend_type NOT IN ('client backend', 'autovacuum launcher', 'autovacuum worker',
+                        'background writer', 'checkpointer', 'startup', 'walwriter', 'walreceiver',
+                        'walsender', 'walsummarizer', 'archiver', 'logger', 'slotsync worker', 'io worker')) AS used) w
+    UNION ALL
+    SELECT 'pg_cron', CASE WHEN e.there THEN 'ok' ELSE 'warn' END,
+           CASE WHEN e.there THEN 'installed'
+                ELSE 'not installed in this database: schedule_verification() needs it' END
+    FROM (SELECT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') AS there) e
+$$;
+COMMENT ON FUNCTION mongo_migrate.preflight_target() IS
+    'the rows of preflight() that speak of this database';
+REVOKE ALL ON FUNCTION mongo_migrate.preflight_target() FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.preflight_source(server name)
+    RETURNS TABLE ("check" text, status text, detail text)
+    LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hello   json;
+    info    json;
+    problem text;
+    skew    interval;
+    window_ interval;
+BEGIN
+    SELECT t.reply, t.problem INTO info, problem FROM mongo_migrate.try_command(server, '{"buildInfo": 1}') t;
+    RETURN QUERY SELECT 'server version',
+        CASE WHEN problem IS NOT NULL OR split_part(info->>'version', '.', 1)::integer < 5 THEN 'warn' ELSE 'ok' END,
+        coalesce(problem, 'MongoDB ' || (info->>'version'));
+
+    SELECT t.reply, t.problem INTO info, problem FROM mongo_migrate.try_command(server, '{"connectionStatus": 1}') t;
+    RETURN QUERY SELECT 'authentication', CASE WHEN problem IS NULL THEN 'ok' ELSE 'warn' END,
+        coalesce(problem,
+                 (SELECT 'as ' || string_agg(format('%s of %s', u->>'user', u->>'db'), ', ')
+                  FROM json_array_elements(info->'authInfo'->'authenticatedUsers') u),
+                 'none');
+
+    SELECT t.reply, t.problem INTO hello, problem FROM mongo_migrate.try_command(server, '{"hello": 1}') t;
+    RETURN QUERY SELECT 'replica set',
+        CASE WHEN hello->>'setName' IS NOT NULL OR hello->>'msg' = 'isdbgrid' THEN 'ok' ELSE 'warn' END,
+        CASE
+            WHEN problem IS NOT NULL THEN problem
+            WHEN hello->>'msg' = 'isdbgrid' THEN 'sharded cluster'
+            WHEN hello->>'setName' IS NOT NULL THEN format('%s of %s members', hello->>'setName',
+                json_array_length(hello->'hosts'))
+            ELSE 'no replica set: the data can be migrated, but start_sync() needs change streams; '
+                 'start mongod with --replSet rs0 and run rs.initiate()'
+        END;
+
+    skew := (hello->'localTime'->>'$date')::timestamptz - clock_timestamp();
+    RETURN QUERY SELECT 'clock', CASE WHEN abs(extract(epoch FROM skew)) < 5 THEN 'ok' ELSE 'warn' END,
+        CASE WHEN abs(extract(epoch FROM skew)) < 5 THEN 'the two servers'' clocks agree'
+             ELSE format('MongoDB''s clock differs by %s', coalesce(skew::text, 'an unknown time')) END;
+
+    IF hello->>'setName' IS NOT NULL THEN
+        SELECT t.reply->'oplog', t.problem INTO info, problem
+        FROM mongo_migrate.try_command(server,
+            '{"serverStatus": 1, "oplog": 1, "metrics": 0, "wiredTiger": 0, "locks": 0, "tcmalloc": 0}') t;
+        window_ := make_interval(secs => (info->'latestOptime'->'$timestamp'->>'t')::float8
+                                         - (info->'earliestOptime'->'$timestamp'->>'t')::float8);
+        RETURN QUERY SELECT 'oplog',
+            CASE WHEN problem IS NOT NULL OR window_ IS NULL OR window_ < interval '24 hours' THEN 'warn' ELSE 'ok' END,
+            CASE
+                WHEN problem IS NOT NULL THEN problem
+                WHEN window_ IS NULL THEN 'its length is unknown'
+                WHEN window_ < interval '24 hours' THEN
+                    format('it reaches back %s: changes older than that are lost to start_sync(); see replSetResizeOplog',
+                           date_trunc('second', window_))
+                ELSE format('it reaches back %s', date_trunc('hour', justify_hours(window_)))
+            END;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.preflight_source(name) IS
+    'the rows of preflight() that speak of the MongoDB deployment';
+REVOKE ALL ON FUNCTION mongo_migrate.preflight_source(name) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.preflight_database(server name)
+    RETURNS TABLE ("check" text, status text, detail text)
+    LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    collections json;
+    stats       json;
+    problem     text;
+    names       text;
+BEGIN
+    SELECT t.reply->'cursor'->'firstBatch', t.problem INTO collections, problem
+    FROM mongo_migrate.try_command(server, '{"listCollections": 1, "authorizedCollections": true}') t;
+    IF problem IS NOT NULL THEN
+        RETURN QUERY VALUES ('read', 'fail', problem);
+        RETURN;
+    END IF;
+    collections := (SELECT json_agg(c) FROM json_array_elements(collections) c WHERE c->>'name' NOT LIKE 'system.%');
+
+    stats := (SELECT t.reply FROM mongo_migrate.try_command(server, '{"dbStats": 1}') t);
+    RETURN QUERY SELECT 'collections', CASE WHEN collections IS NULL THEN 'warn' ELSE 'ok' END,
+        CASE
+            WHEN collections IS NULL THEN
+                'the database has no collection: see option database of the server (upper and lower case differ)'
+            ELSE format('%s collections, %s documents, %s', json_array_length(collections),
+                        coalesce(stats->>'objects', 'unknown'),
+                        coalesce(pg_size_pretty((stats->>'dataSize')::numeric), 'of unknown size'))
+        END;
+
+    SELECT string_agg(format('%s: %s', c->>'name', t.problem), E'\n') INTO problem
+    FROM json_array_elements(collections) c,
+         mongo_migrate.try_command(server, json_build_object('find', c->'name', 'limit', 1)) t
+    WHERE t.problem IS NOT NULL;
+    RETURN QUERY SELECT 'read', CASE WHEN problem IS NULL THEN 'ok' ELSE 'fail' END,
+        coalesce(problem, 'every collection can be read');
+
+    FOR "check", names IN
+        SELECT k.kind, string_agg(c->>'name', ', ' ORDER BY c->>'name')
+        FROM json_array_elements(collections) c,
+             LATERAL (SELECT CASE WHEN c->>'type' = 'view' THEN 'views'
+                                  WHEN c->>'type' = 'timeseries' THEN 'time series' END
+                      UNION ALL SELECT 'capped' WHERE (c->'options'->>'capped')::boolean
+                      UNION ALL SELECT 'collations'
+                                WHERE coalesce(c->'options'->'collation'->>'locale', 'simple') <> 'simple') k(kind)
+        WHERE k.kind IS NOT NULL
+        GROUP BY k.kind
+        ORDER BY k.kind
+    LOOP
+        status := 'warn';
+        detail := names || CASE "check"
+            WHEN 'views' THEN ': read through their definitions; plan the collections below them'
+            WHEN 'time series' THEN ': read as documents, one a measurement'
+            WHEN 'capped' THEN ': old documents vanish when new ones come'
+            ELSE ': MongoDB compares their strings by a collation of its own, PostgreSQL by its column''s'
+        END;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.preflight_database(name) IS
+    'the rows of preflight() that speak of the database and its collections';
+REVOKE ALL ON FUNCTION mongo_migrate.preflight_database(name) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.preflight(server name)
+    RETURNS TABLE ("check" text, status text, detail text)
+    LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    problem text;
+BEGIN
+    RETURN QUERY SELECT * FROM mongo_migrate.preflight_target();
+    problem := (SELECT t.problem FROM mongo_migrate.try_command(server, '{"ping": 1}') t);
+    RETURN QUERY SELECT 'connection', CASE WHEN problem IS NULL THEN 'ok' ELSE 'fail' END,
+        coalesce(problem, 'established');
+    IF problem IS NULL THEN
+        RETURN QUERY SELECT * FROM mongo_migrate.preflight_source(server);
+        RETURN QUERY SELECT * FROM mongo_migrate.preflight_database(server);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.preflight(name) IS
+    'what a migration from the server will meet: a row for each check, with status ok, warn (it can be done, but) or fail, and a detail that names the remedy';
+REVOKE ALL ON FUNCTION mongo_migrate.preflight(name) FROM PUBLIC;
