@@ -67,4 +67,45 @@
 	(parseTypeString(text, type, typmod, true), OidIsValid(*(type)))
 #endif
 
+/*
+ * The user as whom a foreign table is read, InvalidOid for the current one.
+ * PostgreSQL 16 (commit a61b1f74823) moved it out of the range table.
+ */
+#if PG_VERSION_NUM >= 160000
+#define MM_REL_CHECK_AS_USER(root, rel) ((rel)->userid)
+#define MM_SCAN_CHECK_AS_USER(plan, estate) ((plan)->checkAsUser)
+#else
+#define MM_REL_CHECK_AS_USER(root, rel) (planner_rt_fetch((rel)->relid, root)->checkAsUser)
+#define MM_SCAN_CHECK_AS_USER(plan, estate) \
+	(exec_rt_fetch((plan)->scan.scanrelid, estate)->checkAsUser)
+#endif
+
+/*
+ * A plain path that scans a foreign table.  PostgreSQL 17 (commit 9e9931d2bf4)
+ * added restrictions of joins, 18 (commit e2225346794) disabled nodes.
+ */
+#if PG_VERSION_NUM >= 180000
+#define MM_FOREIGNSCAN_PATH(root, rel, rows, startup, total, required_outer) \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, required_outer, NULL, NIL, NIL)
+#elif PG_VERSION_NUM >= 170000
+#define MM_FOREIGNSCAN_PATH(root, rel, rows, startup, total, required_outer) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, required_outer, NULL, NIL, NIL)
+#else
+#define MM_FOREIGNSCAN_PATH(root, rel, rows, startup, total, required_outer) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, required_outer, NULL, NIL)
+#endif
+
+/* PostgreSQL 18 (commits c65bc2e1d14 and 9173e8b6046) split commands/explain.h. */
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+
+/* PostgreSQL 18 (commit 06421b08436) keeps this in the locale. */
+#if PG_VERSION_NUM >= 180000
+#define MM_COLLATION_IS_C(collation) (pg_newlocale_from_collation(collation)->collate_is_c)
+#else
+#define MM_COLLATION_IS_C(collation) lc_collate_is_c(collation)
+#endif
+
 #endif							/* MM_COMPAT_H */

@@ -7,6 +7,7 @@
 
 #include <limits.h>
 
+#include "fdw/fdw.h"
 #include "fmgr.h"
 #include "init.h"
 #include "utils/guc.h"
@@ -28,6 +29,13 @@ _PG_init(void)
 							5000, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
+	DefineCustomBoolVariable("mongo_migrate.enable_pushdown",
+							 "Has MongoDB evaluate conditions and limits of queries on foreign tables.",
+							 "Turning this off is of use to find out whether a result depends on it.",
+							 &fdw_enable_pushdown,
+							 true,
+							 PGC_USERSET, GUC_NOT_IN_SAMPLE,
+							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("mongo_migrate");
 
 	mongoc_init();

@@ -1,13 +1,10 @@
--- mongo.sql: the wrapper with its options, commands and queries on a server.
+-- mongo.sql: the options, commands and queries on a server.
 
 CREATE FUNCTION mongo_migrate.validator(options text[], catalog oid) RETURNS void
     LANGUAGE c STRICT STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'mm_validator';
 COMMENT ON FUNCTION mongo_migrate.validator(text[], oid) IS
     'checks the options of servers, user mappings, foreign tables and columns';
-
-CREATE FOREIGN DATA WRAPPER mongo_migrate VALIDATOR mongo_migrate.validator;
-COMMENT ON FOREIGN DATA WRAPPER mongo_migrate IS 'MongoDB';
 
 CREATE FUNCTION mongo_migrate.run_command(server name, command json, mode text DEFAULT 'relaxed')
     RETURNS json

@@ -1,0 +1,141 @@
+/*
+ * analyze.c
+ *	  ANALYZE of a foreign table: a sample drawn by MongoDB.
+ *
+ * A document that the table's columns cannot hold is left out of the sample,
+ * with a message at the level that PostgreSQL asks for: statistics are of use
+ * though a query of that column would fail.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "fdw/fdw.h"
+#include "fdw/relation.h"
+#include "fdw/scan.h"
+#include "miscadmin.h"
+#include "owned.h"
+#include "utils/memutils.h"
+
+/* Counts the documents by reading them: of a view there is no metadata. */
+static double
+count_documents(MongoConnection *connection, const char *collection)
+{
+	bson_t	   *pipeline = owned_bson_new(CurrentMemoryContext);
+	MongoCursor *cursor;
+	const bson_t *document;
+	bson_iter_t iter;
+	double		documents = 0;
+
+	BCON_APPEND(pipeline, "pipeline", "[", "{", "$count", "n", "}", "]");
+	cursor = mongo_aggregate(connection, collection, pipeline, NULL, CurrentMemoryContext);
+	document = mongo_cursor_next(cursor);
+	if (document != NULL && bson_iter_init_find(&iter, document, "n"))
+		documents = bson_iter_as_double(&iter);
+	mongo_cursor_close(cursor);
+	return documents;
+}
+
+/* Begins to read so many documents, at random unless there are no more than that. */
+static MongoCursor *
+open_sample(MongoConnection *connection, const char *collection, List *paths, double documents,
+			int size)
+{
+	bson_t	   *pipeline = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *projection = owned_bson_new(CurrentMemoryContext);
+	bson_iter_t iter;
+	bson_t		stages;
+	bson_t		stage;
+
+	bson_append_array_begin(pipeline, "pipeline", -1, &stages);
+	if (documents > size)
+	{
+		bson_append_document_begin(&stages, "0", -1, &stage);
+		BCON_APPEND(&stage, "$sample", "{", "size", BCON_INT32(size), "}");
+		bson_append_document_end(&stages, &stage);
+	}
+	find_append_projection(projection, paths);
+	if (bson_iter_init_find(&iter, projection, "projection"))
+	{
+		bson_append_document_begin(&stages, documents > size ? "1" : "0", -1, &stage);
+		bson_append_iter(&stage, "$project", -1, &iter);
+		bson_append_document_end(&stages, &stage);
+	}
+	bson_append_array_end(pipeline, &stages);
+	BCON_APPEND(options, "allowDiskUse", BCON_BOOL(true));
+	return mongo_aggregate(connection, collection, pipeline, options, CurrentMemoryContext);
+}
+
+/* AcquireSampleRowsFunc */
+static int
+acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, double *totalrows,
+			   double *totaldeadrows)
+{
+	TupleDesc	descriptor = RelationGetDescr(relation);
+	Oid			relid = RelationGetRelid(relation);
+	Oid			serverid = GetForeignTable(relid)->serverid;
+	Oid			userid = relation->rd_rel->relowner;
+	MongoTableOptions *table = mongo_table_options(relid);
+	MongoConnection *connection = mongo_connect(serverid, userid);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "mongo analyze",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext per_document = AllocSetContextCreate(context, "document",
+													   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Datum	   *values = palloc0(descriptor->natts * sizeof(Datum));
+	bool	   *nulls = palloc(descriptor->natts * sizeof(bool));
+	List	   *attnums = NIL;
+	RowReader  *reader;
+	MongoCursor *cursor;
+	const bson_t *document;
+	DocumentError error;
+	double		bytes;
+	int			nrows = 0;
+	double		skipped = 0;
+
+	for (int i = 1; i <= descriptor->natts; i++)
+		attnums = lappend_int(attnums, i);
+	memset(nulls, true, descriptor->natts * sizeof(bool));
+	reader = row_reader_create(relation, attnums, table);
+	if (!estimate_collection(relid, serverid, userid, table->collection, totalrows, &bytes))
+		*totalrows = count_documents(connection, table->collection);
+	*totaldeadrows = 0;
+
+	cursor = open_sample(connection, table->collection, reader->paths, *totalrows, targrows);
+	while (nrows < targrows && (document = mongo_cursor_next(cursor)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		MemoryContextSwitchTo(per_document);
+		if (row_reader_read(reader, document, values, nulls, &error))
+		{
+			MemoryContextSwitchTo(old);
+			rows[nrows++] = heap_form_tuple(descriptor, values, nulls);
+		}
+		else
+			skipped++;
+		MemoryContextReset(per_document);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+
+	ereport(elevel,
+			(errmsg("\"%s\": collection holds %.0f documents; %d rows in sample, %.0f documents that its columns cannot hold left out",
+					RelationGetRelationName(relation), *totalrows, nrows, skipped)));
+	return nrows;
+}
+
+/* Says how a foreign table is sampled, and its size in pages. */
+bool
+fdw_analyze(Relation relation, AcquireSampleRowsFunc *func, BlockNumber *totalpages)
+{
+	Oid			relid = RelationGetRelid(relation);
+	double		documents;
+	double		bytes = 0;
+
+	estimate_collection(relid, GetForeignTable(relid)->serverid, relation->rd_rel->relowner,
+						mongo_table_options(relid)->collection, &documents, &bytes);
+	*func = acquire_sample;
+	*totalpages = Min(bytes / BLCKSZ + 1, MaxBlockNumber);
+	return true;
+}

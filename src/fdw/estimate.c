@@ -1,0 +1,118 @@
+/*
+ * estimate.c
+ *	  The size of a collection by the server's metadata.
+ *
+ * Asked for only where PostgreSQL has no statistics of its own (see ANALYZE),
+ * and remembered for a minute, a refusal too: planning must neither cost a
+ * round trip each time nor fail because the server is down.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "fdw/relation.h"
+#include "mongo/connection.h"
+#include "utils/hsearch.h"
+#include "utils/timestamp.h"
+
+/* How long a collection's size is believed, in milliseconds. */
+#define ESTIMATE_AGE 60000
+
+typedef struct Estimate
+{
+	Oid			relid;			/* hash key, must be first */
+	TimestampTz taken_at;
+	bool		known;
+	double		documents;
+	double		bytes;
+} Estimate;
+
+static HTAB *estimates = NULL;
+
+/* A number in a document, whatever its BSON type; 0 when it is missing. */
+static double
+number_field(const bson_t *document, const char *path)
+{
+	bson_iter_t iter;
+	bson_iter_t field;
+
+	if (bson_iter_init(&iter, document) &&
+		bson_iter_find_descendant(&iter, path, &field) &&
+		BSON_ITER_HOLDS_NUMBER(&field))
+		return bson_iter_as_double(&field);
+	return 0;
+}
+
+/*
+ * Asks the server: $collStats answers once for each shard.  False when it does
+ * not know; throws only for an interrupt, and nowhere between the allocations
+ * of the driver and their release.
+ */
+static bool
+ask_server(MongoConnection *connection, const char *collection, Estimate *estimate)
+{
+	bson_t	   *command;
+	bson_t		reply;
+	bson_iter_t iter;
+	bson_iter_t batch;
+	bson_error_t error;
+	bool		known = false;
+
+	command = BCON_NEW("aggregate", BCON_UTF8(collection),
+					   "pipeline", "[", "{", "$collStats", "{", "storageStats", "{", "}", "}", "}", "]",
+					   "cursor", "{", "}");
+	if (mongoc_client_command_simple(mongo_connection_client(connection),
+									 mongo_connection_database(connection),
+									 command, NULL, &reply, &error) &&
+		bson_iter_init(&iter, &reply) &&
+		bson_iter_find_descendant(&iter, "cursor.firstBatch", &batch) &&
+		BSON_ITER_HOLDS_ARRAY(&batch) && bson_iter_recurse(&batch, &iter))
+	{
+		while (bson_iter_next(&iter))
+		{
+			const uint8_t *data;
+			uint32_t	length;
+			bson_t		shard;
+
+			if (!BSON_ITER_HOLDS_DOCUMENT(&iter))
+				continue;
+			bson_iter_document(&iter, &length, &data);
+			if (!bson_init_static(&shard, data, length))
+				continue;
+			known = true;
+			estimate->documents += number_field(&shard, "storageStats.count");
+			estimate->bytes += number_field(&shard, "storageStats.size");
+		}
+	}
+	bson_destroy(&reply);
+	bson_destroy(command);
+	mongo_connection_check(connection);
+	return known;
+}
+
+/* The number of documents in a foreign table's collection, and their size. */
+bool
+estimate_collection(Oid relid, Oid serverid, Oid userid, const char *collection,
+					double *documents, double *bytes)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	Estimate	fresh = {relid, now};
+	Estimate   *estimate;
+
+	if (estimates == NULL)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(Estimate)};
+
+		estimates = hash_create("collection sizes", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	}
+	estimate = hash_search(estimates, &relid, HASH_FIND, NULL);
+	if (estimate == NULL ||
+		TimestampDifferenceExceeds(estimate->taken_at, now, ESTIMATE_AGE))
+	{
+		fresh.known = ask_server(mongo_connect(serverid, userid), collection, &fresh);
+		estimate = hash_search(estimates, &relid, HASH_ENTER, NULL);
+		*estimate = fresh;
+	}
+	*documents = estimate->documents;
+	*bytes = estimate->bytes;
+	return estimate->known;
+}

@@ -1,0 +1,64 @@
+/*
+ * explain.c
+ *	  EXPLAIN of a foreign scan: the command that goes to MongoDB.
+ *
+ * Comparands that are known only in execution appear as "$1", "$2", ..., in
+ * EXPLAIN ANALYZE too, so that a plan always looks the same.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "bson/json.h"
+#include "commands/explain.h"
+#include "commands/explain.h"
+#include "fdw/fdw.h"
+#include "fdw/scanstate.h"
+#include "owned.h"
+
+/* The values of constant comparands, and numbers for the others. */
+static FilterValue *
+constant_values(List *comparands)
+{
+	FilterValue *values = palloc0(Max(list_length(comparands), 1) * sizeof(FilterValue));
+	int			unknown = 0;
+	ListCell   *lc;
+
+	foreach(lc, comparands)
+	{
+		FilterValue *value = &values[foreach_current_index(lc)];
+		Const	   *constant = lfirst(lc);
+
+		if (IsA(constant, Const))
+		{
+			value->known = true;
+			value->isnull = constant->constisnull;
+			value->value = constant->constvalue;
+		}
+		else
+			value->number = ++unknown;
+	}
+	return values;
+}
+
+/* Adds the line "MongoDB find". */
+void
+fdw_explain_scan(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = castNode(ForeignScan, node->ss.ps.plan);
+	FdwScanState *state = node->fdw_state;
+	bson_t	   *filter = filter_to_bson(state->find.filter, constant_values(plan->fdw_exprs));
+	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
+	StringInfoData json;
+
+	if (filter == NULL)
+	{
+		ExplainPropertyText("MongoDB find", "none, as no document can match", es);
+		return;
+	}
+	bson_append_utf8(command, "find", -1, state->find.table->collection, -1);
+	bson_append_document(command, "filter", -1, filter);
+	bson_concat(command, find_options(&state->find));
+	initStringInfo(&json);
+	json_append_document(&json, command, JSON_RELAXED);
+	ExplainPropertyText("MongoDB find", json.data, es);
+}

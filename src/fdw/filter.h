@@ -1,0 +1,99 @@
+/*
+ * filter.h
+ *	  Conditions of a query as MongoDB evaluates them.
+ *
+ * shippable.c turns an expression into a Filter, or says that it cannot be;
+ * deparse.c turns a Filter and the values of its comparands into a match
+ * document.  The head of deparse.c has the contract.
+ */
+#ifndef MM_FILTER_H
+#define MM_FILTER_H
+
+#include "access/stratnum.h"
+#include "nodes/pathnodes.h"
+
+/* What a column's type is for comparisons. */
+typedef enum FilterForm
+{
+	FORM_NONE,					/* not comparable by MongoDB */
+	FORM_BOOLEAN,
+	FORM_INTEGER,
+	FORM_NUMERIC,
+	FORM_FLOAT4,
+	FORM_FLOAT8,
+	FORM_TEXT,
+	FORM_OBJECTID,
+	FORM_UUID,
+	FORM_DATE,
+	FORM_TIMESTAMP,
+	FORM_TIMESTAMPTZ
+} FilterForm;
+
+typedef enum FilterKind
+{
+	FILTER_AND,
+	FILTER_OR,
+	FILTER_COMPARE,				/* column <operator> comparand */
+	FILTER_ANY,					/* column = ANY (comparand) */
+	FILTER_ALL,					/* column <> ALL (comparand) */
+	FILTER_NULL,
+	FILTER_NOT_NULL
+} FilterKind;
+
+/* Operators are btree strategies, and one more. */
+#define STRATEGY_NOT_EQUAL	(BTMaxStrategyNumber + 1)
+
+typedef struct Filter
+{
+	FilterKind	kind;
+	bool		exact;			/* else MongoDB may return more, and PostgreSQL checks again */
+	List	   *arms;			/* of AND and OR: Filters */
+	char	   *path;			/* of the others: the column's path ... */
+	FilterForm	form;			/* ... and form */
+	int			strategy;		/* of COMPARE */
+	int			comparand;		/* of COMPARE, ANY and ALL: index of the comparand */
+	Oid			comparand_type; /* its type; of ANY and ALL, its elements' */
+} Filter;
+
+/* A comparand's value; not known in an EXPLAIN without execution. */
+typedef struct FilterValue
+{
+	bool		known;
+	bool		isnull;
+	Datum		value;
+	int			number;			/* of its placeholder, when it is not known */
+} FilterValue;
+
+/* shippable.c */
+
+/*
+ * The filter for a clause over the given base relation, or NULL when the
+ * clause is for PostgreSQL alone.  Expressions that it compares with are
+ * appended to *comparands; each is to be evaluated once a scan.
+ */
+extern Filter *filter_from_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause,
+								  List **comparands);
+
+/* The filter that all of the given ones make together; NULL for an empty list. */
+extern Filter *filter_all_of(List *filters);
+
+/* True when the clause pins the column _id to one value, by equality. */
+extern bool filter_is_id_equality(const Filter *filter);
+
+/* A filter as a list that a plan can carry, and back. */
+extern List *filter_save(const Filter *filter);
+extern Filter *filter_load(List *saved);
+
+/* deparse.c */
+
+/*
+ * The match document of a filter (NULL: every document), owned by the current
+ * memory context; NULL when no document can match.  Comparands that are not
+ * known appear as "$1", "$2", ...
+ */
+extern bson_t *filter_to_bson(const Filter *filter, const FilterValue *values);
+
+/* True when strings must be compared byte by byte, whatever the collection's collation. */
+extern bool filter_needs_simple_collation(const Filter *filter);
+
+#endif							/* MM_FILTER_H */

@@ -1,0 +1,76 @@
+/*
+ * find.c
+ *	  The find command of a scan: projection and options.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "fdw/path.h"
+#include "fdw/scan.h"
+#include "owned.h"
+
+/* Is one of the paths the beginning of another, or the same? */
+static bool
+path_covers(const char *path, const char *other)
+{
+	size_t		length = strlen(path);
+
+	return strncmp(path, other, length) == 0 && (other[length] == '\0' || other[length] == '.');
+}
+
+/*
+ * Appends "projection", unless whole documents are needed.  MongoDB refuses a
+ * path together with the beginning of it, so that only beginnings are named.
+ * _id comes along always, and whole, for messages.
+ */
+void
+find_append_projection(bson_t *options, List *paths)
+{
+	List	   *names = NIL;
+	bson_t		projection;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, paths)
+	{
+		char	   *name = path_for_projection(lfirst(lc));
+		bool		covered = false;
+
+		if (name == NULL)
+			return;
+		if (path_covers("_id", name))
+			continue;
+		foreach(lc2, names)
+		{
+			if (path_covers(lfirst(lc2), name))
+				covered = true;
+			else if (path_covers(name, lfirst(lc2)))
+				names = foreach_delete_current(names, lc2);
+		}
+		if (!covered)
+			names = lappend(names, name);
+	}
+
+	bson_append_document_begin(options, "projection", -1, &projection);
+	if (names == NIL)
+		bson_append_int32(&projection, "_id", -1, 1);
+	foreach(lc, names)
+		bson_append_int32(&projection, lfirst(lc), -1, 1);
+	bson_append_document_end(options, &projection);
+}
+
+/* The options of the command. */
+bson_t *
+find_options(const Find *find)
+{
+	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
+
+	find_append_projection(options, find->paths);
+	if (find->limit > 0)
+		bson_append_int64(options, "limit", -1, find->limit);
+	bson_append_int32(options, "batchSize", -1,
+					  find->table->fetch_size > 0 ? find->table->fetch_size : DEFAULT_FETCH_SIZE);
+	if (find->filter != NULL && filter_needs_simple_collation(find->filter))
+		BCON_APPEND(options, "collation", "{", "locale", "simple", "}");
+	return options;
+}

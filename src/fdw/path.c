@@ -1,0 +1,83 @@
+/*
+ * path.c
+ *	  Paths of columns as MongoDB's find takes them.
+ *
+ * A match document takes field names and positions in arrays, with dots
+ * between.  A projection, besides, does not know positions: in one,
+ * "items.0.sku" means the field "0" of each item, so that the path must be cut
+ * before its first number.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "bson/document_path.h"
+#include "fdw/path.h"
+#include "lib/stringinfo.h"
+
+/* Can dotted notation name the segment? */
+static bool
+segment_is_plain(const char *segment)
+{
+	return *segment != '\0' && *segment != '$' && strchr(segment, '.') == NULL;
+}
+
+static bool
+segment_is_number(const char *segment, size_t length)
+{
+	return length > 0 && strspn(segment, "0123456789") >= length;
+}
+
+/* A column's path for a match document, or NULL. */
+char *
+path_for_match(const char *path)
+{
+	List	   *segments = document_path_split(path);
+	StringInfoData result;
+	ListCell   *lc;
+
+	initStringInfo(&result);
+	foreach(lc, segments)
+	{
+		if (!segment_is_plain(lfirst(lc)))
+			return NULL;
+		appendStringInfo(&result, "%s%s", result.len > 0 ? "." : "", (char *) lfirst(lc));
+	}
+	return segments == NIL ? NULL : result.data;
+}
+
+/* The longest beginning of a column's path that a projection can name, or NULL. */
+char *
+path_for_projection(const char *path)
+{
+	StringInfoData result;
+	ListCell   *lc;
+
+	initStringInfo(&result);
+	foreach(lc, document_path_split(path))
+	{
+		const char *segment = lfirst(lc);
+
+		/* A document is no array, so that a number at its top is a field. */
+		if (!segment_is_plain(segment) ||
+			(result.len > 0 && segment_is_number(segment, strlen(segment))))
+			break;
+		appendStringInfo(&result, "%s%s", result.len > 0 ? "." : "", segment);
+	}
+	return result.len == 0 ? NULL : result.data;
+}
+
+/* Is a segment of a match document's path a number? */
+bool
+path_has_position(const char *path)
+{
+	for (;;)
+	{
+		size_t		length = strcspn(path, ".");
+
+		if (segment_is_number(path, length))
+			return true;
+		if (path[length] == '\0')
+			return false;
+		path += length + 1;
+	}
+}

@@ -1,0 +1,28 @@
+/*
+ * path.h
+ *	  Paths of columns as MongoDB's find takes them.
+ *
+ * A column's path (see bson/document_path.h) may name what MongoDB's dotted
+ * notation cannot: fields whose names are empty, have dots, or begin with a
+ * dollar.
+ */
+#ifndef MM_PATH_H
+#define MM_PATH_H
+
+#define PATH_IS_ID(path)		(strcmp(path, "_id") == 0)
+#define PATH_IS_NESTED(path)	(strchr(path, '.') != NULL)
+
+/* A column's path for a match document, palloc'd; NULL when that cannot name it. */
+extern char *path_for_match(const char *path);
+
+/*
+ * The longest beginning of a column's path that a projection can name and that
+ * includes all the path leads to, palloc'd; NULL when only the whole document
+ * will do.
+ */
+extern char *path_for_projection(const char *path);
+
+/* Is a segment of a match document's path a number, which may be a position in an array? */
+extern bool path_has_position(const char *path);
+
+#endif							/* MM_PATH_H */

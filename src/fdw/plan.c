@@ -1,0 +1,262 @@
+/*
+ * plan.c
+ *	  Planning the scan of a foreign table: size, paths, plan.
+ *
+ * A clause is shipped when shippable.c can make a filter of it; unless that is
+ * exact, PostgreSQL checks the clause as well.  Besides the scan of the whole
+ * collection there are paths parameterised by _id, which every collection has
+ * an index on: a nested loop that fetches documents by their keys.
+ *
+ * Costs are in PostgreSQL's units, as measured against its own sequential scan
+ * on one machine, with a round trip of a fraction of a millisecond.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/sysattr.h"
+#include "access/transam.h"
+#include "fdw/fdw.h"
+#include "fdw/filter.h"
+#include "fdw/path.h"
+#include "fdw/relation.h"
+#include "fdw/scan.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/planmain.h"
+#include "optimizer/restrictinfo.h"
+
+/* A command and the first batch of its reply. */
+#define COST_COMMAND	50.0
+/* A document that MongoDB looks at. */
+#define COST_EXAMINED	0.05
+/* A document that is sent and decoded. */
+#define COST_RETRIEVED	0.2
+
+bool		fdw_enable_pushdown = true;
+
+/* The filter of a clause for estimates, or NULL. */
+static Filter *
+clause_filter(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo)
+{
+	List	   *comparands = NIL;
+
+	if (rinfo->pseudoconstant)
+		return NULL;
+	return filter_from_clause(root, rel, rinfo->clause, &comparands);
+}
+
+/* Sets the size of the collection where PostgreSQL has no statistics of its own. */
+static void
+set_collection_size(RelOptInfo *rel, FdwRelation *relation)
+{
+	double		documents;
+	double		bytes;
+
+	if (rel->tuples >= 0)
+		return;
+	if (estimate_collection(relation->relid, relation->serverid, relation->userid,
+							relation->options->collection, &documents, &bytes))
+	{
+		rel->tuples = documents;
+		rel->pages = bytes / BLCKSZ + 1;
+	}
+	else
+	{
+		/* As for a table that was never analyzed. */
+		rel->pages = 10;
+		rel->tuples = 10 * BLCKSZ / (rel->reltarget->width + MAXALIGN(SizeofHeapTupleHeader));
+	}
+}
+
+/* Estimates how many rows the base restrictions leave. */
+void
+fdw_get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+{
+	FdwRelation *relation = fdw_relation_create(root, rel, relid);
+	List	   *shipped = NIL;
+	bool		by_id = false;
+	ListCell   *lc;
+
+	rel->fdw_private = relation;
+	foreach(lc, rel->baserestrictinfo)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
+		Filter	   *filter = clause_filter(root, rel, rinfo);
+
+		if (filter == NULL)
+			continue;
+		shipped = lappend(shipped, rinfo);
+		by_id |= filter_is_id_equality(filter);
+	}
+
+	set_collection_size(rel, relation);
+	set_baserel_size_estimates(root, rel);
+	relation->examined = rel->tuples;
+	relation->retrieved = clamp_row_est(rel->tuples *
+										clauselist_selectivity(root, shipped, 0, JOIN_INNER, NULL));
+	if (by_id)
+		rel->rows = relation->examined = relation->retrieved = 1;
+}
+
+/* Adds a path that retrieves so many documents of so many that are examined. */
+static void
+add_scan_path(PlannerInfo *root, RelOptInfo *rel, double rows, double examined, double retrieved,
+			  Relids required_outer)
+{
+	Cost		startup = COST_COMMAND + rel->baserestrictcost.startup +
+		rel->reltarget->cost.startup;
+	Cost		run = examined * COST_EXAMINED +
+		retrieved * (COST_RETRIEVED + rel->baserestrictcost.per_tuple) +
+		rows * rel->reltarget->cost.per_tuple;
+
+	add_path(rel, (Path *) MM_FOREIGNSCAN_PATH(root, rel, rows, startup, startup + run,
+											   required_outer));
+}
+
+/* The parameterisation by which a join clause fetches a document by its _id, or NULL. */
+static ParamPathInfo *
+id_parameters(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo)
+{
+	Filter	   *filter;
+	Relids		required_outer;
+
+	if (!join_clause_is_movable_to(rinfo, rel))
+		return NULL;
+	filter = clause_filter(root, rel, rinfo);
+	if (filter == NULL || !filter_is_id_equality(filter))
+		return NULL;
+	required_outer = bms_union(rinfo->clause_relids, rel->lateral_relids);
+	required_outer = bms_del_member(required_outer, rel->relid);
+	if (bms_is_empty(required_outer))
+		return NULL;
+	return get_baserel_parampathinfo(root, rel, required_outer);
+}
+
+/* ec_matches_callback_type: is the member our column _id? */
+static bool
+is_id_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec, EquivalenceMember *em,
+			 void *arg)
+{
+	Node	   *node = (Node *) em->em_expr;
+	Var		   *var;
+
+	while (IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	var = (Var *) node;
+	return IsA(node, Var) && var->varno == rel->relid && var->varattno > 0 &&
+		PATH_IS_ID(fdw_relation_path(arg, var->varattno));
+}
+
+/* Adds the paths of a foreign table. */
+void
+fdw_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+{
+	FdwRelation *relation = rel->fdw_private;
+	List	   *clauses = list_copy(rel->joininfo);
+	List	   *parameters = NIL;
+	ListCell   *lc;
+
+	add_scan_path(root, rel, rel->rows, relation->examined, relation->retrieved,
+				  rel->lateral_relids);
+
+	if (rel->has_eclass_joins)
+		clauses = list_concat(clauses,
+							  generate_implied_equalities_for_column(root, rel, is_id_column, relation,
+																	 rel->lateral_referencers));
+	foreach(lc, clauses)
+	{
+		ParamPathInfo *ppi = id_parameters(root, rel, lfirst_node(RestrictInfo, lc));
+
+		if (ppi != NULL)
+			parameters = list_append_unique_ptr(parameters, ppi);
+	}
+	foreach(lc, parameters)
+	{
+		ParamPathInfo *ppi = lfirst(lc);
+
+		ppi->ppi_rows = 1;
+		add_scan_path(root, rel, 1, 1, 1, ppi->ppi_req_outer);
+	}
+}
+
+/* The columns that a scan must decode: what is asked for, and what clauses look at. */
+static List *
+needed_columns(RelOptInfo *rel, List *clauses)
+{
+	Bitmapset  *attributes = NULL;
+	bool		whole_row;
+	List	   *columns = NIL;
+
+	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &attributes);
+	pull_varattnos((Node *) clauses, rel->relid, &attributes);
+	whole_row = bms_is_member(-FirstLowInvalidHeapAttributeNumber, attributes);
+	for (int attnum = 1; attnum <= rel->max_attr; attnum++)
+	{
+		if (whole_row || bms_is_member(attnum - FirstLowInvalidHeapAttributeNumber, attributes))
+			columns = lappend_int(columns, attnum);
+	}
+	return columns;
+}
+
+/*
+ * How many rows of the scan the query can use at most, 0 when that is not
+ * known.  Said only when nothing between the scan and the LIMIT takes rows
+ * away or puts them in order.
+ */
+static int
+scan_limit(PlannerInfo *root, RelOptInfo *rel, List *local_clauses)
+{
+	Query	   *parse = root->parse;
+
+	if (!fdw_enable_pushdown || local_clauses != NIL ||
+		root->limit_tuples < 0 || root->limit_tuples > PG_INT32_MAX ||
+		parse->commandType != CMD_SELECT || parse->sortClause != NIL ||
+		parse->rowMarks != NIL || root->rowMarks != NIL ||
+		!bms_equal(root->all_baserels, rel->relids))
+		return 0;
+
+	/* Otherwise the planner's figure is an estimate. */
+	if (parse->limitCount == NULL || !IsA(parse->limitCount, Const) ||
+		(parse->limitOffset != NULL && !IsA(parse->limitOffset, Const)))
+		return 0;
+	return (int) root->limit_tuples;
+}
+
+/* Makes the plan node of a path. */
+ForeignScan *
+fdw_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, List *tlist,
+			 List *clauses, Plan *outer_plan)
+{
+	List	   *comparands = NIL;
+	List	   *filters = NIL;
+	List	   *exact = NIL;
+	List	   *local = NIL;
+	Filter	   *filter;
+	List	   *columns;
+	ListCell   *lc;
+
+	foreach(lc, clauses)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
+
+		if (rinfo->pseudoconstant)
+			continue;
+		filter = filter_from_clause(root, rel, rinfo->clause, &comparands);
+		if (filter != NULL)
+			filters = lappend(filters, filter);
+		if (filter != NULL && filter->exact)
+			exact = lappend(exact, rinfo->clause);
+		else
+			local = lappend(local, rinfo->clause);
+	}
+
+	filter = filter_all_of(filters);
+	columns = needed_columns(rel, list_concat_copy(exact, local));
+	return make_foreignscan(tlist, local, rel->relid, comparands,
+							list_make3(filter == NULL ? NIL : filter_save(filter), columns,
+									   makeInteger(scan_limit(root, rel, local))),
+							NIL, exact, outer_plan);
+}

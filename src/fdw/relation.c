@@ -1,0 +1,43 @@
+/*
+ * relation.c
+ *	  What the planner knows of a foreign table.
+ *
+ * Made once for a base relation of a query, in the planner's memory.  Options
+ * of columns are looked up when they are asked for: a wide table pays only for
+ * the columns that a query names.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "fdw/relation.h"
+#include "miscadmin.h"
+#include "parser/parsetree.h"
+
+/* Reads the table's options and finds out whose mapping is to be used. */
+FdwRelation *
+fdw_relation_create(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+{
+	FdwRelation *relation = palloc0(sizeof(FdwRelation));
+
+	relation->relid = relid;
+	relation->serverid = rel->serverid;
+	relation->userid = MM_REL_CHECK_AS_USER(root, rel);
+	if (!OidIsValid(relation->userid))
+		relation->userid = GetUserId();
+	relation->options = mongo_table_options(relid);
+	relation->ncolumns = rel->max_attr;
+	relation->columns = palloc0(Max(rel->max_attr, 1) * sizeof(MongoColumnOptions *));
+	return relation;
+}
+
+/* The path of a column. */
+const char *
+fdw_relation_path(FdwRelation *relation, AttrNumber attnum)
+{
+	MongoColumnOptions **column = &relation->columns[attnum - 1];
+
+	Assert(attnum > 0 && attnum <= relation->ncolumns);
+	if (*column == NULL)
+		*column = mongo_column_options(relation->relid, attnum, relation->options);
+	return (*column)->path;
+}

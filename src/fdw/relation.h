@@ -1,0 +1,41 @@
+/*
+ * relation.h
+ *	  What the planner knows of a foreign table.
+ */
+#ifndef MM_RELATION_H
+#define MM_RELATION_H
+
+#include "mongo/options.h"
+#include "nodes/pathnodes.h"
+
+/* In RelOptInfo.fdw_private of a base relation. */
+typedef struct FdwRelation
+{
+	Oid			relid;
+	Oid			serverid;
+	Oid			userid;			/* whose user mapping is used */
+	MongoTableOptions *options;
+	int			ncolumns;
+	MongoColumnOptions **columns;	/* by attnum - 1; NULL until asked for */
+
+	double		documents;		/* in the collection */
+	double		examined;		/* documents that MongoDB looks at, and ... */
+	double		retrieved;		/* ... returns, for the base restrictions */
+} FdwRelation;
+
+extern FdwRelation *fdw_relation_create(PlannerInfo *root, RelOptInfo *rel, Oid relid);
+
+/* The path of a column. */
+extern const char *fdw_relation_path(FdwRelation *relation, AttrNumber attnum);
+
+/* estimate.c */
+
+/*
+ * The number of documents in a foreign table's collection as the server's
+ * metadata has it, and their total size in bytes; remembered for a minute.
+ * False when the server cannot say: it is down, or the collection is a view.
+ */
+extern bool estimate_collection(Oid relid, Oid serverid, Oid userid, const char *collection,
+								double *documents, double *bytes);
+
+#endif							/* MM_RELATION_H */

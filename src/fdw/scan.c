@@ -1,0 +1,123 @@
+/*
+ * scan.c
+ *	  Executing the scan of a foreign table.
+ *
+ * A scan is one find command.  Its cursor, its match document and the values
+ * of its comparands live in the scan context, which is reset when the scan
+ * starts again and deleted at its end; an error deletes it with the query's
+ * context.  Either way the server's cursor is closed.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "executor/executor.h"
+#include "fdw/fdw.h"
+#include "fdw/scan.h"
+#include "fdw/scanstate.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+/* Sets a scan up; nothing is sent before the first row is asked for. */
+void
+fdw_begin_scan(ForeignScanState *node, int eflags)
+{
+	ForeignScan *plan = castNode(ForeignScan, node->ss.ps.plan);
+	EState	   *estate = node->ss.ps.state;
+	Relation	relation = node->ss.ss_currentRelation;
+	List	   *filter = list_nth(plan->fdw_private, SCAN_FILTER);
+	FdwScanState *state = palloc0(sizeof(FdwScanState));
+	Oid			userid;
+
+	node->fdw_state = state;
+	state->find.table = mongo_table_options(RelationGetRelid(relation));
+	state->find.filter = filter == NIL ? NULL : filter_load(filter);
+	state->find.limit = intVal(list_nth(plan->fdw_private, SCAN_LIMIT));
+	state->reader = row_reader_create(relation, list_nth(plan->fdw_private, SCAN_COLUMNS),
+									  state->find.table);
+	state->find.paths = state->reader->paths;
+	state->ncomparands = list_length(plan->fdw_exprs);
+	state->values = palloc0(Max(state->ncomparands, 1) * sizeof(FilterValue));
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+
+	userid = MM_SCAN_CHECK_AS_USER(plan, estate);
+	state->connection = mongo_connect(GetForeignTable(RelationGetRelid(relation))->serverid,
+									  OidIsValid(userid) ? userid : GetUserId());
+	state->comparands = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
+	state->context = AllocSetContextCreate(estate->es_query_cxt, "mongo scan",
+										   ALLOCSET_SMALL_SIZES);
+}
+
+/* Evaluates the comparands and sends the command. */
+static void
+start_scan(ForeignScanState *node)
+{
+	FdwScanState *state = node->fdw_state;
+	MemoryContext old = MemoryContextSwitchTo(state->context);
+	bson_t	   *filter;
+	ListCell   *lc;
+
+	foreach(lc, state->comparands)
+	{
+		FilterValue *value = &state->values[foreach_current_index(lc)];
+
+		value->value = ExecEvalExpr((ExprState *) lfirst(lc), node->ss.ps.ps_ExprContext,
+									&value->isnull);
+		value->known = true;
+	}
+	filter = filter_to_bson(state->find.filter, state->values);
+	if (filter != NULL)
+		state->cursor = mongo_find(state->connection, state->find.table->collection, filter,
+								   find_options(&state->find), state->context);
+	state->started = true;
+	MemoryContextSwitchTo(old);
+}
+
+/* The next row in the scan's slot, which is empty at the end. */
+TupleTableSlot *
+fdw_iterate_scan(ForeignScanState *node)
+{
+	FdwScanState *state = node->fdw_state;
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	const bson_t *document;
+	DocumentError error;
+
+	if (!state->started)
+		start_scan(node);
+	ExecClearTuple(slot);
+	if (state->cursor == NULL)
+		return slot;
+
+	document = mongo_cursor_next(state->cursor);
+	if (document == NULL)
+	{
+		mongo_cursor_close(state->cursor);
+		state->cursor = NULL;
+		return slot;
+	}
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
+	if (!row_reader_read(state->reader, document, slot->tts_values, slot->tts_isnull, &error))
+		document_error_throw(&error, state->find.table->collection, document);
+	return ExecStoreVirtualTuple(slot);
+}
+
+/* Starts again, with parameters that may have changed. */
+void
+fdw_rescan(ForeignScanState *node)
+{
+	FdwScanState *state = node->fdw_state;
+
+	state->cursor = NULL;
+	state->started = false;
+	MemoryContextReset(state->context);
+}
+
+/* Ends a scan, whether or not it came to the last row. */
+void
+fdw_end_scan(ForeignScanState *node)
+{
+	FdwScanState *state = node->fdw_state;
+
+	if (state != NULL && state->context != NULL)
+		MemoryContextDelete(state->context);
+}

@@ -1,0 +1,67 @@
+/*
+ * scan.h
+ *	  The scan of a foreign table: its find command and its rows.
+ */
+#ifndef MM_SCAN_H
+#define MM_SCAN_H
+
+#include "bson/document.h"
+#include "fdw/filter.h"
+#include "mongo/cursor.h"
+#include "mongo/options.h"
+#include "utils/rel.h"
+
+/* What a ForeignScan's fdw_private holds; its fdw_exprs are the comparands. */
+enum ScanPrivate
+{
+	SCAN_FILTER,				/* from filter_save(); NIL: every document */
+	SCAN_COLUMNS,				/* attribute numbers to decode */
+	SCAN_LIMIT					/* documents needed at most; 0: all */
+};
+
+/* find.c */
+
+/* Documents a batch where fetch_size does not say. */
+#define DEFAULT_FETCH_SIZE 5000
+
+typedef struct Find
+{
+	const MongoTableOptions *table;
+	Filter	   *filter;			/* NULL: every document */
+	List	   *paths;			/* paths to return, strings */
+	int			limit;			/* 0: none */
+} Find;
+
+/* Appends "projection", unless whole documents are needed. */
+extern void find_append_projection(bson_t *options, List *paths);
+
+/* The options of the command; owned by the current memory context. */
+extern bson_t *find_options(const Find *find);
+
+/* rows.c */
+
+/* Makes rows of a foreign table out of documents. */
+typedef struct RowReader
+{
+	List	   *paths;			/* of the columns that it decodes */
+	const char *collection;
+	DocumentPlan *plan;
+	int			ncolumns;
+	AttrNumber *attnums;
+	Datum	   *values;
+	bool	   *nulls;
+} RowReader;
+
+/* Owned by the current memory context. */
+extern RowReader *row_reader_create(Relation relation, List *attnums,
+									const MongoTableOptions *table);
+
+/*
+ * Puts the columns that are decoded into values and nulls, which are arrays by
+ * attribute; the others are left alone.  False, with error filled, when the
+ * document cannot be decoded.
+ */
+extern bool row_reader_read(RowReader *reader, const bson_t *document,
+							Datum *values, bool *nulls, DocumentError *error);
+
+#endif							/* MM_SCAN_H */

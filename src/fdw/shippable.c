@@ -1,0 +1,453 @@
+/*
+ * shippable.c
+ *	  Which conditions MongoDB can evaluate: expressions to Filters.
+ *
+ * Shipped are comparisons of a column with something that the scan can
+ * evaluate beforehand (a constant, a parameter, a column of another table in a
+ * parameterised path, any expression of these that is not volatile), by the
+ * operators of the column type's own btree family; = ANY and <> ALL with such
+ * an array; boolean columns; IS [NOT] NULL; and AND and OR of these.  A NOT
+ * before other conditions never reaches us: the planner has moved it into them.
+ *
+ * What each means remotely, and when it is exact, is told in deparse.c.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "bson/objectid.h"
+#include "catalog/pg_type.h"
+#include "fdw/fdw.h"
+#include "fdw/filter.h"
+#include "fdw/path.h"
+#include "fdw/relation.h"
+#include "mb/pg_wchar.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "utils/lsyscache.h"
+#include "utils/pg_locale.h"
+#include "utils/typcache.h"
+
+/* What the conversion of one clause works with. */
+typedef struct ClauseContext
+{
+	PlannerInfo *root;
+	RelOptInfo *rel;
+	FdwRelation *relation;
+	List	  **comparands;
+} ClauseContext;
+
+static Filter *filter_from_node(ClauseContext *context, Node *node);
+
+/* How values of a type compare. */
+static FilterForm
+type_form(Oid type)
+{
+	switch (type)
+	{
+		case BOOLOID:
+			return FORM_BOOLEAN;
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			return FORM_INTEGER;
+		case NUMERICOID:
+			return FORM_NUMERIC;
+		case FLOAT4OID:
+			return FORM_FLOAT4;
+		case FLOAT8OID:
+			return FORM_FLOAT8;
+		case TEXTOID:
+		case VARCHAROID:
+			return FORM_TEXT;
+		case UUIDOID:
+			return FORM_UUID;
+		case DATEOID:
+			return FORM_DATE;
+		case TIMESTAMPOID:
+			return FORM_TIMESTAMP;
+		case TIMESTAMPTZOID:
+			return FORM_TIMESTAMPTZ;
+		default:
+			return type == objectid_type() ? FORM_OBJECTID : FORM_NONE;
+	}
+}
+
+/*
+ * A new filter on the column that node is, or NULL when it is none of our
+ * relation's or has a path that a match document cannot name.
+ */
+static Filter *
+column_filter(ClauseContext *context, FilterKind kind, Node *node)
+{
+	Filter	   *filter;
+	char	   *path;
+	Var		   *var;
+
+	while (IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	if (!IsA(node, Var))
+		return NULL;
+	var = (Var *) node;
+	if (var->varno != context->rel->relid || var->varlevelsup != 0 || var->varattno <= 0)
+		return NULL;
+
+	path = path_for_match(fdw_relation_path(context->relation, var->varattno));
+	if (path == NULL)
+		return NULL;
+
+	filter = palloc0(sizeof(Filter));
+	filter->kind = kind;
+	filter->path = path;
+	filter->form = type_form(getBaseType(var->vartype));
+	return filter;
+}
+
+/* Can the scan evaluate the expression beforehand, once? */
+static bool
+is_comparand(ClauseContext *context, Node *node)
+{
+	return !bms_is_member(context->rel->relid, pull_varnos(context->root, node)) &&
+		!contain_volatile_functions(node) &&
+		!contain_subplans(node);
+}
+
+/* Remembers a comparand; returns its index. */
+static int
+add_comparand(ClauseContext *context, Node *node)
+{
+	*context->comparands = lappend(*context->comparands, node);
+	return list_length(*context->comparands) - 1;
+}
+
+/*
+ * The operator's strategy in the btree family of its left type, or
+ * InvalidStrategy.  The equality's negator counts as a strategy too.
+ */
+static int
+operator_strategy(Oid operator, Oid lefttype)
+{
+	Oid			family = lookup_type_cache(lefttype, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+	int			strategy;
+	Oid			negator;
+
+	if (!OidIsValid(family))
+		return InvalidStrategy;
+	strategy = get_op_opfamily_strategy(operator, family);
+	if (strategy != InvalidStrategy)
+		return strategy;
+	negator = get_negator(operator);
+	if (OidIsValid(negator) &&
+		get_op_opfamily_strategy(negator, family) == BTEqualStrategyNumber)
+		return STRATEGY_NOT_EQUAL;
+	return InvalidStrategy;
+}
+
+/*
+ * Do strings compare as bytes, as they do in MongoDB by the simple collation?
+ * Only UTF-8 has the same order of bytes on both sides.
+ */
+static bool
+text_is_shippable(int strategy, Oid collation)
+{
+	if (GetDatabaseEncoding() != PG_UTF8 || !OidIsValid(collation))
+		return false;
+	if (strategy == BTEqualStrategyNumber || strategy == STRATEGY_NOT_EQUAL)
+		return get_collation_isdeterministic(collation);
+	return MM_COLLATION_IS_C(collation);
+}
+
+/* Can a column of the form be compared with a value of the type, under the collation? */
+static bool
+comparison_is_shippable(FilterForm form, int strategy, Oid comparand_type, Oid collation)
+{
+	FilterForm	other = type_form(comparand_type);
+
+	switch (form)
+	{
+		case FORM_NONE:
+			return false;
+		case FORM_BOOLEAN:
+		case FORM_UUID:
+			/* MongoDB orders binaries by their subtype first. */
+			return other == form &&
+				(strategy == BTEqualStrategyNumber || strategy == STRATEGY_NOT_EQUAL);
+		case FORM_FLOAT4:
+		case FORM_FLOAT8:
+			return other == FORM_FLOAT4 || other == FORM_FLOAT8;
+		case FORM_TEXT:
+			return other == FORM_TEXT && text_is_shippable(strategy, collation);
+		case FORM_DATE:
+		case FORM_TIMESTAMP:
+			return other == FORM_TIMESTAMP || other == FORM_DATE;
+		case FORM_TIMESTAMPTZ:
+			return other == FORM_TIMESTAMPTZ || other == FORM_TIMESTAMP || other == FORM_DATE;
+		default:
+			return other == form;
+	}
+}
+
+/* Does MongoDB return just the rows that PostgreSQL would keep? */
+static bool
+comparison_is_exact(const Filter *filter)
+{
+	if (PATH_IS_NESTED(filter->path) || filter->strategy == STRATEGY_NOT_EQUAL)
+		return false;
+	switch (filter->form)
+	{
+		case FORM_NUMERIC:
+		case FORM_FLOAT4:
+		case FORM_FLOAT8:
+		case FORM_TEXT:
+			return false;
+		default:
+			return true;
+	}
+}
+
+/* column <operator> comparand, or the other way round. */
+static Filter *
+filter_from_operator(ClauseContext *context, OpExpr *clause)
+{
+	Oid			operator = clause->opno;
+	Node	   *left;
+	Node	   *right;
+	Oid			lefttype;
+	Oid			righttype;
+	Filter	   *filter;
+
+	if (list_length(clause->args) != 2)
+		return NULL;
+	left = linitial(clause->args);
+	right = lsecond(clause->args);
+	if (!bms_is_member(context->rel->relid, pull_varnos(context->root, left)))
+	{
+		Node	   *swap = left;
+
+		left = right;
+		right = swap;
+		operator = get_commutator(operator);
+		if (!OidIsValid(operator))
+			return NULL;
+	}
+
+	filter = column_filter(context, FILTER_COMPARE, left);
+	if (filter == NULL || !is_comparand(context, right))
+		return NULL;
+	op_input_types(operator, &lefttype, &righttype);
+	if (type_form(lefttype) != filter->form)
+		return NULL;
+	filter->strategy = operator_strategy(operator, lefttype);
+	filter->comparand_type = righttype;
+	if (filter->strategy == InvalidStrategy ||
+		!comparison_is_shippable(filter->form, filter->strategy, righttype, clause->inputcollid))
+		return NULL;
+	filter->exact = comparison_is_exact(filter);
+	filter->comparand = add_comparand(context, right);
+	return filter;
+}
+
+/* column = ANY (comparand), column <> ALL (comparand) */
+static Filter *
+filter_from_array_operator(ClauseContext *context, ScalarArrayOpExpr *clause)
+{
+	Node	   *left = linitial(clause->args);
+	Node	   *right = lsecond(clause->args);
+	Oid			lefttype;
+	Oid			righttype;
+	Filter	   *filter;
+
+	filter = column_filter(context, clause->useOr ? FILTER_ANY : FILTER_ALL, left);
+	if (filter == NULL || !is_comparand(context, right))
+		return NULL;
+	op_input_types(clause->opno, &lefttype, &righttype);
+	if (type_form(lefttype) != filter->form)
+		return NULL;
+	filter->strategy = operator_strategy(clause->opno, lefttype);
+	filter->comparand_type = righttype;
+	if (filter->strategy != (clause->useOr ? BTEqualStrategyNumber : STRATEGY_NOT_EQUAL) ||
+		!comparison_is_shippable(filter->form, filter->strategy, righttype, clause->inputcollid))
+		return NULL;
+	filter->exact = comparison_is_exact(filter);
+	filter->comparand = add_comparand(context, right);
+	return filter;
+}
+
+/* A boolean column that must be true, or false. */
+static Filter *
+filter_from_boolean(ClauseContext *context, Node *column, bool value)
+{
+	Filter	   *filter = column_filter(context, FILTER_COMPARE, column);
+
+	if (filter == NULL || filter->form != FORM_BOOLEAN)
+		return NULL;
+	filter->strategy = BTEqualStrategyNumber;
+	filter->comparand_type = BOOLOID;
+	filter->exact = comparison_is_exact(filter);
+	filter->comparand = add_comparand(context, makeBoolConst(value, false));
+	return filter;
+}
+
+/* column IS [NOT] NULL */
+static Filter *
+filter_from_null_test(ClauseContext *context, NullTest *clause)
+{
+	bool		is_null = clause->nulltesttype == IS_NULL;
+	Filter	   *filter;
+
+	if (clause->argisrow)
+		return NULL;
+	filter = column_filter(context, is_null ? FILTER_NULL : FILTER_NOT_NULL, (Node *) clause->arg);
+	if (filter == NULL)
+		return NULL;
+	if (is_null && path_has_position(filter->path))
+		return NULL;
+	filter->exact = is_null && filter->form != FORM_NONE && !PATH_IS_NESTED(filter->path);
+	return filter;
+}
+
+/*
+ * AND or OR.  Arms of an AND that cannot be shipped are left out, which makes
+ * it a superset; an OR needs all of its arms.
+ */
+static Filter *
+filter_from_bool(ClauseContext *context, BoolExpr *clause)
+{
+	Filter	   *filter = palloc0(sizeof(Filter));
+	ListCell   *lc;
+
+	filter->kind = clause->boolop == AND_EXPR ? FILTER_AND : FILTER_OR;
+	filter->exact = true;
+	foreach(lc, clause->args)
+	{
+		int			ncomparands = list_length(*context->comparands);
+		Filter	   *arm = filter_from_node(context, lfirst(lc));
+
+		if (arm == NULL)
+		{
+			*context->comparands = list_truncate(*context->comparands, ncomparands);
+			if (filter->kind == FILTER_OR)
+				return NULL;
+			filter->exact = false;
+			continue;
+		}
+		filter->arms = lappend(filter->arms, arm);
+		filter->exact &= arm->exact;
+	}
+	return filter->arms == NIL ? NULL : filter;
+}
+
+/* Any condition. */
+static Filter *
+filter_from_node(ClauseContext *context, Node *node)
+{
+	switch (nodeTag(node))
+	{
+		case T_OpExpr:
+			return filter_from_operator(context, (OpExpr *) node);
+		case T_ScalarArrayOpExpr:
+			return filter_from_array_operator(context, (ScalarArrayOpExpr *) node);
+		case T_NullTest:
+			return filter_from_null_test(context, (NullTest *) node);
+		case T_BoolExpr:
+			if (((BoolExpr *) node)->boolop == NOT_EXPR)
+				return filter_from_boolean(context, linitial(((BoolExpr *) node)->args), false);
+			return filter_from_bool(context, (BoolExpr *) node);
+		case T_BooleanTest:
+			{
+				BooleanTest *test = (BooleanTest *) node;
+
+				if (test->booltesttype != IS_TRUE && test->booltesttype != IS_FALSE)
+					return NULL;
+				return filter_from_boolean(context, (Node *) test->arg,
+										   test->booltesttype == IS_TRUE);
+			}
+		case T_Var:
+			return filter_from_boolean(context, node, true);
+		default:
+			return NULL;
+	}
+}
+
+/* The filter for a clause over a base relation, or NULL. */
+Filter *
+filter_from_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause, List **comparands)
+{
+	ClauseContext context = {root, rel, rel->fdw_private, comparands};
+	int			ncomparands = list_length(*comparands);
+	Filter	   *filter;
+
+	if (!fdw_enable_pushdown)
+		return NULL;
+	filter = filter_from_node(&context, (Node *) clause);
+	if (filter == NULL)
+		*comparands = list_truncate(*comparands, ncomparands);
+	return filter;
+}
+
+/* The filter that all of the given ones make together; NULL for an empty list. */
+Filter *
+filter_all_of(List *filters)
+{
+	Filter	   *filter;
+	ListCell   *lc;
+
+	if (list_length(filters) <= 1)
+		return filters == NIL ? NULL : linitial(filters);
+	filter = palloc0(sizeof(Filter));
+	filter->kind = FILTER_AND;
+	filter->arms = filters;
+	filter->exact = true;
+	foreach(lc, filters)
+		filter->exact &= ((Filter *) lfirst(lc))->exact;
+	return filter;
+}
+
+/* True when the clause pins the column _id to one value. */
+bool
+filter_is_id_equality(const Filter *filter)
+{
+	return filter->kind == FILTER_COMPARE &&
+		filter->strategy == BTEqualStrategyNumber &&
+		PATH_IS_ID(filter->path);
+}
+
+/* A filter as a list that a plan can carry. */
+List *
+filter_save(const Filter *filter)
+{
+	List	   *arms = NIL;
+	List	   *saved;
+	ListCell   *lc;
+
+	foreach(lc, filter->arms)
+		arms = lappend(arms, filter_save(lfirst(lc)));
+	saved = list_make2(makeInteger(filter->kind), makeInteger(filter->exact));
+	saved = lappend(saved, arms);
+	saved = lappend(saved, makeString(filter->path == NULL ? "" : filter->path));
+	saved = lappend(saved, makeInteger(filter->form));
+	saved = lappend(saved, makeInteger(filter->strategy));
+	saved = lappend(saved, makeInteger(filter->comparand));
+	saved = lappend(saved, makeInteger((int) filter->comparand_type));
+	return saved;
+}
+
+/* The filter from such a list. */
+Filter *
+filter_load(List *saved)
+{
+	Filter	   *filter = palloc0(sizeof(Filter));
+	ListCell   *lc;
+
+	filter->kind = intVal(linitial(saved));
+	filter->exact = intVal(lsecond(saved));
+	foreach(lc, (List *) lthird(saved))
+		filter->arms = lappend(filter->arms, filter_load(lfirst(lc)));
+	filter->path = strVal(list_nth(saved, 3));
+	filter->form = intVal(list_nth(saved, 4));
+	filter->strategy = intVal(list_nth(saved, 5));
+	filter->comparand = intVal(list_nth(saved, 6));
+	filter->comparand_type = (Oid) intVal(list_nth(saved, 7));
+	return filter;
+}
