@@ -1,5 +1,6 @@
 -- What infer_schema says of a collection.
 \getenv mongo_uri MONGO_URI
+\set SHOW_CONTEXT never
 CREATE SERVER infer FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_infer');
 CREATE USER MAPPING FOR CURRENT_USER SERVER infer;
 SELECT mongo_migrate.run_command('infer', '{"dropDatabase": 1}') ->> 'ok' AS ok;

@@ -105,24 +105,44 @@ COMMENT ON FUNCTION mongo_migrate.find_column(regclass, text[], text[]) IS
     'the column of a table that bears one of the wanted names, letter case and underscores aside, and is not used yet';
 REVOKE ALL ON FUNCTION mongo_migrate.find_column(regclass, text[], text[]) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.implicit_cast(types jsonb, column_type regtype, type_text text) RETURNS text
+CREATE FUNCTION mongo_migrate.column_type(relation regclass, name name) RETURNS text
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
-    -- Text types and json take what there is; other types take strings through
-    -- their input function only, which is a cast.
-    SELECT CASE
-        WHEN t.typcategory = 'S' OR t.oid IN ('json'::regtype, 'jsonb'::regtype) THEN NULL
-        WHEN types ?| ARRAY['string', 'symbol'] THEN format('value::%s', type_text)
-        WHEN t.typtype = 'e' THEN format('value::%s', type_text)
-    END
-    FROM pg_type AS d JOIN pg_type AS t
-        ON t.oid = CASE WHEN d.typtype = 'd' THEN d.typbasetype ELSE d.oid END
-    WHERE d.oid = column_type
+    SELECT format_type(a.atttypid, a.atttypmod) FROM pg_attribute AS a
+    WHERE a.attrelid = relation AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped
 $$;
-COMMENT ON FUNCTION mongo_migrate.implicit_cast(jsonb, regtype, text) IS
-    'the expression by which values of these BSON types get into a column of that type; NULL: none is needed';
-REVOKE ALL ON FUNCTION mongo_migrate.implicit_cast(jsonb, regtype, text) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.column_type(regclass, name) IS
+    'the type of a table''s column, NULL when there is no such column';
+REVOKE ALL ON FUNCTION mongo_migrate.column_type(regclass, name) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.implicit_cast(types jsonb, source_type text, column_type regtype) RETURNS text
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    -- Strings get into other types than text and json through their input
+    -- function only, which is a cast; a typmod would make the cast cut or round.
+    SELECT CASE WHEN types ?| ARRAY['string', 'symbol'] OR (source_type = 'text[]' AND t.typcategory = 'A')
+        THEN 'value::' || format_type(column_type, NULL) END
+    FROM pg_type AS t, pg_type AS e
+    WHERE t.oid = (WITH RECURSIVE base AS (
+              SELECT oid, typbasetype FROM pg_type WHERE oid = column_type
+              UNION ALL
+              SELECT p.oid, p.typbasetype FROM base JOIN pg_type AS p ON p.oid = base.typbasetype)
+          SELECT oid FROM base WHERE typbasetype = 0)
+      AND e.oid = CASE WHEN t.typcategory = 'A' AND source_type = 'text[]' THEN t.typelem ELSE t.oid END
+      AND e.typcategory <> 'S' AND e.typtype <> 'e'
+      AND e.oid NOT IN ('json'::regtype, 'jsonb'::regtype, 'mongo_migrate.objectid'::regtype)
+$$;
+COMMENT ON FUNCTION mongo_migrate.implicit_cast(jsonb, text, regtype) IS
+    'the expression by which a field of these BSON types gets into a column of that type, NULL when none is needed';
+REVOKE ALL ON FUNCTION mongo_migrate.implicit_cast(jsonb, text, regtype) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.counted(n bigint, noun text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT n || ' ' || noun || CASE WHEN n = 1 THEN '' ELSE 's' END $$;
+COMMENT ON FUNCTION mongo_migrate.counted(bigint, text) IS 'a number with its noun: 1 table, 2 tables';
 
 CREATE FUNCTION mongo_migrate.id_family(type text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -315,7 +335,7 @@ BEGIN
     ELSIF found_column IS NOT NULL THEN
         new.column_name := found_column;
         new.type := type_text;
-        new.expression := mongo_migrate.implicit_cast(field.types, found_type, type_text);
+        new.expression := mongo_migrate.implicit_cast(field.types, field.proposed_type, found_type);
     END IF;
     IF relation IS NOT NULL AND found_column IS NULL THEN
         new.included := false;
@@ -449,15 +469,21 @@ BEGIN
                 ARRAY[own_name, parent_table || '_' || key_column.column_name, 'parent_id'],
                 mongo_migrate.used_columns(field.server, field.collection, target));
             IF matched IS NULL THEN
-                RAISE EXCEPTION USING ERRCODE = 'undefined_column',
-                    MESSAGE = format('table %s has no column for key "%s" of its parent %s',
-                                     target, key_column.column_name, parent),
-                    HINT = format('Add a column %I to it, or name another target.', own_name);
+                new.included := false;
+                new.note := format('no column in %s; %s', target, new.note);
+            ELSE
+                new.column_name := matched;
+                new.type := mongo_migrate.column_type(relation, matched);
             END IF;
-            new.column_name := matched;
         END IF;
         PERFORM mongo_migrate.add_plan_column(new, relation);
     END LOOP;
+    IF NOT new.included THEN
+        UPDATE mongo_migrate.plan_target AS t SET included = false,
+            note = concat_ws('; ', format('no column for the key of %s', parent), t.note)
+        WHERE (t.server, t.collection, t.target) = (field.server, field.collection, target);
+        new.included := true;
+    END IF;
     new.role := 'position';
     new.type := 'integer';
     new.parent_column := NULL;
@@ -467,6 +493,7 @@ BEGIN
         new.column_name := mongo_migrate.find_column(relation,
             ARRAY['position', 'idx', 'index', 'ordinal', 'sort_order', 'array_index'],
             mongo_migrate.used_columns(field.server, field.collection, target));
+        new.type := mongo_migrate.column_type(relation, new.column_name);
     END IF;
     IF new.column_name IS NOT NULL THEN
         PERFORM mongo_migrate.add_plan_column(new, relation);
@@ -496,10 +523,14 @@ DECLARE
     fields text;
     columns text;
     required text;
+    arrays text;
 BEGIN
     IF relation IS NULL THEN
         RETURN;
     END IF;
+    SELECT string_agg(format('%s (%s)', t.path, t.target), ', ' ORDER BY t.ordinal) INTO arrays
+    FROM mongo_migrate.plan_target AS t
+    WHERE (t.server, t.collection, t.parent) = ($1, $2, $3) AND NOT t.included;
     SELECT string_agg(c.path, ', ' ORDER BY c.ordinal) INTO fields
     FROM mongo_migrate.plan_column AS c
     WHERE (c.server, c.collection, c.target) = ($1, $2, $3) AND NOT c.included;
@@ -516,13 +547,18 @@ BEGIN
     IF columns IS NOT NULL THEN
         RAISE NOTICE '%: no field for columns: %', target, columns;
     END IF;
+    IF arrays IS NOT NULL THEN
+        RAISE NOTICE '%: no table for arrays: %', target, arrays
+            USING HINT = 'To have it created: UPDATE mongo_migrate.plan_target SET included = true, existing = false WHERE ...';
+    END IF;
     IF required IS NOT NULL THEN
         RAISE WARNING '%: no field for NOT NULL columns: %', target, required
             USING HINT = 'Give them a default, or a plan_column with a path and an expression.';
     END IF;
     UPDATE mongo_migrate.plan_target AS t
     SET note = concat_ws('; ', t.note, 'no column for fields: ' || fields,
-                         'no field for columns: ' || concat_ws(', ', required, columns))
+                         'no field for columns: ' || nullif(concat_ws(', ', required, columns), ''),
+                         'no table for arrays: ' || arrays)
     WHERE (t.server, t.collection, t.target) = ($1, $2, $3);
 END
 $$;
@@ -570,8 +606,7 @@ BEGIN
                 MESSAGE = format('table %s has no column for _id', target),
                 HINT = format('ALTER TABLE %s ADD COLUMN id bigint GENERATED BY DEFAULT AS IDENTITY;', target);
         END IF;
-        SELECT format_type(a.atttypid, a.atttypmod) INTO type_text
-            FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = new.column_name;
+        type_text := mongo_migrate.column_type(relation, new.column_name);
         id_type := coalesce(id_type, CASE
             WHEN mongo_migrate.id_family(type_text) IN ('bigint', 'uuid')
              AND mongo_migrate.id_family(type_text) <> mongo_migrate.id_family(proposal.source_type)
@@ -674,9 +709,11 @@ BEGIN
     PERFORM mongo_migrate.plan_fields(server, collection, target, relation, NULL, NULL, '', read < total);
     PERFORM mongo_migrate.report_unmatched(server, collection, target, relation);
 
-    SELECT format('%s: %s table%s, %s columns, %s references, from %s of %s documents',
-                  collection, count(DISTINCT t.target), CASE WHEN count(DISTINCT t.target) = 1 THEN '' ELSE 's' END,
-                  count(c.column_name), count(c.refers_to), read, total)
+    SELECT format('%s: %s, %s, %s, from %s of %s', collection,
+                  mongo_migrate.counted(count(DISTINCT t.target), 'table'),
+                  mongo_migrate.counted(count(c.column_name), 'column'),
+                  mongo_migrate.counted(count(c.refers_to), 'reference'),
+                  read, mongo_migrate.counted(total, 'document'))
         INTO result
         FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
         WHERE (t.server, t.collection) = ($1, $2) AND t.included AND c.included;
