@@ -27,6 +27,7 @@ typedef struct ServerError
 	"Grant the MongoDB user of the user mapping a role for this, such as read on the database."
 #define HINT_PASSWORD \
 	"Check username, password, auth_source and auth_mechanism of the user mapping."
+#define HINT_OTHER_HOST "The certificate is of another host: connect by the name that it is made out to."
 #define HINT_AGAIN "Run the statement again once the server is back."
 
 static const ServerError server_errors[] = {
@@ -84,8 +85,10 @@ typedef struct TextHint
 } TextHint;
 
 static const TextHint text_hints[] = {
+	{"hostname mismatch", HINT_OTHER_HOST},
+	{"IP address mismatch", HINT_OTHER_HOST},
+	{"Failed certificate verification", HINT_OTHER_HOST},
 	{"certificate verify failed", "Name the authority that signed the server's certificate in option tls_ca_file."},
-	{"Failed certificate verification", "The certificate is of another host: connect by the name that it is made out to."},
 	{"TLS handshake failed", "Check that the server speaks TLS; otherwise set option tls to false."},
 	{"could not set up TLS", "Check the files in tls_ca_file and tls_certificate_key_file: PEM, the second with certificate and key."},
 	{"could not resolve", "Check the host name in the server's option uri."},

@@ -97,7 +97,9 @@ mongo_command(MongoConnection *connection, const bson_t *command, MemoryContext 
 	owned_register(owner, result, destroy_bson);
 	mongo_connection_check(connection);
 	if (!ok || find_write_error(result, &error))
-		mongo_throw(&error, result, psprintf("running command \"%s\"", name));
+		mongo_throw(&error, result,
+					psprintf("running command \"%s\" on server \"%s\"", name,
+							 mongo_connection_server(connection)));
 	return result;
 }
 

@@ -100,7 +100,9 @@ mongo_cursor_next(MongoCursor *cursor)
 		return document;
 	mongo_connection_check(cursor->connection);
 	if (mongoc_cursor_error_document(cursor->cursor, &error, &reply))
-		mongo_throw(&error, reply, psprintf("reading collection \"%s\"", cursor->namespace));
+		mongo_throw(&error, reply,
+					psprintf("reading collection \"%s\" of server \"%s\"", cursor->namespace,
+							 mongo_connection_server(cursor->connection)));
 	cursor->ended = true;
 	return NULL;
 }

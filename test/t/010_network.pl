@@ -138,7 +138,7 @@ SQL
 	$proxy->hang(300_000);
 	($out, $err, $seconds) = run($scan);
 	is($out, '', "$with: socket_timeout_ms ends a scan without a result");
-	like($err, qr/error while reading collection "mm_net.c"/, "$with: with an error");
+	like($err, qr/error while reading collection "mm_net.c" of server "$name"/, "$with: with an error");
 	$node->safe_psql('postgres', "ALTER SERVER $name OPTIONS (DROP socket_timeout_ms)");
 	$proxy->pass;
 
@@ -146,7 +146,7 @@ SQL
 	$proxy->cut(300_000);
 	($out, $err) = run($scan);
 	is($out, '', "$with: a connection cut in mid-scan gives no result");
-	like($err, qr/error while reading collection "mm_net.c"/, "$with: but an error");
+	like($err, qr/error while reading collection "mm_net.c" of server "$name"/, "$with: but an error");
 	$proxy->pass;
 
 	# The server ends in mid-scan.
@@ -155,7 +155,7 @@ SQL
 	$proxy->pass;
 	$session->{psql}->finish;
 	is($session->{out}, '', "$with: a mongod killed in mid-scan gives no result");
-	like($session->{err}, qr/error while reading collection "mm_net.c"/, "$with: but an error");
+	like($session->{err}, qr/error while reading collection "mm_net.c" of server "$name"/, "$with: but an error");
 	$mongo->start;
 
 	# The server's own failures.
@@ -164,7 +164,7 @@ SQL
 	is($out, "read $documents", "$with: a find that fails on the network is tried again");
 	$mongo->fail_point('{"mode": {"times": 1}, "data": {"failCommands": ["getMore"], "closeConnection": true}}');
 	($out, $err) = run("$scan; $scan");
-	like($err, qr/error while reading collection "mm_net.c"/, "$with: a getMore is not, and is an error");
+	like($err, qr/error while reading collection "mm_net.c" of server "$name"/, "$with: a getMore is not, and is an error");
 	is($out, "read $documents", "$with: the next scan reads everything");
 	$mongo->fail_point('{"mode": {"times": 1}, "data": {"failCommands": ["getMore"], "errorCode": 43}}');
 	($out, $err) = run($scan);
