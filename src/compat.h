@@ -54,6 +54,29 @@
 #define ereturn(context, dummy_value, ...) ereport(ERROR, __VA_ARGS__)
 #endif
 
+/* PostgreSQL 16 (commit d952373a987) moved the varlena macros out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* PostgreSQL 16 (commit 19d8e2308bc) added onlySummarizing. */
+#if PG_VERSION_NUM >= 160000
+#define MM_INSERT_INDEX_TUPLES(result, slot, estate) \
+	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL, false)
+#else
+#define MM_INSERT_INDEX_TUPLES(result, slot, estate) \
+	ExecInsertIndexTuples(result, slot, estate, false, false, NULL, NIL)
+#endif
+
+/* PostgreSQL 18 (commit 0fbceae841c) added the instrumentation. */
+#if PG_VERSION_NUM >= 180000
+#define MM_INDEX_BEGINSCAN(relation, index, snapshot, nkeys) \
+	index_beginscan(relation, index, snapshot, NULL, nkeys, 0)
+#else
+#define MM_INDEX_BEGINSCAN(relation, index, snapshot, nkeys) \
+	index_beginscan(relation, index, snapshot, nkeys, 0)
+#endif
+
 /*
  * Whether text names a type.  PostgreSQL 16 (commit 858e776c84f) reports all
  * errors softly; before, bad syntax throws.

@@ -1,0 +1,621 @@
+/*
+ * batch.c
+ *	  A batch: documents are read, decoded, given their ids, and inserted.
+ *
+ * The batch belongs to the session's batch context, which is reset before the
+ * next one.  A document is kept as BSON beside its rows until the end, so that
+ * a row that its table refuses can still send the document into quarantine.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "bson/json.h"
+#include "bson/key.h"
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "load/load.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(mm_copy_batch);
+PG_FUNCTION_INFO_V1(mm_copy_documents);
+PG_FUNCTION_INFO_V1(mm_bson_id);
+
+/* Starts an empty batch; what the last one left is freed. */
+void
+batch_start(LoadSession *session)
+{
+	ListCell   *cell;
+
+	MemoryContextReset(session->batch_context);
+	session->ndocuments = session->maxdocuments = 0;
+	session->documents = NULL;
+	session->size = 0;
+	foreach(cell, session->maps)
+		id_map_reset(lfirst(cell));
+	for (int i = 0; i < session->ntargets; i++)
+	{
+		LoadTarget *target = session->targets[i];
+
+		target->nrows = target->maxrows = 0;
+		target->values = NULL;
+		target->nulls = NULL;
+		target->documents = target->parents = NULL;
+		target->matches = NULL;
+	}
+}
+
+/* An array in the batch's context, new or grown to hold n elements. */
+static void *
+batch_array(LoadSession *session, void *array, Size n, Size size)
+{
+	return array == NULL ? MemoryContextAllocHuge(session->batch_context, n * size) :
+		repalloc_huge(array, n * size);
+}
+
+/* Adds a copy of a document to the batch. */
+void
+batch_add_document(LoadSession *session, const bson_t *document)
+{
+	uint8_t    *bytes = MemoryContextAlloc(session->batch_context, document->len);
+	LoadDocument *added;
+
+	if (session->ndocuments == session->maxdocuments)
+	{
+		session->maxdocuments = Max(256, session->maxdocuments * 2);
+		session->documents = batch_array(session, session->documents, session->maxdocuments,
+										 sizeof(LoadDocument));
+	}
+	memcpy(bytes, bson_get_data(document), document->len);
+	added = &session->documents[session->ndocuments++];
+	*added = (LoadDocument)
+	{
+		.bytes = bytes, .length = document->len
+	};
+	session->size += document->len;
+}
+
+/* Whether the batch has its number of documents, or as many bytes as a batch may have. */
+bool
+batch_full(LoadSession *session, int documents)
+{
+	return session->ndocuments >= documents || session->size >= LOAD_BATCH_BYTES;
+}
+
+/* Rejects a document; the strings must live as long as the batch. */
+void
+document_reject(LoadSession *session, LoadDocument *document, const char *target,
+				const char *path, int sqlstate, const char *reason, const char *hint)
+{
+	document->state = DOCUMENT_REJECTED;
+	document->rejection = MemoryContextAllocZero(session->batch_context, sizeof(Rejection));
+	document->rejection->target = target;
+	document->rejection->path = path;
+	document->rejection->sqlstate = sqlstate;
+	document->rejection->reason = reason;
+	document->rejection->hint = hint;
+}
+
+/* The first row of a target that is of a document, or of a later one. */
+int
+target_first_row(LoadTarget *target, int document)
+{
+	int			low = 0;
+	int			high = target->nrows;
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+
+		if (target->documents[middle] < document)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Adds a decoded row to a target. */
+static void
+add_row(LoadSession *session, LoadTarget *target, const Datum *values, const bool *nulls)
+{
+	Size		at;
+
+	if (target->nrows == target->maxrows)
+	{
+		target->maxrows = Max(1024, target->maxrows * 2);
+		at = (Size) target->maxrows * target->ncolumns;
+		target->values = batch_array(session, target->values, at, sizeof(Datum));
+		target->nulls = batch_array(session, target->nulls, at, sizeof(bool));
+		target->documents = batch_array(session, target->documents, target->maxrows, sizeof(int));
+		target->parents = batch_array(session, target->parents, target->maxrows, sizeof(int));
+	}
+	at = (Size) target->nrows * target->ncolumns;
+	memcpy(target->values + at, values + target->first, target->ndecoded * sizeof(Datum));
+	memcpy(target->nulls + at, nulls + target->first, target->ndecoded * sizeof(bool));
+	target->documents[target->nrows] = session->current;
+	target->parents[target->nrows] = target->parent == NULL ? -1 : target->parent->nrows - 1;
+	target->nrows++;
+}
+
+/* Whether the document of interest to this target: its root's filter matches it. */
+static bool
+target_wants(LoadTarget *target, int document)
+{
+	while (target->parent != NULL)
+		target = target->parent;
+	return target->matches == NULL || target->matches[document];
+}
+
+/* Callback of decode: a row of a table of the document plan. */
+static void
+take_row(void *arg, int table, Datum *values, bool *nulls)
+{
+	LoadSession *session = arg;
+
+	for (LoadTarget *target = session->by_table[table]; target != NULL; target = target->next_of_table)
+		if (target_wants(target, session->current))
+			add_row(session, target, values, nulls);
+	if (table == 0 && session->doc_column >= 0)
+		session->documents[session->current].doc = values[session->doc_column];
+}
+
+/* Values that were rounded so far. */
+static uint64
+total_rounded(LoadSession *session)
+{
+	uint64		total = 0;
+	ListCell   *cell;
+
+	foreach(cell, session->rounding)
+	{
+		Converter  *converter = lfirst(cell);
+
+		total += converter->rounded + (converter->element != NULL ? converter->element->rounded : 0);
+	}
+	return total;
+}
+
+/* The target that an error of decode is about, or NULL. */
+static LoadTarget *
+find_target(LoadSession *session, const DocumentError *error)
+{
+	if (error->table < 0)
+		return NULL;
+	for (LoadTarget *target = session->by_table[error->table]; target != NULL; target = target->next_of_table)
+		if (error->column < 0 ||
+			(error->column >= target->first && error->column < target->first + target->ndecoded))
+			return target;
+	return NULL;
+}
+
+/* Decodes the document at number i into rows. */
+static void
+decode_document(LoadSession *session, int i)
+{
+	LoadDocument *document = &session->documents[i];
+	uint64		rounded = total_rounded(session);
+	DocumentError error;
+	LoadTarget *target;
+	bson_t		bson;
+
+	session->current = i;
+	if (document_decode(session->plan, document_bson(document, &bson), take_row, session, &error))
+	{
+		document->rounded = total_rounded(session) - rounded;
+		return;
+	}
+	for (int t = 0; t < session->ntargets; t++)
+		session->targets[t]->nrows = target_first_row(session->targets[t], i);
+	target = find_target(session, &error);
+	document_reject(session, document, target == NULL ? NULL : target->name, error.path,
+					convert_sqlstate(error.status), error.message, convert_hint(error.status));
+}
+
+/* Has the keys of a column's rows replaced by ids. */
+static void
+want_ids(LoadSession *session, LoadTarget *target, int field)
+{
+	LoadColumn *column = target->columns[field];
+
+	for (int row = 0; row < target->nrows; row++)
+	{
+		Size		at = (Size) row * target->ncolumns + field;
+		LoadDocument *document = &session->documents[target->documents[row]];
+
+		if (target->nulls[at] || document->state != DOCUMENT_READ)
+			continue;
+		if (VARSIZE_ANY_EXHDR(DatumGetPointer(target->values[at])) > LOAD_KEY_MAX)
+			document_reject(session, document, target->name, column->path,
+							ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+							psprintf("the key of the value takes %zu bytes, and the id map holds at most %d",
+									 (Size) VARSIZE_ANY_EXHDR(DatumGetPointer(target->values[at])),
+									 LOAD_KEY_MAX), NULL);
+		else
+			id_map_want(column->map, &target->values[at], &target->nulls[at],
+						column->role == COLUMN_REFERENCE);
+	}
+}
+
+/* Converts the keys of a column's rows to the column's type. */
+static void
+convert_keys(LoadSession *session, LoadTarget *target, int field)
+{
+	LoadColumn *column = target->columns[field];
+
+	for (int row = 0; row < target->nrows; row++)
+	{
+		Size		at = (Size) row * target->ncolumns + field;
+		LoadDocument *document = &session->documents[target->documents[row]];
+		bytea	   *key = (bytea *) DatumGetPointer(target->values[at]);
+		bson_t		bson = BSON_INITIALIZER;
+		bson_iter_t value;
+		ConvertStatus status;
+
+		if (target->nulls[at] || document->state != DOCUMENT_READ)
+			continue;
+		key_append_to_bson(&bson, "v", VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+		bson_iter_init_find(&value, &bson, "v");
+		status = column->from_key->convert(column->from_key, &value, &target->values[at]);
+		if (status != CONVERT_OK)
+			document_reject(session, document, target->name, column->path, convert_sqlstate(status),
+							convert_message(status, column->from_key, &value),
+							convert_hint(status));
+		bson_destroy(&bson);
+	}
+}
+
+/* Gives ids to the batch's rows, a map at a time. */
+static void
+resolve_ids(LoadSession *session)
+{
+	ListCell   *cell;
+
+	for (int i = 0; i < session->ntargets; i++)
+		for (int field = 0; field < session->targets[i]->ndecoded; field++)
+		{
+			if (session->targets[i]->columns[field]->map != NULL)
+				want_ids(session, session->targets[i], field);
+			else if (session->targets[i]->columns[field]->from_key != NULL)
+				convert_keys(session, session->targets[i], field);
+		}
+	foreach(cell, session->maps)
+		id_map_resolve(lfirst(cell), true);
+}
+
+/* Copies what child rows have of their parent's. */
+static void
+fill_parents(LoadTarget *target)
+{
+	LoadTarget *parent = target->parent;
+
+	for (int field = target->ndecoded; field < target->ncolumns; field++)
+	{
+		int			parent_field = 0;
+
+		while (parent->columns[parent_field] != target->columns[field]->parent)
+			parent_field++;
+		for (int row = 0; row < target->nrows; row++)
+		{
+			Size		at = (Size) row * target->ncolumns + field;
+			Size		from = (Size) target->parents[row] * parent->ncolumns + parent_field;
+
+			target->values[at] = parent->values[from];
+			target->nulls[at] = parent->nulls[from];
+		}
+	}
+}
+
+/* Rejects documents with a null where a column takes none. */
+static void
+check_nulls(LoadSession *session, LoadTarget *target)
+{
+	for (int field = 0; field < target->ncolumns; field++)
+	{
+		LoadColumn *column = target->columns[field];
+
+		if (!column->not_null)
+			continue;
+		for (int row = 0; row < target->nrows; row++)
+		{
+			LoadDocument *document = &session->documents[target->documents[row]];
+
+			if (target->nulls[(Size) row * target->ncolumns + field] &&
+				document->state == DOCUMENT_READ)
+				document_reject(session, document, target->name, column->path,
+								ERRCODE_NOT_NULL_VIOLATION,
+								psprintf("null or missing, and column \"%s\" is not null", column->name),
+								NULL);
+		}
+	}
+}
+
+/* Marks the documents that need not be loaded again. */
+static void
+skip_present(LoadSession *session, LoadMode mode)
+{
+	bool		known = false;
+
+	for (int i = 0; i < session->ntargets; i++)
+	{
+		LoadTarget *target = session->targets[i];
+
+		if (target->id_plan != NULL && target->included)
+		{
+			target_mark_present(session, target);
+			known = true;
+		}
+	}
+	if (!known)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("no table of collection \"%s\" of server \"%s\" has a planned column of role id, by which loaded documents could be known",
+						session->collection, NameStr(session->server)),
+				 errhint("Without one a collection can be loaded once only, into empty tables.")));
+	if (mode == LOAD_CATCHING_UP)
+		quarantine_mark_present(session);
+}
+
+/* Throws the first rejection, if there is one. */
+static void
+throw_rejection(LoadSession *session)
+{
+	for (int i = 0; i < session->ndocuments; i++)
+	{
+		LoadDocument *document = &session->documents[i];
+		Rejection  *rejection = document->rejection;
+		bson_t		bson;
+
+		if (document->state != DOCUMENT_REJECTED)
+			continue;
+		ereport(ERROR,
+				(errcode(rejection->sqlstate),
+				 errmsg("document %s of collection \"%s\" cannot be loaded: %s",
+						json_preview_id(document_bson(document, &bson)), session->collection,
+						rejection->reason),
+				 rejection->path == NULL && rejection->target == NULL ? 0 :
+				 rejection->path == NULL ? errdetail("It is about table %s.", rejection->target) :
+				 rejection->target == NULL ? errdetail("It is about path \"%s\".", rejection->path) :
+				 errdetail("It is about path \"%s\" and table %s.",
+						   rejection->path, rejection->target),
+				 rejection->hint == NULL ? 0 : errhint("%s", rejection->hint)));
+	}
+}
+
+/*
+ * Loads the documents of the batch.  Each ends as inserted, skipped or
+ * rejected; rejected ones are put into quarantine, or the first is thrown.
+ */
+void
+batch_load(LoadSession *session, LoadMode mode, bool quarantine, NullableDatum run_id)
+{
+	if (mode != LOAD_FIRST)
+		skip_present(session, mode);
+	for (int i = 0; i < session->ntargets; i++)
+		if (session->targets[i]->filter != NULL)
+			source_match(session, session->targets[i]);
+	for (int i = 0; i < session->ndocuments; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (session->documents[i].state == DOCUMENT_READ)
+			decode_document(session, i);
+	}
+	resolve_ids(session);
+	for (int i = 0; i < session->ntargets; i++)
+	{
+		if (session->targets[i]->parent != NULL)
+			fill_parents(session->targets[i]);
+		check_nulls(session, session->targets[i]);
+	}
+	batch_insert(session);
+	if (!quarantine)
+		throw_rejection(session);
+	for (int i = 0; i < session->ndocuments; i++)
+		if (session->documents[i].state == DOCUMENT_REJECTED)
+			quarantine_put(session, &session->documents[i], run_id);
+}
+
+/* Adds what became of the batch's documents. */
+void
+batch_count(LoadSession *session, LoadCounts *counts)
+{
+	counts->documents += session->ndocuments;
+	for (int i = 0; i < session->ndocuments; i++)
+	{
+		LoadDocument *document = &session->documents[i];
+
+		counts->inserted += document->state == DOCUMENT_INSERTED;
+		counts->skipped += document->state == DOCUMENT_SKIPPED;
+		counts->rejected += document->state == DOCUMENT_REJECTED;
+		if (document->state == DOCUMENT_INSERTED)
+			counts->rounded += document->rounded;
+	}
+}
+
+/* A document's {"_id": ...} as bytea in the current context. */
+static bytea *
+id_document(const bson_t *document)
+{
+	bson_t		id_only = BSON_INITIALIZER;
+	bson_iter_t id;
+	bytea	   *result;
+
+	if (!bson_iter_init_find(&id, document, "_id"))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("document has no _id")));
+	bson_append_iter(&id_only, "_id", -1, &id);
+	result = palloc(VARHDRSZ + id_only.len);
+	SET_VARSIZE(result, VARHDRSZ + id_only.len);
+	memcpy(VARDATA(result), bson_get_data(&id_only), id_only.len);
+	bson_destroy(&id_only);
+	return result;
+}
+
+/* A row of counts, and one more column. */
+static Datum
+counts_row(FunctionCallInfo fcinfo, const LoadCounts *counts, Datum last)
+{
+	TupleDesc	desc;
+	bool		nulls[6] = {false};
+	Datum		values[6] = {
+		Int64GetDatum(counts->documents), Int64GetDatum(counts->inserted),
+		Int64GetDatum(counts->skipped), Int64GetDatum(counts->rejected),
+		Int64GetDatum(counts->rounded), last
+	};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/* Throws for an argument that must not be null. */
+static void
+check_arguments(FunctionCallInfo fcinfo, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("argument %d must not be null", i + 1)));
+}
+
+/* The argument on_error: whether bad documents go into quarantine. */
+static bool
+on_error_argument(text *argument)
+{
+	char	   *on_error = text_to_cstring(argument);
+
+	if (strcmp(on_error, "quarantine") == 0)
+		return true;
+	if (strcmp(on_error, "stop") == 0)
+		return false;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("on_error is \"%s\", and must be quarantine or stop", on_error)));
+}
+
+/* copy_batch(server, collection, chunk, batch_size, on_error, run_id) */
+Datum
+mm_copy_batch(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *collection;
+	Checkpoint *checkpoint;
+	LoadSession *session;
+	LoadCounts	counts = {0};
+	bytea	   *last_id = NULL;
+	bson_t		bson;
+	bool		complete = false;
+
+	check_arguments(fcinfo, 5);
+	collection = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	if (PG_GETARG_INT32(3) < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("batch_size must be at least 1")));
+	checkpoint = checkpoint_lock(PG_GETARG_NAME(0), collection, PG_GETARG_INT32(2));
+	if (checkpoint->complete)
+		return counts_row(fcinfo, &counts, BoolGetDatum(true));
+	session = load_session_begin(PG_GETARG_NAME(0), collection, PG_GETARG_INT32(2), checkpoint);
+	MemoryContextSwitchTo(session->batch_context);
+
+	while (!complete && !batch_full(session, PG_GETARG_INT32(3)))
+	{
+		const bson_t *document = source_next(session->source);
+
+		complete = document == NULL;
+		if (!complete)
+			batch_add_document(session, document);
+	}
+	batch_load(session, checkpoint->catching_up ? LOAD_CATCHING_UP : LOAD_FIRST,
+			   on_error_argument(PG_GETARG_TEXT_PP(4)), fcinfo->args[5]);
+	batch_count(session, &counts);
+	if (session->ndocuments > 0)
+		last_id = id_document(document_bson(&session->documents[session->ndocuments - 1], &bson));
+	checkpoint_move(session, &counts, last_id, complete);
+	MemoryContextSwitchTo(caller);
+	load_session_end(session, last_id, complete);
+	return counts_row(fcinfo, &counts, BoolGetDatum(complete));
+}
+
+/* Loads the batch of a retry and removes the entries of documents whose rows are in. */
+static void
+retry_batch(LoadSession *session, LoadCounts *counts)
+{
+	NullableDatum no_run = {.isnull = true};
+	bson_t		bson;
+
+	batch_load(session, LOAD_RETRYING, true, no_run);
+	batch_count(session, counts);
+	for (int i = 0; i < session->ndocuments; i++)
+		if (session->documents[i].state != DOCUMENT_REJECTED)
+			quarantine_remove(session, document_bson(&session->documents[i], &bson));
+}
+
+/* copy_documents(server, collection, ids bytea[]) */
+Datum
+mm_copy_documents(PG_FUNCTION_ARGS)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char	   *collection = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	LoadSession *session = load_session_create(PG_GETARG_NAME(0), collection, -1, CurrentMemoryContext);
+	LoadCounts	counts = {0};
+	int64		gone = 0;
+	Datum	   *ids;
+	bool	   *nulls;
+	int			nids;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), BYTEAOID, -1, false, TYPALIGN_INT, &ids, &nulls, &nids);
+	batch_start(session);
+	MemoryContextSwitchTo(session->batch_context);
+	for (int i = 0; i < nids; i++)
+	{
+		bytea	   *bytes;
+		bson_t		document;
+		bson_iter_t id;
+
+		if (nulls[i])
+			continue;
+		bytes = DatumGetByteaPP(ids[i]);
+		if (!bson_init_static(&document, (uint8_t *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)) ||
+			!bson_iter_init_find(&id, &document, "_id"))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("an element of ids is not BSON with a field _id")));
+		if (!source_add_by_id(session, &id))
+		{
+			ereport(NOTICE,
+					(errmsg("document %s of collection \"%s\" is not in the source any more",
+							json_preview_id(&document), collection)));
+			quarantine_remove(session, &document);
+			gone++;
+		}
+		if (batch_full(session, nids))
+		{
+			retry_batch(session, &counts);
+			batch_start(session);
+		}
+	}
+	retry_batch(session, &counts);
+	MemoryContextSwitchTo(caller);
+	MemoryContextDelete(session->context);
+	return counts_row(fcinfo, &counts, Int64GetDatum(gone));
+}
+
+/* bson_id(document bytea): {"_id": ...} of a document */
+Datum
+mm_bson_id(PG_FUNCTION_ARGS)
+{
+	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
+	bson_t		document;
+
+	if (!bson_init_static(&document, (uint8_t *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("not a BSON document")));
+	PG_RETURN_BYTEA_P(id_document(&document));
+}

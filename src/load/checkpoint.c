@@ -1,0 +1,151 @@
+/*
+ * checkpoint.c
+ *	  Where a chunk stands: its row in mongo_migrate.chunk.
+ *
+ * The row is locked from a batch's start to the end of the transaction, and
+ * moved together with the rows of the batch: two workers cannot have the same
+ * chunk, and a crash leaves neither a hole nor a duplicate.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "load/load.h"
+#include "utils/builtins.h"
+
+/*
+ * A number that changes when the plan of a collection does.  The hashes of
+ * the rows are cheap next to a batch, and need no trigger.
+ */
+#define FINGERPRINT \
+	"pg_catalog.concat_ws(' '," \
+	" (SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(t, 0))" \
+	"    FROM mongo_migrate.plan_target AS t" \
+	"   WHERE t.server OPERATOR(pg_catalog.=) $1 AND t.collection OPERATOR(pg_catalog.=) $2)," \
+	" (SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(c, 0))" \
+	"    FROM mongo_migrate.plan_column AS c" \
+	"   WHERE c.server OPERATOR(pg_catalog.=) $1 AND c.collection OPERATOR(pg_catalog.=) $2)," \
+	" (SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(m, 0))" \
+	"    FROM mongo_migrate.id_map AS m" \
+	"   WHERE m.server OPERATOR(pg_catalog.=) $1))"
+
+/* A statement that is prepared once a session; *plan is NULL before the first call. */
+SPIPlanPtr
+statement_prepared(SPIPlanPtr *plan, const char *query, int nargs, Oid *types)
+{
+	if (*plan == NULL)
+	{
+		*plan = SPI_prepare(query, nargs, types);
+		if (*plan == NULL)
+			elog(ERROR, "cannot prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
+		SPI_keepplan(*plan);
+	}
+	return *plan;
+}
+
+/* A bytea of the current SPI result in context, or NULL. */
+static bytea *
+result_bytes(int column, MemoryContext context)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
+	bytea	   *bytes;
+	bytea	   *copy;
+
+	if (isnull)
+		return NULL;
+	bytes = DatumGetByteaPP(value);
+	copy = MemoryContextAlloc(context, VARSIZE_ANY(bytes));
+	memcpy(copy, bytes, VARSIZE_ANY(bytes));
+	return copy;
+}
+
+/* A boolean of the current SPI result. */
+static bool
+result_bool(int column)
+{
+	bool		isnull;
+
+	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull));
+}
+
+/*
+ * Locks a chunk's row and reads it, into the current context.  Throws
+ * ERRCODE_LOCK_NOT_AVAILABLE when another transaction has it.
+ */
+Checkpoint *
+checkpoint_lock(Name server, const char *collection, int chunk)
+{
+	static SPIPlanPtr plan = NULL;
+	MemoryContext context = CurrentMemoryContext;
+	Checkpoint *checkpoint = palloc0(sizeof(Checkpoint));
+	Oid			types[3] = {NAMEOID, TEXTOID, INT4OID};
+	Datum		values[3] = {NameGetDatum(server), CStringGetTextDatum(collection), Int32GetDatum(chunk)};
+
+	SPI_connect();
+	statement_prepared(&plan,
+					   "SELECT lower_id, upper_id, last_id, catching_up, complete, " FINGERPRINT
+					   "  FROM mongo_migrate.chunk"
+					   " WHERE server OPERATOR(pg_catalog.=) $1 AND collection OPERATOR(pg_catalog.=) $2"
+					   "   AND chunk OPERATOR(pg_catalog.=) $3"
+					   "   FOR NO KEY UPDATE NOWAIT", 3, types);
+	SPI_execute_plan(plan, values, NULL, false, 0);
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("collection \"%s\" of server \"%s\" has no chunk %d",
+						collection, NameStr(*server), chunk),
+				 errhint("Chunks are made by mongo_migrate.migrate_collection().")));
+	checkpoint->lower_id = result_bytes(1, context);
+	checkpoint->upper_id = result_bytes(2, context);
+	checkpoint->last_id = result_bytes(3, context);
+	checkpoint->catching_up = result_bool(4);
+	checkpoint->complete = result_bool(5);
+	checkpoint->fingerprint =
+		MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6));
+	SPI_finish();
+	return checkpoint;
+}
+
+/*
+ * Moves a chunk's row by what a batch did.  last_id is NULL when the batch had
+ * no document.
+ */
+void
+checkpoint_move(LoadSession *session, const LoadCounts *counts, const bytea *last_id, bool complete)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[10] = {
+		NAMEOID, TEXTOID, INT4OID, BYTEAOID,
+		INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, BOOLOID
+	};
+	Datum		values[10] = {
+		NameGetDatum(&session->server), CStringGetTextDatum(session->collection),
+		Int32GetDatum(session->chunk), PointerGetDatum(last_id),
+		Int64GetDatum(counts->documents), Int64GetDatum(counts->inserted),
+		Int64GetDatum(counts->skipped), Int64GetDatum(counts->rejected),
+		Int64GetDatum(counts->rounded), BoolGetDatum(complete)
+	};
+	char		nulls[11] = "          ";
+
+	if (last_id == NULL)
+		nulls[3] = 'n';
+	SPI_connect();
+	statement_prepared(&plan,
+					   "UPDATE mongo_migrate.chunk"
+					   "   SET last_id = coalesce($4, last_id),"
+					   "       documents = documents OPERATOR(pg_catalog.+) $5,"
+					   "       inserted = inserted OPERATOR(pg_catalog.+) $6,"
+					   "       skipped = skipped OPERATOR(pg_catalog.+) $7,"
+					   "       rejected = rejected OPERATOR(pg_catalog.+) $8,"
+					   "       rounded = rounded OPERATOR(pg_catalog.+) $9,"
+					   "       batches = batches OPERATOR(pg_catalog.+) 1,"
+					   "       complete = $10,"
+					   "       updated_at = pg_catalog.clock_timestamp()"
+					   " WHERE server OPERATOR(pg_catalog.=) $1 AND collection OPERATOR(pg_catalog.=) $2"
+					   "   AND chunk OPERATOR(pg_catalog.=) $3", 10, types);
+	SPI_execute_plan(plan, values, nulls, false, 0);
+	if (SPI_processed != 1)
+		elog(ERROR, "chunk %d of collection \"%s\" vanished", session->chunk, session->collection);
+	SPI_finish();
+}

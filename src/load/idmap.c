@@ -1,0 +1,535 @@
+/*
+ * idmap.c
+ *	  The id map: from the keys of a collection's _id values to ids.
+ *
+ * A map is a table (key bytea PRIMARY KEY, id bigint or uuid).  A key gets its
+ * id at first sight, from the document itself or from a reference to it.  The
+ * keys of a batch are collected first and then resolved a map at a time:
+ * sorted, looked up by a walk along the index, and those that nobody has seen
+ * yet are inserted.
+ *
+ * Concurrent sessions.  Every session inserts in the order (map, key), so two
+ * of them cannot wait for each other.  Keys that the batch's own documents
+ * bring are rarely contended, because chunks are disjoint: they go in by
+ * multi-insert, and a unique violation sends the batch to the second way.
+ * That one is INSERT ... ON CONFLICT DO NOTHING, which waits for the other
+ * transaction, and then a fresh look.
+ *
+ * Keys of references, which come again and again, are kept in a cache of
+ * bounded size.  Cache and maps live in the session, which does not survive a
+ * rollback: an id that was never committed cannot stay behind.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/genam.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/dependency.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "common/hashfn.h"
+#include "executor/tuptable.h"
+#include "load/load.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
+#include "utils/uuid.h"
+#include "utils/varlena.h"
+
+/* What the caches of a session's maps may hold together, before they start anew. */
+#define CACHE_BYTES (32 * 1024 * 1024)
+
+typedef struct CacheEntry
+{
+	bytea	   *key;
+	uint32		hash;
+	char		status;
+	Datum		id;
+} CacheEntry;
+
+static inline uint32
+hash_key(const bytea *key)
+{
+	return hash_bytes((const unsigned char *) VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
+}
+
+#define SH_PREFIX cache
+#define SH_ELEMENT_TYPE CacheEntry
+#define SH_KEY_TYPE bytea *
+#define SH_KEY key
+#define SH_HASH_KEY(tb, key) hash_key(key)
+#define SH_EQUAL(tb, a, b) (key_compare(a, b) == 0)
+#define SH_STORE_HASH
+#define SH_GET_HASH(tb, entry) (entry)->hash
+#define SH_SCOPE static inline
+#define SH_DECLARE
+#define SH_DEFINE
+#include "lib/simplehash.h"
+
+/* A key that a row of the batch waits for. */
+typedef struct WantedKey
+{
+	bytea	   *key;
+	Datum	   *value;			/* where the id goes */
+	bool	   *null;			/* set when there is none */
+	bool		reference;
+} WantedKey;
+
+/* A key of the batch, once. */
+typedef struct DistinctKey
+{
+	bytea	   *key;
+	Datum		id;
+	bool		found;
+} DistinctKey;
+
+struct IdMap
+{
+	LoadSession *session;
+	Oid			relid;
+	Oid			indexid;		/* the primary key's */
+	Oid			sequenceid;		/* of bigint ids */
+	Oid			type;			/* of ids */
+	MemoryContext cache_context;
+	cache_hash *cache;
+	WantedKey  *wanted;			/* in the batch's context */
+	int			nwanted;
+	int			maxwanted;
+};
+
+/* Starts the cache anew. */
+static void
+cache_clear(IdMap *map)
+{
+	MemoryContextReset(map->cache_context);
+	map->cache = cache_create(map->cache_context, 1024, NULL);
+}
+
+/* Remembers an id. */
+static void
+cache_put(IdMap *map, bytea *key, Datum id)
+{
+	bool		found;
+	CacheEntry *entry = cache_insert(map->cache, key, &found);
+	MemoryContext old;
+
+	if (found)
+		return;
+	old = MemoryContextSwitchTo(map->cache_context);
+	entry->key = (bytea *) DatumGetPointer(datumCopy(PointerGetDatum(key), false, -1));
+	entry->id = datumCopy(id, map->type == INT8OID, map->type == INT8OID ? 8 : UUID_LEN);
+	MemoryContextSwitchTo(old);
+}
+
+/* The primary key's index of a map's table. */
+static Oid
+primary_key(Relation relation)
+{
+	List	   *indexes = RelationGetIndexList(relation);
+	ListCell   *cell;
+
+	foreach(cell, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+		bool		primary = index->rd_index->indisprimary && index->rd_index->indisvalid;
+
+		index_close(index, NoLock);
+		if (primary)
+			return lfirst_oid(cell);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("id map %s has no primary key", RelationGetRelationName(relation)),
+			 errhint("ALTER TABLE mongo_migrate.%s ADD PRIMARY KEY (key);",
+					 quote_identifier(RelationGetRelationName(relation)))));
+}
+
+/* Describes the map in the table relation. */
+static IdMap *
+id_map_describe(LoadSession *session, Relation relation)
+{
+	IdMap	   *map = MemoryContextAllocZero(session->context, sizeof(IdMap));
+	AttrNumber	attnum = get_attnum(RelationGetRelid(relation), "id");
+	AclResult	acl = pg_class_aclcheck(RelationGetRelid(relation), GetUserId(), ACL_SELECT);
+
+	if (acl == ACLCHECK_OK)
+		acl = pg_class_aclcheck(RelationGetRelid(relation), GetUserId(), ACL_INSERT);
+	if (acl != ACLCHECK_OK)
+		aclcheck_error(acl, OBJECT_TABLE, RelationGetRelationName(relation));
+	map->session = session;
+	map->relid = RelationGetRelid(relation);
+	map->indexid = primary_key(relation);
+	map->type = get_atttype(map->relid, attnum);
+	if (map->type == INT8OID)
+	{
+		List	   *sequences = getOwnedSequences(map->relid);
+
+		if (sequences == NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("id map %s has no sequence", RelationGetRelationName(relation))));
+		map->sequenceid = linitial_oid(sequences);
+	}
+	else if (map->type != UUIDOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("ids of map %s are neither bigint nor uuid", RelationGetRelationName(relation))));
+	map->cache_context = AllocSetContextCreate(session->context, "id map cache",
+											   ALLOCSET_DEFAULT_SIZES);
+	cache_clear(map);
+	return map;
+}
+
+/* Adds a map at its place in the order that all sessions share. */
+static void
+add_map(LoadSession *session, IdMap *map)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	int			place = 0;
+
+	while (place < list_length(session->maps) &&
+		   ((IdMap *) list_nth(session->maps, place))->relid < map->relid)
+		place++;
+	session->maps = list_insert_nth(session->maps, place, map);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * The map of a collection, shared within the session; NULL when the source's
+ * ids are kept.  Needs an SPI connection.  Throws when the collection has no
+ * map yet.
+ */
+IdMap *
+id_map_open(LoadSession *session, const char *collection)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Oid			types[2] = {NAMEOID, TEXTOID};
+	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(collection)};
+	char	   *id_type;
+	char	   *name;
+	Relation	relation;
+	IdMap	   *map;
+	ListCell   *cell;
+
+	SPI_execute_with_args("SELECT id_type, relation FROM mongo_migrate.id_map"
+						  " WHERE server OPERATOR(pg_catalog.=) $1"
+						  "   AND collection OPERATOR(pg_catalog.=) $2",
+						  2, types, values, NULL, false, 0);
+	MemoryContextSwitchTo(context);	/* SPI leaves its own */
+	id_type = SPI_processed == 0 ? NULL : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	name = SPI_processed == 0 ? NULL : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+	if (id_type != NULL && strcmp(id_type, "source") == 0)
+		return NULL;
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("collection \"%s\" of server \"%s\" has no id map",
+						collection, NameStr(session->server)),
+				 errhint("Make it: SELECT mongo_migrate.create_id_map(%s, %s);",
+						 quote_literal_cstr(NameStr(session->server)),
+						 quote_literal_cstr(collection))));
+	relation = table_openrv(makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name))),
+							RowExclusiveLock);
+	foreach(cell, session->maps)
+	{
+		map = lfirst(cell);
+		if (map->relid == RelationGetRelid(relation))
+		{
+			table_close(relation, NoLock);
+			return map;
+		}
+	}
+	map = id_map_describe(session, relation);
+	table_close(relation, NoLock);
+	add_map(session, map);
+	return map;
+}
+
+/* The type of the map's ids. */
+Oid
+id_map_type(IdMap *map)
+{
+	return map->type;
+}
+
+/* The map's table. */
+Oid
+id_map_relid(IdMap *map)
+{
+	return map->relid;
+}
+
+/*
+ * Has *value, a key (type bytea), replaced by its id: at once when the cache
+ * knows it, else by the next id_map_resolve().  Both must stay where they are
+ * till then.
+ */
+void
+id_map_want(IdMap *map, Datum *value, bool *null, bool reference)
+{
+	bytea	   *key = (bytea *) DatumGetPointer(*value);
+
+	if (reference)
+	{
+		CacheEntry *entry = cache_lookup(map->cache, key);
+
+		if (entry != NULL)
+		{
+			*value = entry->id;
+			return;
+		}
+	}
+	if (map->nwanted == map->maxwanted)
+	{
+		map->maxwanted = Max(1024, map->maxwanted * 2);
+		map->wanted = map->wanted == NULL ?
+			MemoryContextAllocHuge(map->session->batch_context, map->maxwanted * sizeof(WantedKey)) :
+			repalloc_huge(map->wanted, map->maxwanted * sizeof(WantedKey));
+	}
+	map->wanted[map->nwanted++] = (WantedKey)
+	{
+		key, value, null, reference
+	};
+}
+
+static int
+compare_wanted(const void *a, const void *b)
+{
+	return key_compare(((const WantedKey *) a)->key, ((const WantedKey *) b)->key);
+}
+
+/*
+ * Looks sorted keys up.  Begins at the first key; each row of the index that
+ * is met rules out all keys below it, so a range of new keys costs one
+ * descent, and neighbours in the index cost one step each.
+ */
+static void
+look_up(IdMap *map, DistinctKey *keys, int nkeys)
+{
+	Relation	relation = table_open(map->relid, RowExclusiveLock);
+	Relation	index = index_open(map->indexid, RowExclusiveLock);
+	TupleTableSlot *slot = table_slot_create(relation, NULL);
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	IndexScanDesc scan = MM_INDEX_BEGINSCAN(relation, index, snapshot, 1);
+	bool		step = false;	/* go on from the last row found */
+	int			next = 0;
+
+	while (next < nkeys)
+	{
+		bytea	   *key;
+		bool		isnull;
+		int			order = -1;
+
+		if (!step)
+		{
+			ScanKeyData scankey;
+
+			ScanKeyInit(&scankey, 1, BTGreaterEqualStrategyNumber, F_BYTEAGE,
+						PointerGetDatum(keys[next].key));
+			index_rescan(scan, &scankey, 1, NULL, 0);
+		}
+		if (!index_getnext_slot(scan, ForwardScanDirection, slot))
+			break;
+		key = DatumGetByteaPP(slot_getattr(slot, 1, &isnull));
+		while (next < nkeys && (order = key_compare(keys[next].key, key)) < 0)
+			next++;
+		step = next < nkeys && order == 0;
+		if (step)
+		{
+			Datum		id = slot_getattr(slot, 2, &isnull);
+
+			keys[next].id = datumCopy(id, map->type == INT8OID, map->type == INT8OID ? 8 : UUID_LEN);
+			keys[next].found = true;
+			next++;
+		}
+	}
+	index_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	ExecDropSingleTupleTableSlot(slot);
+	index_close(index, NoLock);
+	table_close(relation, NoLock);
+}
+
+/* A new id. */
+static Datum
+new_id(IdMap *map)
+{
+	if (map->type == INT8OID)
+		return Int64GetDatum(nextval_internal(map->sequenceid, true));
+	return DirectFunctionCall1(gen_random_uuid, (Datum) 0);
+}
+
+/*
+ * Inserts the keys that were not found, with new ids, by multi-insert.  False,
+ * and nothing done, when another session had one of them first.
+ */
+static bool
+insert_uncontended(IdMap *map, DistinctKey *keys, int nkeys)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	bool volatile done = true;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		Relation	relation = table_open(map->relid, RowExclusiveLock);
+		DirectInsert *insert = direct_begin(relation);
+
+		for (int i = 0; i < nkeys; i++)
+		{
+			TupleTableSlot *slot;
+
+			if (keys[i].found)
+				continue;
+			slot = direct_slot(insert);
+			slot->tts_values[0] = PointerGetDatum(keys[i].key);
+			slot->tts_isnull[0] = false;
+			slot->tts_values[1] = keys[i].id;
+			slot->tts_isnull[1] = false;
+			direct_put(insert);
+		}
+		direct_end(insert);
+		table_close(relation, NoLock);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+			ReThrowError(error);
+		done = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return done;
+}
+
+/*
+ * Inserts the keys that were not found where no other session has: its rows
+ * are waited for.
+ */
+static void
+insert_contended(IdMap *map, DistinctKey *keys, int nkeys)
+{
+	TupleDesc	desc = CreateTemplateTupleDesc(2);
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(map->relid)),
+												  get_rel_name(map->relid));
+
+	TupleDescInitEntry(desc, 1, "key", BYTEAOID, -1, 0);
+	TupleDescInitEntry(desc, 2, "id", map->type, -1, 0);
+	for (int i = 0; i < nkeys; i++)
+	{
+		Datum		values[2] = {PointerGetDatum(keys[i].key), keys[i].id};
+		bool		nulls[2] = {false, false};
+
+		if (!keys[i].found)
+			tuplestore_putvalues(rows, desc, values, nulls);
+	}
+	SPI_connect();
+	statement_show_rows("mongo_migrate keys", desc, rows);
+	SPI_execute(psprintf("INSERT INTO %s (key, id) SELECT key, id FROM \"mongo_migrate keys\""
+						 " ON CONFLICT (key) DO NOTHING", name), false, 0);
+	SPI_finish();
+	tuplestore_end(rows);
+}
+
+/* Gives ids to the keys that were not found. */
+static void
+add_missing(IdMap *map, DistinctKey *keys, int nkeys, bool contended)
+{
+	for (int i = 0; i < nkeys; i++)
+		if (!keys[i].found)
+			keys[i].id = new_id(map);
+	if (contended || !insert_uncontended(map, keys, nkeys))
+	{
+		insert_contended(map, keys, nkeys);
+		look_up(map, keys, nkeys);
+		for (int i = 0; i < nkeys; i++)
+			if (!keys[i].found)
+				elog(ERROR, "a key vanished from id map %s", get_rel_name(map->relid));
+	}
+	else
+		CommandCounterIncrement();
+}
+
+/*
+ * Gives every key that id_map_want() collected its id.  Without allocate, keys
+ * that the map does not have become null.
+ */
+void
+id_map_resolve(IdMap *map, bool allocate)
+{
+	DistinctKey *keys;
+	int			nkeys = 0;
+	bool		missing = false;
+	bool		contended = true;
+
+	if (map->nwanted == 0)
+		return;
+	qsort(map->wanted, map->nwanted, sizeof(WantedKey), compare_wanted);
+	keys = MemoryContextAllocHuge(map->session->batch_context, map->nwanted * sizeof(DistinctKey));
+	for (int i = 0; i < map->nwanted; i++)
+		if (nkeys == 0 || key_compare(keys[nkeys - 1].key, map->wanted[i].key) != 0)
+			keys[nkeys++] = (DistinctKey)
+		{
+			map->wanted[i].key, (Datum) 0, false
+		};
+	look_up(map, keys, nkeys);
+
+	for (int i = 0, k = 0; i < map->nwanted; i++)
+	{
+		while (key_compare(keys[k].key, map->wanted[i].key) != 0)
+			k++;
+		missing |= !keys[k].found;
+		contended &= keys[k].found || map->wanted[i].reference;
+	}
+	if (missing && allocate)
+		add_missing(map, keys, nkeys, contended);
+
+	if (MemoryContextMemAllocated(map->cache_context, true) >
+		CACHE_BYTES / list_length(map->session->maps))
+		cache_clear(map);
+	for (int i = 0, k = 0; i < map->nwanted; i++)
+	{
+		WantedKey  *wanted = &map->wanted[i];
+
+		while (key_compare(keys[k].key, wanted->key) != 0)
+			k++;
+		*wanted->null = !keys[k].found && !allocate;
+		*wanted->value = *wanted->null ? (Datum) 0 : keys[k].id;
+		if (wanted->reference && !*wanted->null)
+			cache_put(map, wanted->key, keys[k].id);
+	}
+	pfree(keys);
+	id_map_reset(map);
+}
+
+/* Forgets what the batch wants: its context is about to be reset. */
+void
+id_map_reset(IdMap *map)
+{
+	map->wanted = NULL;
+	map->nwanted = map->maxwanted = 0;
+}

@@ -1,0 +1,183 @@
+/*
+ * insert.c
+ *	  The rows of a batch into their tables, all or all but the bad documents'.
+ *
+ * The batch goes in within one subtransaction.  When an error says that the
+ * data is at fault, it is rolled back and its two halves are tried, and so on
+ * down to the documents that fail on their own.  These are rejected with the
+ * error's text; every other error ends the call.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "executor/tuptable.h"
+#include "load/load.h"
+#include "miscadmin.h"
+#include "utils/resowner.h"
+
+/*
+ * Whether an SQLSTATE blames the data, so that its document may go into
+ * quarantine:
+ *
+ *	20, 21		no case found; a sub-query with more than one row
+ *	22, 23, 44	data exceptions, constraints, a view's check option
+ *	38			an external function's exception (38000, PL/Python and the like)
+ *	54000		a value too large for an index
+ *	P0			PL/pgSQL: raise_exception, no data, too many rows, assertion
+ *
+ * All others are not: rights, missing objects, resources, cancellation,
+ * serialization, connections and internal errors would hit every document, or
+ * not this one the next time.
+ */
+bool
+sqlstate_is_data(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_CASE_NOT_FOUND:
+		case ERRCODE_CARDINALITY_VIOLATION:
+		case ERRCODE_DATA_EXCEPTION:
+		case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:
+		case ERRCODE_WITH_CHECK_OPTION_VIOLATION:
+		case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
+		case ERRCODE_PLPGSQL_ERROR:
+			return true;
+		default:
+			return sqlstate == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
+	}
+}
+
+/* Inserts a target's rows of a range of documents through the access method. */
+static void
+insert_direct(LoadSession *session, LoadTarget *target, int from, int to)
+{
+	Relation	relation = table_open(target->relid, RowExclusiveLock);
+	DirectInsert *insert = direct_begin(relation);
+
+	for (int row = target_first_row(target, from);
+		 row < target->nrows && target->documents[row] < to; row++)
+	{
+		Datum	   *values = target->values + (Size) row * target->ncolumns;
+		bool	   *nulls = target->nulls + (Size) row * target->ncolumns;
+		TupleTableSlot *slot;
+
+		if (session->documents[target->documents[row]].state != DOCUMENT_READ)
+			continue;
+		slot = direct_slot(insert);
+		for (int i = 0; i < target->ncolumns; i++)
+		{
+			slot->tts_values[target->columns[i]->attnum - 1] = values[i];
+			slot->tts_isnull[target->columns[i]->attnum - 1] = nulls[i];
+		}
+		direct_put(insert);
+	}
+	direct_end(insert);
+	table_close(relation, NoLock);
+	CommandCounterIncrement();
+}
+
+/* Inserts the rows of a range of documents, parents before children. */
+static void
+insert_rows(LoadSession *session, int from, int to, LoadTarget *volatile *current)
+{
+	for (int i = 0; i < session->ntargets; i++)
+	{
+		LoadTarget *target = session->targets[i];
+		int			row = target_first_row(target, from);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!target->included || row >= target->nrows || target->documents[row] >= to)
+			continue;
+		*current = target;
+		if (target->direct)
+			insert_direct(session, target, from, to);
+		else
+			target_run_insert(session, target, from, to);
+	}
+}
+
+/*
+ * Tries a range of documents in a subtransaction.  NULL when its rows are in;
+ * the error when the data is at fault, and then nothing is.  *target is the
+ * table that the error struck at.
+ */
+static ErrorData *
+try_insert(LoadSession *session, int from, int to, LoadTarget *volatile *target)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		insert_rows(session, from, to, target);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (!sqlstate_is_data(error->sqlerrcode))
+			ReThrowError(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return error;
+}
+
+/* Rejects the document that an error is about. */
+static void
+reject_for_error(LoadSession *session, LoadDocument *document, LoadTarget *target,
+				 ErrorData *error)
+{
+	const char *path = NULL;
+	const char *reason = error->message;
+
+	for (int i = 0; i < target->ncolumns; i++)
+		if (error->column_name != NULL && strcmp(target->columns[i]->name, error->column_name) == 0)
+			path = target->columns[i]->path;
+	/* "Failing row contains ..." says nothing that the document does not. */
+	if (error->detail != NULL && error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION &&
+		error->sqlerrcode != ERRCODE_CHECK_VIOLATION)
+		reason = psprintf("%s: %s", error->message, error->detail);
+	document_reject(session, document, target->name, path, error->sqlerrcode, reason, error->hint);
+}
+
+/* Inserts a range of documents as far as they can be. */
+static void
+insert_range(LoadSession *session, int from, int to)
+{
+	LoadTarget *volatile target = NULL;
+	ErrorData  *error = try_insert(session, from, to, &target);
+
+	if (error == NULL)
+	{
+		for (int i = from; i < to; i++)
+			if (session->documents[i].state == DOCUMENT_READ)
+				session->documents[i].state = DOCUMENT_INSERTED;
+	}
+	else if (to - from == 1)
+		reject_for_error(session, &session->documents[from], target, error);
+	else
+	{
+		int			middle = from + (to - from) / 2;
+
+		insert_range(session, from, middle);
+		insert_range(session, middle, to);
+	}
+}
+
+/* Inserts the batch; each document that is still read becomes inserted or rejected. */
+void
+batch_insert(LoadSession *session)
+{
+	if (session->ndocuments > 0)
+		insert_range(session, 0, session->ndocuments);
+}

@@ -1,0 +1,272 @@
+/*
+ * load.h
+ *	  The batch engine: documents of a range of _id become rows of tables.
+ *
+ * A session holds what batches of one chunk share: the compiled plan, the
+ * targets, the id maps with their caches, the open cursor.  It lives from the
+ * chunk's first batch to its end, or to the first rollback, over transactions.
+ * A batch is what one call works on.  doc/loading.md tells of both.
+ */
+#ifndef MM_LOAD_H
+#define MM_LOAD_H
+
+#include "access/tupdesc.h"
+#include "bson/document.h"
+#include "executor/spi.h"
+#include "mongo/cursor.h"
+#include "nodes/pg_list.h"
+#include "utils/rel.h"
+
+/* The longest key that an id map takes: an index row must fit a third of a page. */
+#define LOAD_KEY_MAX 2000
+
+/*
+ * Documents end a batch at this many bytes, whatever its number of documents;
+ * their decoded rows take about as much again.
+ */
+#define LOAD_BATCH_BYTES (8 * 1024 * 1024)
+
+typedef struct IdMap IdMap;
+typedef struct LoadSource LoadSource;
+typedef struct LoadTarget LoadTarget;
+
+typedef enum ColumnRole
+{
+	COLUMN_ID,
+	COLUMN_PARENT,
+	COLUMN_POSITION,
+	COLUMN_REFERENCE,
+	COLUMN_VALUE
+} ColumnRole;
+
+/* The order of keys in a map and its index: that of type bytea. */
+static inline int
+key_compare(const bytea *a, const bytea *b)
+{
+	Size		a_length = VARSIZE_ANY_EXHDR(a);
+	Size		b_length = VARSIZE_ANY_EXHDR(b);
+	int			result = memcmp(VARDATA_ANY(a), VARDATA_ANY(b), Min(a_length, b_length));
+
+	return result != 0 ? result : (a_length > b_length) - (a_length < b_length);
+}
+
+/* A column of a target: a row of plan_column, compiled. */
+typedef struct LoadColumn
+{
+	char	   *name;
+	ColumnRole	role;
+	char	   *path;			/* NULL: parent, position */
+	AttrNumber	attnum;			/* in the table */
+	bool		not_null;		/* in the table */
+	Oid			type;			/* of the batch's value; domains are their base type here */
+	int32		typmod;
+	Converter  *converter;		/* NULL: parent, position */
+	IdMap	   *map;			/* the value is a key until this map resolves it; or NULL */
+	Converter  *from_key;		/* the value is a key until this makes a value of it; or NULL */
+	struct LoadColumn *parent;	/* parent: the column of the parent's target */
+	char	   *expression;		/* SQL over value and doc, or NULL */
+	char	   *cast;			/* the type that its result has to be cast to, or NULL */
+} LoadColumn;
+
+/* A table and the rows that the batch has for it. */
+struct LoadTarget
+{
+	char	   *name;			/* as in the plan: qualified, quoted where needed */
+	char	   *path;			/* root: NULL */
+	bool		included;		/* false: only on the way to a child's rows */
+	LoadTarget *parent;			/* root: NULL */
+	LoadTarget *next_of_table;	/* another target fed by the same table of the document plan */
+	int			table;			/* in the document plan */
+	int			first;			/* its first column there */
+	Oid			relid;
+	bool		direct;			/* rows go in through the table access method */
+	bool		uses_doc;		/* an expression mentions doc */
+	bson_t	   *filter;			/* root: its own match document, where roots differ in it; or NULL */
+	bool	   *matches;		/* documents of the batch that match it, where there is one */
+
+	/* Columns in the order of a row's values: first those that decode fills. */
+	int			ncolumns;
+	int			ndecoded;
+	LoadColumn **columns;
+	TupleDesc	desc;			/* of the batch's rows, as statements see them */
+	SPIPlanPtr	insert;			/* not direct: the statement that fills the table */
+	LoadColumn *id;				/* root: its column of role id, or NULL */
+	DocumentPlan *id_plan;		/* _id alone, to find out which documents have their row */
+
+	/* The batch's rows, in the order of documents. */
+	int			nrows;
+	int			maxrows;
+	Datum	   *values;			/* nrows * ncolumns */
+	bool	   *nulls;
+	int		   *documents;		/* a row's document in the batch */
+	int		   *parents;		/* a row's row in the parent's target */
+};
+
+typedef enum DocumentState
+{
+	DOCUMENT_READ,				/* on its way */
+	DOCUMENT_INSERTED,
+	DOCUMENT_SKIPPED,			/* has its rows already, or is in quarantine */
+	DOCUMENT_REJECTED,			/* cannot become rows */
+	DOCUMENT_GONE				/* asked for by _id, and not in the source */
+} DocumentState;
+
+/* Why a document was rejected. */
+typedef struct Rejection
+{
+	const char *target;			/* or NULL */
+	const char *path;			/* or NULL */
+	const char *reason;
+	const char *hint;			/* or NULL */
+	int			sqlstate;
+} Rejection;
+
+typedef struct LoadDocument
+{
+	const uint8_t *bytes;		/* a bson_t asks for more alignment than palloc gives */
+	uint32		length;
+	DocumentState state;
+	Datum		doc;			/* jsonb, where an expression mentions it */
+	uint64		rounded;		/* values that were rounded to a numeric scale */
+	Rejection  *rejection;		/* DOCUMENT_REJECTED */
+} LoadDocument;
+
+/* A document of the batch as a bson_t that lends its bytes. */
+static inline const bson_t *
+document_bson(const LoadDocument *document, bson_t *bson)
+{
+	if (!bson_init_static(bson, document->bytes, document->length))
+		elog(ERROR, "document is not valid BSON");
+	return bson;
+}
+
+typedef struct LoadSession
+{
+	MemoryContext context;
+	MemoryContext batch_context;	/* reset at the start of each batch */
+	NameData	server;
+	char	   *collection;
+	int			chunk;			/* -1: no chunk; documents are asked for by _id */
+	Oid			serverid;
+	Oid			userid;
+	MongoConnection *connection;
+	char	   *fingerprint;	/* of the plan's rows */
+	bool		stale;			/* a target or map changed: compile anew */
+
+	DocumentPlan *plan;
+	int			ntargets;
+	LoadTarget **targets;		/* parents before children */
+	LoadTarget **by_table;		/* first target of a table of the document plan */
+	int			doc_column;		/* of table 0, or -1 */
+	bson_t	   *filter;			/* the find's, or NULL */
+	List	   *rounding;		/* Converters that may round */
+	List	   *maps;			/* IdMaps in one order for every session */
+	LoadSource *source;
+	bytea	   *last_id;		/* where the source stands, as the chunk has it; or NULL */
+
+	/* The batch. */
+	int			ndocuments;
+	int			maxdocuments;
+	Size		size;			/* of its documents, in bytes */
+	LoadDocument *documents;
+	int			current;		/* the document being decoded */
+} LoadSession;
+
+/* A row of mongo_migrate.chunk, and what a batch adds to it. */
+typedef struct Checkpoint
+{
+	bytea	   *lower_id;		/* each NULL where the column is */
+	bytea	   *upper_id;
+	bytea	   *last_id;
+	bool		catching_up;
+	bool		complete;
+	char	   *fingerprint;	/* of the plan's rows */
+} Checkpoint;
+
+typedef struct LoadCounts
+{
+	int64		documents;
+	int64		inserted;
+	int64		skipped;
+	int64		rejected;
+	int64		rounded;
+} LoadCounts;
+
+/* plan.c */
+extern void load_plan_compile(LoadSession *session);
+
+extern int	column_hint(LoadSession *session, LoadTarget *target, LoadColumn *column,
+						const char *set);
+
+/* statement.c */
+extern void statement_show_rows(const char *name, TupleDesc desc, Tuplestorestate *rows);
+extern void expression_check(LoadSession *session, LoadTarget *target, LoadColumn *column,
+							 Oid type, int32 typmod);
+extern void target_prepare_insert(LoadSession *session, LoadTarget *target);
+extern void target_run_insert(LoadSession *session, LoadTarget *target, int from, int to);
+extern void batch_mark_skipped(LoadSession *session);
+extern void target_mark_present(LoadSession *session, LoadTarget *target);
+
+/* session.c */
+extern LoadSession *load_session_create(Name server, const char *collection, int chunk,
+										MemoryContext parent);
+extern LoadSession *load_session_begin(Name server, const char *collection, int chunk,
+									   const Checkpoint *checkpoint);
+extern void load_session_end(LoadSession *session, const bytea *last_id, bool complete);
+
+/* source.c */
+extern bytea *document_key(const bson_t *document);
+extern LoadSource *source_open(LoadSession *session, const Checkpoint *checkpoint);
+extern const bson_t *source_next(LoadSource *source);
+extern bool source_add_by_id(LoadSession *session, const bson_iter_t *id);
+extern void source_match(LoadSession *session, LoadTarget *target);
+
+/* batch.c */
+typedef enum LoadMode
+{
+	LOAD_FIRST,					/* no document has been here before */
+	LOAD_CATCHING_UP,			/* those with rows or in quarantine are skipped */
+	LOAD_RETRYING				/* those with rows are skipped */
+} LoadMode;
+extern void batch_start(LoadSession *session);
+extern void batch_add_document(LoadSession *session, const bson_t *document);
+extern bool batch_full(LoadSession *session, int documents);
+extern void batch_load(LoadSession *session, LoadMode mode, bool quarantine, NullableDatum run_id);
+extern void batch_count(LoadSession *session, LoadCounts *counts);
+extern int	target_first_row(LoadTarget *target, int document);
+extern void document_reject(LoadSession *session, LoadDocument *document, const char *target,
+							const char *path, int sqlstate, const char *reason,
+							const char *hint);
+
+/* insert.c */
+extern void batch_insert(LoadSession *session);
+extern bool sqlstate_is_data(int sqlstate);
+
+/* direct.c */
+typedef struct DirectInsert DirectInsert;
+extern bool direct_possible(Relation relation);
+extern DirectInsert *direct_begin(Relation relation);
+extern TupleTableSlot *direct_slot(DirectInsert *insert);
+extern void direct_put(DirectInsert *insert);
+extern void direct_end(DirectInsert *insert);
+
+/* idmap.c */
+extern IdMap *id_map_open(LoadSession *session, const char *collection);
+extern Oid	id_map_type(IdMap *map);
+extern Oid	id_map_relid(IdMap *map);
+extern void id_map_want(IdMap *map, Datum *value, bool *null, bool reference);
+extern void id_map_resolve(IdMap *map, bool allocate);
+extern void id_map_reset(IdMap *map);
+
+/* quarantine.c */
+extern void quarantine_put(LoadSession *session, LoadDocument *document, NullableDatum run_id);
+extern void quarantine_remove(LoadSession *session, const bson_t *document);
+extern void quarantine_mark_present(LoadSession *session);
+
+/* checkpoint.c */
+extern SPIPlanPtr statement_prepared(SPIPlanPtr *plan, const char *query, int nargs, Oid *types);
+extern Checkpoint *checkpoint_lock(Name server, const char *collection, int chunk);
+extern void checkpoint_move(LoadSession *session, const LoadCounts *counts, const bytea *last_id,
+							bool complete);
+
+#endif							/* MM_LOAD_H */

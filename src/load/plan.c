@@ -1,0 +1,667 @@
+/*
+ * plan.c
+ *	  The rows of plan_target and plan_column become a compiled plan.
+ *
+ * What a person may have got wrong in a plan is found here, before a document
+ * is read: each error names the row of the plan and the statement that mends
+ * it.  Everything that is made lives in the session's context.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "load/load.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "owned.h"
+#include "parser/parse_type.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+#include "utils/varlena.h"
+
+/* The columns of the query on plan_column. */
+enum
+{
+	PLAN_TARGET = 1,
+	PLAN_NAME,
+	PLAN_ROLE,
+	PLAN_PATH,
+	PLAN_TYPE,
+	PLAN_SOURCE_TYPE,
+	PLAN_EXPRESSION,
+	PLAN_PARENT_COLUMN,
+	PLAN_REFERS_TO,
+	PLAN_REFERS_KEY,
+	PLAN_KEY_FORM
+};
+
+/* A value of a row in the session's context; NULL for null. */
+static char *
+plan_value(LoadSession *session, SPITupleTable *rows, int row, int column)
+{
+	char	   *value = SPI_getvalue(rows->vals[row], rows->tupdesc, column);
+
+	return value == NULL ? NULL : MemoryContextStrdup(session->context, value);
+}
+
+/* Runs one of the two queries on the plan. */
+static SPITupleTable *
+plan_query(LoadSession *session, const char *query)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Oid			types[2] = {NAMEOID, TEXTOID};
+	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(session->collection)};
+
+	SPI_execute_with_args(query, 2, types, values, NULL, false, 0);
+	MemoryContextSwitchTo(context); /* SPI leaves its own */
+	return SPI_tuptable;
+}
+
+/* "UPDATE mongo_migrate.plan_column SET ... WHERE ...", for a hint. */
+static char *
+column_update(LoadSession *session, LoadTarget *target, LoadColumn *column, const char *set)
+{
+	return psprintf("UPDATE mongo_migrate.plan_column SET %s WHERE server = %s AND collection = %s AND target = %s AND column_name = %s;",
+					set,
+					quote_literal_cstr(NameStr(session->server)),
+					quote_literal_cstr(session->collection),
+					quote_literal_cstr(target->name),
+					quote_literal_cstr(column->name));
+}
+
+/* errhint: mend the column's row of the plan. */
+int
+column_hint(LoadSession *session, LoadTarget *target, LoadColumn *column, const char *set)
+{
+	return errhint("Correct the plan: %s", column_update(session, target, column, set));
+}
+
+/* Reads a type's name from the plan; throws, naming the row, when there is no such type. */
+static void
+parse_type(LoadSession *session, LoadTarget *target, LoadColumn *column, const char *field,
+		   const char *text, Oid *type, int32 *typmod)
+{
+	if (!MM_PARSE_TYPE(text, type, typmod))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("type \"%s\" of column \"%s\" in the plan of table %s does not exist",
+						text, column->name, target->name),
+				 column_hint(session, target, column, psprintf("%s = '...'", field))));
+}
+
+/* Finds a target among those read so far. */
+static LoadTarget *
+target_by_name(LoadSession *session, const char *name)
+{
+	for (int i = 0; i < session->ntargets; i++)
+		if (strcmp(session->targets[i]->name, name) == 0)
+			return session->targets[i];
+	return NULL;
+}
+
+static void
+destroy_bson(void *bson)
+{
+	bson_destroy((bson_t *) bson);
+}
+
+/* Extended JSON of a filter as a document owned by the session. */
+static bson_t *
+parse_filter(LoadSession *session, LoadTarget *target, const char *json)
+{
+	bson_error_t error;
+	bson_t	   *filter = bson_new_from_json((const uint8_t *) json, -1, &error);
+
+	if (filter == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the filter in the plan of table %s is not Extended JSON", target->name),
+				 errdetail("%s", error.message)));
+	owned_register(session->context, filter, destroy_bson);
+	return filter;
+}
+
+/* Reads plan_target. */
+static void
+read_targets(LoadSession *session)
+{
+	SPITupleTable *rows = plan_query(session,
+									 "SELECT target, parent, path, included, filter"
+									 "  FROM mongo_migrate.plan_target"
+									 " WHERE server OPERATOR(pg_catalog.=) $1"
+									 "   AND collection OPERATOR(pg_catalog.=) $2"
+									 " ORDER BY ordinal, target");
+	int			nrows = rows->numvals;
+
+	if (nrows == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("collection \"%s\" of server \"%s\" has no plan",
+						session->collection, NameStr(session->server)),
+				 errhint("Make one: SELECT mongo_migrate.plan_collection(%s, %s);",
+						 quote_literal_cstr(NameStr(session->server)),
+						 quote_literal_cstr(session->collection))));
+	session->targets = MemoryContextAllocZero(session->context, nrows * sizeof(LoadTarget *));
+	for (int row = 0; row < nrows; row++)
+	{
+		LoadTarget *target = MemoryContextAllocZero(session->context, sizeof(LoadTarget));
+		char	   *parent = plan_value(session, rows, row, 2);
+		char	   *filter = plan_value(session, rows, row, 5);
+
+		target->name = plan_value(session, rows, row, 1);
+		target->path = plan_value(session, rows, row, 3);
+		target->included = plan_value(session, rows, row, 4)[0] == 't';
+		if (parent != NULL)
+		{
+			target->parent = target_by_name(session, parent);
+			if (target->parent == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						 errmsg("table %s stands before its parent %s in the plan", target->name, parent),
+						 errhint("Give the parent the lower ordinal in mongo_migrate.plan_target.")));
+		}
+		else if (filter != NULL)
+			target->filter = parse_filter(session, target, filter);
+		session->targets[session->ntargets++] = target;
+	}
+}
+
+/*
+ * A target is of use when its rows are wanted or those of a child's.  Drops
+ * the others.
+ */
+static void
+drop_unused_targets(LoadSession *session)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < session->ntargets; i++)
+	{
+		bool		used = session->targets[i]->included;
+
+		for (int j = i + 1; j < session->ntargets && !used; j++)
+			for (LoadTarget *up = session->targets[j]->parent; up != NULL; up = up->parent)
+				if (up == session->targets[i] && session->targets[j]->included)
+					used = true;
+		if (used)
+			session->targets[kept++] = session->targets[i];
+	}
+	session->ntargets = kept;
+	if (kept == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the plan of collection \"%s\" of server \"%s\" includes no table",
+						session->collection, NameStr(session->server))));
+}
+
+/* The role as the plan spells it. */
+static ColumnRole
+parse_role(const char *role)
+{
+	static const char *const roles[] = {"id", "parent", "position", "reference", "value"};
+
+	for (int i = 0; i < lengthof(roles); i++)
+		if (strcmp(role, roles[i]) == 0)
+			return (ColumnRole) i;
+	elog(ERROR, "unrecognized role \"%s\"", role);
+}
+
+/*
+ * Chooses how the field of an id or of a reference becomes an id: through a
+ * map, or as it is.  type is the column's.
+ */
+static void
+compile_key(LoadSession *session, LoadTarget *target, LoadColumn *column,
+			const char *collection, const char *refers_key, const char *form, Oid type, int32 typmod)
+{
+	KeyForm		key_form = strcmp(form, "objectid_text") == 0 ? KEY_OBJECTID_TEXT :
+		strcmp(form, "number_text") == 0 ? KEY_NUMBER_TEXT : KEY_EXACT;
+	const char *key = column->role == COLUMN_ID ? column->path : refers_key;
+	JsonMode	json_mode = mongo_server_json_mode(session->serverid);
+
+	column->map = id_map_open(session, collection);
+	if (strcmp(key, "_id") != 0 && (column->map != NULL || column->role == COLUMN_REFERENCE))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("column \"%s\" of table %s is planned by field \"%s\" of collection \"%s\", and ids are known by \"_id\" only",
+						column->name, target->name, key, collection),
+				 column->role == COLUMN_ID ?
+				 column_hint(session, target, column, "role = 'value'") :
+				 column_hint(session, target, column, "role = 'value', refers_to = NULL, refers_key = '_id', key_form = 'exact'")));
+	if (column->map != NULL)
+	{
+		column->type = id_map_type(column->map);
+		column->typmod = -1;
+		column->converter = converter_create_key(key_form);
+		return;
+	}
+	column->type = getBaseTypeAndTypmod(type, &typmod);
+	column->typmod = typmod;
+	column->converter = converter_create(column->type, typmod, json_mode, false);
+	if (key_form != KEY_EXACT)
+	{
+		column->from_key = column->converter;
+		column->converter = converter_create_key(key_form);
+	}
+}
+
+/* Reads row of plan_column's query; type is the column's in the table. */
+static void
+compile_column(LoadSession *session, LoadTarget *target, LoadColumn *column,
+			   SPITupleTable *rows, int row, Oid type, int32 typmod)
+{
+	char	   *source_type = plan_value(session, rows, row, PLAN_SOURCE_TYPE);
+	char	   *refers_to = plan_value(session, rows, row, PLAN_REFERS_TO);
+	char	   *parent = plan_value(session, rows, row, PLAN_PARENT_COLUMN);
+	JsonMode	json_mode = mongo_server_json_mode(session->serverid);
+
+	if (column->expression != NULL && column->role != COLUMN_VALUE && column->role != COLUMN_ID)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("column \"%s\" of table %s has an expression, which only fields and ids can have",
+						column->name, target->name),
+				 column_hint(session, target, column, "expression = NULL")));
+
+	switch (column->role)
+	{
+		case COLUMN_PARENT:
+			for (int i = 0; i < target->parent->ncolumns; i++)
+				if (strcmp(target->parent->columns[i]->name, parent) == 0)
+					column->parent = target->parent->columns[i];
+			if (column->parent == NULL)
+				ereport(ERROR,
+						(errcode(ERRCODE_UNDEFINED_COLUMN),
+						 errmsg("the plan of table %s has no column \"%s\", which column \"%s\" of table %s takes its values from",
+								target->parent->name, parent, column->name, target->name),
+						 column_hint(session, target, column, "parent_column = '...'")));
+			column->type = column->parent->type;
+			column->typmod = column->parent->typmod;
+			return;
+		case COLUMN_POSITION:
+			column->type = INT4OID;
+			column->typmod = -1;
+			return;
+		case COLUMN_REFERENCE:
+			compile_key(session, target, column, refers_to,
+						plan_value(session, rows, row, PLAN_REFERS_KEY),
+						plan_value(session, rows, row, PLAN_KEY_FORM), type, typmod);
+			return;
+		case COLUMN_ID:
+		case COLUMN_VALUE:
+			if (column->expression != NULL && source_type != NULL)
+				parse_type(session, target, column, "source_type", source_type, &type, &typmod);
+			if (column->role == COLUMN_ID)
+				compile_key(session, target, column, session->collection, "_id", "exact", type, typmod);
+			else
+			{
+				column->type = getBaseTypeAndTypmod(type, &typmod);
+				column->typmod = typmod;
+				column->converter = converter_create(column->type, typmod, json_mode, true);
+				if (column->type == NUMERICOID || column->type == NUMERICARRAYOID)
+					session->rounding = lappend(session->rounding, column->converter);
+			}
+			return;
+	}
+}
+
+/* The attribute that a column of the plan fills; throws when there is none. */
+static Form_pg_attribute
+find_attribute(LoadSession *session, LoadTarget *target, LoadColumn *column, Relation relation,
+			   Oid type, int32 typmod)
+{
+	Form_pg_attribute attribute;
+	char	   *actual;
+	char	   *planned;
+
+	column->attnum = get_attnum(target->relid, column->name);
+	if (column->attnum <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("table %s has no column \"%s\", which the plan fills", target->name, column->name),
+				 errhint("Add it: ALTER TABLE %s ADD COLUMN %s %s; or leave it out: %s",
+						 target->name, quote_identifier(column->name),
+						 format_type_with_typemod(type, typmod),
+						 column_update(session, target, column, "included = false"))));
+	attribute = TupleDescAttr(RelationGetDescr(relation), column->attnum - 1);
+	if (attribute->attgenerated)
+		ereport(ERROR,
+				(errcode(ERRCODE_GENERATED_ALWAYS),
+				 errmsg("column \"%s\" of table %s is generated and cannot be filled",
+						column->name, target->name),
+				 column_hint(session, target, column, "included = false")));
+	actual = format_type_with_typemod(attribute->atttypid, attribute->atttypmod);
+	planned = format_type_with_typemod(type, typmod);
+	if (strcmp(actual, planned) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of table %s is of type %s, and the plan says %s",
+						column->name, target->name, actual, planned),
+				 errhint("Change the table: ALTER TABLE %s ALTER COLUMN %s TYPE %s; or the plan: %s",
+						 target->name, quote_identifier(column->name), planned,
+						 column_update(session, target, column,
+									   psprintf("type = %s", quote_literal_cstr(actual))))));
+	column->not_null = attribute->attnotnull;
+	return attribute;
+}
+
+/* Compiles the columns of a target from the rows of plan_column's query. */
+static void
+read_columns(LoadSession *session, LoadTarget *target, Relation relation, SPITupleTable *rows)
+{
+	target->columns = palloc0((rows->numvals + 1) * sizeof(LoadColumn *));
+	for (int row = 0; row < rows->numvals; row++)
+	{
+		LoadColumn *column;
+		char	   *text;
+		Oid			type;
+		int32		typmod;
+
+		if (strcmp(plan_value(session, rows, row, PLAN_TARGET), target->name) != 0)
+			continue;
+		column = MemoryContextAllocZero(session->context, sizeof(LoadColumn));
+		column->name = plan_value(session, rows, row, PLAN_NAME);
+		column->role = parse_role(plan_value(session, rows, row, PLAN_ROLE));
+		column->path = plan_value(session, rows, row, PLAN_PATH);
+		column->expression = plan_value(session, rows, row, PLAN_EXPRESSION);
+		text = plan_value(session, rows, row, PLAN_TYPE);
+		parse_type(session, target, column, "type", text, &type, &typmod);
+		if (relation != NULL)
+			find_attribute(session, target, column, relation, type, typmod);
+		if (target->parent == NULL && column->role != COLUMN_ID &&
+			column->role != COLUMN_REFERENCE && column->role != COLUMN_VALUE)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("column \"%s\" of table %s has a role that only tables with a parent have",
+							column->name, target->name),
+					 column_hint(session, target, column, "role = 'value', path = '...'")));
+		compile_column(session, target, column, rows, row, type, typmod);
+		if (column->expression != NULL && relation != NULL)
+			expression_check(session, target, column, type, typmod);
+		target->columns[target->ncolumns++] = column;
+	}
+	if (target->ncolumns == 0 && target->included)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the plan of table %s has no columns", target->name)));
+}
+
+/* Adds the target to the document plan; columns that it fills come first afterwards. */
+static void
+add_to_document_plan(LoadSession *session, LoadTarget *target)
+{
+	LoadColumn **columns = MemoryContextAlloc(session->context,
+											  Max(target->ncolumns, 1) * sizeof(LoadColumn *));
+	int			first = -1;
+
+	if (target->parent != NULL)
+		target->table = document_plan_add_table(session->plan, target->parent->table, target->path);
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		LoadColumn *column = target->columns[i];
+		int			number;
+
+		if (column->role == COLUMN_PARENT)
+			continue;
+		number = column->role == COLUMN_POSITION ?
+			document_plan_add_position(session->plan, target->table) :
+			document_plan_add_column(session->plan, target->table, column->path, column->converter);
+		if (first < 0)
+			first = number;
+		columns[target->ndecoded++] = column;
+	}
+	target->first = Max(first, 0);
+	for (int i = 0, next = target->ndecoded; i < target->ncolumns; i++)
+		if (target->columns[i]->role == COLUMN_PARENT)
+			columns[next++] = target->columns[i];
+	target->columns = columns;
+}
+
+/* Opens the target's table, or says what is wrong with its name. */
+static Relation
+open_target(LoadSession *session, LoadTarget *target)
+{
+	RangeVar   *name = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(target->name)));
+	Relation	relation;
+
+	target->relid = RangeVarGetRelid(name, RowExclusiveLock, true);
+	if (!OidIsValid(target->relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table %s, which the plan of collection \"%s\" of server \"%s\" fills, does not exist",
+						target->name, session->collection, NameStr(session->server)),
+				 errhint("Create it: SELECT mongo_migrate.apply_ddl(%s, %s);  or leave it out: UPDATE mongo_migrate.plan_target SET included = false WHERE server = %s AND collection = %s AND target = %s;",
+						 quote_literal_cstr(NameStr(session->server)),
+						 quote_literal_cstr(session->collection),
+						 quote_literal_cstr(NameStr(session->server)),
+						 quote_literal_cstr(session->collection),
+						 quote_literal_cstr(target->name))));
+	relation = table_open(target->relid, NoLock);
+	switch (RelationGetForm(relation)->relkind)
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_FOREIGN_TABLE:
+		case RELKIND_VIEW:
+			return relation;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("%s, which the plan of collection \"%s\" of server \"%s\" fills, is not a table",
+							target->name, session->collection, NameStr(session->server))));
+	}
+}
+
+/*
+ * A column of the table that the plan does not fill must be able to stay
+ * empty.  Returns whether one of them has a default to be evaluated.
+ */
+static bool
+check_unplanned(LoadSession *session, LoadTarget *target, Relation relation)
+{
+	TupleDesc	desc = RelationGetDescr(relation);
+	bool		defaults = false;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(desc, i);
+		bool		planned = false;
+
+		if (attribute->attisdropped)
+			continue;
+		for (int j = 0; j < target->ncolumns; j++)
+			planned |= target->columns[j]->attnum == i + 1;
+		if (planned)
+			continue;
+		if (attribute->atthasdef || attribute->attidentity || attribute->attgenerated ||
+			get_typtype(attribute->atttypid) == TYPTYPE_DOMAIN)
+			defaults = true;
+		else if (attribute->attnotnull && relation->trigdesc == NULL &&
+				 RelationGetForm(relation)->relkind != RELKIND_FOREIGN_TABLE)
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("column \"%s\" of table %s is not null, has no default, and is not in the plan",
+							NameStr(attribute->attname), target->name),
+					 errhint("Plan it in mongo_migrate.plan_column, or give it a default: ALTER TABLE %s ALTER COLUMN %s SET DEFAULT ...;",
+							 target->name, quote_identifier(NameStr(attribute->attname)))));
+	}
+	return defaults;
+}
+
+/*
+ * Chooses the way in: straight through the table access method where nothing
+ * but constraints and indexes stands between a row and its table, and every
+ * value is of its column's very type; an INSERT statement otherwise.
+ */
+static bool
+choose_direct(LoadTarget *target, Relation relation)
+{
+	if (!direct_possible(relation) ||
+		pg_class_aclcheck(target->relid, GetUserId(), ACL_INSERT) != ACLCHECK_OK ||
+		check_enable_rls(target->relid, InvalidOid, true) != RLS_NONE)
+		return false;
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		LoadColumn *column = target->columns[i];
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), column->attnum - 1);
+
+		if (attribute->atttypid != column->type || attribute->atttypmod != column->typmod)
+			return false;
+		while (column->role == COLUMN_PARENT)
+			column = column->parent;
+		if (column->expression != NULL)
+			return false;
+	}
+	return true;
+}
+
+/* Describes the batch's rows of a target: the columns, then the document's number. */
+static void
+describe_rows(LoadSession *session, LoadTarget *target)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+
+	target->desc = CreateTemplateTupleDesc(target->ncolumns + 1);
+	for (int i = 0; i < target->ncolumns; i++)
+		TupleDescInitEntry(target->desc, i + 1, psprintf("%d", i + 1),
+						   target->columns[i]->type, target->columns[i]->typmod, 0);
+	TupleDescInitEntry(target->desc, target->ncolumns + 1, "document", INT4OID, -1, 0);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Prepares a root for the question which documents have their row: by its
+ * column of role id.
+ */
+static void
+compile_id(LoadSession *session, LoadTarget *target)
+{
+	for (int i = 0; i < target->ndecoded; i++)
+		if (target->columns[i]->role == COLUMN_ID && target->id == NULL)
+			target->id = target->columns[i];
+	if (target->id == NULL)
+		return;
+	target->id_plan = document_plan_create(session->context, true);
+	document_plan_add_table(target->id_plan, -1, NULL);
+	document_plan_add_column(target->id_plan, 0, target->id->path, target->id->converter);
+	document_plan_finish(target->id_plan);
+}
+
+/* Compiles a target with its columns. */
+static void
+compile_target(LoadSession *session, LoadTarget *target, SPITupleTable *rows)
+{
+	Relation	relation = target->included ? open_target(session, target) : NULL;
+	bool		defaults;
+
+	read_columns(session, target, relation, rows);
+	add_to_document_plan(session, target);
+	describe_rows(session, target);
+	if (relation == NULL)
+		return;
+	defaults = check_unplanned(session, target, relation);
+	target->direct = !defaults && choose_direct(target, relation);
+	if (!target->direct)
+		target_prepare_insert(session, target);
+	if (target->parent == NULL)
+		compile_id(session, target);
+	table_close(relation, NoLock);
+}
+
+/*
+ * The filter of the find.  Where all roots have the same one, the server
+ * applies it and they need none of their own; else a document is of interest
+ * when any root's filter matches it.
+ */
+static void
+compile_filter(LoadSession *session)
+{
+	LoadTarget *first = NULL;
+	bool		same = true;
+	bool		every = true;
+	bson_t		any;
+	int			nfilters = 0;
+
+	for (int i = 0; i < session->ntargets; i++)
+	{
+		LoadTarget *target = session->targets[i];
+
+		if (target->parent != NULL)
+			continue;
+		if (first == NULL)
+			first = target;
+		if (target->filter == NULL)
+			every = false;
+		same &= target->filter == first->filter ||
+			(target->filter != NULL && first->filter != NULL &&
+			 bson_equal(target->filter, first->filter));
+	}
+	if (same)
+	{
+		session->filter = first->filter;
+		for (int i = 0; i < session->ntargets; i++)
+			session->targets[i]->filter = NULL;
+	}
+	else if (every)
+	{
+		session->filter = owned_bson_new(session->context);
+		BSON_APPEND_ARRAY_BEGIN(session->filter, "$or", &any);
+		for (int i = 0; i < session->ntargets; i++)
+			if (session->targets[i]->filter != NULL)
+				bson_append_document(&any, psprintf("%d", nfilters++), -1, session->targets[i]->filter);
+		bson_append_array_end(session->filter, &any);
+	}
+}
+
+/* Compiles the session's plan; needs its server, collection and contexts. */
+void
+load_plan_compile(LoadSession *session)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	int			ntables = 1;
+
+	SPITupleTable *rows;
+
+	SPI_connect();
+	read_targets(session);
+	drop_unused_targets(session);
+	MemoryContextSwitchTo(session->context);
+	compile_filter(session);
+	session->plan = document_plan_create(session->context, true);
+	document_plan_add_table(session->plan, -1, NULL);
+	rows = plan_query(session,
+					  "SELECT target, column_name, role, path, type, source_type, expression,"
+					  "       parent_column, refers_to, refers_key, key_form"
+					  "  FROM mongo_migrate.plan_column"
+					  " WHERE server OPERATOR(pg_catalog.=) $1"
+					  "   AND collection OPERATOR(pg_catalog.=) $2 AND included"
+					  " ORDER BY target, ordinal");
+	for (int i = 0; i < session->ntargets; i++)
+	{
+		compile_target(session, session->targets[i], rows);
+		ntables = Max(ntables, session->targets[i]->table + 1);
+	}
+	session->doc_column = -1;
+	for (int i = 0; i < session->ntargets; i++)
+		if (session->targets[i]->uses_doc && session->doc_column < 0)
+			session->doc_column =
+				document_plan_add_column(session->plan, 0, "$",
+										 converter_create(JSONBOID, -1, JSON_RELAXED, false));
+	document_plan_finish(session->plan);
+
+	session->by_table = palloc0(ntables * sizeof(LoadTarget *));
+	for (int i = session->ntargets - 1; i >= 0; i--)
+	{
+		LoadTarget *target = session->targets[i];
+
+		target->next_of_table = session->by_table[target->table];
+		session->by_table[target->table] = target;
+	}
+	MemoryContextSwitchTo(caller);
+	SPI_finish();
+}

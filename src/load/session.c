@@ -1,0 +1,194 @@
+/*
+ * session.c
+ *	  What the batches of a chunk share, kept between transactions.
+ *
+ * One session is kept: a worker copies one chunk at a time.  It is made anew
+ * when it belongs to another chunk or user, when the plan's rows, a table or
+ * a map have changed, when the chunk's row does not stand where the session
+ * left it, and after any rollback.  The cursor of a rolled-back transaction is
+ * ahead of its checkpoint, and its new ids do not exist, so nothing of it may
+ * live on.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/xact.h"
+#include "load/load.h"
+#include "miscadmin.h"
+#include "mongo/options.h"
+#include "storage/lmgr.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+
+static LoadSession *kept = NULL;
+static bool in_use = false;		/* a batch is running */
+static int	in_use_level;		/* the transaction nesting level of its call */
+
+/* Relation-cache callback: a target or a map may have changed. */
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	ListCell   *cell;
+
+	if (kept == NULL)
+		return;
+	if (relid == InvalidOid)
+		kept->stale = true;
+	for (int i = 0; i < kept->ntargets; i++)
+		kept->stale |= kept->targets[i]->relid == relid;
+	foreach(cell, kept->maps)
+		kept->stale |= id_map_relid(lfirst(cell)) == relid;
+}
+
+/* Lets the kept session go, with its cursor. */
+static void
+drop_kept(void)
+{
+	LoadSession *session = kept;
+
+	kept = NULL;
+	in_use = false;
+	if (session != NULL)
+		MemoryContextDelete(session->context);
+}
+
+/* Transaction callback. */
+static void
+transaction_ended(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT)
+		drop_kept();
+}
+
+/*
+ * Subtransaction callback.  Rollbacks below a running batch are its own, or of
+ * triggers that it fires.
+ */
+static void
+subtransaction_ended(SubXactEvent event, SubTransactionId id, SubTransactionId parent, void *arg)
+{
+	if (event == SUBXACT_EVENT_ABORT_SUB &&
+		!(in_use && GetCurrentTransactionNestLevel() > in_use_level))
+		drop_kept();
+}
+
+/* Registers the callbacks, once. */
+static void
+watch(void)
+{
+	static bool watching = false;
+
+	if (watching)
+		return;
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	RegisterXactCallback(transaction_ended, NULL);
+	RegisterSubXactCallback(subtransaction_ended, NULL);
+	watching = true;
+}
+
+/*
+ * Makes a session in a context of its own below parent, without a source.
+ * Throws for what is wrong with server, plan, tables or maps.
+ */
+LoadSession *
+load_session_create(Name server, const char *collection, int chunk, MemoryContext parent)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "load session", ALLOCSET_DEFAULT_SIZES);
+	LoadSession *session = MemoryContextAllocZero(context, sizeof(LoadSession));
+
+	session->context = context;
+	session->batch_context = AllocSetContextCreate(context, "load batch", ALLOCSET_DEFAULT_SIZES);
+	session->server = *server;
+	session->collection = MemoryContextStrdup(context, collection);
+	session->chunk = chunk;
+	session->serverid = mongo_server_oid(NameStr(*server));
+	session->userid = GetUserId();
+	session->connection = mongo_connect(session->serverid, session->userid);
+	load_plan_compile(session);
+	return session;
+}
+
+/*
+ * Locks the session's tables for the rest of the transaction, so that what it
+ * knows of them stays true; then says whether it is true now.
+ */
+static bool
+still_true(LoadSession *session)
+{
+	ListCell   *cell;
+
+	for (int i = 0; i < session->ntargets; i++)
+		if (session->targets[i]->included)
+			LockRelationOid(session->targets[i]->relid, RowExclusiveLock);
+	foreach(cell, session->maps)
+		LockRelationOid(id_map_relid(lfirst(cell)), RowExclusiveLock);
+	return !session->stale;
+}
+
+static bool
+same_bytes(const bytea *a, const bytea *b)
+{
+	return a == NULL || b == NULL ? a == b : key_compare(a, b) == 0;
+}
+
+/*
+ * The session for a batch of a chunk, whose row is locked and as in
+ * checkpoint: the kept one, or a new one.  To be ended by load_session_end();
+ * an ERROR before drops it.
+ */
+LoadSession *
+load_session_begin(Name server, const char *collection, int chunk, const Checkpoint *checkpoint)
+{
+	LoadSession *session;
+
+	if (in_use)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("a batch cannot be copied from within another one")));
+	watch();
+	if (kept != NULL &&
+		(strcmp(NameStr(kept->server), NameStr(*server)) != 0 ||
+		 strcmp(kept->collection, collection) != 0 || kept->chunk != chunk ||
+		 kept->userid != GetUserId() ||
+		 strcmp(kept->fingerprint, checkpoint->fingerprint) != 0 ||
+		 !same_bytes(kept->last_id, checkpoint->last_id) ||
+		 !still_true(kept) ||
+		 mongo_connect(kept->serverid, kept->userid) != kept->connection))
+		drop_kept();
+	if (kept == NULL)
+	{
+		session = load_session_create(server, collection, chunk, CurrentMemoryContext);
+		session->fingerprint = MemoryContextStrdup(session->context, checkpoint->fingerprint);
+		if (checkpoint->last_id != NULL)
+		{
+			session->last_id = MemoryContextAlloc(session->context, VARSIZE_ANY(checkpoint->last_id));
+			memcpy(session->last_id, checkpoint->last_id, VARSIZE_ANY(checkpoint->last_id));
+		}
+		session->source = source_open(session, checkpoint);
+		MemoryContextSetParent(session->context, TopMemoryContext);
+		kept = session;
+	}
+	in_use = true;
+	in_use_level = GetCurrentTransactionNestLevel();
+	return kept;
+}
+
+/* Ends a batch: the chunk's row now has last_id.  Drops the session when it is complete. */
+void
+load_session_end(LoadSession *session, const bytea *last_id, bool complete)
+{
+	in_use = false;
+	if (complete)
+	{
+		drop_kept();
+		return;
+	}
+	if (last_id != NULL)
+	{
+		if (session->last_id != NULL)
+			pfree(session->last_id);
+		session->last_id = MemoryContextAlloc(session->context, VARSIZE_ANY(last_id));
+		memcpy(session->last_id, last_id, VARSIZE_ANY(last_id));
+	}
+	batch_start(session);
+}

@@ -1,0 +1,489 @@
+/*
+ * source.c
+ *	  The documents of a chunk, in the order of _id over all BSON types.
+ *
+ * A collection is read along its _id index: find with min and max, which are
+ * positions in the index and know no type brackets.  min is inclusive, so a
+ * resumed read meets the last document done again and drops it by its key.
+ * A min without a max stops short of MaxKey, so such a range ends with one
+ * more find for that value.
+ *
+ * A view or a time-series collection has no such index.  It is read by an
+ * aggregation that compares _id with $expr, in the same order over all types,
+ * and sorts.  Nothing makes _id unique or present there: both are checked.
+ *
+ * All reads ask for what a majority of the replica set has: a document that a
+ * failover would take back is not copied.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "bson/json.h"
+#include "bson/key.h"
+#include "load/load.h"
+#include "owned.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/*
+ * Documents in a reply of the server, which ends it at 16 MB anyway.  Fewer
+ * cost a round trip more often, more only memory; it has nothing to do with
+ * the size of a batch.
+ */
+#define FETCH_SIZE 5000
+
+struct LoadSource
+{
+	LoadSession *session;
+	MongoCursor *cursor;		/* NULL: there are no more */
+	bool		view;
+	bool		first;			/* no document yet */
+	bool		tail;			/* to go on with MaxKey */
+	bool		at_max;			/* the last document's _id is MaxKey */
+	bytea	   *last_key;		/* of the last document done or given; collections: till the first */
+};
+
+/* Lends a bytea of the chunk as the document {"_id": ...}. */
+static void
+boundary_init(bson_t *document, bson_iter_t *id, const bytea *bytes)
+{
+	if (!bson_init_static(document, (const uint8_t *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)) ||
+		!bson_iter_init_find(id, document, "_id"))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("a boundary in mongo_migrate.chunk is not a document with _id")));
+}
+
+/* A key in the current context. */
+static bytea *
+key_of(const bson_iter_t *value)
+{
+	StringInfoData key;
+
+	initStringInfo(&key);
+	appendStringInfoSpaces(&key, VARHDRSZ);
+	key_append(&key, value);
+	SET_VARSIZE(key.data, key.len);
+	return (bytea *) key.data;
+}
+
+/* The key of a document's _id in the current context; NULL when it has none. */
+bytea *
+document_key(const bson_t *document)
+{
+	bson_iter_t id;
+
+	return bson_iter_init_find(&id, document, "_id") ? key_of(&id) : NULL;
+}
+
+static bool
+keys_equal(const bytea *a, const bytea *b)
+{
+	return key_compare(a, b) == 0;
+}
+
+/*
+ * Whether the collection is read as a view is; throws when there is no such
+ * collection.
+ */
+static bool
+collection_is_view(LoadSession *session)
+{
+	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
+	bson_t		filter;
+	bson_iter_t iter;
+	bson_iter_t type;
+
+	BSON_APPEND_INT32(command, "listCollections", 1);
+	BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
+	BSON_APPEND_UTF8(&filter, "name", session->collection);
+	bson_append_document_end(command, &filter);
+	BSON_APPEND_BOOL(command, "nameOnly", true);
+	BSON_APPEND_BOOL(command, "authorizedCollections", true);
+	if (!bson_iter_init(&iter, mongo_command(session->connection, command, CurrentMemoryContext)) ||
+		!bson_iter_find_descendant(&iter, "cursor.firstBatch.0.type", &type))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
+				 errmsg("collection \"%s\" does not exist in database \"%s\" of server \"%s\"",
+						session->collection, mongo_connection_database(session->connection),
+						NameStr(session->server))));
+	return strcmp(bson_iter_utf8(&type, NULL), "collection") != 0;
+}
+
+/* Appends what all reads have in common. */
+static void
+append_options(bson_t *opts)
+{
+	bson_t		concern;
+
+	BSON_APPEND_INT32(opts, "batchSize", FETCH_SIZE);
+	BSON_APPEND_DOCUMENT_BEGIN(opts, "readConcern", &concern);
+	BSON_APPEND_UTF8(&concern, "level", "majority");
+	bson_append_document_end(opts, &concern);
+}
+
+/* Begins to read along the _id index. */
+static void
+find_range(LoadSource *source, const bytea *lower, const bytea *upper)
+{
+	LoadSession *session = source->session;
+	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *none = owned_bson_new(CurrentMemoryContext);
+	bson_t		order;
+	bson_t		bound;
+	bson_iter_t id;
+
+	BSON_APPEND_DOCUMENT_BEGIN(opts, "hint", &order);
+	BSON_APPEND_INT32(&order, "_id", 1);
+	bson_append_document_end(opts, &order);
+	BSON_APPEND_DOCUMENT_BEGIN(opts, "sort", &order);
+	BSON_APPEND_INT32(&order, "_id", 1);
+	bson_append_document_end(opts, &order);
+	if (lower != NULL)
+	{
+		boundary_init(&bound, &id, lower);
+		BSON_APPEND_DOCUMENT(opts, "min", &bound);
+	}
+	if (upper != NULL)
+	{
+		boundary_init(&bound, &id, upper);
+		BSON_APPEND_DOCUMENT(opts, "max", &bound);
+	}
+	append_options(opts);
+	source->tail = lower != NULL && upper == NULL;
+	source->cursor = mongo_find(session->connection, session->collection,
+								session->filter == NULL ? none : session->filter,
+								opts, session->context);
+}
+
+/* The session's filter and one more; belongs to the current context. */
+static bson_t *
+filter_and(LoadSession *session, const bson_t *filter)
+{
+	bson_t	   *both = owned_bson_new(CurrentMemoryContext);
+	bson_t		array;
+
+	BSON_APPEND_ARRAY_BEGIN(both, "$and", &array);
+	BSON_APPEND_DOCUMENT(&array, "0", filter);
+	if (session->filter != NULL)
+		BSON_APPEND_DOCUMENT(&array, "1", session->filter);
+	bson_append_array_end(both, &array);
+	return both;
+}
+
+/* Begins to read the document whose _id is MaxKey. */
+static void
+find_tail(LoadSource *source)
+{
+	LoadSession *session = source->session;
+	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *id = owned_bson_new(CurrentMemoryContext);
+	bson_t		type;
+
+	BSON_APPEND_DOCUMENT_BEGIN(id, "_id", &type);
+	BSON_APPEND_UTF8(&type, "$type", "maxKey");
+	bson_append_document_end(id, &type);
+	append_options(opts);
+	source->tail = false;
+	source->cursor = mongo_find(session->connection, session->collection,
+								filter_and(session, id), opts, session->context);
+}
+
+/* Appends {"$gte": ["$_id", {"$literal": bound}]}, or another comparison, to an array. */
+static void
+append_comparison(bson_t *array, const char *index, const char *operator, const bytea *bound)
+{
+	bson_t		comparison;
+	bson_t		operands;
+	bson_t		literal;
+	bson_t		document;
+	bson_iter_t id;
+
+	boundary_init(&document, &id, bound);
+	bson_append_document_begin(array, index, -1, &comparison);
+	bson_append_array_begin(&comparison, operator, -1, &operands);
+	BSON_APPEND_UTF8(&operands, "0", "$_id");
+	BSON_APPEND_DOCUMENT_BEGIN(&operands, "1", &literal);
+	bson_append_iter(&literal, "$literal", -1, &id);
+	bson_append_document_end(&operands, &literal);
+	bson_append_array_end(&comparison, &operands);
+	bson_append_document_end(array, &comparison);
+}
+
+/* Begins to read a view. */
+static void
+aggregate_range(LoadSource *source, const bytea *lower, const bytea *upper)
+{
+	LoadSession *session = source->session;
+	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *pipeline = owned_bson_new(CurrentMemoryContext);
+	bson_t		stages;
+	bson_t		stage;
+	bson_t		match;
+	bson_t		expr;
+	bson_t		all;
+	const char *next = "0";
+
+	BSON_APPEND_ARRAY_BEGIN(pipeline, "pipeline", &stages);
+	if (session->filter != NULL)
+	{
+		bson_append_document_begin(&stages, next, -1, &stage);
+		BSON_APPEND_DOCUMENT(&stage, "$match", session->filter);
+		bson_append_document_end(&stages, &stage);
+		next = "1";
+	}
+	bson_append_document_begin(&stages, next, -1, &stage);
+	BSON_APPEND_DOCUMENT_BEGIN(&stage, "$match", &match);
+	BSON_APPEND_DOCUMENT_BEGIN(&match, "$expr", &expr);
+	BSON_APPEND_ARRAY_BEGIN(&expr, "$and", &all);
+	if (lower != NULL)
+		append_comparison(&all, "0", "$gte", lower);
+	if (upper != NULL)
+		append_comparison(&all, lower != NULL ? "1" : "0", "$lt", upper);
+	bson_append_array_end(&expr, &all);
+	bson_append_document_end(&match, &expr);
+	bson_append_document_end(&stage, &match);
+	bson_append_document_end(&stages, &stage);
+	bson_append_document_begin(&stages, "2", -1, &stage);
+	BSON_APPEND_DOCUMENT_BEGIN(&stage, "$sort", &match);
+	BSON_APPEND_INT32(&match, "_id", 1);
+	bson_append_document_end(&stage, &match);
+	bson_append_document_end(&stages, &stage);
+	bson_append_array_end(pipeline, &stages);
+	append_options(opts);
+	BSON_APPEND_BOOL(opts, "allowDiskUse", true);
+	source->cursor = mongo_aggregate(session->connection, session->collection, pipeline, opts,
+									 session->context);
+}
+
+/* Opens the source of a chunk where its checkpoint stands; belongs to the session. */
+LoadSource *
+source_open(LoadSession *session, const Checkpoint *checkpoint)
+{
+	MemoryContext old = MemoryContextSwitchTo(session->context);
+	LoadSource *source = palloc0(sizeof(LoadSource));
+	const bytea *lower = checkpoint->lower_id;
+
+	source->session = session;
+	source->first = true;
+	if (checkpoint->last_id != NULL)
+	{
+		bson_t		document;
+		bson_iter_t id;
+
+		lower = checkpoint->last_id;
+		boundary_init(&document, &id, lower);
+		source->at_max = BSON_ITER_HOLDS_MAXKEY(&id);
+		source->last_key = key_of(&id);
+	}
+	MemoryContextSwitchTo(old);
+	source->view = collection_is_view(session);
+	if (source->at_max && !source->view)
+		return source;
+	if (source->view)
+		aggregate_range(source, lower, checkpoint->upper_id);
+	else
+		find_range(source, lower, checkpoint->upper_id);
+	return source;
+}
+
+/*
+ * What a collection guarantees by its _id index has to be checked for a view.
+ * False for a document that was done before.
+ */
+static bool
+check_view_document(LoadSource *source, const bson_t *document)
+{
+	LoadSession *session = source->session;
+	bson_iter_t id;
+	bytea	   *key;
+	MemoryContext old;
+
+	if (!bson_iter_init_find(&id, document, "_id") || BSON_ITER_HOLDS_ARRAY(&id))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("a document of view \"%s\" of server \"%s\" has no _id that could identify it",
+						session->collection, NameStr(session->server)),
+				 errhint("Let the view give each document a unique _id that is not an array.")));
+	old = MemoryContextSwitchTo(session->context);
+	key = key_of(&id);
+	MemoryContextSwitchTo(old);
+	if (source->last_key != NULL && keys_equal(key, source->last_key))
+	{
+		pfree(key);
+		if (source->first)
+			return false;
+		ereport(ERROR,
+				(errcode(ERRCODE_UNIQUE_VIOLATION),
+				 errmsg("two documents of view \"%s\" of server \"%s\" have _id %s",
+						session->collection, NameStr(session->server), json_preview_id(document)),
+				 errhint("Let the view give each document a unique _id.")));
+	}
+	if (source->last_key != NULL)
+		pfree(source->last_key);
+	source->last_key = key;
+	return true;
+}
+
+/* Whether a document of a collection was done before. */
+static bool
+seen_before(LoadSource *source, const bson_t *document)
+{
+	bson_iter_t id;
+	bool		seen = false;
+
+	if (source->first && source->last_key != NULL)
+	{
+		bytea	   *key = document_key(document);
+
+		seen = key != NULL && keys_equal(key, source->last_key);
+		if (key != NULL)
+			pfree(key);
+	}
+	if (source->tail || source->at_max)
+	{
+		bool		at_max = bson_iter_init_find(&id, document, "_id") && BSON_ITER_HOLDS_MAXKEY(&id);
+
+		seen |= at_max && source->at_max;
+		source->at_max |= at_max;
+	}
+	return seen;
+}
+
+/* The next document, lent until the next call; NULL when there are no more. */
+const bson_t *
+source_next(LoadSource *source)
+{
+	while (source->cursor != NULL)
+	{
+		const bson_t *document = mongo_cursor_next(source->cursor);
+		bool		wanted;
+
+		if (document == NULL)
+		{
+			mongo_cursor_close(source->cursor);
+			source->cursor = NULL;
+			if (source->tail)
+				find_tail(source);
+			continue;
+		}
+		wanted = source->view ? check_view_document(source, document) :
+			!seen_before(source, document);
+		source->first = false;
+		if (wanted)
+			return document;
+	}
+	return NULL;
+}
+
+/*
+ * Reads the document with an _id anew and adds it to the batch; false when the
+ * source has it no longer, or its filter no longer matches.
+ */
+bool
+source_add_by_id(LoadSession *session, const bson_iter_t *id)
+{
+	bson_t	   *filter = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
+	bson_t		equals;
+	MongoCursor *cursor;
+	const bson_t *document;
+	bytea	   *key;
+	bool		found;
+
+	BSON_APPEND_DOCUMENT_BEGIN(filter, "_id", &equals);
+	bson_append_iter(&equals, "$eq", -1, id);
+	bson_append_document_end(filter, &equals);
+	append_options(opts);
+	cursor = mongo_find(session->connection, session->collection, filter_and(session, filter), opts,
+						CurrentMemoryContext);
+	document = mongo_cursor_next(cursor);
+	key = document == NULL ? NULL : document_key(document);
+	/* By the collection's collation another string may be equal. */
+	found = key != NULL && keys_equal(key, key_of(id));
+	if (found)
+		batch_add_document(session, document);
+	mongo_cursor_close(cursor);
+	return found;
+}
+
+/* The match document of a target, for those _id of the batch that are still read. */
+static bson_t *
+match_of_batch(LoadSession *session, LoadTarget *target)
+{
+	bson_t	   *filter = owned_bson_new(CurrentMemoryContext);
+	bson_t		and;
+	bson_t		one;
+	bson_t		in;
+	bson_t		ids;
+	bson_t		bson;
+	bson_iter_t id;
+
+	BSON_APPEND_ARRAY_BEGIN(filter, "$and", &and);
+	BSON_APPEND_DOCUMENT(&and, "0", target->filter);
+	BSON_APPEND_DOCUMENT_BEGIN(&and, "1", &one);
+	BSON_APPEND_DOCUMENT_BEGIN(&one, "_id", &in);
+	BSON_APPEND_ARRAY_BEGIN(&in, "$in", &ids);
+	for (int i = 0; i < session->ndocuments; i++)
+		if (bson_iter_init_find(&id, document_bson(&session->documents[i], &bson), "_id"))
+			bson_append_iter(&ids, psprintf("%d", i), -1, &id);
+	bson_append_array_end(&in, &ids);
+	bson_append_document_end(&one, &in);
+	bson_append_document_end(&and, &one);
+	bson_append_array_end(filter, &and);
+	return filter;
+}
+
+typedef struct MatchKey
+{
+	bytea	   *key;
+	int			document;
+} MatchKey;
+
+static int
+compare_match_keys(const void *a, const void *b)
+{
+	return key_compare(((const MatchKey *) a)->key, ((const MatchKey *) b)->key);
+}
+
+/*
+ * Has the server say which documents of the batch a root's own filter
+ * matches, into target->matches.
+ */
+void
+source_match(LoadSession *session, LoadTarget *target)
+{
+	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
+	MatchKey   *keys = palloc(session->ndocuments * sizeof(MatchKey));
+	int			nkeys = 0;
+	bson_t		projection;
+	bson_t		bson;
+	MongoCursor *cursor;
+	const bson_t *document;
+
+	for (int i = 0; i < session->ndocuments; i++)
+	{
+		keys[nkeys].document = i;
+		keys[nkeys].key = document_key(document_bson(&session->documents[i], &bson));
+		if (keys[nkeys].key != NULL)
+			nkeys++;
+	}
+	qsort(keys, nkeys, sizeof(MatchKey), compare_match_keys);
+	target->matches = palloc0(session->ndocuments * sizeof(bool));
+	BSON_APPEND_DOCUMENT_BEGIN(opts, "projection", &projection);
+	BSON_APPEND_INT32(&projection, "_id", 1);
+	bson_append_document_end(opts, &projection);
+	append_options(opts);
+	cursor = mongo_find(session->connection, session->collection, match_of_batch(session, target),
+						opts, CurrentMemoryContext);
+	while ((document = mongo_cursor_next(cursor)) != NULL)
+	{
+		MatchKey	wanted = {.key = document_key(document)};
+		MatchKey   *match = wanted.key == NULL ? NULL :
+			bsearch(&wanted, keys, nkeys, sizeof(MatchKey), compare_match_keys);
+
+		if (match != NULL)
+			target->matches[match->document] = true;
+	}
+	mongo_cursor_close(cursor);
+}

@@ -1,0 +1,399 @@
+/*
+ * statement.c
+ *	  Rows of a batch as a relation that SQL statements can read.
+ *
+ * A target that cannot be filled directly gets its rows by one statement a
+ * batch, INSERT INTO target SELECT ... FROM the batch: triggers, defaults,
+ * partitions, row security and foreign tables are then PostgreSQL's business,
+ * with the rights of the caller.  An expression of the plan becomes a lateral
+ * sub-select over a row (value, doc), which the planner flattens.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "load/load.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "owned.h"
+#include "parser/parse_coerce.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/plancache.h"
+#include "utils/queryenvironment.h"
+#include "utils/syscache.h"
+#include "utils/tuplestore.h"
+#include "utils/typcache.h"
+
+/* Names that no table and no expression's sub-query has by accident. */
+#define BATCH "mongo_migrate batch"
+#define DOCUMENTS "mongo_migrate documents"
+
+/* SPI has no name for a plan's freeing in the form that owned.h wants. */
+static void
+free_plan(void *plan)
+{
+	SPI_freeplan((SPIPlanPtr) plan);
+}
+
+/*
+ * Makes rows visible under a name to the statements of the current SPI
+ * connection, until SPI_finish().  rows may be NULL where a statement is only
+ * prepared.
+ */
+void
+statement_show_rows(const char *name, TupleDesc desc, Tuplestorestate *rows)
+{
+	EphemeralNamedRelation relation = palloc0(sizeof(EphemeralNamedRelationData));
+
+	relation->md.name = pstrdup(name);
+	relation->md.tupdesc = desc;
+	relation->md.enrtype = ENR_NAMED_TUPLESTORE;
+	relation->md.enrtuples = rows == NULL ? 1000 : tuplestore_tuple_count(rows);
+	relation->reldata = rows;
+	if (SPI_register_relation(relation) != SPI_OK_REL_REGISTER)
+		elog(ERROR, "cannot register relation \"%s\"", name);
+}
+
+/* The rows of the relation of documents: (document, doc). */
+static TupleDesc
+documents_desc(void)
+{
+	TupleDesc	desc = CreateTemplateTupleDesc(2);
+
+	TupleDescInitEntry(desc, 1, "document", INT4OID, -1, 0);
+	TupleDescInitEntry(desc, 2, "doc", JSONBOID, -1, 0);
+	return desc;
+}
+
+/* Whether an expression may speak of doc; true too often only costs time. */
+static bool
+mentions_doc(const char *expression)
+{
+	for (const char *c = expression; *c != '\0'; c++)
+		if (pg_strncasecmp(c, "doc", 3) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Marks the documents whose numbers are the current SPI result's first column
+ * as skipped.
+ */
+void
+batch_mark_skipped(LoadSession *session)
+{
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		bool		isnull;
+		int			document = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i],
+														   SPI_tuptable->tupdesc, 1, &isnull));
+
+		session->documents[document].state = DOCUMENT_SKIPPED;
+	}
+}
+
+/* A type's full name, whatever the search_path. */
+static char *
+full_type_name(Oid type, int32 typmod)
+{
+	return format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
+/* An operator's full name. */
+static char *
+full_operator_name(Oid operator)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
+	Form_pg_operator form;
+	char	   *name;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", operator);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	name = psprintf("OPERATOR(%s.%s)", quote_identifier(get_namespace_name(form->oprnamespace)),
+					NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return name;
+}
+
+/* A table's full name. */
+static char *
+full_table_name(Oid relid)
+{
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
+}
+
+/* "(SELECT (expression) AS v FROM (SELECT value AS value, doc AS doc) AS source)". */
+static void
+append_expression(StringInfo sql, const char *expression, const char *value, const char *doc)
+{
+	appendStringInfo(sql, "(SELECT (%s\n) AS v FROM (SELECT %s AS value, %s AS doc) AS source)",
+					 expression, value, doc);
+}
+
+/* Throws an error of parsing an expression as one of the plan. */
+static void
+throw_bad_expression(LoadSession *session, LoadTarget *target, LoadColumn *column,
+					 ErrorData *error)
+{
+	ereport(ERROR,
+			(errcode(error->sqlerrcode),
+			 errmsg("the expression of column \"%s\" in the plan of table %s cannot be used: %s",
+					column->name, target->name, error->message),
+			 error->detail == NULL ? 0 : errdetail("%s", error->detail),
+			 column_hint(session, target, column, "expression = '...'")));
+}
+
+/*
+ * Checks that an expression parses and gives one value of a type that the
+ * column can take; type and typmod are the column's.  What an assignment
+ * would refuse is cast, because a cast to such a type fails rather than cuts.
+ */
+void
+expression_check(LoadSession *session, LoadTarget *target, LoadColumn *column,
+				 Oid type, int32 typmod)
+{
+	MemoryContext context = CurrentMemoryContext;
+	SPIPlanPtr volatile plan = NULL;
+	StringInfoData sql;
+	CachedPlanSource *source;
+	Oid			result;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT (%s\n) FROM (SELECT NULL::%s AS value, NULL::pg_catalog.jsonb AS doc) AS source",
+					 column->expression, full_type_name(column->type, column->typmod));
+	PG_TRY();
+	{
+		plan = SPI_prepare(sql.data, 0, NULL);
+		MemoryContextSwitchTo(context); /* SPI leaves its own */
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION &&
+			ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_FEATURE_NOT_SUPPORTED &&
+			ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		FlushErrorState();
+		throw_bad_expression(session, target, column, error);
+	}
+	PG_END_TRY();
+
+	source = linitial(SPI_plan_get_plan_sources(plan));
+	if (list_length(SPI_plan_get_plan_sources(plan)) != 1 || source->resultDesc == NULL ||
+		source->resultDesc->natts != 1 ||
+		linitial_node(Query, source->query_list)->hasTargetSRFs)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("the expression of column \"%s\" in the plan of table %s is not one value",
+						column->name, target->name),
+				 column_hint(session, target, column, "expression = '...'")));
+	result = TupleDescAttr(source->resultDesc, 0)->atttypid;
+	SPI_freeplan(plan);
+	if (!can_coerce_type(1, &result, &type, COERCION_ASSIGNMENT))
+	{
+		if (!can_coerce_type(1, &result, &type, COERCION_EXPLICIT))
+			ereport(ERROR,
+					(errcode(ERRCODE_CANNOT_COERCE),
+					 errmsg("the expression of column \"%s\" in the plan of table %s is of type %s, which cannot become %s",
+							column->name, target->name, format_type_be(result),
+							format_type_with_typemod(type, typmod)),
+					 column_hint(session, target, column, "expression = '...'")));
+		column->cast = MemoryContextStrdup(session->context, full_type_name(type, typmod));
+	}
+}
+
+/* The column whose value stands in a column of the batch: a parent's, where that is one. */
+static LoadColumn *
+origin(LoadColumn *column)
+{
+	while (column->role == COLUMN_PARENT)
+		column = column->parent;
+	return column;
+}
+
+/*
+ * Prepares the statement that fills a target from the batch.  Needs an SPI
+ * connection; the plan belongs to the session.
+ */
+void
+target_prepare_insert(LoadSession *session, LoadTarget *target)
+{
+	MemoryContext context = CurrentMemoryContext;
+	StringInfoData columns;
+	StringInfoData values;
+	StringInfoData from;
+
+	initStringInfo(&columns);
+	initStringInfo(&values);
+	initStringInfo(&from);
+	for (int i = 0; i < target->ncolumns; i++)
+		if (origin(target->columns[i])->expression != NULL &&
+			mentions_doc(origin(target->columns[i])->expression))
+			target->uses_doc = true;
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		LoadColumn *column = origin(target->columns[i]);
+		const char *comma = i == 0 ? "" : ", ";
+
+		appendStringInfo(&columns, "%s%s", comma, quote_identifier(target->columns[i]->name));
+		if (column->expression == NULL)
+		{
+			appendStringInfo(&values, "%sb.\"%d\"", comma, i + 1);
+			continue;
+		}
+		appendStringInfo(&values, column->cast == NULL ? "%se%d.v" : "%sCAST(e%d.v AS %s)",
+						 comma, i + 1, column->cast);
+		appendStringInfoString(&from, " CROSS JOIN LATERAL ");
+		append_expression(&from, column->expression, psprintf("b.\"%d\"", i + 1),
+						  target->uses_doc ? "d.doc" : "NULL::pg_catalog.jsonb");
+		appendStringInfo(&from, " AS e%d", i + 1);
+	}
+	statement_show_rows(BATCH, target->desc, NULL);
+	statement_show_rows(DOCUMENTS, documents_desc(), NULL);
+	target->insert = SPI_prepare(psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM \"%s\" AS b%s%s",
+										  full_table_name(target->relid), columns.data, values.data,
+										  BATCH,
+										  target->uses_doc ?
+										  " JOIN \"" DOCUMENTS "\" AS d ON d.document OPERATOR(pg_catalog.=) b.document" : "",
+										  from.data), 0, NULL);
+	MemoryContextSwitchTo(context); /* SPI leaves its own */
+	SPI_unregister_relation(BATCH);
+	SPI_unregister_relation(DOCUMENTS);
+	SPI_keepplan(target->insert);
+	owned_register(session->context, target->insert, free_plan);
+}
+
+/* Shows the whole documents of a range of the batch to statements. */
+static Tuplestorestate *
+show_documents(LoadSession *session, int from, int to)
+{
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	TupleDesc	desc = documents_desc();
+
+	for (int i = from; i < to; i++)
+	{
+		Datum		values[2] = {Int32GetDatum(i), session->documents[i].doc};
+		bool		nulls[2] = {false, false};
+
+		if (session->documents[i].state == DOCUMENT_READ)
+			tuplestore_putvalues(rows, desc, values, nulls);
+	}
+	statement_show_rows(DOCUMENTS, desc, rows);
+	return rows;
+}
+
+/* Fills a target with its rows of the documents from and up to, not with, to. */
+void
+target_run_insert(LoadSession *session, LoadTarget *target, int from, int to)
+{
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	Tuplestorestate *documents = NULL;
+	Datum	   *values = palloc((target->ncolumns + 1) * sizeof(Datum));
+	bool	   *nulls = palloc((target->ncolumns + 1) * sizeof(bool));
+	int			result;
+
+	for (int row = target_first_row(target, from);
+		 row < target->nrows && target->documents[row] < to; row++)
+	{
+		if (session->documents[target->documents[row]].state != DOCUMENT_READ)
+			continue;
+		memcpy(values, target->values + (Size) row * target->ncolumns, target->ncolumns * sizeof(Datum));
+		memcpy(nulls, target->nulls + (Size) row * target->ncolumns, target->ncolumns * sizeof(bool));
+		values[target->ncolumns] = Int32GetDatum(target->documents[row]);
+		nulls[target->ncolumns] = false;
+		tuplestore_putvalues(rows, target->desc, values, nulls);
+	}
+	SPI_connect();
+	statement_show_rows(BATCH, target->desc, rows);
+	if (target->uses_doc)
+		documents = show_documents(session, from, to);
+	result = SPI_execute_plan(target->insert, NULL, NULL, false, 0);
+	if (result < 0)
+		elog(ERROR, "cannot fill table %s: %s", target->name, SPI_result_code_string(result));
+	SPI_finish();
+	tuplestore_end(rows);
+	if (documents != NULL)
+		tuplestore_end(documents);
+}
+
+/* Finds the _id of each document as the root's table may have it: (id, document). */
+static Tuplestorestate *
+find_ids(LoadSession *session, LoadTarget *target, TupleDesc desc)
+{
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	Datum	   *ids = palloc(session->ndocuments * sizeof(Datum));
+	bool	   *nulls = palloc(session->ndocuments * sizeof(bool));
+
+	for (int i = 0; i < session->ndocuments; i++)
+	{
+		DocumentError error;
+		bson_t		bson;
+
+		nulls[i] = true;
+		if (session->documents[i].state == DOCUMENT_READ &&
+			!document_decode_row(target->id_plan, document_bson(&session->documents[i], &bson),
+								 &ids[i], &nulls[i], &error))
+			nulls[i] = true;
+		if (!nulls[i] && target->id->map != NULL)
+			id_map_want(target->id->map, &ids[i], &nulls[i], false);
+	}
+	if (target->id->map != NULL)
+		id_map_resolve(target->id->map, false);
+	for (int i = 0; i < session->ndocuments; i++)
+	{
+		Datum		row[2] = {ids[i], Int32GetDatum(i)};
+		bool		row_nulls[2] = {false, false};
+
+		if (!nulls[i])
+			tuplestore_putvalues(rows, desc, row, row_nulls);
+	}
+	return rows;
+}
+
+/*
+ * Marks the documents of the batch that have their row in a root's table
+ * already as skipped.  The statement is planned anew each time: the table
+ * may have grown, or have got its index, since the last.
+ */
+void
+target_mark_present(LoadSession *session, LoadTarget *target)
+{
+	TupleDesc	desc = CreateTemplateTupleDesc(2);
+	Tuplestorestate *rows;
+	StringInfoData sql;
+	Oid			equals = lookup_type_cache(getBaseType(get_atttype(target->relid, target->id->attnum)),
+										   TYPECACHE_EQ_OPR)->eq_opr;
+
+	TupleDescInitEntry(desc, 1, "id", target->id->type, target->id->typmod, 0);
+	TupleDescInitEntry(desc, 2, "document", INT4OID, -1, 0);
+	rows = find_ids(session, target, desc);
+
+	initStringInfo(&sql);
+	appendStringInfoString(&sql, "SELECT b.document FROM \"" BATCH "\" AS b");
+	if (target->id->expression != NULL)
+	{
+		appendStringInfoString(&sql, " CROSS JOIN LATERAL ");
+		append_expression(&sql, target->id->expression, "b.id", "NULL::pg_catalog.jsonb");
+		appendStringInfoString(&sql, " AS e");
+	}
+	appendStringInfo(&sql, " WHERE EXISTS (SELECT FROM %s AS t WHERE t.%s %s CAST(%s AS %s))",
+					 full_table_name(target->relid), quote_identifier(target->id->name),
+					 full_operator_name(equals),
+					 target->id->expression != NULL ? "e.v" : "b.id",
+					 full_type_name(get_atttype(target->relid, target->id->attnum), -1));
+	SPI_connect();
+	statement_show_rows(BATCH, desc, rows);
+	SPI_execute(sql.data, false, 0);
+	batch_mark_skipped(session);
+	SPI_finish();
+	tuplestore_end(rows);
+}
