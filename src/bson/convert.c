@@ -67,30 +67,19 @@ convert_bool(Converter *self, const bson_iter_t *value, Datum *result)
 	return CONVERT_OK;
 }
 
-/* ObjectIds, and strings of 24 hex digits, which say the same. */
+/*
+ * ObjectIds only.  A string of 24 hex digits is not one to MongoDB either: a
+ * foreign table's condition on the column would then mean two things there.
+ */
 static ConvertStatus
 convert_objectid(Converter *self, const bson_iter_t *value, Datum *result)
 {
 	bson_oid_t *oid;
-	const char *utf8;
-	size_t		length;
 
-	switch (bson_iter_type_unsafe(value))
-	{
-		case BSON_TYPE_OID:
-			oid = palloc(sizeof(bson_oid_t));
-			*oid = *bson_iter_oid_unsafe(value);
-			break;
-		case BSON_TYPE_UTF8:
-			text_string(value, &utf8, &length);
-			if (!bson_oid_is_valid(utf8, length) || length != 24)
-				return CONVERT_BAD_SYNTAX;
-			oid = palloc(sizeof(bson_oid_t));
-			bson_oid_init_from_string(oid, utf8);
-			break;
-		default:
-			return CONVERT_WRONG_TYPE;
-	}
+	if (bson_iter_type_unsafe(value) != BSON_TYPE_OID)
+		return CONVERT_WRONG_TYPE;
+	oid = palloc(sizeof(bson_oid_t));
+	*oid = *bson_iter_oid_unsafe(value);
 	*result = PointerGetDatum(oid);
 	return CONVERT_OK;
 }
