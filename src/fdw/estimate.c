@@ -11,6 +11,7 @@
 
 #include "fdw/relation.h"
 #include "mongo/connection.h"
+#include "mongo/options.h"
 #include "utils/hsearch.h"
 #include "utils/timestamp.h"
 
@@ -50,6 +51,7 @@ number_field(const bson_t *document, const char *path)
 static bool
 ask_server(MongoConnection *connection, const char *collection, Estimate *estimate)
 {
+	const char *name = mongo_utf8(collection);
 	bson_t	   *command;
 	bson_t		reply;
 	bson_iter_t iter;
@@ -57,7 +59,7 @@ ask_server(MongoConnection *connection, const char *collection, Estimate *estima
 	bson_error_t error;
 	bool		known = false;
 
-	command = BCON_NEW("aggregate", BCON_UTF8(collection),
+	command = BCON_NEW("aggregate", BCON_UTF8(name),
 					   "pipeline", "[", "{", "$collStats", "{", "storageStats", "{", "}", "}", "}", "]",
 					   "cursor", "{", "}");
 	if (mongoc_client_command_simple(mongo_connection_client(connection),
@@ -89,6 +91,32 @@ ask_server(MongoConnection *connection, const char *collection, Estimate *estima
 	return known;
 }
 
+/*
+ * Connects, or returns NULL when there is nobody to connect to: a plan can be
+ * made without, and its execution will say what is wrong.
+ */
+static MongoConnection *
+connect_if_possible(Oid serverid, Oid userid)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	MongoConnection *volatile connection = NULL;
+
+	PG_TRY();
+	{
+		connection = mongo_connect(serverid, userid);
+	}
+	PG_CATCH();
+	{
+		/* Nothing of the transaction's was begun; what was allocated is the caller's context's. */
+		if (geterrcode() != ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(caller);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return connection;
+}
+
 /* The number of documents in a foreign table's collection, and their size. */
 bool
 estimate_collection(Oid relid, Oid serverid, Oid userid, const char *collection,
@@ -97,6 +125,7 @@ estimate_collection(Oid relid, Oid serverid, Oid userid, const char *collection,
 	TimestampTz now = GetCurrentTimestamp();
 	Estimate	fresh = {relid, now};
 	Estimate   *estimate;
+	MongoConnection *connection;
 
 	if (estimates == NULL)
 	{
@@ -108,7 +137,8 @@ estimate_collection(Oid relid, Oid serverid, Oid userid, const char *collection,
 	if (estimate == NULL ||
 		TimestampDifferenceExceeds(estimate->taken_at, now, ESTIMATE_AGE))
 	{
-		fresh.known = ask_server(mongo_connect(serverid, userid), collection, &fresh);
+		connection = connect_if_possible(serverid, userid);
+		fresh.known = connection != NULL && ask_server(connection, collection, &fresh);
 		estimate = hash_search(estimates, &relid, HASH_ENTER, NULL);
 		*estimate = fresh;
 	}

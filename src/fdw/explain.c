@@ -55,7 +55,7 @@ fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 		ExplainPropertyText("MongoDB find", "none, as no document can match", es);
 		return;
 	}
-	bson_append_utf8(command, "find", -1, state->find.table->collection, -1);
+	bson_append_utf8(command, "find", -1, mongo_utf8(state->find.table->collection), -1);
 	bson_append_document(command, "filter", -1, filter);
 	bson_concat(command, find_options(&state->find));
 	initStringInfo(&json);

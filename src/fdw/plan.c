@@ -28,12 +28,8 @@
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
 
-/* A command and the first batch of its reply. */
-#define COST_COMMAND	50.0
 /* A document that MongoDB looks at. */
 #define COST_EXAMINED	0.05
-/* A document that is sent and decoded. */
-#define COST_RETRIEVED	0.2
 
 bool		fdw_enable_pushdown = true;
 
@@ -106,10 +102,11 @@ static void
 add_scan_path(PlannerInfo *root, RelOptInfo *rel, double rows, double examined, double retrieved,
 			  Relids required_outer)
 {
-	Cost		startup = COST_COMMAND + rel->baserestrictcost.startup +
+	FdwRelation *relation = rel->fdw_private;
+	Cost		startup = relation->startup_cost + rel->baserestrictcost.startup +
 		rel->reltarget->cost.startup;
 	Cost		run = examined * COST_EXAMINED +
-		retrieved * (COST_RETRIEVED + rel->baserestrictcost.per_tuple) +
+		retrieved * (relation->tuple_cost + rel->baserestrictcost.per_tuple) +
 		rows * rel->reltarget->cost.per_tuple;
 
 	add_path(rel, (Path *) MM_FOREIGNSCAN_PATH(root, rel, rows, startup, startup + run,

@@ -13,11 +13,27 @@
 #include "miscadmin.h"
 #include "parser/parsetree.h"
 
+/* A command and the first batch of its reply. */
+#define COST_COMMAND	50.0
+
+/* A document that is sent and decoded. */
+#define COST_RETRIEVED	0.2
+
+/* An option that is a cost. */
+static Cost
+cost_option(ForeignServer *server, const char *name, Cost otherwise)
+{
+	const char *value = option_value(server->options, name);
+
+	return value == NULL ? otherwise : strtod(value, NULL);
+}
+
 /* Reads the table's options and finds out whose mapping is to be used. */
 FdwRelation *
 fdw_relation_create(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
 	FdwRelation *relation = palloc0(sizeof(FdwRelation));
+	ForeignServer *server = GetForeignServer(rel->serverid);
 
 	relation->relid = relid;
 	relation->serverid = rel->serverid;
@@ -25,6 +41,8 @@ fdw_relation_create(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	if (!OidIsValid(relation->userid))
 		relation->userid = GetUserId();
 	relation->options = mongo_table_options(relid);
+	relation->startup_cost = cost_option(server, "fdw_startup_cost", COST_COMMAND);
+	relation->tuple_cost = cost_option(server, "fdw_tuple_cost", COST_RETRIEVED);
 	relation->ncolumns = rel->max_attr;
 	relation->columns = palloc0(Max(rel->max_attr, 1) * sizeof(MongoColumnOptions *));
 	return relation;

@@ -18,7 +18,8 @@ typedef struct FdwRelation
 	int			ncolumns;
 	MongoColumnOptions **columns;	/* by attnum - 1; NULL until asked for */
 
-	double		documents;		/* in the collection */
+	Cost		startup_cost;	/* options fdw_startup_cost and fdw_tuple_cost */
+	Cost		tuple_cost;
 	double		examined;		/* documents that MongoDB looks at, and ... */
 	double		retrieved;		/* ... returns, for the base restrictions */
 } FdwRelation;
