@@ -31,6 +31,7 @@ CREATE TABLE mongo_migrate.plan_path
     nulls       bigint  NOT NULL,
     missing     bigint  NOT NULL,
     is_map      boolean NOT NULL,       -- its keys are data
+    is_unique   boolean NOT NULL,       -- MongoDB has a unique index on it alone
     proposed_type text  NOT NULL,
     proposed_nullable boolean NOT NULL,
     refers_to   text,
@@ -93,6 +94,7 @@ CREATE TABLE mongo_migrate.plan_column
                  'objectid_text',   -- 24 hex digits stand for that ObjectId
                  'number_text')),   -- a text that is a number stands for that number
     on_dangling text    NOT NULL DEFAULT 'null' CHECK (on_dangling IN ('null', 'quarantine', 'keep')),
+    is_unique   boolean NOT NULL DEFAULT false, -- gets a unique constraint after the load
     included    boolean NOT NULL DEFAULT true,
     note        text,           -- where the column came from, and what the sample showed
     PRIMARY KEY (server, collection, target, column_name),

@@ -150,6 +150,83 @@ collection_require(MongoConnection *connection, const char *name)
 					 quote_literal_cstr(mongo_connection_server(connection)))));
 }
 
+/* The unique key that an entry of listIndexes tells of, or NULL. */
+static UniqueKey *
+unique_key(const bson_iter_t *entry)
+{
+	UniqueKey  *result = palloc0(sizeof(UniqueKey));
+	bson_iter_t index;
+	bool		unique = false;
+
+	if (!bson_iter_recurse(entry, &index))
+		return NULL;
+	while (bson_iter_next(&index))
+	{
+		const char *name = bson_iter_key(&index);
+
+		if (strcmp(name, "key") == 0 && BSON_ITER_HOLDS_DOCUMENT(&index))
+		{
+			const uint8_t *data;
+			uint32		length;
+			bson_t		key;
+			bson_iter_t field;
+
+			bson_iter_document(&index, &length, &data);
+			if (!bson_init_static(&key, data, length) || bson_count_keys(&key) != 1 ||
+				!bson_iter_init(&field, &key) || !bson_iter_next(&field) ||
+				!BSON_ITER_HOLDS_NUMBER(&field))
+				return NULL;
+			result->field = pstrdup(bson_iter_key(&field));
+			result->index = owned_bson_new(CurrentMemoryContext);
+			bson_concat(result->index, &key);
+			unique |= strcmp(result->field, "_id") == 0;
+		}
+		else if (strcmp(name, "unique") == 0)
+			unique |= bson_iter_as_bool(&index);
+		else if (strcmp(name, "partialFilterExpression") == 0 || strcmp(name, "collation") == 0)
+			return NULL;
+	}
+	return unique && result->field != NULL ? result : NULL;
+}
+
+/* The UniqueKeys of a collection. */
+List *
+collection_unique_keys(MongoConnection *connection, const char *name)
+{
+	List	   *list = NIL;
+	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
+	bson_iter_t iter;
+	bson_iter_t indexes;
+	bson_iter_t entry;
+
+	BSON_APPEND_UTF8(command, "listIndexes", name);
+	if (bson_iter_init(&iter, mongo_command(connection, command, CurrentMemoryContext)) &&
+		bson_iter_find_descendant(&iter, "cursor.firstBatch", &indexes) &&
+		bson_iter_recurse(&indexes, &entry))
+	{
+		while (bson_iter_next(&entry))
+		{
+			UniqueKey  *key = unique_key(&entry);
+
+			if (key != NULL)
+				list = lappend(list, key);
+		}
+	}
+	return list;
+}
+
+/* The number of documents of a collection or view. */
+int64
+collection_count(MongoConnection *connection, const char *name)
+{
+	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
+	bson_iter_t n;
+
+	BSON_APPEND_UTF8(command, "count", name);
+	return bson_iter_init_find(&n, mongo_command(connection, command, CurrentMemoryContext), "n") ?
+		bson_iter_as_int64(&n) : 0;
+}
+
 /* list_collections(server) returns table (collection text, kind text) */
 Datum
 mm_list_collections(PG_FUNCTION_ARGS)

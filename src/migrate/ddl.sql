@@ -189,7 +189,14 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
                          WHERE k.conrelid = t.relation AND k.contype = 'p'), false) AS done
         FROM targets AS t WHERE NOT t.existing AND cardinality(t.keys) > 0
         UNION ALL
-        SELECT 2, t.ordinal, 0, t.target, 'foreign key to the parent',
+        SELECT 2, t.ordinal, c.ordinal, t.target, 'unique',
+               format('ALTER TABLE %s ADD UNIQUE (%I)', t.target, c.column_name),
+               coalesce(mongo_migrate.has_unique(t.relation, ARRAY[c.column_name]), false)
+        FROM targets AS t JOIN mongo_migrate.plan_column AS c
+            ON (c.server, c.collection, c.target) = ($1, $2, t.target)
+        WHERE NOT t.existing AND c.included AND c.is_unique
+        UNION ALL
+        SELECT 3, t.ordinal, 0, t.target, 'foreign key to the parent',
                format('ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES %s (%s) ON DELETE CASCADE',
                       t.target, mongo_migrate.column_list(t.parent_keys),
                       t.parent, mongo_migrate.column_list(t.parent_columns)),
@@ -198,19 +205,19 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
         WHERE NOT t.existing AND cardinality(t.parent_keys) > 0
           AND (NOT p.existing OR mongo_migrate.has_unique(p.relation, t.parent_columns))
         UNION ALL
-        SELECT 3, t.ordinal, c.ordinal, t.target, 'index on a reference',
+        SELECT 4, t.ordinal, c.ordinal, t.target, 'index on a reference',
                format('CREATE INDEX ON %s (%I)', t.target, c.column_name),
                EXISTS (SELECT FROM pg_index AS i JOIN pg_attribute AS a
                            ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
                        WHERE i.indrelid = t.relation AND a.attname = c.column_name)
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
-        WHERE NOT t.existing AND c.included AND c.role = 'reference'
+        WHERE NOT t.existing AND c.included AND c.role = 'reference' AND NOT c.is_unique
     )
     SELECT k.target, k.kind, k.statement, k.done FROM keys AS k ORDER BY k.step, k.ordinal, k.place
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_keys(name, text) IS
-    'the primary keys, the foreign keys of child tables and the indexes of a collection''s new tables; done: it exists';
+    'the primary keys, the unique constraints, the foreign keys of child tables and the indexes of a collection''s new tables; done: it exists';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_keys(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.key_ddl(server name, collection text) RETURNS SETOF text
@@ -407,7 +414,7 @@ EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_parameter_value 
         mongo_migrate.mend_column(c, format('%s = %s', step, coalesce((
             SELECT quote_literal(format('%I.%I', n.nspname, t.typname))
             FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
-            WHERE step IN ('type', 'source_type')
+            WHERE step IN ('type', 'source_type') AND n.nspname <> 'pg_catalog'
               AND t.typname = lower(regexp_replace(CASE step WHEN 'type' THEN c.type ELSE c.source_type END, '[( ].*$', ''))
             ORDER BY n.nspname <> 'public', n.nspname LIMIT 1), '''...'''))));
 END
@@ -528,10 +535,10 @@ BEGIN
             IF trouble.severity = 'error' THEN
                 RAISE EXCEPTION USING ERRCODE = 'invalid_object_definition',
                     MESSAGE = format('the plan of collection "%s" is wrong at %s%s: %s', planned.collection, trouble.target,
-                                     coalesce(format('.%I', trouble.column_name), ''), trouble.problem),
+                                     coalesce('.' || quote_ident(trouble.column_name), ''), trouble.problem),
                     HINT = trouble.hint;
             END IF;
-            RAISE WARNING '%: %', trouble.target || coalesce(format('.%I', trouble.column_name), ''), trouble.problem
+            RAISE WARNING '%: %', trouble.target || coalesce('.' || quote_ident(trouble.column_name), ''), trouble.problem
                 USING HINT = trouble.hint;
         END LOOP;
 

@@ -55,6 +55,7 @@ enum
 	COL_PARENT,
 	COL_KEY,
 	COL_IS_MAP,
+	COL_IS_UNIQUE,
 	COL_ORDINAL,
 	NUM_COLUMNS
 };
@@ -370,12 +371,13 @@ report_node(Report *report, const ProfileNode *node, const char *parent_path)
 	if (note.len > 0)
 		values[COL_NOTE] = text_from_utf8(note.data);
 	nulls[COL_PARENT] = node->depth == 1;
-	nulls[COL_IS_MAP] = nulls[COL_ORDINAL] = false;
+	nulls[COL_IS_MAP] = nulls[COL_IS_UNIQUE] = nulls[COL_ORDINAL] = false;
 	values[COL_PARENT] = CStringGetTextDatum(parent_path);
 	nulls[COL_KEY] = node->key == NULL;
 	if (node->key != NULL)
 		values[COL_KEY] = text_from_utf8(node->key);
 	values[COL_IS_MAP] = BoolGetDatum(profile_is_map(node));
+	values[COL_IS_UNIQUE] = BoolGetDatum(node->unique);
 	values[COL_ORDINAL] = Int32GetDatum(++report->ordinal);
 	tuplestore_putvalues(report->rsinfo->setResult, report->rsinfo->setDesc, values, nulls);
 
@@ -388,16 +390,30 @@ report_node(Report *report, const ProfileNode *node, const char *parent_path)
 		report_node(report, node->element, path);
 }
 
-/* The number of documents of a collection, as its metadata says. */
-static int64
-collection_count(MongoConnection *connection, const char *collection)
+/* Marks the paths that have a unique index of their own; none of them is in an array. */
+static void
+mark_unique(Profile *profile, List *keys)
 {
-	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
-	bson_iter_t n;
+	ListCell   *cell;
 
-	BSON_APPEND_UTF8(command, "count", collection);
-	return bson_iter_init_find(&n, mongo_command(connection, command, CurrentMemoryContext), "n") ?
-		bson_iter_as_int64(&n) : 0;
+	foreach(cell, keys)
+	{
+		char	   *field = pstrdup(((UniqueKey *) lfirst(cell))->field);
+		ProfileNode *node = profile->root;
+		char	   *rest;
+
+		for (char *key = strtok_r(field, ".", &rest); key != NULL && node != NULL;
+			 key = strtok_r(NULL, ".", &rest))
+		{
+			node = node->children;
+			while (node != NULL && strcmp(node->key, key) != 0)
+				node = node->next;
+			if (node != NULL && COUNT(node, BSON_TYPE_ARRAY) > 0)
+				node = NULL;
+		}
+		if (node != NULL)
+			node->unique = true;
+	}
 }
 
 /* An aggregate of a random sample; with ids alone if so asked. */
@@ -453,6 +469,7 @@ mm_infer_schema(PG_FUNCTION_ARGS)
 	int64		sample_size = PG_GETARG_INT64(2);
 	bson_t	   *everything = owned_bson_new(CurrentMemoryContext);
 	Profile    *profile = profile_create(CurrentMemoryContext);
+	const char *kind;
 	Report		report = {.profile = profile, .rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
 
 	if (sample_size < 0)
@@ -460,12 +477,14 @@ mm_infer_schema(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("sample_size must not be negative"),
 				 errhint("0 reads every document.")));
-	collection_require(connection, collection);
+	kind = collection_require(connection, collection);
 	profile->complete = sample_size == 0 || collection_count(connection, collection) <= sample_size;
 	read_all(profile, profile->complete ?
 			 mongo_find(connection, collection, everything, NULL, CurrentMemoryContext) :
 			 open_sample(connection, collection, sample_size, false));
 	profile_find_references(profile, connection, collection);
+	if (strcmp(kind, "collection") == 0)
+		mark_unique(profile, collection_unique_keys(connection, collection));
 
 	InitMaterializedSRF(fcinfo, 0);
 	for (ProfileNode *node = profile->root->children; node != NULL; node = node->next)

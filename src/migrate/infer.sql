@@ -30,6 +30,7 @@ CREATE FUNCTION mongo_migrate.infer_schema(server name, collection text,
         parent text,                -- path of the document or array that it is in; top: NULL
         key text,                   -- the field's name as it is; NULL for elements
         is_map boolean,             -- its keys are data
+        is_unique boolean,          -- MongoDB has a unique index on it alone
         ordinal integer)            -- parents first, fields in the order of the documents
     LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED ROWS 50
     AS 'MODULE_PATHNAME', 'mm_infer_schema';

@@ -337,18 +337,6 @@ probe_options(const Probe *probe, int direction)
 	return options;
 }
 
-/* The number of documents of a collection, as its metadata says. */
-static double
-collection_count(MongoConnection *connection, const char *collection)
-{
-	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
-	bson_iter_t n;
-
-	BSON_APPEND_UTF8(command, "count", collection);
-	return bson_iter_init_find(&n, mongo_command(connection, command, CurrentMemoryContext), "n") ?
-		bson_iter_as_double(&n) : 0;
-}
-
 /* Looks at the first and the last key.  False when there are none. */
 static bool
 probe_range(MongoConnection *connection, Probe *probe)
@@ -377,62 +365,25 @@ probe_range(MongoConnection *connection, Probe *probe)
 	probe->high = kinds[1];
 	if (probe->low == KEY_NUMBER && probe->high == KEY_NUMBER)
 		probe->spread = (ends[1] - ends[0] + 1) /
-			Max(collection_count(connection, probe->collection), 1);
+			Max((double) collection_count(connection, probe->collection), 1);
 	return true;
 }
 
-/* Adds a probe for each unique index on one field of a collection. */
+/* Adds a probe for each unique key of a collection that has documents. */
 static List *
 add_probes(List *list, MongoConnection *connection, const char *collection)
 {
-	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
-	bson_t	   *reply;
-	bson_iter_t iter;
-	bson_iter_t indexes;
+	ListCell   *cell;
 
-	BSON_APPEND_UTF8(command, "listIndexes", collection);
-	reply = mongo_command(connection, command, CurrentMemoryContext);
-	if (!bson_iter_init(&iter, reply) ||
-		!bson_iter_find_descendant(&iter, "cursor.firstBatch", &indexes) ||
-		!bson_iter_recurse(&indexes, &iter))
-		return list;
-	while (bson_iter_next(&iter))
+	foreach(cell, collection_unique_keys(connection, collection))
 	{
-		bson_iter_t index;
-		bson_iter_t field;
-		const uint8_t *data;
-		uint32		length;
-		bool		unique = false;
+		UniqueKey  *key = (UniqueKey *) lfirst(cell);
 		Probe	   *probe = palloc0(sizeof(Probe));
 
 		probe->collection = collection;
-		bson_iter_recurse(&iter, &index);
-		while (bson_iter_next(&index))
-		{
-			const char *name = bson_iter_key(&index);
-
-			if (strcmp(name, "key") == 0)
-			{
-				bson_iter_recurse(&index, &field);
-				bson_iter_next(&field);
-				probe->key = pstrdup(bson_iter_key(&field));
-				probe->index = owned_bson_new(CurrentMemoryContext);
-				bson_iter_document(&index, &length, &data);
-				if (!bson_iter_next(&field))
-				{
-					bson_t		key;
-
-					bson_init_static(&key, data, length);
-					bson_concat(probe->index, &key);
-				}
-			}
-			else if (strcmp(name, "unique") == 0)
-				unique = bson_iter_as_bool(&index);
-			else if (strcmp(name, "partialFilterExpression") == 0 || strcmp(name, "collation") == 0)
-				probe->key = NULL;
-		}
-		if (probe->key != NULL && !bson_empty(probe->index) &&
-			(unique || strcmp(probe->key, "_id") == 0) && probe_range(connection, probe))
+		probe->key = key->field;
+		probe->index = key->index;
+		if (probe_range(connection, probe))
 			list = lappend(list, probe);
 	}
 	return list;

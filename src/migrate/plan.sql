@@ -132,7 +132,7 @@ CREATE FUNCTION mongo_migrate.implicit_cast(types jsonb, source_type text, colum
           SELECT oid FROM base WHERE typbasetype = 0)
       AND e.oid = CASE WHEN t.typcategory = 'A' AND source_type = 'text[]' THEN t.typelem ELSE t.oid END
       AND e.typcategory <> 'S' AND e.typtype <> 'e'
-      AND e.oid NOT IN ('json'::regtype, 'jsonb'::regtype, 'mongo_migrate.objectid'::regtype)
+      AND e.oid NOT IN ('json'::regtype, 'jsonb'::regtype)
 $$;
 COMMENT ON FUNCTION mongo_migrate.implicit_cast(jsonb, text, regtype) IS
     'the expression by which a field of these BSON types gets into a column of that type, NULL when none is needed';
@@ -308,6 +308,7 @@ BEGIN
     new.refers_key := '_id';
     new.key_form := 'exact';
     new.on_dangling := 'null';
+    new.is_unique := false;
     new.included := true;
     new.note := mongo_migrate.evidence(field.types, field.nulls, field.missing, field.note);
     new.column_name := wanted::name;
@@ -344,6 +345,10 @@ BEGIN
     ELSIF field.refers_to IS NOT NULL AND NOT refers THEN
         new.note := concat_ws('; ', new.note, format('values are keys in %s', field.refers_to));
     END IF;
+    -- Different values in MongoDB, different ones here: not so for 1 and "1" as text.
+    new.is_unique := field.is_unique AND new.included AND new.expression IS NULL AND new.key_form = 'exact'
+        AND (mongo_migrate.only_type(field.types) IS NOT NULL OR field.proposed_type IN ('integer', 'bigint', 'numeric'))
+        AND field.proposed_type <> 'jsonb';
     PERFORM mongo_migrate.add_plan_column(new, relation);
 END
 $$;
@@ -447,6 +452,7 @@ BEGIN
     new.refers_key := '_id';
     new.key_form := 'exact';
     new.on_dangling := 'null';
+    new.is_unique := false;
     new.included := true;
     FOR key_column IN
         SELECT c.* FROM mongo_migrate.plan_column AS c
@@ -588,6 +594,7 @@ BEGIN
     new.refers_key := '_id';
     new.key_form := 'exact';
     new.on_dangling := 'null';
+    new.is_unique := false;
     new.included := true;
     new.note := note;
     SELECT * INTO proposal FROM mongo_migrate.propose_id(server, collection);
@@ -669,9 +676,9 @@ BEGIN
     -- What the documents show.
     INSERT INTO mongo_migrate.plan (server, collection) VALUES (server, collection);
     INSERT INTO mongo_migrate.plan_path (server, collection, path, ordinal, parent, key, types, present,
-            nulls, missing, is_map, proposed_type, proposed_nullable, refers_to, refers_key, key_form, note)
+            nulls, missing, is_map, is_unique, proposed_type, proposed_nullable, refers_to, refers_key, key_form, note)
         SELECT $1, $2, i.path, i.ordinal, i.parent, i.key, i.types, i.present,
-            i.nulls, i.missing, i.is_map, i.proposed_type, i.proposed_nullable, i.refers_to, i.refers_key,
+            i.nulls, i.missing, i.is_map, i.is_unique, i.proposed_type, i.proposed_nullable, i.refers_to, i.refers_key,
             i.key_form, i.note
         FROM mongo_migrate.infer_schema(server, collection, sample_size) AS i;
     SELECT coalesce(max(p.present + p.nulls + p.missing), 0),

@@ -87,6 +87,7 @@ struct ProfileNode
 	int			double_digits;	/* after the point, in the shortest decimal form */
 	ProfileValues *values;
 	ProfileReference *reference;
+	bool		unique;			/* has a unique index of its own */
 };
 
 typedef struct Profile
