@@ -74,7 +74,7 @@ run_as_user() {
 	fi
 	# shellcheck disable=SC2016
 	run_group env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE -u PGPASSWORD -u PGSERVICE -u PGOPTIONS \
-		PATH="$PATH" MONGOD="$MONGOD" HOME="$work/home" USER="$user" TMPDIR="$work/tmp" TZ=UTC \
+		PATH="$PATH" MONGOD="$MONGOD" MM_DATA="${MM_DATA:-$top/../shared/data}" HOME="$work/home" USER="$user" TMPDIR="$work/tmp" TZ=UTC \
 		"${become[@]}" sh -c 'cd "$1" && shift && exec "$@"' sh "$work/src" "$@"
 }
 

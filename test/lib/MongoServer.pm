@@ -8,6 +8,7 @@
 #
 #   $mongo->uri                       mongodb://127.0.0.1:PORT/?replicaSet=rs0, without credentials
 #   $mongo->command('shop', '{"insert": "c", "documents": [{"_id": 1}]}')      the reply, decoded
+#   $mongo->restore('sakila', 'folder')    the collections of a mongodump's *.bson.gz
 #   $mongo->fail_point('{"mode": {"times": 1}, "data": {...}}')  failCommand;  $mongo->fail_point_off
 #   $mongo->pause / resume            SIGSTOP and SIGCONT: the connections stay and nothing answers
 #   $mongo->kill9 / stop / start / restart
@@ -173,6 +174,14 @@ sub command
 	return decode_json($self->_python($json, 'command', $database, $anonymous));
 }
 
+# Makes a collection of each NAME.bson.gz in a folder.
+sub restore
+{
+	my ($self, $database, $folder) = @_;
+	$self->_python('', 'restore', [ $database, $folder ]);
+	return;
+}
+
 # Sets the server's failCommand fail point; json holds mode and data.
 sub fail_point
 {
@@ -191,7 +200,7 @@ sub fail_point_off
 sub _python
 {
 	my ($self, $input, $verb, $name, $anonymous) = @_;
-	my @command = ($python, $helper, $self->admin_uri($anonymous), $verb, $name);
+	my @command = ($python, $helper, $self->admin_uri($anonymous), $verb, ref $name ? @$name : $name);
 	my ($in, $out) = map { File::Temp->new } 1 .. 2;
 	print $in $input;
 	close $in;

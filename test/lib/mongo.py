@@ -3,12 +3,18 @@
 
 mongo.py URI initiate SET          makes a replica set of one member, and waits until it can be written
 mongo.py URI command DATABASE      runs the command on standard input (Extended JSON), prints its reply
+mongo.py URI restore DATABASE FOLDER   makes a collection of each NAME.bson.gz of a mongodump, in place of what is there
 """
+import glob
+import gzip
+import os
 import sys
 import time
 
 import pymongo
-from bson import json_util
+from bson import decode_file_iter, json_util
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
 from bson.son import SON
 
 
@@ -24,6 +30,16 @@ def initiate(client, name):
         time.sleep(0.05)
 
 
+def restore(database, folder):
+    """Inserts the documents of a dump byte by byte as they are there."""
+    options = CodecOptions(document_class=RawBSONDocument)
+    for path in sorted(glob.glob(os.path.join(folder, "*.bson.gz"))):
+        collection = database[os.path.basename(path)[:-len(".bson.gz")]].with_options(options)
+        collection.drop()
+        with gzip.open(path) as dump:
+            collection.insert_many(decode_file_iter(dump, options))
+
+
 def main():
     uri, verb = sys.argv[1:3]
     client = pymongo.MongoClient(uri, directConnection=True, serverSelectionTimeoutMS=30000)
@@ -37,6 +53,8 @@ def main():
         except pymongo.errors.PyMongoError as error:
             sys.exit("mongo.py: %s" % error)
         print(json_util.dumps(reply, json_options=json_util.RELAXED_JSON_OPTIONS))
+    elif verb == "restore":
+        restore(client[sys.argv[3]], sys.argv[4])
     else:
         sys.exit(__doc__)
 
