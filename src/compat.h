@@ -49,9 +49,14 @@
 	pg_foreign_server_aclcheck(serverid, roleid, mode)
 #endif
 
+/* PostgreSQL 17 (commit 6185c9737cf) checks a domain without throwing. */
+#define MM_HAS_DOMAIN_CHECK_SAFE (PG_VERSION_NUM >= 170000)
+
 /* Soft errors of input functions: PostgreSQL 16, d9f7f5d32f2. */
 #if PG_VERSION_NUM < 160000
 #define ereturn(context, dummy_value, ...) ereport(ERROR, __VA_ARGS__)
+#else
+#include "nodes/miscnodes.h"
 #endif
 
 /* PostgreSQL 16 (commit d952373a987) moved the varlena macros out of postgres.h. */

@@ -73,7 +73,7 @@ add_elements(ArrayConverter *array, const bson_iter_t *value, int level)
 	ConvertStatus status;
 
 	if (level == MAXDIM)
-		return CONVERT_TOO_DEEP;
+		return shape_error(array);
 	if (!walk_enter(&walk, value))
 		return CONVERT_CORRUPT;
 	while (bson_iter_next(&walk.iter))
@@ -198,7 +198,7 @@ convert_array_message(ConvertStatus status, const Converter *converter, const bs
 	bson_iter_t element = *value;
 
 	if (array->ragged)
-		return pstrdup("arrays within the array are not of one length and depth, as a PostgreSQL array needs");
+		return pstrdup("arrays within the array are not of one length and depth, of at most 6 levels, as a PostgreSQL array needs");
 	if (array->depth == 0)
 	{
 		Converter	scalar = *converter;

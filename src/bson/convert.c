@@ -9,6 +9,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/xact.h"
 #include "bson/convert_private.h"
 #include "bson/json.h"
 #include "bson/lattice.h"
@@ -23,12 +24,13 @@
 #include "utils/date.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-/* Microseconds from 1970 to 2000. */
+/* Milliseconds from 1970 to 2000. */
 #define EPOCH_DIFFERENCE \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
 
 /* json and jsonb: what is built on the way to a value is in a context of its own. */
 typedef struct JsonConverter
@@ -127,12 +129,12 @@ convert_uuid(Converter *self, const bson_iter_t *value, Datum *result)
 static ConvertStatus
 date_to_timestamp(const bson_iter_t *value, Timestamp *result)
 {
-	int64		microseconds;
+	int64		milliseconds;
 
 	if (bson_iter_type_unsafe(value) != BSON_TYPE_DATE_TIME)
 		return CONVERT_WRONG_TYPE;
-	if (pg_mul_s64_overflow(bson_iter_int64_unsafe(value), 1000, &microseconds) ||
-		pg_sub_s64_overflow(microseconds, EPOCH_DIFFERENCE, result) ||
+	if (pg_sub_s64_overflow(bson_iter_int64_unsafe(value), EPOCH_DIFFERENCE, &milliseconds) ||
+		pg_mul_s64_overflow(milliseconds, 1000, result) ||
 		!IS_VALID_TIMESTAMP(*result))
 		return CONVERT_OUT_OF_RANGE;
 	return CONVERT_OK;
@@ -209,27 +211,73 @@ convert_json(Converter *self, const bson_iter_t *value, Datum *result)
 	return status;
 }
 
-/* The constraints of a domain throw; PostgreSQL before 17 has no softer way. */
+#if MM_HAS_DOMAIN_CHECK_SAFE
+
+/* Do the constraints of a domain take a value? */
+static bool
+domain_takes(DomainConverter *domain, Datum value, bool null)
+{
+	ErrorSaveContext context = {T_ErrorSaveContext};
+
+	return domain_check_safe(value, null, domain->base.type, &domain->constraints,
+							 domain->context, (Node *) &context);
+}
+
+#else
+
+/* The same in a subtransaction, for want of a soft error; other errors are thrown on. */
+static bool
+domain_takes(DomainConverter *domain, Datum value, bool null)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool taken = true;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(caller);
+	PG_TRY();
+	{
+		domain_check(value, null, domain->base.type, &domain->constraints, domain->context);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		int			code = geterrcode();
+
+		if (code != ERRCODE_CHECK_VIOLATION && code != ERRCODE_NOT_NULL_VIOLATION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(caller);
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		taken = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	return taken;
+}
+
+#endif
+
+/* A value of the base type, if the domain takes it. */
 static ConvertStatus
 convert_domain(Converter *self, const bson_iter_t *value, Datum *result)
 {
-	DomainConverter *domain = (DomainConverter *) self;
 	ConvertStatus status = self->element->convert(self->element, value, result);
 
-	if (status == CONVERT_OK)
-		domain_check(*result, false, self->type, &domain->constraints, domain->context);
 	self->rounded = self->element->rounded;
+	if (status == CONVERT_OK && !domain_takes((DomainConverter *) self, *result, false))
+		return CONVERT_DOMAIN_CHECK;
 	return status;
 }
 
-/* Throws when the column's type, a domain, does not take NULL. */
-void
-convert_check_null(Converter *converter)
+/* NULL, for a domain. */
+ConvertStatus
+convert_null(Converter *converter)
 {
-	DomainConverter *domain = (DomainConverter *) converter;
-
-	if (converter->convert == convert_domain)
-		domain_check((Datum) 0, true, converter->type, &domain->constraints, domain->context);
+	return converter_is_domain(converter) &&
+		!domain_takes((DomainConverter *) converter, (Datum) 0, true) ?
+		CONVERT_DOMAIN_CHECK : CONVERT_OK;
 }
 
 /* Is the column's type a domain? */
@@ -379,6 +427,8 @@ convert_sqlstate(ConvertStatus status)
 			return ERRCODE_INVALID_TEXT_REPRESENTATION;
 		case CONVERT_DUPLICATE_KEY:
 			return ERRCODE_DUPLICATE_JSON_OBJECT_KEY_VALUE;
+		case CONVERT_DOMAIN_CHECK:
+			return ERRCODE_CHECK_VIOLATION;
 		case CONVERT_TOO_DEEP:
 			return ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 		case CONVERT_CORRUPT:
@@ -409,6 +459,8 @@ convert_hint(ConvertStatus status)
 			return "Give the column type text, or an expression, or mend the document.";
 		case CONVERT_DUPLICATE_KEY:
 			return "Only a column of type json takes a key twice; or mend the document.";
+		case CONVERT_DOMAIN_CHECK:
+			return "Give the column another type, or mend the document.";
 		case CONVERT_NOT_DOCUMENT:
 		case CONVERT_NOT_ARRAY:
 			return "Plan the field as one jsonb column, or mend the document.";
@@ -444,50 +496,77 @@ find_duplicate(const bson_iter_t *value, int depth)
 	return NULL;
 }
 
+/* A value in a message, which names its BSON type. */
+static char *
+message_value(const bson_iter_t *value)
+{
+	char		buffer[TEXT_SCALAR_SIZE];
+
+	return text_scalar(value, buffer) >= 0 ? pstrdup(buffer) : json_preview(value);
+}
+
+/* The same when a domain says no; value may be NULL, for NULL. */
+static char *
+domain_message(const Converter *converter, const bson_iter_t *value)
+{
+	const int  *positions;
+
+	if (convert_failed_at(converter, &positions) > 0)
+		return convert_message(CONVERT_DOMAIN_CHECK, converter->element, value);
+	if (value == NULL)
+		return psprintf("NULL violates a constraint of domain %s", format_type_be(converter->type));
+	return psprintf("value %s of BSON type %s violates a constraint of domain %s",
+					message_value(value), lattice_type_name(bson_iter_type_unsafe(value)),
+					format_type_be(converter->type));
+}
+
 /* A primary message without path, palloc'd; see convert.h. */
 char *
 convert_message(ConvertStatus status, const Converter *converter, const bson_iter_t *value)
 {
-	const char *bson_type = lattice_type_name(bson_iter_type_unsafe(value));
-	char	   *type = converter == NULL ? "" :
-		format_type_with_typemod(converter->type, converter->typmod);
+	const char *bson_type;
+	char	   *type;
 	const char *key;
 
 	if (converter != NULL && converter_is_domain(converter))
-		return convert_message(status, converter->element, value);
+		return status == CONVERT_DOMAIN_CHECK ? domain_message(converter, value) :
+			convert_message(status, converter->element, value);
 	if (converter != NULL && converter->element != NULL)
 		return convert_array_message(status, converter, value);
 
+	bson_type = lattice_type_name(bson_iter_type_unsafe(value));
+	type = converter == NULL ? "" : format_type_with_typemod(converter->type, converter->typmod);
 	switch (status)
 	{
 		case CONVERT_OUT_OF_RANGE:
 			return psprintf("value %s of BSON type %s is out of range for type %s",
-							json_preview(value), bson_type, type);
+							message_value(value), bson_type, type);
 		case CONVERT_INEXACT:
 			return psprintf("value %s of BSON type %s cannot be held exactly by type %s",
-							json_preview(value), bson_type, type);
+							message_value(value), bson_type, type);
 		case CONVERT_TOO_LONG:
 			return psprintf("value %s of BSON type %s is too long for type %s",
-							json_preview(value), bson_type, type);
+							message_value(value), bson_type, type);
 		case CONVERT_NUL_BYTE:
 			return psprintf("value %s of BSON type %s has U+0000, which type %s cannot hold",
-							json_preview(value), bson_type, type);
+							message_value(value), bson_type, type);
 		case CONVERT_BAD_ENCODING:
-			return psprintf("value %s of BSON type %s has bytes that are not valid UTF-8 or have no equivalent in encoding %s",
-							json_preview(value), bson_type, GetDatabaseEncodingName());
+			return psprintf("value %s of BSON type %s is not valid UTF-8%s%s", message_value(value), bson_type,
+							text_server_takes_utf8() ? "" : ", or has characters that are not in encoding ",
+							text_server_takes_utf8() ? "" : GetDatabaseEncodingName());
 		case CONVERT_BAD_SYNTAX:
 			return psprintf("value %s of BSON type %s is no value of type %s",
-							json_preview(value), bson_type, type);
+							message_value(value), bson_type, type);
 		case CONVERT_DUPLICATE_KEY:
 			key = find_duplicate(value, 0);
 			return psprintf("key \"%s\" stands twice in a document, which type %s cannot hold",
 							key == NULL ? "" : key, type);
 		case CONVERT_NOT_DOCUMENT:
 			return psprintf("value %s of BSON type %s stands where a document should be",
-							json_preview(value), bson_type);
+							message_value(value), bson_type);
 		case CONVERT_NOT_ARRAY:
 			return psprintf("value %s of BSON type %s stands where an array should be",
-							json_preview(value), bson_type);
+							message_value(value), bson_type);
 		case CONVERT_TOO_DEEP:
 			return psprintf("value of BSON type %s is nested deeper than %d levels",
 							bson_type, WALK_MAX_DEPTH);
@@ -495,6 +574,6 @@ convert_message(ConvertStatus status, const Converter *converter, const bson_ite
 			return psprintf("value of BSON type %s is not well-formed BSON", bson_type);
 		default:
 			return psprintf("value %s of BSON type %s has no exact form in type %s",
-							json_preview(value), bson_type, type);
+							message_value(value), bson_type, type);
 	}
 }

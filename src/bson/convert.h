@@ -27,6 +27,7 @@ typedef enum ConvertStatus
 								 * is not */
 	CONVERT_DUPLICATE_KEY,		/* a key that the column needs stands twice in
 								 * its document */
+	CONVERT_DOMAIN_CHECK,		/* a constraint of the column's domain says no */
 	CONVERT_NOT_DOCUMENT,		/* a scalar or array where the plan has a
 								 * sub-document */
 	CONVERT_NOT_ARRAY,			/* another value where the plan has an array */
@@ -87,11 +88,12 @@ extern const char *convert_hint(ConvertStatus status);
  */
 extern int	convert_failed_at(const Converter *converter, const int **positions);
 
-/* Throws when the column's type is a domain that does not take NULL. */
+/* NULL never reaches a converter, but a domain may refuse it: CONVERT_OK or
+ * CONVERT_DOMAIN_CHECK. */
 extern bool converter_is_domain(const Converter *converter);
-extern void convert_check_null(Converter *converter);
+extern ConvertStatus convert_null(Converter *converter);
 
-/* A primary message without path, such as
+/* A primary message without path (value NULL: for convert_null()), such as
  * "value 12345678901 of BSON type int64 is out of range for type integer"; palloc'd. */
 extern char *convert_message(ConvertStatus status, const Converter *converter,
 							 const bson_iter_t *value);

@@ -42,6 +42,7 @@ typedef struct Column
 {
 	int			number;
 	Converter  *converter;
+	const char *path;
 } Column;
 
 /* A place that paths lead to or through. */
@@ -206,7 +207,7 @@ document_plan_add_column(DocumentPlan *plan, int table_number, const char *path,
 	MemoryContext caller = MemoryContextSwitchTo(plan->context);
 	Table	   *table = plan->tables[table_number];
 	PathNode   *node = node_at(table->root, path);
-	Column		column = {table->ncolumns++, converter};
+	Column		column = {table->ncolumns++, converter, pstrdup(path)};
 
 	Assert(!plan->finished);
 	node->columns = grow(node->columns, node->ncolumns, sizeof(Column));
@@ -509,17 +510,37 @@ row_begin(Decode *decode, Table *table)
 		decode->plan->tables[table->children[i]]->array = NULL;
 }
 
+/* Fails when a column is NULL whose domain does not take it. */
+static bool
+check_domains(Decode *decode, Table *table)
+{
+	for (int i = 0; i < table->ndomains; i++)
+	{
+		Column	   *column = &table->domains[i];
+		ConvertStatus status;
+
+		if (!table->nulls[column->number])
+			continue;
+		status = convert_null(column->converter);
+		if (status != CONVERT_OK)
+		{
+			fail(decode, table, NULL, status, convert_message(status, column->converter, NULL));
+			decode->error->column = column->number;
+			error_prepend(decode->error, column->path);
+			return false;
+		}
+	}
+	return true;
+}
+
 /* Gives a complete row away, then the rows of its child tables. */
 static bool
 row_end(Decode *decode, int number)
 {
 	Table	   *table = decode->plan->tables[number];
 
-	for (int i = 0; i < table->ndomains; i++)
-	{
-		if (table->nulls[table->domains[i].number])
-			convert_check_null(table->domains[i].converter);
-	}
+	if (!check_domains(decode, table))
+		return false;
 	if (decode->row != NULL)
 		decode->row(decode->arg, number, table->values, table->nulls);
 

@@ -12,6 +12,7 @@
 #include "bson/text.h"
 #include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
 
 #define MS_PER_DAY INT64CONST(86400000)
@@ -108,7 +109,7 @@ text_date(int64 milliseconds, char buffer[TEXT_SCALAR_SIZE])
 	int64		year;
 	int			month;
 	int			mday;
-	int			length;
+	char	   *out = buffer;
 
 	if (rest < 0)
 	{
@@ -117,15 +118,28 @@ text_date(int64 milliseconds, char buffer[TEXT_SCALAR_SIZE])
 	}
 	civil_from_day(day, &year, &month, &mday);
 
-	length = snprintf(buffer, TEXT_SCALAR_SIZE,
-					  year >= 0 && year <= 9999 ? "%04lld" : "%+07lld", (long long) year);
-	length += snprintf(buffer + length, TEXT_SCALAR_SIZE - length, "-%02d-%02dT%02d:%02d:%02d",
-					   month, mday, rest / 3600000, rest / 60000 % 60, rest / 1000 % 60);
+	if (year < 0 || year > 9999)
+		*out++ = year < 0 ? '-' : '+';
+	out = pg_ultostr_zeropad(out, (uint32) (year < 0 ? -year : year),
+							 year < 0 || year > 9999 ? 6 : 4);
+	*out++ = '-';
+	out = pg_ultostr_zeropad(out, month, 2);
+	*out++ = '-';
+	out = pg_ultostr_zeropad(out, mday, 2);
+	*out++ = 'T';
+	out = pg_ultostr_zeropad(out, rest / 3600000, 2);
+	*out++ = ':';
+	out = pg_ultostr_zeropad(out, rest / 60000 % 60, 2);
+	*out++ = ':';
+	out = pg_ultostr_zeropad(out, rest / 1000 % 60, 2);
 	if (rest % 1000 != 0)
-		length += snprintf(buffer + length, TEXT_SCALAR_SIZE - length, ".%03d", rest % 1000);
-	buffer[length++] = 'Z';
-	buffer[length] = '\0';
-	return length;
+	{
+		*out++ = '.';
+		out = pg_ultostr_zeropad(out, rest % 1000, 3);
+	}
+	*out++ = 'Z';
+	*out = '\0';
+	return out - buffer;
 }
 
 /* Is the value a UUID? */
