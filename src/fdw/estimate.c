@@ -108,7 +108,7 @@ connect_if_possible(Oid serverid, Oid userid)
 	PG_CATCH();
 	{
 		/* Nothing of the transaction's was begun; what was allocated is the caller's context's. */
-		if (geterrcode() != ERRCODE_FDW_UNABLE_TO_ESTABLISH_CONNECTION)
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_CONNECTION_EXCEPTION)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(caller);
 		FlushErrorState();

@@ -193,7 +193,11 @@ check_limit_to(ImportForeignSchemaStmt *stmt, List *table_names, const char *dat
 	}
 }
 
-/* Reads a sample of a collection; the fields are allocated in the current memory context. */
+/*
+ * Reads a sample of a collection, in the order of _id so that columns do not
+ * come in another order each time.  The fields are allocated in the current
+ * memory context.
+ */
 static ImportField *
 sample_collection(MongoConnection *connection, const char *collection,
 				  const ImportOptions *options)
@@ -206,7 +210,8 @@ sample_collection(MongoConnection *connection, const char *collection,
 
 	if (options->sample_size > 0)
 		BCON_APPEND(pipeline, "pipeline", "[",
-					"{", "$sample", "{", "size", BCON_INT32(options->sample_size), "}", "}", "]");
+					"{", "$sample", "{", "size", BCON_INT32(options->sample_size), "}", "}",
+					"{", "$sort", "{", "_id", BCON_INT32(1), "}", "}", "]");
 	else
 		BCON_APPEND(pipeline, "pipeline", "[", "]");
 	BCON_APPEND(opts, "allowDiskUse", BCON_BOOL(true));
