@@ -1,1 +1,318 @@
--- references.sql
+-- references.sql: foreign keys between collections, after the load of both.
+--
+-- An id is given at first sight, by the document itself or by a reference to
+-- it, so a reference to a document that does not exist has an id and no row:
+-- it is dangling.  The plan says what becomes of it (plan_column.on_dangling):
+-- null, quarantine of the referring document, or keep (then without a foreign
+-- key).  Each is recorded in dangling_reference.
+
+CREATE FUNCTION mongo_migrate.is_loaded(server name, collection text)
+    RETURNS boolean
+    LANGUAGE sql VOLATILE
+    BEGIN ATOMIC
+        SELECT coalesce((SELECT bool_and(c.complete) FROM mongo_migrate.chunk c
+                          WHERE c.server = is_loaded.server AND c.collection = is_loaded.collection), false)
+           AND coalesce((SELECT r.phase IN ('references', 'done') FROM mongo_migrate.run r
+                          WHERE r.server = is_loaded.server AND r.collection = is_loaded.collection
+                          ORDER BY r.run_id DESC LIMIT 1), false);
+    END;
+COMMENT ON FUNCTION mongo_migrate.is_loaded(name, text) IS
+    'whether every chunk of the collection is complete and its tables have their keys';
+
+CREATE FUNCTION mongo_migrate.document_column(server name, collection text, target text)
+    RETURNS mongo_migrate.plan_column
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        WITH RECURSIVE key AS (
+            SELECT c.target, c.column_name
+              FROM mongo_migrate.plan_column c
+              JOIN mongo_migrate.plan_target t USING (server, collection, target)
+             WHERE c.server = document_column.server AND c.collection = document_column.collection
+               AND t.kind = 'root' AND c.role = 'id'
+             UNION ALL
+            SELECT c.target, c.column_name
+              FROM key k
+              JOIN mongo_migrate.plan_target t ON t.server = document_column.server
+                    AND t.collection = document_column.collection AND t.parent = k.target
+              JOIN mongo_migrate.plan_column c ON c.server = t.server AND c.collection = t.collection
+                    AND c.target = t.target AND c.role = 'parent' AND c.parent_column = k.column_name
+        )
+        SELECT c.* FROM key
+          JOIN mongo_migrate.plan_column c USING (target, column_name)
+         WHERE c.server = document_column.server AND c.collection = document_column.collection
+           AND c.target = document_column.target;
+    END;
+COMMENT ON FUNCTION mongo_migrate.document_column(name, text, text) IS
+    'the column of a target that has the id of the document that a row came from';
+
+CREATE FUNCTION mongo_migrate.dangling_query(server name, collection text, target text,
+        column_name name, refers_target text, refers_column name)
+    RETURNS text
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        SELECT pg_catalog.format(
+            'SELECT t.ctid AS place, pg_catalog.jsonb_build_object(%1$s) AS row_key, t.%2$I::text AS value'
+            ' FROM %3$s t WHERE t.%2$I IS NOT NULL'
+            ' AND NOT EXISTS (SELECT FROM %4$s r WHERE r.%5$I = t.%2$I)',
+            (SELECT pg_catalog.string_agg(pg_catalog.format('%L, t.%I', k.column_name, k.column_name), ', '
+                                          ORDER BY k.ordinal)
+               FROM mongo_migrate.plan_column k
+              WHERE k.server = dangling_query.server AND k.collection = dangling_query.collection
+                AND k.target = dangling_query.target AND k.role IN ('id', 'parent', 'position') AND k.included),
+            column_name, target, refers_target, refers_column);
+    END;
+COMMENT ON FUNCTION mongo_migrate.dangling_query(name, text, text, name, text, name) IS
+    'a query for the dangling references of a column: the row''s place (ctid), its key as jsonb and the value as text';
+
+CREATE FUNCTION mongo_migrate.loaded_references(server name, collection text)
+    RETURNS TABLE (collection text, target text, column_name name, refers_to text, refers_target text,
+                   refers_column name, statement text, done boolean, policy text)
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH reference AS (
+        SELECT r.*, c.on_dangling
+          FROM mongo_migrate.plan_references($1) r
+          JOIN mongo_migrate.plan_column c
+                ON (c.server, c.collection, c.target, c.column_name) = ($1, r.collection, r.target, r.column_name)
+         UNION ALL
+        SELECT c.collection, c.target, c.column_name, c.refers_to, o.target, i.column_name, NULL, NULL, c.on_dangling
+          FROM mongo_migrate.plan_column c
+          JOIN mongo_migrate.plan_target t USING (server, collection, target)
+          JOIN mongo_migrate.plan_target o ON (o.server, o.collection) = (c.server, c.refers_to)
+                AND o.kind = 'root' AND o.included
+          JOIN mongo_migrate.plan_column i ON (i.server, i.collection, i.target) = (o.server, o.collection, o.target)
+                AND i.role = 'id' AND i.included
+         WHERE c.server = $1 AND c.role = 'reference' AND c.refers_key = '_id' AND c.on_dangling = 'keep'
+           AND c.included AND t.included
+    ), loaded AS MATERIALIZED (
+        SELECT p.collection FROM mongo_migrate.plan p
+         WHERE p.server = $1 AND mongo_migrate.is_loaded(p.server, p.collection)
+    )
+    SELECT * FROM reference r
+     WHERE r.collection IN (SELECT l.collection FROM loaded l)
+       AND r.refers_to IN (SELECT l.collection FROM loaded l)
+       AND ($2 IS NULL OR $2 IN (r.collection, r.refers_to))
+     ORDER BY r.collection COLLATE "C", r.target COLLATE "C", r.column_name
+$$;
+COMMENT ON FUNCTION mongo_migrate.loaded_references(name, text) IS
+    'the references of loaded collections to loaded collections, from or to one collection or all, with their policy; statement and done as of plan_references, NULL for policy keep';
+
+CREATE FUNCTION mongo_migrate.settle_dangling(server name, collection text, target text, column_name name,
+        refers_to text, refers_target text, refers_column name, policy text)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    dangling constant text := mongo_migrate.dangling_query(server, collection, target, column_name,
+                                                           refers_target, refers_column);
+    document constant name := (mongo_migrate.document_column(server, collection, target)).column_name;
+    field constant text := format('%s.%I', target, column_name);
+    ids text[];
+    result bigint;
+BEGIN
+    IF policy = 'keep' THEN
+        DELETE FROM mongo_migrate.dangling_reference d
+         WHERE (d.server, d.collection, d.target, d.column_name, d.policy)
+             = (server, collection, target, column_name, policy);
+    END IF;
+    PERFORM mongo_migrate.finish_id_map(server, refers_to);
+    EXECUTE format(
+        'WITH dangling AS MATERIALIZED (%s), recorded AS ('
+        ' INSERT INTO mongo_migrate.dangling_reference'
+        ' (server, collection, target, column_name, row_key, refers_to, source_value, policy)'
+        ' SELECT $1, $2, $3, $4, row_key, $5, mongo_migrate.source_id($1, $5, value)::text, $6 FROM dangling'
+        ' RETURNING 1)'
+        ' SELECT (SELECT count(*) FROM recorded),'
+        ' (SELECT array_agg(DISTINCT t.%I::text) FROM dangling d JOIN %s t ON t.ctid = d.place)',
+        dangling, document, target)
+       INTO result, ids
+      USING server, collection, target, column_name, refers_to, policy;
+    IF result = 0 THEN
+        RETURN 0;
+    END IF;
+
+    IF policy = 'keep' THEN
+        RAISE NOTICE '%: % references to missing documents of % are kept, without a foreign key',
+            field, result, refers_to;
+    ELSIF policy = 'null' THEN
+        IF (SELECT attnotnull FROM pg_attribute WHERE attrelid = target::regclass AND attname = column_name) THEN
+            EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', target, column_name);
+            UPDATE mongo_migrate.plan_column c SET nullable = true
+             WHERE (c.server, c.collection, c.target, c.column_name) = (server, collection, target, column_name);
+        END IF;
+        EXECUTE format('UPDATE %s t SET %I = NULL FROM (%s) d WHERE t.ctid = d.place', target, column_name, dangling);
+        RAISE NOTICE '%: % references to missing documents of % set to NULL', field, result, refers_to;
+    ELSE
+        PERFORM mongo_migrate.quarantine_documents(server, collection, ids, target,
+            format('%s refers to a document of %s that does not exist', field, refers_to));
+        RAISE NOTICE '%: % documents that refer to missing documents of % moved to quarantine',
+            field, cardinality(ids), refers_to;
+    END IF;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.settle_dangling(name, text, text, name, text, text, name, text) IS
+    'records the dangling references of a column and does what the policy says; returns their number';
+
+CREATE FUNCTION mongo_migrate.quarantine_documents(server name, collection text, ids text[], target text, reason text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    id text;
+    source json;
+    document json;
+    statement text;
+BEGIN
+    PERFORM mongo_migrate.finish_id_map(server, collection);
+    FOREACH id IN ARRAY ids LOOP
+        source := mongo_migrate.source_id(server, collection, id);
+        document := coalesce(
+            (SELECT d FROM mongo_migrate.find_documents(server, collection,
+                json_build_object('_id', json_build_object('$eq', source)), '{}', 'canonical') AS d),
+            json_build_object('_id', source));
+        INSERT INTO mongo_migrate.quarantine
+               (server, collection, key, source_id, document, target, reason, sqlstate, hint)
+        VALUES (server, collection, mongo_migrate.bson_key(source), source::text,
+                mongo_migrate.bson_from_json(document), target, reason, '23503',
+                'When the missing document has come, call mongo_migrate.retry_quarantine.')
+            ON CONFLICT DO NOTHING;
+    END LOOP;
+
+    -- What refers to these documents is dangling now, and is settled in its turn.
+    PERFORM mongo_migrate.drop_foreign_keys(server, NULL, collection);
+    FOR statement IN
+        SELECT format('DELETE FROM %s WHERE %I = ANY ($1::%s[])', t.target, d.column_name, d.type)
+          FROM mongo_migrate.plan_target t,
+               mongo_migrate.document_column(server, collection, t.target) d
+         WHERE (t.server, t.collection) = (server, collection) AND t.included
+         ORDER BY t.ordinal DESC
+    LOOP
+        EXECUTE statement USING ids;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.quarantine_documents(name, text, text[], text, text) IS
+    'takes documents, by their ids in PostgreSQL, out of their tables and puts them into quarantine; their rows in child tables go too';
+
+CREATE FUNCTION mongo_migrate.drop_foreign_keys(server name, referring text, referred text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    statement text;
+BEGIN
+    FOR statement IN
+        SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', r.target, k.conname)
+          FROM mongo_migrate.plan_references(server) r
+          JOIN pg_constraint k ON k.conrelid = to_regclass(r.target)
+                AND k.confrelid = to_regclass(r.refers_target) AND k.contype = 'f'
+          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attname = r.column_name
+                AND k.conkey = ARRAY[a.attnum]
+         WHERE r.collection = coalesce(referring, r.collection)
+           AND r.refers_to = coalesce(referred, r.refers_to)
+           AND (k.confupdtype, k.confdeltype, k.confmatchtype, k.condeferrable) = ('a', 'a', 's', false)
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.drop_foreign_keys(name, text, text) IS
+    'drops the foreign keys of planned references from and to these collections (NULL: any) that apply_references would make again; those with actions or deferrable ones are somebody''s own and stay';
+
+CREATE FUNCTION mongo_migrate.mend_dangling(server name, collection text, target text, column_name name,
+        refers_to text, refers_target text, refers_column name)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    type text;
+    same_row text;
+    result bigint;
+BEGIN
+    IF NOT EXISTS (SELECT FROM mongo_migrate.dangling_reference d
+                    WHERE (d.server, d.collection, d.target, d.column_name, d.policy)
+                        = (server, collection, target, column_name, 'null')) THEN
+        RETURN 0;
+    END IF;
+    SELECT max(c.type) FILTER (WHERE c.column_name = mend_dangling.column_name),
+           string_agg(format('t.%I = (found.row_key ->> %L)::%s', c.column_name, c.column_name, c.type), ' AND ')
+               FILTER (WHERE c.role IN ('id', 'parent', 'position') AND c.included)
+      INTO type, same_row
+      FROM mongo_migrate.plan_column c
+     WHERE (c.server, c.collection, c.target) = (server, collection, target);
+    EXECUTE format(
+        'WITH wanted AS MATERIALIZED ('
+        ' SELECT d.ctid AS place, mongo_migrate.target_id($1, $5, d.source_value::json)::%1$s AS id'
+        ' FROM mongo_migrate.dangling_reference d'
+        ' WHERE (d.server, d.collection, d.target, d.column_name, d.policy) = ($1, $2, $3, $4, ''null'')'
+        '), found AS ('
+        ' DELETE FROM mongo_migrate.dangling_reference d USING wanted w JOIN %2$s r ON r.%3$I = w.id'
+        ' WHERE d.ctid = w.place RETURNING d.row_key, w.id)'
+        ' UPDATE %4$s t SET %5$I = found.id FROM found WHERE t.%5$I IS NULL AND %6$s',
+        type, refers_target, refers_column, target, column_name, same_row)
+      USING server, collection, target, column_name, refers_to;
+    GET DIAGNOSTICS result = ROW_COUNT;
+    IF result > 0 THEN
+        RAISE NOTICE '%.%: % references set, whose documents of % have come', target, quote_ident(column_name),
+            result, refers_to;
+    END IF;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.mend_dangling(name, text, text, name, text, text, name) IS
+    'sets references of a column that were dangling and are no longer; returns their number';
+
+CREATE FUNCTION mongo_migrate.apply_references(server name, collection text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    r record;
+    moved bigint;
+BEGIN
+    -- One at a time: of two collections that end together the second sees the first.
+    PERFORM pg_advisory_xact_lock(mongo_migrate.run_lock(server, ''));
+
+    -- A document that goes into quarantine leaves references to it dangling.
+    LOOP
+        moved := 0;
+        FOR r IN SELECT * FROM mongo_migrate.loaded_references(server, collection) AS l WHERE l.policy = 'quarantine' LOOP
+            moved := moved + mongo_migrate.settle_dangling(server, r.collection, r.target, r.column_name,
+                r.refers_to, r.refers_target, r.refers_column, r.policy);
+        END LOOP;
+        EXIT WHEN moved = 0;
+    END LOOP;
+
+    FOR r IN SELECT * FROM mongo_migrate.loaded_references(server, collection) LOOP
+        IF r.policy = 'keep' THEN
+            PERFORM mongo_migrate.settle_dangling(server, r.collection, r.target, r.column_name,
+                r.refers_to, r.refers_target, r.refers_column, r.policy);
+            CONTINUE;
+        END IF;
+        PERFORM mongo_migrate.mend_dangling(server, r.collection, r.target, r.column_name,
+            r.refers_to, r.refers_target, r.refers_column);
+        CONTINUE WHEN r.done;
+        BEGIN
+            EXECUTE r.statement;
+        EXCEPTION WHEN foreign_key_violation THEN
+            PERFORM mongo_migrate.settle_dangling(server, r.collection, r.target, r.column_name,
+                r.refers_to, r.refers_target, r.refers_column, r.policy);
+            EXECUTE r.statement;
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.apply_references(name, text) IS
+    'makes the foreign keys of the planned references whose two collections are loaded, from or to one collection or of all; dangling references are recorded in mongo_migrate.dangling_reference and become NULL, put their document into quarantine, or are kept without a foreign key, as plan_column.on_dangling says; may be called again';
