@@ -22,8 +22,11 @@ SQL_PARTS = \
 	src/migrate/ddl.sql \
 	src/load/load.sql \
 	src/worker.sql \
+	src/migrate/chunk.sql \
+	src/migrate/progress.sql \
 	src/migrate/run.sql \
 	src/migrate/references.sql \
+	src/migrate/migrate.sql \
 	src/migrate/verify.sql \
 	src/migrate/grants.sql
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql

@@ -1,1 +1,394 @@
--- run.sql
+-- run.sql: the steps of a migration of a collection.
+--
+-- Each step commits, in a background worker that the caller waits for:
+--
+--   prepare_run    plan and tables where there are none, chunks, a row in run
+--   copy_chunks    in each worker: take a chunk, then a batch and a commit at a time
+--   finish_run     keys, then foreign keys, then the run is complete
+--
+-- migrate.sql has the caller's side.
+
+CREATE FUNCTION mongo_migrate.count_documents(server name, collection text)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    filters jsonb;
+    query json := '{}';
+BEGIN
+    SELECT jsonb_agg(filter) INTO filters
+      FROM mongo_migrate.plan_target
+     WHERE server = count_documents.server AND collection = count_documents.collection
+       AND kind = 'root' AND included
+    HAVING bool_and(filter IS NOT NULL);
+    IF filters IS NOT NULL THEN
+        query := json_build_object('$or', filters);
+    END IF;
+    RETURN (mongo_migrate.run_command(server,
+        json_build_object('count', collection, 'query', query)) ->> 'n')::bigint;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.count_documents(name, text) IS
+    'documents that a migration of the collection would read';
+
+CREATE FUNCTION mongo_migrate.synchronize_sequences(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    id_column mongo_migrate.plan_column;
+    sequence text;
+    sequences text[] := '{}';
+    last bigint := 0;
+    found bigint;
+BEGIN
+    SELECT m.relation || '_id_seq' INTO sequence FROM mongo_migrate.id_map m
+     WHERE (m.server, m.collection, m.id_type) = (server, collection, 'bigint');
+    sequences := array_remove(ARRAY[sequence], NULL);
+    FOR id_column IN
+        SELECT c.* FROM mongo_migrate.plan_column c
+          JOIN mongo_migrate.plan_target t USING (server, collection, target)
+         WHERE (c.server, c.collection) = (server, collection) AND t.kind = 'root' AND t.included
+           AND c.role = 'id' AND c.included AND c.type IN ('bigint', 'integer', 'smallint')
+    LOOP
+        EXECUTE format('SELECT max(%I) FROM %s', id_column.column_name, id_column.target) INTO found;
+        last := greatest(last, found);
+        sequence := pg_get_serial_sequence(id_column.target, id_column.column_name);
+        IF sequence IS NOT NULL THEN
+            sequences := sequences || sequence;
+        END IF;
+    END LOOP;
+    FOREACH sequence IN ARRAY sequences LOOP
+        last := greatest(last, pg_sequence_last_value(sequence::regclass));
+    END LOOP;
+    IF last > 0 THEN
+        FOREACH sequence IN ARRAY sequences LOOP
+            PERFORM setval(sequence::regclass, last);
+        END LOOP;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.synchronize_sequences(name, text) IS
+    'sets the sequences of a collection''s id map and of its tables'' id columns past every id that has been given';
+
+CREATE FUNCTION mongo_migrate.prepare_targets(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF NOT EXISTS (SELECT FROM mongo_migrate.plan
+                    WHERE server = prepare_targets.server AND collection = prepare_targets.collection) THEN
+        PERFORM mongo_migrate.plan_collection(server, collection);
+    END IF;
+    PERFORM mongo_migrate.apply_ddl(server, collection);
+    PERFORM mongo_migrate.synchronize_sequences(server, collection);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.prepare_targets(name, text) IS
+    'plans a collection that has no plan, creates the tables that do not exist, and checks that they fit the plan';
+
+CREATE FUNCTION mongo_migrate.has_rows(server name, collection text)
+    RETURNS boolean
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    target text;
+    filled boolean := false;
+BEGIN
+    FOR target IN
+        SELECT t.target FROM mongo_migrate.plan_target t
+         WHERE (t.server, t.collection) = (server, collection) AND t.kind = 'root' AND t.included
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', target) INTO filled;
+        EXIT WHEN filled;
+    END LOOP;
+    RETURN filled;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.has_rows(name, text) IS
+    'whether a table that a collection''s documents go to has rows';
+
+CREATE FUNCTION mongo_migrate.prepare_run(server name, collection text, batch_size integer,
+        workers integer, on_error text, max_errors bigint, max_duration interval)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    total bigint;
+    sums mongo_migrate.chunk_sum;
+    last_phase text;
+    result bigint;
+BEGIN
+    PERFORM mongo_migrate.prepare_targets(server, collection);
+    total := mongo_migrate.count_documents(server, collection);
+
+    -- The caller has the lock: what is still called running has no session.
+    UPDATE mongo_migrate.run
+       SET state = 'stopped', ended_at = clock_timestamp(), error = 'the session ended'
+     WHERE server = prepare_run.server AND collection = prepare_run.collection AND state = 'running';
+
+    SELECT phase INTO last_phase FROM mongo_migrate.run
+     WHERE server = prepare_run.server AND collection = prepare_run.collection
+     ORDER BY run_id DESC LIMIT 1;
+    SELECT * INTO sums FROM mongo_migrate.chunk_sum
+     WHERE server = prepare_run.server AND collection = prepare_run.collection;
+    IF sums.chunks IS NULL THEN
+        -- One range will do for 50,000 documents.  Many documents make many
+        -- ranges: the caller's snapshot keeps each version of a range's row.
+        PERFORM mongo_migrate.create_chunks(server, collection,
+            CASE WHEN total > 50000 THEN greatest(workers * 4, total / 500000) ELSE 1 END);
+        UPDATE mongo_migrate.chunk SET catching_up = true
+         WHERE server = prepare_run.server AND collection = prepare_run.collection
+           AND mongo_migrate.has_rows(server, collection);
+    ELSIF sums.incomplete = 0 AND last_phase = 'done' THEN
+        -- All of it was done: once more, for what is new in the source.
+        PERFORM mongo_migrate.drop_foreign_keys(server, collection, NULL);
+        UPDATE mongo_migrate.chunk
+           SET catching_up = true, complete = false, last_id = NULL, documents = 0, inserted = 0,
+               skipped = 0, rejected = 0, rounded = 0, batches = 0, updated_at = clock_timestamp()
+         WHERE server = prepare_run.server AND collection = prepare_run.collection;
+    END IF;
+
+    INSERT INTO mongo_migrate.run (server, collection, total, options)
+    SELECT prepare_run.server, prepare_run.collection, total,
+           jsonb_build_object('batch_size', batch_size, 'workers', workers, 'on_error', on_error,
+                              'max_errors', max_errors, 'max_duration', max_duration,
+                              'deadline', clock_timestamp() + max_duration,
+                              'documents', coalesce(sum(documents), 0),
+                              'inserted', coalesce(sum(inserted), 0), 'skipped', coalesce(sum(skipped), 0),
+                              'rejected', coalesce(sum(rejected), 0), 'rounded', coalesce(sum(rounded), 0),
+                              'batches', coalesce(sum(batches), 0))
+      FROM mongo_migrate.chunk
+     WHERE server = prepare_run.server AND collection = prepare_run.collection
+    RETURNING run_id INTO result;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.prepare_run(name, text, integer, integer, text, bigint, interval) IS
+    'makes a collection ready to be copied, and a row in mongo_migrate.run, whose run_id it returns; options has the counters that the run began with';
+
+CREATE FUNCTION mongo_migrate.end_run(run_id bigint, state text, error text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE sql VOLATILE
+    BEGIN ATOMIC
+        UPDATE mongo_migrate.run
+           SET state = end_run.state, error = end_run.error, ended_at = pg_catalog.clock_timestamp()
+         WHERE run_id = end_run.run_id AND state = 'running';
+    END;
+COMMENT ON FUNCTION mongo_migrate.end_run(bigint, text, text) IS
+    'ends a running run with a state and the reason';
+
+CREATE FUNCTION mongo_migrate.run_may_go_on(run_id bigint)
+    RETURNS boolean
+    LANGUAGE sql VOLATILE
+    BEGIN ATOMIC
+        SELECT state = 'running'
+               AND coalesce(pg_catalog.clock_timestamp() < (options ->> 'deadline')::timestamptz, true)
+          FROM mongo_migrate.run
+         WHERE run_id = run_may_go_on.run_id;
+    END;
+COMMENT ON FUNCTION mongo_migrate.run_may_go_on(bigint) IS
+    'whether a run may go on with another batch: it has not been stopped, and its time is not over';
+
+CREATE FUNCTION mongo_migrate.take_chunk(run_id bigint)
+    RETURNS integer
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    r mongo_migrate.run;
+    candidate integer;
+    lock bigint;
+BEGIN
+    IF NOT mongo_migrate.run_may_go_on(run_id) THEN
+        RETURN NULL;
+    END IF;
+    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = take_chunk.run_id;
+    FOR candidate IN
+        SELECT chunk FROM mongo_migrate.chunk
+         WHERE server = r.server AND collection = r.collection AND NOT complete
+         ORDER BY chunk
+    LOOP
+        lock := mongo_migrate.run_lock(r.server, r.collection, candidate);
+        CONTINUE WHEN NOT pg_try_advisory_lock(lock);
+        -- It may have been done before it was locked.
+        IF EXISTS (SELECT FROM mongo_migrate.chunk
+                    WHERE server = r.server AND collection = r.collection AND chunk = candidate
+                      AND NOT complete) THEN
+            RETURN candidate;
+        END IF;
+        PERFORM pg_advisory_unlock(lock);
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.take_chunk(bigint) IS
+    'a chunk that is not complete, locked for this session (advisory, until release_chunk); NULL: there is none, or the run is to stop';
+
+CREATE FUNCTION mongo_migrate.release_chunk(run_id bigint, chunk integer)
+    RETURNS void
+    LANGUAGE sql VOLATILE
+    BEGIN ATOMIC
+        SELECT pg_catalog.pg_advisory_unlock(mongo_migrate.run_lock(server, collection, release_chunk.chunk))
+          FROM mongo_migrate.run
+         WHERE run_id = release_chunk.run_id;
+    END;
+COMMENT ON FUNCTION mongo_migrate.release_chunk(bigint, integer) IS
+    'unlocks a chunk that take_chunk has locked';
+
+CREATE FUNCTION mongo_migrate.copy_step(run_id bigint, chunk integer)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    r mongo_migrate.run;
+    batch record;
+    errors bigint;
+BEGIN
+    IF NOT mongo_migrate.run_may_go_on(run_id) THEN
+        RETURN false;
+    END IF;
+    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = copy_step.run_id;
+
+    -- Rows and checkpoint are one transaction: a crash loses both or none.
+    PERFORM set_config('synchronous_commit', 'off', true);
+    SELECT * INTO batch
+      FROM mongo_migrate.copy_batch(r.server, r.collection, chunk, (r.options ->> 'batch_size')::integer,
+                                    r.options ->> 'on_error', run_id);
+    IF batch.rejected > 0 AND r.options ->> 'max_errors' IS NOT NULL THEN
+        SELECT count(*) INTO errors FROM mongo_migrate.quarantine
+         WHERE server = r.server AND collection = r.collection;
+        IF errors > (r.options ->> 'max_errors')::bigint THEN
+            PERFORM mongo_migrate.end_run(run_id, 'failed',
+                format('%s documents of collection %s are in quarantine, more than max_errors => %s',
+                       errors, r.collection, r.options ->> 'max_errors'));
+            RETURN false;
+        END IF;
+    END IF;
+    RETURN NOT batch.complete;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.copy_step(bigint, integer) IS
+    'copies one batch of a chunk in the current transaction; false: the chunk is complete, or the run is to stop';
+
+CREATE PROCEDURE mongo_migrate.copy_chunks(run_id bigint)
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    chunk integer;
+    more boolean;
+BEGIN
+    LOOP
+        chunk := mongo_migrate.take_chunk(run_id);
+        EXIT WHEN chunk IS NULL;
+        LOOP
+            more := mongo_migrate.copy_step(run_id, chunk);
+            COMMIT;
+            EXIT WHEN NOT more;
+        END LOOP;
+        PERFORM mongo_migrate.release_chunk(run_id, chunk);
+    END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE mongo_migrate.copy_chunks(bigint) IS
+    'takes chunks of a run and copies them, with a commit after each batch, until none is left or the run is to stop';
+
+CREATE FUNCTION mongo_migrate.end_copy(run_id bigint)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    r mongo_migrate.run;
+BEGIN
+    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = end_copy.run_id FOR UPDATE;
+    IF r.state <> 'running' THEN
+        RETURN false;
+    END IF;
+    IF EXISTS (SELECT FROM mongo_migrate.chunk
+                WHERE server = r.server AND collection = r.collection AND NOT complete) THEN
+        PERFORM mongo_migrate.end_run(run_id, 'stopped');
+        RETURN false;
+    END IF;
+    UPDATE mongo_migrate.run SET phase = 'keys' WHERE run_id = end_copy.run_id;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.end_copy(bigint) IS
+    'ends the copy of a run: true on to the keys; false when something is left, and the run has stopped';
+
+CREATE FUNCTION mongo_migrate.add_keys(run_id bigint)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    r mongo_migrate.run;
+    statement text;
+BEGIN
+    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = add_keys.run_id;
+    FOR statement IN SELECT mongo_migrate.key_ddl(r.server, r.collection) LOOP
+        EXECUTE statement;
+    END LOOP;
+    FOR statement IN
+        SELECT format('ANALYZE %s', target) FROM mongo_migrate.plan_target
+         WHERE server = r.server AND collection = r.collection AND included
+         ORDER BY ordinal
+    LOOP
+        EXECUTE statement;
+    END LOOP;
+    PERFORM mongo_migrate.finish_id_map(r.server, r.collection);
+    PERFORM mongo_migrate.synchronize_sequences(r.server, r.collection);
+    UPDATE mongo_migrate.run SET phase = 'references' WHERE run_id = add_keys.run_id;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.add_keys(bigint) IS
+    'adds the keys and indexes of a run''s tables that are not there, analyzes the tables and synchronizes their sequences';
+
+CREATE FUNCTION mongo_migrate.add_references(run_id bigint)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    r mongo_migrate.run;
+BEGIN
+    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = add_references.run_id;
+    PERFORM mongo_migrate.apply_references(r.server, r.collection);
+    UPDATE mongo_migrate.run SET phase = 'done' WHERE run_id = add_references.run_id;
+    PERFORM mongo_migrate.end_run(run_id, 'complete');
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.add_references(bigint) IS
+    'adds the foreign keys from and to a run''s collection and completes the run';
+
+CREATE PROCEDURE mongo_migrate.finish_run(run_id bigint)
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    IF mongo_migrate.end_copy(run_id) THEN
+        COMMIT;
+        PERFORM mongo_migrate.add_keys(run_id);
+        COMMIT;
+        PERFORM mongo_migrate.add_references(run_id);
+    END IF;
+END
+$$;
+COMMENT ON PROCEDURE mongo_migrate.finish_run(bigint) IS
+    'when every chunk is complete: adds keys, analyzes, synchronizes identity sequences, adds the foreign keys whose two sides are complete, and completes the run';

@@ -1,0 +1,511 @@
+-- migrate.sql: migrations of a collection and of a whole database.
+--
+-- The caller's session decides and waits; background workers do the work, so
+-- that each batch is committed.  With workers => 0 the same steps run in the
+-- caller's own transaction.
+
+CREATE TYPE mongo_migrate.migration_result AS (
+    collection  text,
+    documents   bigint,
+    inserted    bigint,
+    skipped     bigint,
+    rejected    bigint,
+    batches     bigint,
+    elapsed     interval,
+    docs_per_second bigint,
+    complete    boolean,
+    rounded     bigint,
+    run_id      bigint
+);
+COMMENT ON TYPE mongo_migrate.migration_result IS
+    'what a call of migrate_collection did: documents read, of which inserted, skipped (they had their rows already) and rejected (they are in quarantine); rounded counts values';
+
+CREATE FUNCTION mongo_migrate.check_run_options(batch_size integer, workers integer, on_error text,
+        max_errors bigint, max_duration interval, dry_run boolean)
+    RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    CASE
+        WHEN batch_size IS NULL OR batch_size < 1 THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'batch_size must be at least 1';
+        WHEN workers IS NULL OR workers < 0 THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'workers must not be negative',
+                HINT = 'workers => 0 does all in the calling transaction.';
+        WHEN on_error IS NULL OR on_error NOT IN ('quarantine', 'stop') THEN
+            RAISE invalid_parameter_value USING
+                MESSAGE = format('on_error must be quarantine or stop, not %L', on_error);
+        WHEN max_errors < 0 THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'max_errors must not be negative';
+        WHEN max_duration <= interval '0' THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'max_duration must be positive';
+        WHEN dry_run IS NULL THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'dry_run must not be null';
+        ELSE
+            NULL;
+    END CASE;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_run_options(integer, integer, text, bigint, interval, boolean) IS
+    'an error for arguments that migrate_collection and migrate_all cannot work with';
+
+CREATE FUNCTION mongo_migrate.lock_collection(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    lock bigint := mongo_migrate.run_lock(server, collection);
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(lock) THEN
+        RAISE object_in_use USING
+            MESSAGE = format('collection %s is being migrated by another session', collection),
+            DETAIL = (SELECT format('The process of that session is %s.', string_agg(pid::text, ', '))
+                        FROM mongo_migrate.run_lock_holders(lock) AS pid),
+            HINT = format('See mongo_migrate.progress; mongo_migrate.stop_migration(%L, %L) ends it after its present batches.',
+                          server, collection);
+    END IF;
+    FOR lock IN
+        SELECT mongo_migrate.run_lock(server, collection, chunk) FROM mongo_migrate.chunk
+         WHERE server = lock_collection.server AND collection = lock_collection.collection AND NOT complete
+    LOOP
+        PERFORM pg_advisory_lock(lock), pg_advisory_unlock(lock);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.lock_collection(name, text) IS
+    'locks a collection for the transaction, so that no other session migrates it, and waits for workers that a session which is gone has left; error 55006 while another session has it';
+
+CREATE FUNCTION mongo_migrate.run_result(run_id bigint, started timestamptz)
+    RETURNS mongo_migrate.migration_result
+    LANGUAGE sql VOLATILE
+    BEGIN ATOMIC
+        SELECT ROW(r.collection, d.documents,
+                   c.inserted - (r.options ->> 'inserted')::bigint,
+                   c.skipped - (r.options ->> 'skipped')::bigint,
+                   c.rejected - (r.options ->> 'rejected')::bigint,
+                   c.batches - (r.options ->> 'batches')::bigint,
+                   e.elapsed,
+                   pg_catalog.round(d.documents / nullif(extract(epoch FROM e.elapsed), 0))::bigint,
+                   r.state = 'complete',
+                   c.rounded - (r.options ->> 'rounded')::bigint,
+                   r.run_id)::mongo_migrate.migration_result
+          FROM mongo_migrate.run r
+          JOIN mongo_migrate.chunk_sum c USING (server, collection)
+         CROSS JOIN LATERAL (SELECT c.documents - (r.options ->> 'documents')::bigint AS documents) d
+         CROSS JOIN LATERAL (SELECT pg_catalog.clock_timestamp() - started AS elapsed) e
+         WHERE r.run_id = run_result.run_id;
+    END;
+COMMENT ON FUNCTION mongo_migrate.run_result(bigint, timestamptz) IS
+    'what a run has done, and the time since it was started';
+
+CREATE FUNCTION mongo_migrate.run_with_workers(server name, collection text, batch_size integer,
+        workers integer, on_error text, max_errors bigint, max_duration interval)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_run bigint;
+    state text; message text; detail text; hint text;
+    done mongo_migrate.chunk_sum;
+BEGIN
+    PERFORM mongo_migrate.run_workers(ARRAY[
+        format('SELECT mongo_migrate.prepare_run(%L, %L, %L, %L, %L, %L, %L)', server, collection,
+               batch_size, workers, on_error, max_errors, max_duration)]);
+    SELECT max(run_id) INTO STRICT this_run FROM mongo_migrate.run
+     WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
+
+    PERFORM mongo_migrate.run_workers(
+        array_fill(format('CALL mongo_migrate.copy_chunks(%s)', this_run), ARRAY[workers]),
+        format('SELECT mongo_migrate.report_progress(%s)', this_run));
+    PERFORM mongo_migrate.run_workers(
+        ARRAY[format('CALL mongo_migrate.finish_run(%s)', this_run)],
+        format('SELECT mongo_migrate.report_progress(%s)', this_run));
+    RETURN this_run;
+EXCEPTION WHEN query_canceled OR OTHERS THEN
+    GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
+        detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    IF this_run IS NULL THEN
+        RAISE;
+    END IF;
+    PERFORM mongo_migrate.run_workers(ARRAY[
+        format('SELECT mongo_migrate.end_run(%s, %L, %L)', this_run,
+               CASE WHEN state IN ('57014', '57P01') THEN 'stopped' ELSE 'failed' END, message)]);
+    SELECT * INTO done FROM mongo_migrate.chunk_sum
+     WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
+    RAISE EXCEPTION USING ERRCODE = state,
+        MESSAGE = format('migration of collection %s stopped: %s', collection, message),
+        DETAIL = concat_ws(E'\n', nullif(detail, ''),
+            format('%s documents in %s batches are committed.', done.documents, done.batches)),
+        HINT = concat_ws(E'\n', nullif(hint, ''),
+            'Call migrate_collection again: it continues after the last committed batch.');
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.run_with_workers(name, text, integer, integer, text, bigint, interval) IS
+    'migrates a collection in background workers and returns the run';
+
+CREATE FUNCTION mongo_migrate.run_in_transaction(server name, collection text, batch_size integer,
+        on_error text, max_errors bigint, max_duration interval)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    this_run bigint;
+    range integer;
+    pause constant interval := current_setting('mongo_migrate.progress_interval');
+    reported timestamptz := clock_timestamp();
+BEGIN
+    this_run := mongo_migrate.prepare_run(server, collection, batch_size, 0, on_error, max_errors, max_duration);
+    FOR range IN
+        SELECT chunk FROM mongo_migrate.chunk
+         WHERE server = run_in_transaction.server AND collection = run_in_transaction.collection
+           AND NOT complete
+         ORDER BY chunk
+    LOOP
+        WHILE mongo_migrate.copy_step(this_run, range) LOOP
+            IF pause > interval '0' AND clock_timestamp() > reported + pause THEN
+                PERFORM mongo_migrate.report_progress(this_run);
+                reported := clock_timestamp();
+            END IF;
+        END LOOP;
+    END LOOP;
+    IF mongo_migrate.end_copy(this_run) THEN
+        PERFORM mongo_migrate.add_keys(this_run);
+        PERFORM mongo_migrate.add_references(this_run);
+    END IF;
+    RETURN this_run;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.run_in_transaction(name, text, integer, text, bigint, interval) IS
+    'migrates a collection in the current transaction and returns the run';
+
+CREATE FUNCTION mongo_migrate.quarantine_reasons(server name, collection text)
+    RETURNS text
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        SELECT pg_catalog.string_agg(pg_catalog.format('%s (%s documents, such as _id %s)', reason, n, id), E'\n')
+          FROM (SELECT reason, count(*) AS n, min(source_id) AS id
+                  FROM mongo_migrate.quarantine q
+                 WHERE q.server = quarantine_reasons.server AND q.collection = quarantine_reasons.collection
+                 GROUP BY reason
+                 ORDER BY n DESC, reason
+                 LIMIT 3) r;
+    END;
+COMMENT ON FUNCTION mongo_migrate.quarantine_reasons(name, text) IS
+    'the commonest reasons of a collection''s quarantine, for a message';
+
+CREATE FUNCTION mongo_migrate.rehearse_run(server name, collection text, batch_size integer, on_error text)
+    RETURNS mongo_migrate.migration_result
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    wanted constant bigint := 10000;    -- documents
+    ranges bigint := 1;                 -- that they are taken from
+    started constant timestamptz := clock_timestamp();
+    copy_started timestamptz;
+    total bigint;
+    migrated boolean;                   -- some of it, before
+    range integer;
+    batch record;
+    statement text;
+    size bigint;
+    result mongo_migrate.migration_result;
+    reasons text;
+BEGIN
+    BEGIN
+        PERFORM mongo_migrate.prepare_targets(server, collection);
+        PERFORM mongo_migrate.drop_foreign_keys(server, collection, NULL);
+        total := mongo_migrate.count_documents(server, collection);
+        IF total > wanted THEN
+            ranges := 10;
+        END IF;
+        migrated := EXISTS (SELECT FROM mongo_migrate.chunk
+            WHERE server = rehearse_run.server AND collection = rehearse_run.collection);
+        DELETE FROM mongo_migrate.quarantine
+         WHERE server = rehearse_run.server AND collection = rehearse_run.collection;
+        DELETE FROM mongo_migrate.chunk
+         WHERE server = rehearse_run.server AND collection = rehearse_run.collection;
+        PERFORM mongo_migrate.create_chunks(server, collection, ranges);
+        UPDATE mongo_migrate.chunk SET catching_up = migrated
+         WHERE server = rehearse_run.server AND collection = rehearse_run.collection;
+
+        size := mongo_migrate.target_size(server, collection);
+        copy_started := clock_timestamp();
+        FOR range IN
+            SELECT chunk FROM mongo_migrate.chunk
+             WHERE server = rehearse_run.server AND collection = rehearse_run.collection
+        LOOP
+            LOOP
+                SELECT * INTO batch
+                  FROM mongo_migrate.copy_batch(server, collection, range,
+                           least(batch_size, wanted / ranges)::integer, on_error, NULL);
+                EXIT WHEN batch.complete OR (
+                    SELECT documents >= wanted / ranges FROM mongo_migrate.chunk
+                     WHERE server = rehearse_run.server AND collection = rehearse_run.collection
+                       AND chunk = range);
+            END LOOP;
+        END LOOP;
+        FOR statement IN SELECT mongo_migrate.key_ddl(server, collection) LOOP
+            EXECUTE statement;
+        END LOOP;
+        size := mongo_migrate.target_size(server, collection) - size;
+
+        SELECT rehearse_run.collection, documents, inserted, skipped, rejected, batches,
+               clock_timestamp() - started, NULL, false, rounded, NULL INTO result
+          FROM mongo_migrate.chunk_sum
+         WHERE server = rehearse_run.server AND collection = rehearse_run.collection;
+        result.docs_per_second := round(result.documents
+            / nullif(extract(epoch FROM clock_timestamp() - copy_started), 0));
+        reasons := mongo_migrate.quarantine_reasons(server, collection);
+        RAISE EXCEPTION USING ERRCODE = 'MM000', MESSAGE = 'the rehearsal is over';
+    EXCEPTION WHEN SQLSTATE 'MM000' THEN
+        NULL;
+    END;
+
+    RAISE NOTICE 'dry run of %: % of % documents read, % inserted, % skipped, % rejected; all rolled back',
+        collection, result.documents, total, result.inserted, result.skipped, result.rejected;
+    IF reasons IS NOT NULL THEN
+        RAISE NOTICE 'rejected: %', reasons;
+    END IF;
+    IF result.inserted > 0 AND result.docs_per_second > 0 THEN
+        RAISE NOTICE 'all of % would take about % in tables and keys, and % s of one worker',
+            collection, pg_size_pretty(size * total / result.documents),
+            ceil(total::numeric / result.docs_per_second);
+    END IF;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.rehearse_run(name, text, integer, text) IS
+    'migrates a sample of a collection''s documents, reports, and rolls all of it back';
+
+CREATE FUNCTION mongo_migrate.target_size(server name, collection text)
+    RETURNS bigint
+    LANGUAGE sql VOLATILE
+    BEGIN ATOMIC
+        SELECT coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(pg_catalog.to_regclass(t.target))), 0)::bigint
+          FROM mongo_migrate.plan_target t
+         WHERE t.server = target_size.server AND t.collection = target_size.collection AND t.included;
+    END;
+COMMENT ON FUNCTION mongo_migrate.target_size(name, text) IS
+    'bytes of a collection''s tables that exist, indexes included';
+
+CREATE FUNCTION mongo_migrate.migrate_collection(server name, collection text,
+        batch_size integer DEFAULT 1000, workers integer DEFAULT 2,
+        on_error text DEFAULT 'quarantine', max_errors bigint DEFAULT NULL,
+        max_duration interval DEFAULT NULL, dry_run boolean DEFAULT false)
+    RETURNS mongo_migrate.migration_result
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    started constant timestamptz := clock_timestamp();
+    this_run bigint;
+    ended mongo_migrate.run;
+BEGIN
+    PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, dry_run);
+    PERFORM mongo_migrate.lock_collection(server, collection);
+    IF dry_run THEN
+        RETURN mongo_migrate.rehearse_run(server, collection, batch_size, on_error);
+    END IF;
+
+    IF workers = 0 THEN
+        this_run := mongo_migrate.run_in_transaction(server, collection, batch_size,
+            on_error, max_errors, max_duration);
+    ELSE
+        this_run := mongo_migrate.run_with_workers(server, collection, batch_size, workers,
+            on_error, max_errors, max_duration);
+    END IF;
+    SELECT * INTO ended FROM mongo_migrate.run WHERE run_id = this_run;
+    IF ended.state = 'failed' THEN
+        RAISE data_exception USING MESSAGE = ended.error,
+            DETAIL = coalesce(mongo_migrate.quarantine_reasons(server, collection), ''),
+            HINT = concat('mongo_migrate.quarantine_report shows the documents. Mend the plan and call ',
+                'mongo_migrate.retry_quarantine, or raise max_errors; then call migrate_collection again',
+                CASE WHEN workers > 0 THEN ': it continues after the last committed batch' END, '.');
+    ELSIF ended.state = 'stopped' THEN
+        RAISE NOTICE 'migration of collection % stopped: %', collection,
+            coalesce(ended.error, 'max_duration is over')
+            USING HINT = 'Call migrate_collection again: it continues after the last batch.';
+    END IF;
+    RETURN mongo_migrate.run_result(this_run, started);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.migrate_collection(name, text, integer, integer, text, bigint, interval, boolean) IS
+'Migrates a MongoDB collection into its tables, which are planned and created where there is no plan; called again, continues where it ended, and after the end catches up with new documents.
+batch_size: documents a commit. workers: background workers; 0: all in the calling transaction, all or nothing. on_error: quarantine sets a document that cannot become rows aside, stop ends the migration at it. max_errors: documents in quarantine that are borne. max_duration: stops after the batch at that time. dry_run: migrates a sample, reports, and rolls it back.
+Result: what this call did; complete: every document that was there has its rows or is in quarantine, and keys and foreign keys stand.
+Errors: 25001 in a transaction that has changed data, 55006 while another session migrates the collection, 53400 without a free background worker, 22000 for more than max_errors, and whatever a batch meets; what is committed stays.';
+
+CREATE FUNCTION mongo_migrate.migration_order(server name)
+    RETURNS SETOF text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    remaining text[] := ARRAY(SELECT collection FROM mongo_migrate.plan
+                               WHERE server = migration_order.server ORDER BY collection);
+    next text;
+BEGIN
+    WHILE remaining <> '{}' LOOP
+        SELECT r.collection INTO next
+          FROM unnest(remaining) WITH ORDINALITY AS r (collection, n)
+         ORDER BY EXISTS (
+                SELECT FROM mongo_migrate.plan_column c
+                 WHERE c.server = migration_order.server AND c.collection = r.collection
+                   AND c.included AND c.refers_to <> r.collection AND c.refers_to = ANY (remaining)),
+               r.n
+         LIMIT 1;
+        RETURN NEXT next;
+        remaining := array_remove(remaining, next);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.migration_order(name) IS
+    'the planned collections, those that others refer to first as far as there is such an order';
+
+CREATE FUNCTION mongo_migrate.migrate_all(server name,
+        batch_size integer DEFAULT 1000, workers integer DEFAULT 2,
+        on_error text DEFAULT 'quarantine', max_errors bigint DEFAULT NULL,
+        max_duration interval DEFAULT NULL, dry_run boolean DEFAULT false)
+    RETURNS SETOF mongo_migrate.migration_result
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    deadline constant timestamptz := clock_timestamp() + max_duration;
+    source record;
+    unplanned text[] := '{}';
+    next text;
+    result mongo_migrate.migration_result;
+    message text; detail text; hint text;
+BEGIN
+    PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, dry_run);
+    FOR source IN
+        SELECT collection, kind FROM mongo_migrate.list_collections(server)
+         WHERE collection NOT IN (SELECT collection FROM mongo_migrate.plan WHERE server = migrate_all.server)
+    LOOP
+        IF source.kind = 'view' THEN
+            RAISE NOTICE 'view % is not migrated', source.collection
+                USING HINT = format('To migrate it too, plan it: SELECT mongo_migrate.plan_collection(%L, %L);',
+                                    server, source.collection);
+        ELSIF dry_run THEN
+            unplanned := unplanned || source.collection;
+        ELSIF workers = 0 THEN
+            PERFORM mongo_migrate.plan_collection(server, source.collection);
+        ELSE
+            PERFORM mongo_migrate.run_workers(ARRAY[
+                format('SELECT mongo_migrate.plan_collection(%L, %L)', server, source.collection)]);
+        END IF;
+    END LOOP;
+
+    FOR next IN
+        SELECT mongo_migrate.migration_order(server) UNION ALL SELECT unnest(unplanned)
+    LOOP
+        EXIT WHEN clock_timestamp() >= deadline;
+        BEGIN
+            result := mongo_migrate.migrate_collection(server, next, batch_size, workers, on_error,
+                max_errors, deadline - clock_timestamp(), dry_run);
+        EXCEPTION WHEN OTHERS THEN
+            IF workers = 0 AND NOT dry_run THEN
+                RAISE;
+            END IF;
+            GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+                hint = PG_EXCEPTION_HINT;
+            RAISE WARNING '%', message USING
+                DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The other collections are migrated all the same.'),
+                HINT = coalesce(nullif(hint, ''), format('SELECT * FROM mongo_migrate.migrate_collection(%L, %L) tries it again.', server, next));
+            result := (next, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, NULL, NULL);
+        END;
+        RETURN NEXT result;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.migrate_all(name, integer, integer, text, bigint, interval, boolean) IS
+'Migrates every collection of a server''s database, those that others refer to first, planning those that have no plan; views only when they are planned. Arguments as of migrate_collection, max_errors for each collection, max_duration for all.
+A collection that fails is a WARNING and a row whose complete is false and counters are NULL; the others go on. With workers => 0 it is an error.';
+
+CREATE FUNCTION mongo_migrate.stop_migration(server name, collection text)
+    RETURNS boolean
+    LANGUAGE sql VOLATILE
+    BEGIN ATOMIC
+        WITH stopped AS (
+            UPDATE mongo_migrate.run r
+               SET state = 'stopped', error = 'stop_migration was called',
+                   ended_at = pg_catalog.clock_timestamp()
+             WHERE r.server = stop_migration.server AND r.collection = stop_migration.collection
+               AND r.state = 'running' AND r.phase = 'copy'
+            RETURNING 1)
+        SELECT EXISTS (SELECT FROM stopped);
+    END;
+COMMENT ON FUNCTION mongo_migrate.stop_migration(name, text) IS
+    'has a running migration of the collection stop after its present batches, once this is committed; false: none is copying';
+
+CREATE FUNCTION mongo_migrate.reset_collection(server name, collection text, truncate boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    targets text[] := ARRAY(
+        SELECT t.target FROM mongo_migrate.plan_target t
+         WHERE (t.server, t.collection) = (server, collection) AND t.included
+           AND to_regclass(t.target) IS NOT NULL
+         ORDER BY t.ordinal);
+    target text;
+    filled boolean;
+    map text;
+    referring text;
+BEGIN
+    PERFORM mongo_migrate.require_plan(server, collection);
+    PERFORM mongo_migrate.lock_collection(server, collection);
+    FOREACH target IN ARRAY targets LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', target) INTO filled;
+        IF filled AND NOT truncate THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = format('table %s is not empty', target),
+                DETAIL = 'Without its checkpoints, a migration would not know what the table has already.',
+                HINT = format('To empty the tables of the collection too: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true);',
+                              server, collection);
+        END IF;
+    END LOOP;
+    PERFORM mongo_migrate.drop_foreign_keys(server, NULL, collection);
+    IF targets <> '{}' THEN
+        EXECUTE format('TRUNCATE %s', array_to_string(targets, ', '));
+    END IF;
+
+    -- Ids that rows of other collections refer to are kept: the documents get them again.
+    SELECT m.relation INTO map FROM mongo_migrate.id_map m
+     WHERE (m.server, m.collection) = (server, collection);
+    SELECT min(c.collection) INTO referring
+      FROM mongo_migrate.plan_column c
+      JOIN mongo_migrate.chunk k USING (server, collection)
+     WHERE c.server = server AND c.collection <> collection AND c.refers_to = collection AND c.included;
+    IF to_regclass(map) IS NOT NULL THEN
+        IF referring IS NULL THEN
+            EXECUTE format('TRUNCATE %s RESTART IDENTITY', map);
+        ELSE
+            RAISE NOTICE 'the id map of collection % is kept, because collection % refers to it',
+                collection, referring;
+        END IF;
+    END IF;
+
+    DELETE FROM mongo_migrate.chunk d WHERE (d.server, d.collection) = (server, collection);
+    DELETE FROM mongo_migrate.quarantine d WHERE (d.server, d.collection) = (server, collection);
+    DELETE FROM mongo_migrate.dangling_reference d WHERE (d.server, d.collection) = (server, collection);
+    DELETE FROM mongo_migrate.run d WHERE (d.server, d.collection) = (server, collection);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.reset_collection(name, text, boolean) IS
+    'forgets how far a collection''s migration is, its quarantine and its ids, so that the next call begins anew with the same plan; truncate: empties its tables, which otherwise must be empty; ids to which other migrated collections refer are kept';

@@ -1,0 +1,110 @@
+-- progress.sql: who migrates what, and how far it is.
+
+-- A session that copies a collection, or one of its chunks, holds the advisory lock of this key.
+CREATE FUNCTION mongo_migrate.run_lock(server name, collection text, chunk integer DEFAULT NULL)
+    RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN pg_catalog.hashtextextended(
+        pg_catalog.format('mongo_migrate %I %I %s', server, collection, chunk), 0);
+COMMENT ON FUNCTION mongo_migrate.run_lock(name, text, integer) IS
+    'key of the advisory lock of a migration of a collection (chunk NULL), or of one of its chunks';
+
+CREATE FUNCTION mongo_migrate.run_lock_holders(lock bigint)
+    RETURNS SETOF integer
+    LANGUAGE sql STABLE PARALLEL RESTRICTED
+    BEGIN ATOMIC
+        SELECT l.pid
+          FROM pg_catalog.pg_locks l
+          JOIN pg_catalog.pg_database d ON d.oid = l.database
+         WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
+           AND d.datname = pg_catalog.current_database()
+           AND (l.classid::bigint << 32 | l.objid::bigint) = lock;
+    END;
+COMMENT ON FUNCTION mongo_migrate.run_lock_holders(bigint) IS
+    'the processes that hold an advisory lock';
+
+CREATE VIEW mongo_migrate.chunk_sum AS
+    SELECT server, collection,
+           sum(documents)::bigint AS documents, sum(inserted)::bigint AS inserted,
+           sum(skipped)::bigint AS skipped, sum(rejected)::bigint AS rejected,
+           sum(rounded)::bigint AS rounded, sum(batches)::bigint AS batches,
+           count(*) AS chunks, count(*) FILTER (WHERE NOT complete) AS incomplete,
+           bool_or(catching_up) AS catching_up, max(updated_at) AS updated_at
+      FROM mongo_migrate.chunk
+     GROUP BY server, collection;
+COMMENT ON VIEW mongo_migrate.chunk_sum IS 'the present pass over each collection, all chunks together';
+
+CREATE VIEW mongo_migrate.progress AS
+    SELECT p.server, p.collection,
+           CASE WHEN r.run_id IS NULL THEN 'planned'
+                WHEN r.state = 'running' AND NOT l.live THEN 'stopped'  -- its session ended without a word
+                ELSE r.state END AS state,
+           r.phase,
+           coalesce(c.documents, 0) AS documents,
+           coalesce(r.total, p.documents) AS total,
+           CASE WHEN r.state = 'complete' THEN 100.0
+                WHEN coalesce(r.total, p.documents) > 0
+                THEN least(round(100.0 * coalesce(c.documents, 0) / coalesce(r.total, p.documents), 1), 100.0)
+           END AS percent,
+           s.docs_per_second,
+           CASE WHEN r.state = 'running' AND l.live AND r.phase = 'copy' AND s.docs_per_second > 0
+                THEN make_interval(secs => round((greatest(r.total - c.documents, 0) / s.docs_per_second)::numeric)::double precision)
+           END AS eta,
+           coalesce(c.rejected, 0) AS rejected,
+           (SELECT count(*)
+              FROM mongo_migrate.chunk h,
+                   mongo_migrate.run_lock_holders(mongo_migrate.run_lock(h.server, h.collection, h.chunk))
+             WHERE h.server = p.server AND h.collection = p.collection AND NOT h.complete) AS workers,
+           r.started_at,
+           u.updated_at,
+           coalesce(c.inserted, 0) AS inserted, coalesce(c.skipped, 0) AS skipped,
+           coalesce(c.rounded, 0) AS rounded, c.catching_up, r.run_id, r.error
+      FROM mongo_migrate.plan p
+      LEFT JOIN LATERAL (
+            SELECT * FROM mongo_migrate.run
+             WHERE run.server = p.server AND run.collection = p.collection
+             ORDER BY run.run_id DESC LIMIT 1) r ON true
+      LEFT JOIN mongo_migrate.chunk_sum c ON c.server = p.server AND c.collection = p.collection
+      CROSS JOIN LATERAL (
+            SELECT EXISTS (SELECT FROM mongo_migrate.run_lock_holders(
+                    mongo_migrate.run_lock(p.server, p.collection))) AS live) l
+      CROSS JOIN LATERAL (
+            SELECT greatest(c.updated_at, r.ended_at, r.started_at) AS updated_at) u
+      CROSS JOIN LATERAL (
+            SELECT round((c.documents - (r.options ->> 'documents')::bigint)
+                         / nullif(extract(epoch FROM u.updated_at - r.started_at), 0))::bigint
+                   AS docs_per_second) s;
+COMMENT ON VIEW mongo_migrate.progress IS
+    'a row for each planned collection: state (planned, running, stopped, failed, complete), phase (copy, keys, references, done), documents done and total, rate, time left, live while workers commit';
+
+CREATE VIEW mongo_migrate.quarantine_report AS
+    SELECT server, collection, source_id, target, path, reason, sqlstate, hint,
+           mongo_migrate.bson_to_json(document) AS document, at, run_id, quarantine_id
+      FROM mongo_migrate.quarantine;
+COMMENT ON VIEW mongo_migrate.quarantine_report IS
+    'the documents that could not become rows, with the reason, as Extended JSON';
+
+CREATE FUNCTION mongo_migrate.report_progress(run_id bigint)
+    RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    p mongo_migrate.progress;
+    eta text;
+BEGIN
+    SELECT * INTO p FROM mongo_migrate.progress WHERE run_id = report_progress.run_id;
+    IF p.phase <> 'copy' THEN
+        RAISE NOTICE '%: % documents copied, adding %', p.collection, p.documents,
+            CASE p.phase WHEN 'keys' THEN 'keys' ELSE 'foreign keys' END;
+        RETURN;
+    END IF;
+    eta := CASE WHEN p.eta < interval '100 s' THEN format('%s s', extract(epoch FROM p.eta)::integer)
+                ELSE p.eta::text END;
+    RAISE NOTICE '%: %/% documents (% %%), % docs/s, ETA %', p.collection, p.documents,
+        coalesce(p.total::text, '?'), coalesce(p.percent::text, '?'), coalesce(p.docs_per_second::text, '?'),
+        coalesce(eta, '?');
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.report_progress(bigint) IS 'raises a NOTICE that says how far a run is';
