@@ -29,7 +29,6 @@
 #include "bson/text.h"
 #include "bson/walk.h"
 #include "catalog/pg_type.h"
-#include "miscadmin.h"
 #include "owned.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
@@ -281,6 +280,7 @@ typedef struct KeyReader
 {
 	const char *next;
 	const char *end;
+	int			depth;			/* of documents and arrays */
 } KeyReader;
 
 /* Throws. */
@@ -360,7 +360,8 @@ read_fields(KeyReader *reader, bool array, bson_t *document)
 	const char *name;
 	uint8		mark;
 
-	check_stack_depth();
+	if (++reader->depth > WALK_MAX_DEPTH)
+		bad_key();
 	for (uint32 i = 0; (mark = read_byte(reader)) != KEY_END; i++)
 	{
 		if (mark != KEY_FIELD)
@@ -371,6 +372,7 @@ read_fields(KeyReader *reader, bool array, bson_t *document)
 			name = read_cstring(reader);
 		read_value(reader, document, name, -1);
 	}
+	reader->depth--;
 }
 
 /* A document or array. */
@@ -515,7 +517,7 @@ read_value(KeyReader *reader, bson_t *document, const char *field, int field_len
 void
 key_append_to_bson(bson_t *document, const char *field, const char *key, size_t length)
 {
-	KeyReader	reader = {key, key + length};
+	KeyReader	reader = {key, key + length, 0};
 
 	read_value(&reader, document, field, -1);
 	if (reader.next != reader.end)
