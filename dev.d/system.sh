@@ -97,7 +97,7 @@ choose_postgresql() {
 need_build_packages() {
 	choose_postgresql
 	need_packages gcc make libc6-dev pkg-config perl libmongoc-dev libbson-dev libkrb5-dev libssl-dev \
-		"postgresql-$pg_major" "postgresql-server-dev-$pg_major" "$@"
+		"postgresql-$pg_major" "postgresql-server-dev-$pg_major" libicu-dev "$@"
 }
 
 # The same with what tests, demo and benchmark need: a mongod as well.

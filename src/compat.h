@@ -11,6 +11,11 @@
 #include <bson/bson.h>
 #include <mongoc/mongoc.h>
 
+/* PostgreSQL 16 (commit d952373a987) took the varlena macros out of postgres.h. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 #if PG_VERSION_NUM < 150000
 #error "mongo_migrate needs PostgreSQL 15 or later"
 #endif
@@ -134,6 +139,11 @@
 #define MM_COLLATION_IS_C(collation) (pg_newlocale_from_collation(collation)->collate_is_c)
 #else
 #define MM_COLLATION_IS_C(collation) lc_collate_is_c(collation)
+#endif
+
+/* libbson 2.3 has another name for the function that leaves the keys to the caller. */
+#if MONGOC_CHECK_VERSION(2, 3, 0)
+#define bson_append_array_begin bson_append_array_unsafe_begin
 #endif
 
 #endif							/* MM_COMPAT_H */
