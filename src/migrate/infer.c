@@ -334,10 +334,11 @@ set_reference(const ProfileNode *node, Datum *values, bool *nulls, StringInfo no
 	values[COL_KEY_FORM] = CStringGetTextDatum(reference->key_form);
 	nulls[COL_REFERS_TO] = nulls[COL_REFERS_KEY] = nulls[COL_KEY_FORM] = false;
 	if (reference->found < reference->sampled)
-		append_note(note, "%d of %d sampled values do not exist in %s",
-					reference->sampled - reference->found, reference->sampled, reference->collection);
+		append_note(note, "%d of %d sampled values %s not exist in %s",
+					reference->sampled - reference->found, reference->sampled,
+					reference->sampled - reference->found == 1 ? "does" : "do", reference->collection);
 	if (reference->others != NULL)
-		append_note(note, "exist in %s too", reference->others);
+		append_note(note, "the values exist in %s too", reference->others);
 }
 
 /* Emits the row of a node, and the rows below it. */

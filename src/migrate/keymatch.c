@@ -26,6 +26,7 @@
 #define QUICK_VALUES	24		/* values tried before all are */
 #define LOOKUP_VALUES	1000	/* values in one $in */
 #define MAX_WORDS		16		/* words of a name */
+#define MAX_CANDIDATES	1000	/* paths that are looked up */
 
 /* The values of a path in one form, as they may stand in another collection. */
 typedef struct Candidate
@@ -259,6 +260,8 @@ add_candidates(List *list, ProfileNode *node)
 		~(LATTICE_BIT(BSON_TYPE_NULL) | LATTICE_BIT(BSON_TYPE_UNDEFINED));
 	bool		own_id = node->depth == 1 && node->key != NULL && strcmp(node->key, "_id") == 0;
 
+	if (list_length(list) >= MAX_CANDIDATES)
+		return list;
 	if (node->values != NULL && !own_id)
 	{
 		if (types == oids || types == binaries || (types & ~numbers) == 0)
@@ -487,7 +490,8 @@ is_own_index(const Candidate *candidate, const Probe *probe, const char *self)
 
 /*
  * Whether so many values found are a reference.  An ObjectId, or 16 random
- * bytes, are nowhere by chance: half is enough, the rest are dangling.
+ * bytes, are nowhere by chance: half is enough, the rest are dangling.  Small
+ * numbers, as text or not, are everywhere: the field must say what it means.
  */
 static bool
 is_reference(const Candidate *candidate, const Probe *probe, int found, const char *self)
@@ -501,6 +505,8 @@ is_reference(const Candidate *candidate, const Probe *probe, int found, const ch
 		case KEY_BINARY:
 			return found * 2 >= candidate->count && found > 0;
 		case KEY_STRING:
+			if (!candidate->node->strings_not_number || candidate->node->length_max < 2)
+				return found * 10 >= candidate->count * 9 && found > 0 && agrees && suffix;
 			return found * 10 >= candidate->count * 9 && (found >= 3 || (agrees && found > 0));
 		default:
 			return found * 10 >= candidate->count * 9 && found > 0 &&

@@ -459,12 +459,12 @@ sample_value(Profile *profile, ProfileNode *node, const bson_iter_t *value)
 	{
 		values->full = true;
 		values->count--;
-		profile->value_bytes -= values->lengths[values->count];
+		profile->value_bytes -= GetMemoryChunkSpace(values->keys[values->count]);
 		pfree(values->keys[values->count]);
 	}
 	copy = MemoryContextAlloc(profile->context, Max(key->len, 1));
 	memcpy(copy, key->data, key->len);
-	profile->value_bytes += key->len;
+	profile->value_bytes += GetMemoryChunkSpace(copy);
 	memmove(&values->hashes[low + 1], &values->hashes[low],
 			(values->count - low) * sizeof(values->hashes[0]));
 	memmove(&values->keys[low + 1], &values->keys[low],
