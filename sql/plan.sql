@@ -116,6 +116,11 @@ SELECT mongo_migrate.plan_collection('plan', 'people', replan => true, id_type =
 DROP TABLE public.bare, public.people_pets, public.people;
 DROP TYPE public.mood;
 
+-- An array within an array of its own name.
+SELECT load('folders', '{"_id": 1, "name": "a", "children": [{"name": "b", "children": [{"name": "c", "children": []}]}, null]}');
+SELECT mongo_migrate.plan_collection('plan', 'folders');
+SELECT target, column_name, path, type, nullable FROM columns WHERE collection = 'folders';
+
 -- Nothing there, or not yet.
 SELECT mongo_migrate.run_command('plan', '{"create": "void"}') ->> 'ok' AS ok;
 SELECT mongo_migrate.plan_collection('plan', 'void');

@@ -369,6 +369,7 @@ DECLARE
     wanted text;
     path text;
     has_column boolean;
+    nests_itself boolean;
     fields bigint;
 BEGIN
     FOR field IN
@@ -383,6 +384,9 @@ BEGIN
         path := substr(field.path, coalesce(length(row_base) + 2, 1));
         has_column := relation IS NOT NULL AND mongo_migrate.find_column(relation, ARRAY[wanted],
                 mongo_migrate.used_columns(server, collection, target)) IS NOT NULL;
+        -- An array within an array of its own name goes on to any depth: children[].children[].
+        nests_itself := coalesce(position('.' || substr(field.path, length(field.parent) + 2) || '[]'
+                                          IN '.' || row_base) > 0, false);
         element := NULL;
         IF NOT has_column AND kind = 'array' THEN
             SELECT p.* INTO element FROM mongo_migrate.plan_path AS p
@@ -397,7 +401,7 @@ BEGIN
            AND NOT field.is_map AND length(prefix) < 48 THEN
             PERFORM mongo_migrate.plan_fields(server, collection, target, relation, field.path,
                     row_base, wanted || '_', nullable OR field.proposed_nullable);
-        ELSIF element.path IS NOT NULL AND
+        ELSIF element.path IS NOT NULL AND NOT nests_itself AND
               ((mongo_migrate.only_type(element.types) = 'object' AND fields > 0 AND NOT element.is_map)
                OR element.refers_key = '_id') THEN
             PERFORM mongo_migrate.plan_array(field, element, target, path, wanted);
