@@ -85,11 +85,17 @@ mm_bson_to_json(PG_FUNCTION_ARGS)
 
 /* Reads Extended JSON (UTF-8) into a document owned by the current context. */
 static bson_t *
-bson_from_text(const char *utf8, int length)
+bson_from_text(const char *utf8)
 {
 	bson_error_t error;
-	bson_t	   *document = bson_new_from_json((const uint8_t *) utf8, length, &error);
+	bson_t	   *document;
 
+	/* libbson cuts such code off without a word. */
+	if (strstr(utf8, "\\u0000") != NULL && strstr(utf8, "\"$code\"") != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("Extended JSON with $code and \\u0000 cannot be read")));
+	document = bson_new_from_json((const uint8_t *) utf8, -1, &error);
 	if (document == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -105,7 +111,7 @@ mm_bson_from_json(PG_FUNCTION_ARGS)
 {
 	text	   *json = PG_GETARG_TEXT_PP(0);
 	char	   *utf8 = pg_server_to_any(text_to_cstring(json), VARSIZE_ANY_EXHDR(json), PG_UTF8);
-	bson_t	   *document = bson_from_text(utf8, -1);
+	bson_t	   *document = bson_from_text(utf8);
 
 	PG_RETURN_BYTEA_P((bytea *) cstring_to_text_with_len((const char *) bson_get_data(document),
 														 document->len));
@@ -131,7 +137,7 @@ mm_bson_key(PG_FUNCTION_ARGS)
 	bson_iter_t iter;
 
 	/* libbson reads documents: the value becomes a field of one. */
-	if (!bson_iter_init_find(&iter, bson_from_text(psprintf("{\"v\": %s}", utf8), -1), "v"))
+	if (!bson_iter_init_find(&iter, bson_from_text(psprintf("{\"v\": %s}", utf8)), "v"))
 		elog(ERROR, "no field in the document made for a value");
 	PG_RETURN_DATUM(key_datum(&iter));
 }

@@ -329,6 +329,20 @@ read_length(KeyReader *reader)
 	return 0;
 }
 
+/* Text with its length, as a C string; libbson takes some kinds of text as that alone. */
+static const char *
+read_text(KeyReader *reader)
+{
+	uint32		length = read_length(reader);
+	const char *bytes = read_bytes(reader, length);
+
+	if (memchr(bytes, '\0', length) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("code with U+0000 cannot be made from its key")));
+	return pnstrdup(bytes, length);
+}
+
 /* Eight bytes, big-endian. */
 static int64
 read_int64(KeyReader *reader)
@@ -449,13 +463,11 @@ read_value(KeyReader *reader, bson_t *document, const char *field, int field_len
 			bson_append_utf8(document, field, field_length, read_bytes(reader, length), length);
 			return;
 		case BSON_TYPE_CODE:
-			length = read_length(reader);
-			bytes = pnstrdup(read_bytes(reader, length), length);
+			bytes = read_text(reader);
 			bson_append_code(document, field, field_length, bytes);
 			return;
 		case BSON_TYPE_CODEWSCOPE:
-			length = read_length(reader);
-			bytes = pnstrdup(read_bytes(reader, length), length);
+			bytes = read_text(reader);
 			scope = owned_bson_new(CurrentMemoryContext);
 			read_fields(reader, false, scope);
 			bson_append_code_with_scope(document, field, field_length, bytes, scope);
@@ -503,8 +515,7 @@ read_value(KeyReader *reader, bson_t *document, const char *field, int field_len
 			bson_append_regex(document, field, field_length, bytes, options);
 			return;
 		case BSON_TYPE_DBPOINTER:
-			length = read_length(reader);
-			bytes = pnstrdup(read_bytes(reader, length), length);
+			bytes = read_text(reader);
 			memcpy(&oid, read_bytes(reader, sizeof(oid)), sizeof(oid));
 			bson_append_dbpointer(document, field, field_length, bytes, &oid);
 			return;
