@@ -34,6 +34,8 @@
  *   array: an error, by rules 2 and 3.  In the middle of a path, an array makes
  *   our column NULL, while MongoDB looks into its documents; so nested paths
  *   are never exact, and IS NULL lets documents with such arrays through.
+ *   A position in an array may be a field of its elements to MongoDB: no
+ *   condition that is negative can be asked of it.
  * - Strings are compared by the collection's collation.  Equality of bytes
  *   implies equality under any; all else asks for the simple collation.
  * - Dates have milliseconds, timestamps microseconds.
@@ -551,6 +553,19 @@ match_equal(const Filter *filter, const Datum *datums, const bool *nulls, int nd
 	return match_one_of(lcons(match_any(filter->path, candidates), matches));
 }
 
+/*
+ * column IS NOT NULL.  $ne looks for nulls in the arrays that the column may
+ * hold, and takes a position in an array for a field of its elements as well,
+ * which these mostly do not have.
+ */
+static bson_t *
+match_not_null(const Filter *filter)
+{
+	if (filter->form == FORM_NONE || path_has_position(filter->path))
+		return match_operator(filter->path, "$exists", value_boolean(true));
+	return match_operator(filter->path, "$ne", value_new(BSON_TYPE_NULL));
+}
+
 /* column <> ALL (datums): never true with a null among them, always with none at all. */
 static bson_t *
 match_not_equal(const Filter *filter, const Datum *datums, const bool *nulls, int ndatums)
@@ -559,6 +574,8 @@ match_not_equal(const Filter *filter, const Datum *datums, const bool *nulls, in
 
 	if (ndatums == 0)
 		return match_new();
+	if (path_has_position(filter->path))
+		return match_not_null(filter);
 	for (int i = 0; i < ndatums; i++)
 	{
 		if (nulls[i])
@@ -619,18 +636,6 @@ match_null(const Filter *filter)
 		matches = lappend(matches,
 						  match_type(pnstrdup(filter->path, dot - filter->path), "array"));
 	return match_one_of(matches);
-}
-
-/*
- * column IS NOT NULL.  Where the column can hold arrays, $ne would look into
- * them for nulls.
- */
-static bson_t *
-match_not_null(const Filter *filter)
-{
-	if (filter->form == FORM_NONE)
-		return match_operator(filter->path, "$exists", value_boolean(true));
-	return match_operator(filter->path, "$ne", value_new(BSON_TYPE_NULL));
 }
 
 /* A condition whose comparand is not known: its operator and a placeholder. */
