@@ -29,7 +29,7 @@ PG_FUNCTION_INFO_V1(mm_infer_schema);
 PG_FUNCTION_INFO_V1(mm_propose_id);
 
 #define ID_SAMPLE	1000		/* documents that propose_id looks at */
-#define MONEY_DIGITS 4			/* doubles with no more digits after the point are decimals */
+#define MONEY_DIGITS 4			/* a double with no more is a decimal */
 
 #define COUNT(node, type) ((node)->counts[profile_type_index(type)])
 
@@ -114,20 +114,19 @@ types_jsonb(const ProfileNode *node)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
 }
 
-static void
-append_note(StringInfo note, const char *format,...) pg_attribute_printf(2, 3);
+static void append_note(StringInfo note, const char *format,...) pg_attribute_printf(2, 3);
 
 /* Adds a remark to a note. */
 static void
 append_note(StringInfo note, const char *format,...)
 {
 	va_list		args;
-	char		text[512];
+	char		remark[512];
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	vsnprintf(remark, sizeof(remark), format, args);
 	va_end(args);
-	appendStringInfo(note, "%s%s", note->len == 0 ? "" : "; ", text);
+	appendStringInfo(note, "%s%s", note->len == 0 ? "" : "; ", remark);
 }
 
 /*
@@ -234,13 +233,13 @@ number_text(const ProfileNumber *number)
 static char *
 date_text(int64 milliseconds)
 {
-	char		text[MAXDATELEN + 2];
+	char		iso[MAXDATELEN + 2];
 	Timestamp	timestamp;
 
 	timestamp = milliseconds * 1000 -
 		(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
-	JsonEncodeDateTime(text, TimestampGetDatum(timestamp), TIMESTAMPOID, NULL);
-	return psprintf("%sZ", text);
+	JsonEncodeDateTime(iso, TimestampGetDatum(timestamp), TIMESTAMPOID, NULL);
+	return psprintf("%sZ", iso);
 }
 
 /*
@@ -471,7 +470,7 @@ mm_infer_schema(PG_FUNCTION_ARGS)
 	bson_t	   *everything = owned_bson_new(CurrentMemoryContext);
 	Profile    *profile = profile_create(CurrentMemoryContext);
 	const char *kind;
-	Report		report = {.profile = profile, .rsinfo = (ReturnSetInfo *) fcinfo->resultinfo};
+	Report		report = {.profile = profile};
 
 	if (sample_size < 0)
 		ereport(ERROR,
@@ -488,6 +487,7 @@ mm_infer_schema(PG_FUNCTION_ARGS)
 		mark_unique(profile, collection_unique_keys(connection, collection));
 
 	InitMaterializedSRF(fcinfo, 0);
+	report.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	for (ProfileNode *node = profile->root->children; node != NULL; node = node->next)
 		report_node(&report, node, "");
 	return (Datum) 0;

@@ -60,7 +60,7 @@ typedef struct Probe
 	bson_t	   *index;			/* the index's key, for the hint */
 	int			low;			/* kinds of the first and the last key */
 	int			high;
-	double		spread;			/* numbers: span of the keys for each key; 0: unknown */
+	double		spread;			/* of numbers: their span for each key, or 0 */
 } Probe;
 
 /* The keys found by a lookup. */
@@ -180,25 +180,25 @@ key_value(const char *key, uint32 length, bson_t *holder, bson_iter_t *value)
  * or a number.  False when it stands for none.
  */
 static bool
-string_stands_for(const char *text, uint32 length, bool objectid, bson_t *holder, bson_iter_t *value)
+string_stands_for(const char *string, uint32 length, bool objectid, bson_t *holder, bson_iter_t *value)
 {
 	bson_oid_t	oid;
 	bson_decimal128_t decimal;
 
-	if (length == 0 || memchr(text, '\0', length) != NULL)
+	if (length == 0 || memchr(string, '\0', length) != NULL)
 		return false;
 	if (objectid)
 	{
-		if (!bson_oid_is_valid(text, length) || length != 24)
+		if (!bson_oid_is_valid(string, length) || length != 24)
 			return false;
-		bson_oid_init_from_string(&oid, text);
+		bson_oid_init_from_string(&oid, string);
 		bson_reinit(holder);
 		BSON_APPEND_OID(holder, "v", &oid);
 	}
 	else
 	{
-		if (strspn(text, "-.0123456789") != length ||
-			!bson_decimal128_from_string(text, &decimal))
+		if (strspn(string, "-.0123456789") != length ||
+			!bson_decimal128_from_string(string, &decimal))
 			return false;
 		bson_reinit(holder);
 		BSON_APPEND_DECIMAL128(holder, "v", &decimal);

@@ -31,7 +31,7 @@
 #define MAX_DEPTH		32
 #define MAX_VALUE		64		/* bytes of a value worth sampling */
 #define MAX_VALUE_BYTES (32 * 1024 * 1024)
-#define MAX_DIGITS		6		/* digits after a double's point worth counting */
+#define MAX_DIGITS		6		/* after a double's point */
 
 /* A field of a node, to be looked up. */
 typedef struct NodeKey
@@ -151,13 +151,13 @@ profile_is_map(const ProfileNode *node)
 	return fields < documents * node->nchildren / 5;
 }
 
-/* Whether text[from..to - 1] is digits, and not empty. */
+/* Whether string[from..to - 1] is digits, and not empty. */
 static bool
-all_digits(const char *text, int from, int to)
+all_digits(const char *string, int from, int to)
 {
 	for (int i = from; i < to; i++)
 	{
-		if (!isdigit((unsigned char) text[i]))
+		if (!isdigit((unsigned char) string[i]))
 			return false;
 	}
 	return to > from;
@@ -165,14 +165,14 @@ all_digits(const char *text, int from, int to)
 
 /* 8-4-4-4-12 hex digits. */
 static bool
-is_uuid(const char *text, uint32 length)
+is_uuid(const char *string, uint32 length)
 {
 	if (length != 36)
 		return false;
 	for (int i = 0; i < 36; i++)
 	{
-		if (i == 8 || i == 13 || i == 18 || i == 23 ? text[i] != '-' :
-			!isxdigit((unsigned char) text[i]))
+		if (i == 8 || i == 13 || i == 18 || i == 23 ? string[i] != '-' :
+			!isxdigit((unsigned char) string[i]))
 			return false;
 	}
 	return true;
@@ -180,21 +180,21 @@ is_uuid(const char *text, uint32 length)
 
 /* yyyy-mm-dd, with or without a time: [T ]hh:mm[:ss[.fraction]][Z|+hh[:]mm] */
 static bool
-is_iso_date(const char *text, uint32 length)
+is_iso_date(const char *string, uint32 length)
 {
 	uint32		at;
 
-	if (length < 10 || length > 40 || !all_digits(text, 0, 4) || text[4] != '-' ||
-		!all_digits(text, 5, 7) || text[7] != '-' || !all_digits(text, 8, 10))
+	if (length < 10 || length > 40 || !all_digits(string, 0, 4) || string[4] != '-' ||
+		!all_digits(string, 5, 7) || string[7] != '-' || !all_digits(string, 8, 10))
 		return false;
 	if (length == 10)
 		return true;
-	if (length < 16 || (text[10] != 'T' && text[10] != ' ') || !all_digits(text, 11, 13) ||
-		text[13] != ':' || !all_digits(text, 14, 16))
+	if (length < 16 || (string[10] != 'T' && string[10] != ' ') || !all_digits(string, 11, 13) ||
+		string[13] != ':' || !all_digits(string, 14, 16))
 		return false;
 	for (at = 16; at < length; at++)
 	{
-		if (!isdigit((unsigned char) text[at]) && strchr(":.+-Z ", text[at]) == NULL)
+		if (!isdigit((unsigned char) string[at]) && strchr(":.+-Z ", string[at]) == NULL)
 			return false;
 	}
 	return true;
@@ -202,17 +202,17 @@ is_iso_date(const char *text, uint32 length)
 
 /* A number that would be the same text again: no leading zeros. */
 static bool
-is_number(const char *text, uint32 length)
+is_number(const char *string, uint32 length)
 {
-	uint32		at = (length > 0 && text[0] == '-') ? 1 : 0;
+	uint32		at = (length > 0 && string[0] == '-') ? 1 : 0;
 	uint32		begin = at;
 
-	while (at < length && isdigit((unsigned char) text[at]))
+	while (at < length && isdigit((unsigned char) string[at]))
 		at++;
-	if (at == begin || (text[begin] == '0' && at > begin + 1))
+	if (at == begin || (string[begin] == '0' && at > begin + 1))
 		return false;
 	return at == length ||
-		(text[at] == '.' && at + 1 < length && length < 40 && all_digits(text, at + 1, length));
+		(string[at] == '.' && at + 1 < length && length < 40 && all_digits(string, at + 1, length));
 }
 
 /* Whether a key is rather an id, a number or a date than a field's name. */
@@ -353,23 +353,23 @@ add_elements(Profile *profile, ProfileNode *array, bson_iter_t *elements)
 
 /* Adds what a string looks like. */
 static void
-add_string(ProfileNode *node, const char *text, uint32 length)
+add_string(ProfileNode *node, const char *string, uint32 length)
 {
 	uint32		characters = 0;
 
 	for (uint32 i = 0; i < length; i++)
-		characters += ((unsigned char) text[i] & 0xC0) != 0x80;
+		characters += ((unsigned char) string[i] & 0xC0) != 0x80;
 	add_length(node, characters);
 	if (length == 0)
 	{
 		node->empty_strings++;
 		return;
 	}
-	if (!node->strings_not_date && !is_iso_date(text, length))
+	if (!node->strings_not_date && !is_iso_date(string, length))
 		node->strings_not_date = true;
-	if (!node->strings_not_number && !is_number(text, length))
+	if (!node->strings_not_number && !is_number(string, length))
 		node->strings_not_number = true;
-	if (!node->strings_not_uuid && !is_uuid(text, length))
+	if (!node->strings_not_uuid && !is_uuid(string, length))
 		node->strings_not_uuid = true;
 }
 
@@ -377,13 +377,13 @@ add_string(ProfileNode *node, const char *text, uint32 length)
 static int
 digits_after_point(double value)
 {
-	char		text[DOUBLE_SHORTEST_DECIMAL_LEN];
-	int			length = double_to_shortest_decimal_buf(value, text);
-	char	   *point = memchr(text, '.', length);
+	char		string[DOUBLE_SHORTEST_DECIMAL_LEN];
+	int			length = double_to_shortest_decimal_buf(value, string);
+	char	   *point = memchr(string, '.', length);
 
-	if (memchr(text, 'e', length) != NULL)
+	if (memchr(string, 'e', length) != NULL)
 		return fabs(value) < 1 ? MAX_DIGITS + 1 : 0;
-	return point == NULL ? 0 : Min(length - (int) (point - text) - 1, MAX_DIGITS + 1);
+	return point == NULL ? 0 : Min(length - (int) (point - string) - 1, MAX_DIGITS + 1);
 }
 
 /* Widens the range of numbers; NaN and infinities are in none. */
@@ -391,7 +391,7 @@ static void
 add_number(ProfileNode *node, const bson_iter_t *value)
 {
 	ProfileNumber number = {.type = bson_iter_type(value)};
-	char		text[BSON_DECIMAL128_STRING];
+	char		string[BSON_DECIMAL128_STRING];
 
 	switch (number.type)
 	{
@@ -404,8 +404,8 @@ add_number(ProfileNode *node, const bson_iter_t *value)
 			break;
 		case BSON_TYPE_DECIMAL128:
 			bson_iter_decimal128(value, &number.value.decimal);
-			bson_decimal128_to_string(&number.value.decimal, text);
-			number.order = strtod(text, NULL);
+			bson_decimal128_to_string(&number.value.decimal, string);
+			number.order = strtod(string, NULL);
 			if (isnan(number.order) || isinf(number.order))
 				return;
 			break;
@@ -484,7 +484,7 @@ profile_add_value(Profile *profile, ProfileNode *node, const bson_iter_t *value)
 	bson_type_t type = bson_iter_type(value);
 	bson_subtype_t subtype;
 	const uint8_t *bytes;
-	const char *text;
+	const char *string;
 	uint32		length = 0;
 	bson_iter_t inner;
 
@@ -509,8 +509,8 @@ profile_add_value(Profile *profile, ProfileNode *node, const bson_iter_t *value)
 			add_number(node, value);
 			break;
 		case BSON_TYPE_UTF8:
-			text = bson_iter_utf8(value, &length);
-			add_string(node, text, length);
+			string = bson_iter_utf8(value, &length);
+			add_string(node, string, length);
 			break;
 		case BSON_TYPE_BINARY:
 			bson_iter_binary(value, &subtype, &length, &bytes);

@@ -67,24 +67,24 @@ struct ProfileNode
 	uint64		duplicates;		/* times the key stood twice in a document */
 	uint64		instance;		/* the document or element that had it last */
 	int			nchildren;
-	int			keys_like_data; /* children whose keys are ids, numbers or dates */
-	bool		overflow;		/* children or depth beyond the limits were left out */
+	int			keys_like_data; /* children named by ids, numbers, dates */
+	bool		overflow;		/* what is beyond the limits was left out */
 
 	LatticeSeen seen;
 	bool		numbers;		/* number_min, number_max are set */
 	ProfileNumber number_min;
 	ProfileNumber number_max;
-	bool		dates;			/* date_min, date_max are set; milliseconds since 1970 */
+	bool		dates;			/* date_min, date_max are set; ms since 1970 */
 	int64		date_min;
 	int64		date_max;
 	bool		lengths;		/* length_min, length_max are set */
 	uint32		length_min;		/* characters, bytes of binary, or elements */
 	uint32		length_max;
 	uint64		empty_strings;
-	bool		strings_not_date;	/* a string that is not empty and no ISO date */
+	bool		strings_not_date;	/* one, not empty, that is no ISO date */
 	bool		strings_not_number;
 	bool		strings_not_uuid;
-	int			double_digits;	/* after the point, in the shortest decimal form */
+	int			double_digits;	/* after the point, in the shortest form */
 	ProfileValues *values;
 	ProfileReference *reference;
 	bool		unique;			/* has a unique index of its own */
