@@ -27,6 +27,11 @@ SQL_PARTS = \
 	src/migrate/run.sql \
 	src/migrate/references.sql \
 	src/migrate/migrate.sql \
+	src/migrate/verify_value.sql \
+	src/migrate/verify_type.sql \
+	src/migrate/verify_plan.sql \
+	src/migrate/verify_counts.sql \
+	src/migrate/verify_rows.sql \
 	src/migrate/verify.sql \
 	src/migrate/grants.sql
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql

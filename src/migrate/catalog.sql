@@ -219,7 +219,8 @@ CREATE TABLE mongo_migrate.finding
     kind        text        NOT NULL CHECK (kind IN
                 ('missing', 'extra', 'mismatch', 'rounded', 'orphan', 'count')),
     source_value text,
-    target_value text
+    target_value text,
+    element     text                    -- child row: the array element, items.3
 );
 CREATE INDEX ON mongo_migrate.finding (verification_id);
 

@@ -1,1 +1,281 @@
--- verify.sql
+-- verify.sql: documents held against rows, both ways, and what was found.
+--
+-- Work goes in batches: some documents, one statement a table.  A verification
+-- and its findings are ordinary rows and commit with the caller.
+
+-- ---------- documents to rows ----------
+
+-- Runs a target's statement on a batch.  An error of the data, such as an
+-- expression that fails on a document that has changed, is narrowed down to its
+-- document and is a finding.
+CREATE FUNCTION mongo_migrate.verify_target(job mongo_migrate.verify_job, n integer, keys bytea[], documents json[])
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET extra_float_digits = 1
+    SET enable_seqscan = off    -- a batch looks its rows up, rather than read the table
+    SET random_page_cost = 1.1
+    SET jit = off
+AS $$
+DECLARE
+    half    integer := cardinality(keys) / 2;
+BEGIN
+    PERFORM set_config('search_path', job.path, true);
+    EXECUTE pg_catalog.format(
+        'INSERT INTO mongo_migrate.finding (verification_id, collection, source_id, target, column_name, kind, '
+        'source_value, target_value, element) SELECT $3, $4, f.* FROM (%s) AS f', job.statements[n])
+        USING keys, documents, job.verification, job.collection;
+EXCEPTION WHEN data_exception OR program_limit_exceeded OR raise_exception THEN
+    IF half = 0 THEN
+        INSERT INTO mongo_migrate.finding
+            (verification_id, collection, source_id, target, kind, source_value, target_value)
+        VALUES (job.verification, job.collection, mongo_migrate.verify_source_id(documents[1] -> '_id'),
+                job.targets[n], 'mismatch', left(documents[1]::text, 1000), 'cannot be compared: ' || SQLERRM);
+    ELSE
+        PERFORM mongo_migrate.verify_target(job, n, keys[:half], documents[:half]);
+        PERFORM mongo_migrate.verify_target(job, n, keys[half + 1:], documents[half + 1:]);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_target(mongo_migrate.verify_job, integer, bytea[], json[]) IS
+    'holds a batch of documents against the rows of the job''s n-th target';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_target(mongo_migrate.verify_job, integer, bytea[], json[]) FROM PUBLIC;
+
+-- Holds a batch against all targets; returns the number of documents.
+CREATE FUNCTION mongo_migrate.verify_documents(job mongo_migrate.verify_job, documents json[]) RETURNS integer
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    keys    bytea[];
+BEGIN
+    SELECT array_agg(mongo_migrate.verify_document_key(u.d) ORDER BY u.n),
+           array_agg(mongo_migrate.verify_without_nul(u.d) ORDER BY u.n)
+    INTO keys, documents
+    FROM unnest(documents) WITH ORDINALITY AS u(d, n);
+    FOR n IN 1 .. cardinality(job.targets) LOOP
+        PERFORM mongo_migrate.verify_target(job, n, keys, documents) WHERE keys IS NOT NULL;
+    END LOOP;
+    RETURN coalesce(cardinality(keys), 0);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_documents(mongo_migrate.verify_job, json[]) IS
+    'holds a batch of documents in canonical Extended JSON against their rows; returns their number';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_documents(mongo_migrate.verify_job, json[]) FROM PUBLIC;
+
+-- About 8 MB of documents keep memory bounded; many make for few statements.
+CREATE FUNCTION mongo_migrate.verify_batch_size(server name, collection text) RETURNS integer
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT least(1000, greatest(1, 8388608 / greatest(1, max((s ->> 'size')::numeric))))::integer
+    FROM mongo_migrate.aggregate_documents(server, collection,
+        '[{"$limit": 1000}, {"$group": {"_id": null, "size": {"$avg": {"$bsonSize": "$$ROOT"}}}}]') AS s
+$body$;
+COMMENT ON FUNCTION mongo_migrate.verify_batch_size(name, text) IS
+    'documents that a verification takes at a time: about 8 MB, at most 1000';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_batch_size(name, text) FROM PUBLIC;
+
+-- Every document, a page at a time in the order of _id.  A view has no index
+-- on _id to page by, and is read as a whole.
+CREATE FUNCTION mongo_migrate.verify_every_document(job mongo_migrate.verify_job) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    page        integer := mongo_migrate.verify_batch_size(job.server, job.collection);
+    paged       boolean := mongo_migrate.verify_has_id_index(job.server, job.collection);
+    checked     bigint := 0;
+    last        bytea;      -- key of the last document's _id
+    document    json;
+    documents   json[];
+BEGIN
+    WHILE paged LOOP
+        documents := ARRAY(SELECT d FROM mongo_migrate.find_documents(job.server, job.collection, job.filter::json,
+            CASE WHEN last IS NULL THEN json_build_object('hint', '{"_id": 1}'::json, 'limit', page)
+            ELSE json_build_object('hint', '{"_id": 1}'::json, 'limit', page + 1,
+                                   'min', json_build_object('_id', mongo_migrate.key_to_json(last))) END,
+            'canonical') AS d);
+        -- The lower bound is inclusive: a page may begin with the last document of the one before.
+        IF mongo_migrate.verify_document_key(documents[1]) = last THEN
+            documents := documents[2:];
+        END IF;
+        IF cardinality(documents) = 0 THEN
+            RETURN checked;
+        END IF;
+        last := mongo_migrate.verify_document_key(documents[cardinality(documents)]);
+        checked := checked + mongo_migrate.verify_documents(job, documents);
+    END LOOP;
+
+    documents := '{}';
+    FOR document IN
+        SELECT d FROM mongo_migrate.find_documents(job.server, job.collection, job.filter::json, '{}', 'canonical') AS d
+    LOOP
+        documents := documents || document;
+        IF cardinality(documents) = page THEN
+            checked := checked + mongo_migrate.verify_documents(job, documents);
+            documents := '{}';
+        END IF;
+    END LOOP;
+    RETURN checked + mongo_migrate.verify_documents(job, documents);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job) IS
+    'holds every document of a job against its rows; returns their number';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job) FROM PUBLIC;
+
+-- Random documents: the server draws their _id, and they are read in batches.
+CREATE FUNCTION mongo_migrate.verify_some_documents(job mongo_migrate.verify_job, sample_size bigint) RETURNS bigint
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(sum(mongo_migrate.verify_documents(job, ARRAY(
+        SELECT d FROM mongo_migrate.find_documents(job.server, job.collection,
+            mongo_migrate.verify_filter(job.filter, b.ids), '{}', 'canonical') AS d))), 0)
+    FROM (SELECT json_agg(mongo_migrate.key_to_json(k.key)) AS ids
+          FROM (SELECT s.key, row_number() OVER () - 1 AS n
+                FROM (SELECT DISTINCT mongo_migrate.verify_document_key(d) AS key
+                      FROM mongo_migrate.aggregate_documents(job.server, job.collection,
+                          json_build_array(json_build_object('$match', job.filter),
+                                           json_build_object('$sample', json_build_object('size', sample_size)),
+                                           '{"$project": {"_id": 1}}'::json),
+                          '{"allowDiskUse": true}', 'canonical') AS d) AS s) AS k
+          GROUP BY k.n / mongo_migrate.verify_batch_size(job.server, job.collection)) AS b
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_some_documents(mongo_migrate.verify_job, bigint) IS
+    'holds random documents of a job against their rows; returns their number';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_some_documents(mongo_migrate.verify_job, bigint) FROM PUBLIC;
+
+-- Whether a collection can be paged by its index on _id: it is no view and no time series.
+CREATE FUNCTION mongo_migrate.verify_has_id_index(server name, collection text) RETURNS boolean
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(mongo_migrate.run_command(server,
+            json_build_object('listCollections', 1, 'filter', json_build_object('name', collection)))
+        #>> '{cursor,firstBatch,0,type}', 'collection') = 'collection'
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_has_id_index(name, text) IS
+    'whether a collection has an index on _id: it is neither a view nor a time series';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_has_id_index(name, text) FROM PUBLIC;
+
+-- ---------- what a person calls ----------
+
+-- Begins a verification: a row, whose findings follow.
+CREATE FUNCTION mongo_migrate.verify_begin(server name, collection text, kind text, options jsonb) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    id  bigint;
+BEGIN
+    IF NOT EXISTS (SELECT FROM mongo_migrate.plan AS p
+                   WHERE p.server = $1 AND p.collection = coalesce($2, p.collection)) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = CASE WHEN collection IS NULL THEN format('server "%s" has no plan', server)
+                      ELSE format('collection "%s" of server "%s" has no plan', collection, server) END,
+            DETAIL = 'A verification compares the tables that a plan names with the source.',
+            HINT = format('SELECT * FROM mongo_migrate.migrate_collection(%L, %L);', server, coalesce(collection, '...'));
+    END IF;
+    INSERT INTO mongo_migrate.verification (server, collection, kind, options)
+    VALUES (server, collection, kind, options) RETURNING verification_id INTO id;
+    RETURN id;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_begin(name, text, text, jsonb) IS
+    'records the beginning of a verification and returns its number; an error where there is no plan';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_begin(name, text, text, jsonb) FROM PUBLIC;
+
+-- Ends it.  What a plan or the source itself explains (rounding to the column's
+-- scale, references to nothing) is a finding, and is not a failure.
+CREATE FUNCTION mongo_migrate.verify_end(verification bigint, documents bigint) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE mongo_migrate.verification AS v
+    SET ended_at = clock_timestamp(), documents = $2, findings = f.findings, ok = f.ok
+    FROM (SELECT count(*) AS findings, count(*) FILTER (WHERE kind NOT IN ('rounded', 'orphan')) = 0 AS ok
+          FROM mongo_migrate.finding WHERE verification_id = $1) AS f
+    WHERE v.verification_id = $1
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_end(bigint, bigint) IS
+    'records the end of a verification of so many documents; ok: no finding but of kinds rounded and orphan';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_end(bigint, bigint) FROM PUBLIC;
+
+-- A collection's documents against its rows and back; returns the number of documents.
+CREATE FUNCTION mongo_migrate.verify_collection(verification bigint, server name, collection text, sample_size bigint,
+    path text) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    job     mongo_migrate.verify_job;
+    drawn   bigint;
+    checked bigint := 0;
+BEGIN
+    FOR job IN SELECT * FROM mongo_migrate.verify_jobs(verification, server, collection, path, false) LOOP
+        drawn := CASE WHEN sample_size < mongo_migrate.verify_count(server, collection, job.filter::json) THEN sample_size ELSE 0 END;
+        IF drawn > 0 THEN
+            checked := checked + mongo_migrate.verify_some_documents(job, drawn);
+        ELSE
+            checked := checked + mongo_migrate.verify_every_document(job);
+        END IF;
+        IF job.root = ANY (job.targets) THEN
+            PERFORM mongo_migrate.verify_rows(job, drawn);
+            PERFORM mongo_migrate.verify_child_rows(job) WHERE drawn = 0;
+        END IF;
+    END LOOP;
+    RETURN checked;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_collection(bigint, name, text, bigint, text) IS
+    'compares a sample of a collection (0: all of it) with its tables, both ways; returns the number of documents compared';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_collection(bigint, name, text, bigint, text) FROM PUBLIC;
+
+-- No SET here: expressions of the plan see the caller's search_path.
+CREATE FUNCTION mongo_migrate.verify_sample(server name, collection text, sample_size bigint DEFAULT 1000)
+    RETURNS TABLE (source_id text, target text, column_name text, kind text, source_value text, target_value text,
+                   element text)
+    LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    verification bigint;
+BEGIN
+    IF sample_size OPERATOR(pg_catalog.<) 0 OR sample_size IS NULL THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'sample_size must not be negative',
+            HINT = 'sample_size => 0 compares every document.';
+    END IF;
+    verification := mongo_migrate.verify_begin(server, collection, 'sample',
+        pg_catalog.jsonb_build_object('sample_size', sample_size));
+    PERFORM mongo_migrate.verify_end(verification, mongo_migrate.verify_collection(verification, server, collection,
+        sample_size, pg_catalog.current_setting('search_path')));
+    RETURN QUERY
+        SELECT f.source_id, f.target, f.column_name, f.kind, f.source_value, f.target_value, f.element
+        FROM mongo_migrate.finding AS f
+        WHERE f.verification_id OPERATOR(pg_catalog.=) verification;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_sample(name, text, bigint) IS
+    'compares random documents with their rows, field by field, and looks for as many random rows whose document is gone; sample_size 0, or as many as there are: every document and row. Result: a row for each difference, none where all is equal; kind is missing (no row), extra (no document or array element), mismatch, rounded (to the scale of the column) or orphan (a reference to nothing); element is the array element of a child row, as items.3. Recorded in mongo_migrate.verification and mongo_migrate.finding. Errors: no plan; a table or column of the plan that does not exist';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_sample(name, text, bigint) FROM PUBLIC;
+
+CREATE VIEW mongo_migrate.verification_report AS
+    SELECT DISTINCT ON (v.server, c.collection, v.kind)
+           v.server, c.collection, v.kind, v.ended_at, v.documents, v.ok,
+           f.missing, f.extra, f.mismatch, f.rounded, f.orphan, f.count, v.verification_id
+    FROM mongo_migrate.verification AS v
+         JOIN mongo_migrate.plan AS c ON c.server = v.server AND c.collection = coalesce(v.collection, c.collection)
+         CROSS JOIN LATERAL (
+             SELECT count(*) FILTER (WHERE kind = 'missing') AS missing,
+                    count(*) FILTER (WHERE kind = 'extra') AS extra,
+                    count(*) FILTER (WHERE kind = 'mismatch') AS mismatch,
+                    count(*) FILTER (WHERE kind = 'rounded') AS rounded,
+                    count(*) FILTER (WHERE kind = 'orphan') AS orphan,
+                    count(*) FILTER (WHERE kind = 'count') AS count
+             FROM mongo_migrate.finding AS f
+             WHERE f.verification_id = v.verification_id AND f.collection = c.collection) AS f
+    WHERE v.ended_at IS NOT NULL
+    ORDER BY v.server, c.collection, v.kind, v.verification_id DESC;
+COMMENT ON VIEW mongo_migrate.verification_report IS
+    'the last verification of each kind of each planned collection, with the number of its findings by kind';

@@ -1,0 +1,215 @@
+-- Verification of rows: missing and extra ones, children, references, ids of
+-- every kind, filters, expressions, quarantine, hostile names.
+\getenv mongo_uri MONGO_URI
+\set SHOW_CONTEXT never
+CREATE SERVER "ve ri'fy" FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_verify_tables');
+CREATE USER MAPPING FOR CURRENT_USER SERVER "ve ri'fy";
+SELECT mongo_migrate.run_command('ve ri''fy', '{"dropDatabase": 1}') ->> 'ok' AS ok;
+CREATE SCHEMA "ta.rget ""x""";
+SET search_path = "ta.rget ""x""", public;
+
+CREATE FUNCTION load(collection text, documents json) RETURNS json LANGUAGE sql AS $$
+    SELECT mongo_migrate.run_command('ve ri''fy', json_build_object('insert', collection, 'documents', documents)) -> 'n'
+$$;
+CREATE FUNCTION change(collection text, id json, change json) RETURNS json LANGUAGE sql AS $$
+    SELECT mongo_migrate.run_command('ve ri''fy', json_build_object('update', collection, 'updates', json_build_array(
+        json_build_object('q', json_build_object('_id', id), 'u', change)))) -> 'n'
+$$;
+-- Plans, id maps and rows are made by hand: what the loader does is tested elsewhere.
+CREATE PROCEDURE plan(collection text, target text, parent text, path text, VARIADIC columns json[]) LANGUAGE sql AS $$
+    INSERT INTO mongo_migrate.plan (server, collection) VALUES ('ve ri''fy', $1) ON CONFLICT DO NOTHING;
+    INSERT INTO mongo_migrate.plan_target (server, collection, target, parent, kind, path, ordinal)
+    VALUES ('ve ri''fy', $1, $2, $3, CASE WHEN $3 IS NULL THEN 'root' ELSE 'child' END, $4,
+            (SELECT count(*) FROM mongo_migrate.plan_target AS t WHERE t.collection = $1));
+    INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, parent_column,
+        refers_to, key_form, expression, source_type)
+    SELECT 've ri''fy', $1, $2, c ->> 'name', n, coalesce(c ->> 'role', 'value'), c ->> 'path', 'text', c ->> 'parent', c ->> 'refers_to',
+           coalesce(c ->> 'form', 'exact'), c ->> 'expression', c ->> 'source_type'
+    FROM unnest($5) WITH ORDINALITY AS u(c, n);
+$$;
+CREATE PROCEDURE map(collection text, id_type text, ids json DEFAULT NULL) LANGUAGE plpgsql AS $$
+DECLARE
+    relation text := format('mongo_migrate.%I', 'test_map ' || collection);
+BEGIN
+    INSERT INTO mongo_migrate.id_map (server, collection, id_type, relation)
+    VALUES ('ve ri''fy', collection, id_type, CASE WHEN id_type <> 'source' THEN relation END);
+    IF id_type <> 'source' THEN
+        EXECUTE format('CREATE TABLE %s (key bytea PRIMARY KEY, id %s UNIQUE)', relation, id_type);
+        EXECUTE format('INSERT INTO %s SELECT mongo_migrate.bson_key(e), CASE %L WHEN ''bigint'' THEN n::text ELSE md5(n::text) END::%s '
+                       'FROM json_array_elements($1) WITH ORDINALITY AS u(e, n)', relation, id_type, id_type) USING ids;
+    END IF;
+END
+$$;
+CREATE FUNCTION differences(collection text, sample_size bigint DEFAULT 0)
+    RETURNS TABLE (source_id text, target text, element text, column_name text, kind text, source_value text, target_value text)
+    LANGUAGE sql AS $$
+    SELECT source_id, replace(target, '"ta.rget ""x""".', ''), element, column_name, kind, source_value, target_value
+    FROM mongo_migrate.verify_sample('ve ri''fy', collection, sample_size)
+    ORDER BY source_id COLLATE "C", target COLLATE "C", element COLLATE "C", column_name COLLATE "C", target_value COLLATE "C"
+$$;
+
+-- Users have ObjectIds; orders, in a collection and tables of hostile names, refer to them by ObjectId and by its text.
+SELECT load('users', '[{"_id": {"$oid": "65a000000000000000000001"}, "name": "a"}, {"_id": {"$oid": "65a000000000000000000002"}, "name": "b"}]');
+SELECT load('o''r "d', '[
+    {"_id": {"$oid": "65b000000000000000000001"}, "us er": {"$oid": "65a000000000000000000001"}, "by": "65A000000000000000000002", "sel''ect": {"a.b": "x"},
+     "it\"ems": [{"sku": "a", "tags": [{"t": 1}, {"t": 2}]}, {"sku": "b"}, null, {"sku": "d", "tags": []}]},
+    {"_id": {"a": 1, "b": {"$numberDouble": "2"}}, "us er": null, "by": "65a0000000000000000000ff", "it\"ems": []},
+    {"_id": {"b": 2, "a": 1}, "us er": {"$oid": "65a000000000000000000002"}, "by": "nobody"},
+    {"_id": "s\u0000", "us er": {"$oid": "65a0000000000000000000ff"}, "it\"ems": null},
+    {"_id": null, "by": {"$oid": "65a000000000000000000001"}, "it\"ems": [{"sku": "e"}]},
+    {"_id": {"$numberDouble": "NaN"}, "it\"ems": "no array: in quarantine"},
+    {"_id": {"$numberDecimal": "7.0"}, "sel''ect": {"a.b": "seven"}}
+]');
+CALL map('users', 'bigint', '[{"$oid": "65a000000000000000000001"}, {"$oid": "65a000000000000000000002"}]');
+CALL map('o''r "d', 'bigint', '[{"$oid": "65b000000000000000000001"}, {"a": 1, "b": 2}, {"b": 2, "a": 1}, "s\u0000", null, {"$numberDouble": "NaN"}, 7, "gone"]');
+CREATE TABLE users (id bigint PRIMARY KEY, name text);
+INSERT INTO users VALUES (1, 'a'), (2, 'b');
+CREATE TABLE "or d" ("i d" bigint PRIMARY KEY, "us er id" bigint, by_id bigint, "select" text);
+CREATE TABLE "or d it""ems" ("or d" bigint, "Pos" integer, sku text, PRIMARY KEY ("or d", "Pos"));
+CREATE TABLE tags ("order" bigint, item integer, position integer, t integer, PRIMARY KEY ("order", item, position));
+INSERT INTO "or d" VALUES (1, 1, 2, 'x'), (2, NULL, NULL, NULL), (3, 2, NULL, NULL), (4, NULL, NULL, NULL), (5, NULL, 1, NULL), (7, NULL, NULL, 'seven');
+INSERT INTO "or d it""ems" VALUES (1, 0, 'a'), (1, 1, 'b'), (1, 2, NULL), (1, 3, 'd'), (5, 0, 'e');
+INSERT INTO tags VALUES (1, 0, 0, 1), (1, 0, 1, 2);
+CALL plan('users', '"ta.rget ""x""".users', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "name", "path": "name"}');
+CALL plan('o''r "d', '"ta.rget ""x"""."or d"', NULL, NULL, '{"name": "i d", "role": "id", "path": "_id"}',
+    '{"name": "us er id", "role": "reference", "path": "us er", "refers_to": "users"}',
+    '{"name": "by_id", "role": "reference", "path": "by", "refers_to": "users", "form": "objectid_text"}',
+    '{"name": "select", "path": "sel''ect.a\\.b"}');
+CALL plan('o''r "d', '"ta.rget ""x"""."or d it""ems"', '"ta.rget ""x"""."or d"', 'it"ems', '{"name": "or d", "role": "parent", "parent": "i d"}',
+    '{"name": "Pos", "role": "position"}', '{"name": "sku", "path": "sku"}');
+CALL plan('o''r "d', '"ta.rget ""x""".tags', '"ta.rget ""x"""."or d it""ems"', 'tags', '{"name": "order", "role": "parent", "parent": "or d"}',
+    '{"name": "item", "role": "parent", "parent": "Pos"}', '{"name": "position", "role": "position"}', '{"name": "t", "path": "t"}');
+INSERT INTO mongo_migrate.quarantine (server, collection, key, source_id, document, reason, sqlstate)
+VALUES ('ve ri''fy', 'o''r "d', mongo_migrate.bson_key('{"$numberDouble": "NaN"}'), 'NaN', '', 'not an array', '42804');
+
+-- Clean: orphans alone, which are the source's own.
+SELECT * FROM mongo_migrate.verify_counts('ve ri''fy');
+SELECT * FROM differences('users');
+SELECT * FROM differences('o''r "d');
+
+-- Planted: a deleted row with its children, another whose children stayed, an
+-- extra row, child rows missing, extra and changed, wrong references.
+BEGIN;
+DELETE FROM "or d" WHERE "i d" IN (1, 7);
+DELETE FROM "or d it""ems" WHERE "or d" = 1;
+INSERT INTO "or d" VALUES (8, NULL, NULL, 'deleted in the source'), (99, 1, 1, 'never there');
+INSERT INTO "or d it""ems" VALUES (3, 0, 'extra'), (98, 0, 'without a parent');
+DELETE FROM "or d it""ems" WHERE "or d" = 5;
+UPDATE "or d" SET "us er id" = 1 WHERE "i d" = 2;
+UPDATE "or d" SET "us er id" = 1 WHERE "i d" = 3;
+UPDATE "or d" SET by_id = NULL WHERE "i d" = 5;
+UPDATE "or d" SET "us er id" = 2 WHERE "i d" = 4;
+SELECT * FROM mongo_migrate.verify_counts('ve ri''fy', tolerance => 1);
+SELECT * FROM differences('o''r "d');
+ROLLBACK;
+BEGIN;
+UPDATE tags SET t = 3 WHERE position = 1;
+UPDATE "or d it""ems" SET sku = NULL WHERE "Pos" = 1;
+UPDATE "or d it""ems" SET "Pos" = 9 WHERE "Pos" = 3;
+INSERT INTO tags VALUES (1, 1, 0, 5);
+SELECT * FROM differences('o''r "d');
+ROLLBACK;
+
+-- A sample of documents, and one of rows.
+BEGIN;
+UPDATE users SET name = 'wrong';
+INSERT INTO users SELECT n, 'extra' FROM generate_series(3, 5) AS n;
+SELECT kind, count(*) FROM mongo_migrate.verify_sample('ve ri''fy', 'users', 1) WHERE kind = 'mismatch' GROUP BY kind;
+SELECT options, documents FROM mongo_migrate.verification ORDER BY verification_id DESC LIMIT 1;
+DELETE FROM users WHERE id < 3;
+SELECT kind, count(*) FROM mongo_migrate.verify_sample('ve ri''fy', 'users', 1) GROUP BY kind ORDER BY kind;
+ROLLBACK;
+SELECT * FROM mongo_migrate.verify_sample('ve ri''fy', 'users', -1);
+SELECT * FROM mongo_migrate.verify_sample('ve ri''fy', 'nobody');
+
+-- Ids of every kind: the source's own, through a map of uuids, by an expression.
+SELECT load(c, '[{"_id": {"$binary": {"base64": "ASNFZ4mrze8BI0VniavN7w==", "subType": "04"}}, "a": 1}, {"_id": {"$binary": {"base64": "ASNFZ4mrze8BI0VniavN7g==", "subType": "03"}}, "a": 2}]')
+FROM unnest(ARRAY['uuids', 'mapped']) AS c;
+SELECT load('objectids', '[{"_id": {"$oid": "65a000000000000000000001"}, "a": 1}, {"_id": {"$oid": "65a000000000000000000002"}, "a": 2}]');
+SELECT load('strings', '[{"_id": "x''\\", "a": 1}, {"_id": "7", "a": 2}, {"_id": "{", "a": 3}]');
+SELECT load('numbers', '[{"_id": {"$numberDouble": "1.0"}, "a": {"$oid": "65a000000000000000000001"}}, {"_id": {"$numberLong": "2"}, "a": "7"}]');
+CALL map('uuids', 'source');
+CALL map('objectids', 'source');
+CALL map('strings', 'source');
+CALL map('numbers', 'source');
+CALL map('mapped', 'uuid', '[{"$binary": {"base64": "ASNFZ4mrze8BI0VniavN7w==", "subType": "04"}}, {"$binary": {"base64": "ASNFZ4mrze8BI0VniavN7g==", "subType": "03"}}]');
+CREATE TABLE uuids (id uuid PRIMARY KEY, a integer);
+CREATE TABLE objectids (id mongo_migrate.objectid PRIMARY KEY, a integer);
+CREATE TABLE strings (id text PRIMARY KEY, a integer);
+CREATE TABLE numbers (id integer PRIMARY KEY, a_id mongo_migrate.objectid);
+CREATE TABLE mapped (id uuid PRIMARY KEY, a integer);
+INSERT INTO uuids VALUES ('01234567-89ab-cdef-0123-456789abcdef', 1), ('01234567-89ab-cdef-0123-456789abcdee', 2);
+INSERT INTO objectids VALUES ('65a000000000000000000001', 1), ('65a000000000000000000002', 2);
+INSERT INTO strings VALUES (E'x''\\', 1), ('7', 2), ('{', 3);
+INSERT INTO numbers VALUES (1, '65a000000000000000000001'), (2, NULL);
+INSERT INTO mapped VALUES (md5('1')::uuid, 1), (md5('2')::uuid, 2);
+CALL plan('uuids', 'uuids', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "a", "path": "a"}');
+CALL plan('objectids', 'objectids', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "a", "path": "a"}');
+CALL plan('strings', 'strings', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "a", "path": "a"}');
+CALL plan('mapped', 'mapped', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "a", "path": "a"}');
+CALL plan('numbers', 'numbers', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}',
+    '{"name": "a_id", "role": "reference", "path": "a", "refers_to": "objectids"}');
+UPDATE mongo_migrate.plan_target SET target = '"ta.rget ""x""".' || target WHERE target !~ '\.';
+SELECT c, d.* FROM unnest(ARRAY['uuids', 'objectids', 'strings', 'mapped', 'numbers']) AS c, differences(c) AS d;
+INSERT INTO uuids VALUES (md5('3')::uuid, 3);
+INSERT INTO objectids VALUES ('65a000000000000000000003', 3);
+INSERT INTO strings VALUES ('1', 3);
+INSERT INTO numbers VALUES (3, '65a000000000000000000003');
+INSERT INTO mapped VALUES (md5('3')::uuid, 3);
+UPDATE uuids SET a = 3 WHERE a = 1;
+UPDATE objectids SET a = 3 WHERE a = 1;
+UPDATE strings SET a = 4 WHERE a = 1;
+UPDATE mapped SET a = 3 WHERE a = 1;
+UPDATE numbers SET a_id = '65a000000000000000000002' WHERE id = 1;
+SELECT c, d.* FROM unnest(ARRAY['uuids', 'objectids', 'strings', 'mapped', 'numbers']) AS c, differences(c) AS d;
+
+-- One collection in two tables by filters; expressions over value and doc; a
+-- document that has changed into what the expression fails on.
+SELECT load('events', '[{"_id": 1, "kind": "a", "amount": "12.345", "meta": {"n": {"$numberLong": "5"}}},
+    {"_id": 2, "kind": "b", "amount": 7.5, "meta": {"n": 6}}, {"_id": 3, "kind": "a", "amount": null}]');
+CREATE FUNCTION cents(numeric) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT round($1 * 100)::bigint';
+CREATE TABLE a (id integer PRIMARY KEY, cents bigint, n integer);
+CREATE TABLE b (id integer PRIMARY KEY, amount numeric(4,0), n integer);
+INSERT INTO a VALUES (1, 1235, 5), (3, 0, NULL);
+INSERT INTO b VALUES (2, 8, 6);
+CALL map('events', 'source');
+CALL plan('events', '"ta.rget ""x""".a', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}',
+    '{"name": "cents", "path": "amount", "source_type": "text", "expression": "coalesce(cents(value::numeric), 0)"}',
+    '{"name": "n", "path": "kind", "expression": "(doc #>> ''{meta,n}'')::integer"}');
+CALL plan('events', '"ta.rget ""x""".b', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "amount", "path": "amount"}', '{"name": "n", "path": "meta.n"}');
+UPDATE mongo_migrate.plan_target SET filter = format('{"kind": "%s"}', right(target, 1))::jsonb WHERE collection = 'events';
+SELECT * FROM mongo_migrate.verify_counts('ve ri''fy') WHERE collection = 'events';
+SELECT * FROM differences('events');
+UPDATE a SET cents = 1234, n = 6 WHERE id = 1;
+INSERT INTO a VALUES (2, 750, 6);
+SELECT change('events', '3', '{"$set": {"amount": "much"}}');
+SELECT source_id, target, column_name, kind, left(target_value, 60) AS target_value FROM differences('events');
+
+-- A view, and a source that is gone.
+SELECT mongo_migrate.run_command('ve ri''fy', '{"create": "strings2", "viewOn": "strings", "pipeline": [{"$match": {"a": {"$lt": 3}}}]}') ->> 'ok' AS ok;
+UPDATE mongo_migrate.plan SET collection = 'strings2' WHERE collection = 'strings';
+UPDATE mongo_migrate.id_map SET collection = 'strings2' WHERE collection = 'strings';
+SELECT * FROM differences('strings2');
+UPDATE mongo_migrate.plan SET collection = 'none' WHERE collection = 'mapped';
+UPDATE mongo_migrate.id_map SET collection = 'none' WHERE collection = 'mapped';
+SELECT * FROM differences('none');
+
+-- Plans that do not fit the tables.
+UPDATE mongo_migrate.plan_column SET column_name = 'nope' WHERE collection = 'uuids' AND column_name = 'a';
+SELECT * FROM differences('uuids');
+UPDATE mongo_migrate.plan_target SET target = 'public.nope' WHERE collection = 'uuids';
+SELECT * FROM differences('uuids');
+UPDATE mongo_migrate.plan_column SET role = 'value' WHERE collection = 'objectids';
+SELECT * FROM differences('objectids');
+SELECT target_count, difference, ok FROM mongo_migrate.verify_counts('ve ri''fy') WHERE collection = 'uuids';
+
+RESET search_path;
+DELETE FROM mongo_migrate.plan WHERE server = 've ri''fy';
+DELETE FROM mongo_migrate.id_map WHERE server = 've ri''fy';
+DELETE FROM mongo_migrate.quarantine WHERE server = 've ri''fy';
+DELETE FROM mongo_migrate.verification WHERE server = 've ri''fy';
+\set VERBOSITY terse
+SET client_min_messages = warning;
+DROP SCHEMA "ta.rget ""x""" CASCADE;
+DROP TABLE mongo_migrate."test_map users", mongo_migrate."test_map o'r ""d", mongo_migrate."test_map mapped";
+DROP SERVER "ve ri'fy" CASCADE;

@@ -1,0 +1,149 @@
+-- verify_counts.sql: how many rows a target should have, and how many it has.
+--
+-- The source counts, in one aggregation a target: a root's rows are documents,
+-- a child's the elements of arrays.
+
+-- The aggregation expression for the value at a path in $$v; missing where a
+-- step does not lead on.  A digit is a position in an array, else a field.
+CREATE FUNCTION mongo_migrate.verify_count_get(steps text[]) RETURNS json
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    expression  json := to_json('$$v'::text);
+    field       json;
+    step        text;
+BEGIN
+    FOREACH step IN ARRAY steps LOOP
+        field := CASE WHEN step ~ '^[A-Za-z_][A-Za-z0-9_]*$' THEN to_json('$$v.' || step)
+                 ELSE json_build_object('$getField', json_build_object('input', '$$v',
+                     'field', json_build_object('$literal', step))) END;
+        field := json_build_object('$cond', json_build_array(
+            '{"$eq": [{"$type": "$$v"}, "object"]}'::json, field, '$$REMOVE'));
+        IF step ~ '^(0|[1-9][0-9]{0,8})$' THEN
+            field := json_build_object('$cond', json_build_array(
+                '{"$isArray": "$$v"}'::json,
+                json_build_object('$arrayElemAt', json_build_array('$$v', step::integer)), field));
+        END IF;
+        expression := json_build_object('$let', json_build_object('vars', json_build_object('v', expression), 'in', field));
+    END LOOP;
+    RETURN expression;
+END
+$body$;
+COMMENT ON FUNCTION mongo_migrate.verify_count_get(text[]) IS
+    'a MongoDB aggregation expression for the value at a path in $$v';
+
+-- The aggregation expression for the number of elements in the innermost of
+-- nested arrays in $$v; what is no array has none.
+CREATE FUNCTION mongo_migrate.verify_count_elements(paths text[]) RETURNS json
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $body$
+DECLARE
+    expression  json;
+BEGIN
+    FOR i IN REVERSE cardinality(paths) .. 1 LOOP
+        expression := CASE WHEN expression IS NULL THEN '{"$size": "$$a"}'::json
+            ELSE json_build_object('$sum', json_build_object('$map', json_build_object(
+                'input', '$$a', 'as', 'v', 'in', expression))) END;
+        expression := json_build_object('$let', json_build_object(
+            'vars', json_build_object('a', mongo_migrate.verify_count_get(mongo_migrate.verify_steps(paths[i]))),
+            'in', json_build_object('$cond', json_build_array('{"$isArray": "$$a"}'::json, expression, 0))));
+    END LOOP;
+    RETURN coalesce(expression, '1'::json);
+END
+$body$;
+COMMENT ON FUNCTION mongo_migrate.verify_count_elements(text[]) IS
+    'a MongoDB aggregation expression for the number of elements of nested arrays in $$v; 1 for no path';
+
+-- Documents that a filter matches, or the elements of their nested arrays.
+CREATE FUNCTION mongo_migrate.verify_count(server name, collection text, filter json, paths text[] DEFAULT '{}')
+    RETURNS bigint
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $body$
+    SELECT coalesce(max((d ->> 'n')::bigint), 0)
+    FROM mongo_migrate.aggregate_documents(server, collection, json_build_array(
+        json_build_object('$match', filter),
+        json_build_object('$group', json_build_object('_id', NULL, 'n', json_build_object('$sum',
+            json_build_object('$let', json_build_object('vars', '{"v": "$$ROOT"}'::json,
+                                                        'in', mongo_migrate.verify_count_elements(paths)))))))) AS d
+$body$;
+COMMENT ON FUNCTION mongo_migrate.verify_count(name, text, json, text[]) IS
+    'the number of documents of a collection that a filter matches, or of the elements of arrays in them, each path relative to the elements of the one before';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_count(name, text, json, text[]) FROM PUBLIC;
+
+-- The same for documents that are in quarantine and still in the source.
+CREATE FUNCTION mongo_migrate.verify_count_quarantined(server name, collection text, filter jsonb, paths text[])
+    RETURNS bigint
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(sum(mongo_migrate.verify_count($1, $2, mongo_migrate.verify_filter($3, q.ids), $4)), 0)
+    FROM (SELECT json_agg(mongo_migrate.key_to_json(k.key)) AS ids
+          FROM (SELECT key, row_number() OVER () / 1000 AS part FROM mongo_migrate.quarantine AS q
+                WHERE (q.server, q.collection) = ($1, $2)) AS k
+          GROUP BY k.part) AS q
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_count_quarantined(name, text, jsonb, text[]) IS
+    'the number of rows that documents in quarantine would have made';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_count_quarantined(name, text, jsonb, text[]) FROM PUBLIC;
+
+-- Rows of a table; NULL where there is none.
+CREATE FUNCTION mongo_migrate.verify_count_rows(target text) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    rows_   bigint;
+BEGIN
+    IF to_regclass(target) IS NOT NULL THEN
+        EXECUTE format('SELECT count(*) FROM %s', to_regclass(target)) INTO rows_;
+    END IF;
+    RETURN rows_;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_count_rows(text) IS
+    'the number of rows of a table; NULL when it does not exist';
+
+CREATE FUNCTION mongo_migrate.verify_counts(server name, tolerance bigint DEFAULT 0)
+    RETURNS TABLE (collection text, target text, source_count bigint, target_count bigint, difference bigint, ok boolean,
+                   quarantined bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    verification bigint := mongo_migrate.verify_begin(server, NULL, 'counts', jsonb_build_object('tolerance', tolerance));
+    documents   bigint := 0;
+    t           record;
+BEGIN
+    FOR t IN
+        SELECT p.collection, p.target, p.kind, c.filter, c.paths
+        FROM mongo_migrate.plan_target AS p,
+             LATERAL (SELECT coalesce(min(r.filter::text), '{}')::jsonb AS filter,
+                             coalesce(array_agg(k.path ORDER BY k.depth) FILTER (WHERE k.depth > 0), '{}') AS paths
+                      FROM mongo_migrate.verify_chain(p.server, p.collection, p.target) AS k
+                           LEFT JOIN mongo_migrate.plan_target AS r
+                           ON k.depth = 0 AND (r.server, r.collection, r.target) = (p.server, p.collection, k.target)) AS c
+        WHERE p.server = $1 AND p.included
+        ORDER BY p.collection, p.ordinal, p.target
+    LOOP
+        collection := t.collection;
+        target := t.target;
+        source_count := mongo_migrate.verify_count(server, t.collection, t.filter::json, t.paths);
+        quarantined := mongo_migrate.verify_count_quarantined(server, t.collection, t.filter, t.paths);
+        target_count := mongo_migrate.verify_count_rows(t.target);
+        difference := source_count - quarantined - target_count;
+        ok := coalesce(abs(difference) <= tolerance, false);
+        documents := documents + CASE WHEN t.kind = 'root' THEN source_count ELSE 0 END;
+        INSERT INTO mongo_migrate.finding (verification_id, collection, target, kind, source_value, target_value)
+        SELECT verification, t.collection, t.target, 'count', (source_count - quarantined)::text, target_count::text
+        WHERE NOT ok;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM mongo_migrate.verify_end(verification, documents);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_counts(name, bigint) IS
+    'compares the number of rows of each planned table with the source, which counts documents, or elements of arrays. Result: source_count and, of those, what is in quarantine; target_count (NULL: no such table); difference is source_count - quarantined - target_count, above zero for missing rows; ok says whether it is within tolerance. Recorded in mongo_migrate.verification and mongo_migrate.finding';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_counts(name, bigint) FROM PUBLIC;

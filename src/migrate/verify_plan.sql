@@ -1,0 +1,422 @@
+-- verify_plan.sql: the statements that hold a batch of documents against a table.
+--
+-- A statement takes $1 bytea[], the keys of the documents' _id, and $2 json[],
+-- the documents as libbson prints them.  It works out the rows that they
+-- should have become, joins them to the rows that are there, and yields a row
+-- for each difference.  It is made anew from the plan and from the tables'
+-- true column types by each verification.
+
+-- Where a target stands: its root, and the arrays on the way from there.
+CREATE FUNCTION mongo_migrate.verify_chain(server name, collection text, target text)
+    RETURNS TABLE (depth integer, target text, kind text, path text)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE up AS (
+        SELECT t.target, t.parent, t.kind, t.path, 0 AS height
+        FROM mongo_migrate.plan_target AS t
+        WHERE (t.server, t.collection, t.target) = ($1, $2, $3)
+        UNION ALL
+        SELECT t.target, t.parent, t.kind, t.path, up.height + 1
+        FROM up JOIN mongo_migrate.plan_target AS t
+             ON (t.server, t.collection, t.target) = ($1, $2, up.parent)
+    )
+    SELECT (max(up.height) OVER () - up.height)::integer, up.target, up.kind, up.path
+    FROM up ORDER BY 1
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_chain(name, text, text) IS
+    'a target of a plan and its parents, the root (depth 0) first';
+
+-- What a key column of a target is worth: 'id', or 'p2' for the position in
+-- the second array.
+CREATE FUNCTION mongo_migrate.verify_key_source(server name, collection text, target text, column_name name)
+    RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE up AS (
+        SELECT c.target, c.role, c.parent_column, c.column_name
+        FROM mongo_migrate.plan_column AS c
+        WHERE (c.server, c.collection, c.target, c.column_name) = ($1, $2, $3, $4)
+        UNION ALL
+        SELECT c.target, c.role, c.parent_column, c.column_name
+        FROM up
+             JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.target) = ($1, $2, up.target)
+             JOIN mongo_migrate.plan_column AS c
+             ON (c.server, c.collection, c.target, c.column_name) = ($1, $2, t.parent, up.parent_column)
+        WHERE up.role = 'parent'
+    )
+    SELECT CASE up.role WHEN 'id' THEN 'id'
+           WHEN 'position' THEN 'p' || (SELECT max(c.depth) FROM mongo_migrate.verify_chain($1, $2, up.target) AS c)
+           END
+    FROM up WHERE up.role <> 'parent'
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_key_source(name, text, text, name) IS
+    'where a key column of a target comes from: id, or p<n>, the position in the array at depth n; NULL for neither';
+
+-- The plan's columns of a target with their types in the table, key columns first.
+CREATE FUNCTION mongo_migrate.verify_columns(server name, collection text, target text)
+    RETURNS TABLE (column_name name, ordinal integer, role text, path text, expression text, source_type text,
+                   refers_to text, refers_key text, key_form text, type oid, typmod integer, source text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    relation    regclass := to_regclass(target);
+    absent      name;
+BEGIN
+    IF relation IS NULL THEN
+        RAISE undefined_table USING
+            MESSAGE = format('table %s of the plan of collection "%s" does not exist', target, collection),
+            HINT = format('SELECT * FROM mongo_migrate.migrate_collection(%L, %L);', server, collection);
+    END IF;
+
+    SELECT c.column_name INTO absent
+    FROM mongo_migrate.plan_column AS c
+    WHERE (c.server, c.collection, c.target) = ($1, $2, $3) AND c.included
+        AND NOT EXISTS (SELECT FROM pg_attribute AS a
+                        WHERE a.attrelid = relation AND a.attname = c.column_name AND a.attnum > 0 AND NOT a.attisdropped)
+    ORDER BY c.ordinal LIMIT 1;
+    IF FOUND THEN
+        RAISE undefined_column USING
+            MESSAGE = format('column "%s" of the plan of collection "%s" does not exist in table %s',
+                             absent, collection, target),
+            HINT = 'Add the column to the table, or set included = false for it in mongo_migrate.plan_column.';
+    END IF;
+
+    RETURN QUERY
+        SELECT c.column_name, c.ordinal, c.role, c.path, c.expression, c.source_type,
+               c.refers_to, c.refers_key, c.key_form, a.atttypid, a.atttypmod,
+               mongo_migrate.verify_key_source($1, $2, $3, c.column_name)
+        FROM mongo_migrate.plan_column AS c
+             JOIN pg_attribute AS a ON a.attrelid = relation AND a.attname = c.column_name
+        WHERE (c.server, c.collection, c.target) = ($1, $2, $3) AND c.included
+            AND a.attnum > 0 AND NOT a.attisdropped
+        ORDER BY 12, c.ordinal;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_columns(name, text, text) IS
+    'the included columns of a target of a plan, key columns first, with their types in the table and, for a key column, verify_key_source(); an error where the table or a column is not there';
+
+-- The document's id, from m (the id map's row) or the source's _id; and the map to join as m, if any.
+CREATE FUNCTION mongo_migrate.verify_id(server name, collection text, type oid, value text,
+    OUT id text, OUT map text, OUT map_type text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    type_name   text := format_type(type, NULL);
+BEGIN
+    SELECT i.relation, i.id_type INTO map, map_type
+    FROM mongo_migrate.id_map AS i WHERE (i.server, i.collection) = ($1, $2);
+    IF map_type = 'source' THEN
+        map := NULL;
+        id := format('(%s)::%s', (mongo_migrate.verify_fragments(type, -1, value, 'NULL', 'relaxed')).typed, type_name);
+    ELSE
+        id := CASE WHEN map IS NULL THEN 'NULL' ELSE 'm.id' END || '::' || type_name;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_id(name, text, oid, text) IS
+    'SQL for the id in PostgreSQL of a document: id, over m, a row of the id map that map names, or over the source''s _id where map is NULL';
+
+-- How documents look in jsonb columns.
+CREATE FUNCTION mongo_migrate.verify_mode(server name) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce((SELECT o.option_value FROM pg_foreign_server AS s, pg_options_to_table(s.srvoptions) AS o
+                     WHERE s.srvname = server AND o.option_name = 'extended_json'), 'relaxed')
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_mode(name) IS
+    'option extended_json of a server, relaxed where it has none';
+
+-- The root of a target, and the id of its rows.  A root that is not loaded, but
+-- on the way to its children, has no table: its ids are of the type of a child's column.
+CREATE FUNCTION mongo_migrate.verify_root(server name, collection text, target text,
+    OUT root text, OUT loaded boolean, OUT key name, OUT key_type oid, OUT expression text, OUT source_type text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    SELECT c.target, t.included INTO root, loaded
+    FROM mongo_migrate.verify_chain(server, collection, target) AS c
+         JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.target) = ($1, $2, c.target)
+    WHERE c.depth = 0;
+
+    IF loaded THEN
+        SELECT c.column_name, c.type, c.expression, c.source_type INTO key, key_type, expression, source_type
+        FROM mongo_migrate.verify_columns(server, collection, root) AS c WHERE c.role = 'id';
+    ELSE
+        SELECT c.type INTO key_type FROM mongo_migrate.verify_columns(server, collection, target) AS c
+        WHERE c.source = 'id';
+    END IF;
+    IF NOT FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('the plan of collection "%s" has no id column for table %s',
+                             collection, CASE WHEN loaded THEN root ELSE target END),
+            DETAIL = 'Documents and rows are matched by it.',
+            HINT = 'Give the column that has the document''s id the role id in mongo_migrate.plan_column.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_root(name, text, text) IS
+    'the root target of a target and its id column; an error where it has none';
+
+-- WITH clauses from the documents to level<depth>(source_id, id, document,
+-- whole, element, present, p1..), the rows that a target should have.  present:
+-- the row must be there (no quarantine; a child's parent has its row).
+CREATE FUNCTION mongo_migrate.verify_levels(server name, collection text, target text)
+    RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    root        record;
+    ident       record;
+    level       record;
+    statement   text;
+    positions   text := '';
+BEGIN
+    SELECT * INTO root FROM mongo_migrate.verify_root(server, collection, target);
+    SELECT * INTO ident FROM mongo_migrate.verify_id(server, collection, root.key_type, 'd.id');
+    IF root.expression IS NOT NULL THEN
+        ident.id := format('(SELECT (%s) FROM (SELECT %s AS value, '
+                           'mongo_migrate.verify_json(d.document::jsonb, ''relaxed'') AS doc) AS x)::%s',
+                           root.expression, ident.id, format_type(root.key_type, NULL));
+    END IF;
+    statement := format(
+        'WITH source AS MATERIALIZED ('
+        'SELECT mongo_migrate.verify_source_id(d.document -> ''_id'') AS source_id, %s AS id, d.document, '
+        'EXISTS (SELECT FROM mongo_migrate.quarantine AS q '
+        'WHERE q.server = %L AND q.collection = %L AND q.key = d.key) AS quarantined '
+        'FROM (SELECT u.key, u.document, (u.document -> ''_id'')::jsonb AS id '
+        'FROM unnest($1, $2) AS u(key, document) OFFSET 0) AS d %s), '
+        'level0 AS (SELECT s.source_id, s.id, s.document, s.document AS whole, NULL::text AS element, '
+        '%s AS present FROM source AS s %s)',
+        ident.id, server, collection, 'LEFT JOIN ' || ident.map || ' AS m ON m.key = d.key',
+        CASE WHEN root.loaded AND root.root <> target THEN format('r.%I IS NOT NULL', root.key)
+             ELSE 'NOT s.quarantined' END,
+        CASE WHEN root.loaded AND root.root <> target THEN
+            format('LEFT JOIN %s AS r ON r.%I %s s.id', root.root, root.key, mongo_migrate.verify_equals(root.key_type)) END);
+
+    FOR level IN SELECT * FROM mongo_migrate.verify_chain(server, collection, target) AS c WHERE c.depth > 0
+    LOOP
+        statement := statement || format(
+            ', level%1$s AS (SELECT l.source_id, l.id, e.document, l.whole, l.present, '
+            'concat_ws(''.'', l.element, %2$L, e.n - 1) AS element%3$s, (e.n - 1)::integer AS p%1$s '
+            'FROM level%4$s AS l CROSS JOIN LATERAL (SELECT l.document #> %5$L AS elements OFFSET 0) AS a '
+            'CROSS JOIN LATERAL json_array_elements('
+            'CASE WHEN json_typeof(a.elements) = ''array'' THEN a.elements END) WITH ORDINALITY AS e(document, n))',
+            level.depth, level.path, positions, level.depth - 1, mongo_migrate.verify_steps(level.path));
+        positions := positions || format(', l.p%s', level.depth);
+    END LOOP;
+    RETURN statement;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_levels(name, text, text) IS
+    'the WITH clauses of a verification from documents to the rows that a target should have';
+
+-- The WITH clause found<n>(key, id): which of the documents that expected.r<n>
+-- refers to are in the source, with their ids in PostgreSQL.
+CREATE FUNCTION mongo_migrate.verify_found(server name, refers_to text, refers_key text, type oid, n integer)
+    RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ident   record;
+BEGIN
+    SELECT * INTO ident FROM mongo_migrate.verify_id(server, refers_to, type, 
+        '((mongo_migrate.verify_without_nul(f.document) -> ''_id'')::jsonb)');
+    RETURN format(
+        ', found%1$s AS MATERIALIZED (SELECT DISTINCT ON (key) f.key, %2$s AS id FROM ('
+        'SELECT mongo_migrate.verify_document_key(d.document, %3$L) AS key, d.document FROM ('
+        'SELECT json_agg(mongo_migrate.key_to_json(k.key)) AS keys FROM ('
+        'SELECT w.key, row_number() OVER () / 5000 AS part FROM (SELECT DISTINCT r%1$s AS key FROM expected '
+        'WHERE r%1$s IS NOT NULL) AS w) AS k GROUP BY k.part) AS p '
+        'CROSS JOIN LATERAL mongo_migrate.find_documents(%4$L, %5$L, '
+        'json_build_object(%6$L, json_build_object(''$in'', p.keys)), %7$L, ''canonical'') AS d(document)) AS f %8$s '
+        'ORDER BY key, id)',
+        n, ident.id, refers_key, server, refers_to, refers_key,
+        json_build_object('projection', CASE refers_key WHEN '_id' THEN json_build_object('_id', 1)
+                                        ELSE json_build_object('_id', 1, refers_key, 1) END),
+        'LEFT JOIN ' || ident.map || ' AS m ON m.key = mongo_migrate.verify_document_key(f.document)');
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_found(name, text, text, oid, integer) IS
+    'the WITH clause of a verification that looks up in the source what a reference refers to';
+
+-- SQL for the kind of difference of one column (NULL: none) and for the
+-- source's value to show, over expected AS e, the table AS t, found<n> AS f<n>.
+CREATE FUNCTION mongo_migrate.verify_column(server name, mode text, col record, stored text,
+    OUT kind text, OUT shown text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    value   text := 'e.v' || col.ordinal;
+    found_  text := 'f' || col.ordinal;
+    source_type oid := col.type;
+    typed   text;
+    part    record;
+BEGIN
+    IF col.role = 'reference' THEN
+        -- An orphan refers to nothing: what is stored is NULL, or an id that no row has.
+        kind := format(
+            'CASE WHEN mongo_migrate.verify_is_null(%1$s) THEN CASE WHEN %2$s IS NOT NULL THEN ''mismatch'' END '
+            'WHEN %2$s %6$s %3$s.id THEN NULL '
+            'WHEN %2$s IS NULL THEN CASE WHEN %3$s.key IS NULL OR NOT EXISTS (%4$s) THEN ''orphan'' ELSE ''mismatch'' END '
+            'WHEN %3$s.key IS NULL AND NOT EXISTS (%5$s) THEN ''orphan'' ELSE ''mismatch'' END',
+            value, stored, found_, mongo_migrate.verify_referred(server, col.refers_to, found_ || '.id'),
+            mongo_migrate.verify_referred(server, col.refers_to, stored), mongo_migrate.verify_equals(col.type));
+        shown := format('concat(mongo_migrate.verify_show(%1$s), '' (id '' || %2$s.id || '')'')', value, found_);
+    ELSIF col.expression IS NOT NULL THEN
+        SELECT * INTO part FROM mongo_migrate.verify_fragments(
+            coalesce(to_regtype(col.source_type), col.type), -1, value, 'NULL', 'relaxed');
+        shown := format('(SELECT (%s) FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%s) THEN %s END AS value%s) AS x)::%s::text',
+                        col.expression, value, part.typed, CASE WHEN col.expression ~ '\mdoc\M' THEN ', e.doc' END,
+                        format_type(col.type, col.typmod));
+        kind := format('CASE WHEN %s::text COLLATE "C" IS DISTINCT FROM %s THEN ''mismatch'' END', stored, shown);
+    ELSE
+        SELECT * INTO part FROM mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode);
+        kind := mongo_migrate.verify_kind(value, stored, part.exact, part.rounded);
+        shown := format('CASE WHEN NOT mongo_migrate.verify_is_null(%s) THEN %s END', value, part.shown);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_column(name, text, record, text) IS
+    'SQL that holds one column of a target against its field: col is a row of verify_columns()';
+
+-- SQL for rows of the collection's table that a reference may refer to, by an
+-- SQL expression for the id.
+CREATE FUNCTION mongo_migrate.verify_referred(server name, collection text, id text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(string_agg(format('SELECT FROM %s AS r WHERE r.%I %s %s', t.target, c.column_name,
+                                      mongo_migrate.verify_equals(a.atttypid), id),
+                               ' UNION ALL '), 'SELECT WHERE false')
+    FROM mongo_migrate.plan_target AS t
+         JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
+         JOIN pg_attribute AS a ON a.attrelid = to_regclass(t.target) AND a.attname = c.column_name
+    WHERE (t.server, t.collection) = ($1, $2) AND t.kind = 'root' AND t.included AND c.role = 'id' AND c.included
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_referred(name, text, text) IS
+    'SQL for the rows that a reference to a collection may refer to by an id';
+
+-- The whole statement for one target.  With every, equal values are rows too.
+CREATE FUNCTION mongo_migrate.verify_statement(server name, collection text, target text, every boolean)
+    RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    mode    text := mongo_migrate.verify_mode(server);
+    depth   integer := (SELECT max(c.depth) FROM mongo_migrate.verify_chain(server, collection, target) AS c);
+    fields  text[] := '{}';     -- of expected: v<n>, the value; r<n>, the key of what is referred to
+    lookups text := '';         -- found<n>, what references refer to
+    joins   text := '';
+    pairs   text[] := '{}';     -- conditions that pair expected and stored rows
+    owner   text;               -- the column with the document's id; NULL where there is no row
+    owner_equals text;
+    kinds   text[];
+    cells   text[];
+    stored  text;
+    equals  text;
+    col     record;
+    test    record;
+BEGIN
+    FOR col IN
+        SELECT * FROM mongo_migrate.verify_columns(server, collection, target)
+    LOOP
+        stored := format('t.%I', col.column_name);
+        equals := mongo_migrate.verify_equals(col.type);
+        IF col.source IS NOT NULL THEN
+            pairs := pairs || format('%s %s e.%s', stored, equals, col.source);
+            IF col.source = 'id' THEN
+                owner := stored;
+                owner_equals := equals;
+                kinds := ARRAY[format('CASE WHEN %s IS NULL AND e.present THEN ''missing'' '
+                                      'WHEN e.source_id IS NULL THEN ''extra'' END', owner)];
+                cells := ARRAY[format('(NULL, %s, e.document::text, CASE WHEN e.source_id IS NULL THEN to_json(t.*)::text END)',
+                                      kinds[1])];
+            END IF;
+            CONTINUE;
+        END IF;
+
+        fields := fields || format('l.content #> %L AS v%s', mongo_migrate.verify_steps(col.path), col.ordinal);
+        IF col.role = 'reference' THEN
+            fields := fields || format(
+                'mongo_migrate.verify_reference(l.document #> %L, %L) AS r%s',
+                mongo_migrate.verify_steps(col.path), col.key_form, col.ordinal);
+            lookups := lookups || mongo_migrate.verify_found(server, col.refers_to, col.refers_key, col.type, col.ordinal);
+            joins := joins || format(' LEFT JOIN found%1$s AS f%1$s ON f%1$s.key = e.r%1$s', col.ordinal);
+        ELSIF col.expression ~ '\mdoc\M' AND NOT fields @> ARRAY['mongo_migrate.verify_json(l.whole::jsonb, ''relaxed'') AS doc'] THEN
+            fields := fields || 'mongo_migrate.verify_json(l.whole::jsonb, ''relaxed'') AS doc'::text;
+        END IF;
+        SELECT * INTO test FROM mongo_migrate.verify_column(server, mode, col, stored);
+        kinds := kinds || format('CASE WHEN e.source_id IS NOT NULL AND %s IS NOT NULL THEN %s END', owner, test.kind);
+        cells := cells || format('(%L, %s, %s, %s::text)', col.column_name, kinds[cardinality(kinds)], test.shown, stored);
+    END LOOP;
+
+    RETURN mongo_migrate.verify_levels(server, collection, target)
+        || format(', expected AS MATERIALIZED (SELECT %s FROM ('
+                  'SELECT l.*, l.document::jsonb AS content FROM level%s AS l OFFSET 0) AS l)%s ',
+                  array_to_string(ARRAY['l.*'] || fields, ', '), depth, lookups)
+        || format('SELECT %s AS source_id, %L AS target, f.column_name, %s AS kind, '
+                  'mongo_migrate.verify_readable(f.source_value) AS source_value, '
+                  'left(f.target_value, 1000) AS target_value, e.element ',
+                  CASE WHEN depth = 0 THEN 'e.source_id' ELSE 'coalesce(e.source_id, o.source_id)' END,
+                  target, CASE WHEN every THEN 'coalesce(f.kind, ''equal'')' ELSE 'f.kind' END)
+        || CASE WHEN depth = 0 THEN
+               format('FROM expected AS e LEFT JOIN %s AS t ON %s', target, pairs[1])
+           ELSE
+               format('FROM expected AS e FULL JOIN (SELECT t.* FROM %s AS t WHERE %s %s ANY (SELECT s.id FROM source AS s)) AS t '
+                      'ON %s LEFT JOIN source AS o ON o.id %s %s',
+                      target, owner, owner_equals, array_to_string(pairs, ' AND '), owner_equals, owner)
+           END
+        || format('%s CROSS JOIN LATERAL (VALUES %s) AS f(column_name, kind, source_value, target_value)',
+                  joins, array_to_string(cells, ', '))
+        || CASE WHEN every THEN ' WHERE f.kind IS NOT NULL OR f.column_name IS NOT NULL'
+           ELSE format(' WHERE num_nonnulls(VARIADIC ARRAY[%s]) > 0 AND f.kind IS NOT NULL', array_to_string(kinds, ', '))
+           END;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_statement(name, text, text, boolean) IS
+    'the statement that holds documents ($1 keys bytea[], $2 documents json[]) against a table, a row for each difference; with every, for each value';
+
+-- What a verification of one root with its children goes by.
+CREATE TYPE mongo_migrate.verify_job AS (
+    verification bigint,
+    server      name,
+    collection  text,
+    root        text,
+    filter      jsonb,      -- the root's; never NULL
+    path        text,       -- search_path for the plan's expressions
+    targets     text[],
+    statements  text[]      -- by target, from verify_statement()
+);
+COMMENT ON TYPE mongo_migrate.verify_job IS 'a root of a plan in the course of a verification';
+
+-- One job a root of the collection's plan.
+CREATE FUNCTION mongo_migrate.verify_jobs(verification bigint, server name, collection text, path text, every boolean)
+    RETURNS SETOF mongo_migrate.verify_job
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT verification, server, collection, r.target, coalesce(r.filter, '{}'),
+           concat_ws(', ', 'pg_catalog', nullif($4, ''), 'pg_temp'),
+           t.targets, ARRAY(SELECT mongo_migrate.verify_statement(server, collection, u, every)
+                            FROM unnest(t.targets) WITH ORDINALITY AS s(u, n) ORDER BY n)
+    FROM mongo_migrate.plan_target AS r,
+         LATERAL (SELECT array_agg(c.target ORDER BY c.ordinal, c.target) AS targets
+                  FROM mongo_migrate.plan_target AS c
+                  WHERE (c.server, c.collection) = ($2, $3) AND c.included
+                      AND EXISTS (SELECT FROM mongo_migrate.verify_chain($2, $3, c.target) AS k
+                                  WHERE k.target = r.target)) AS t
+    WHERE (r.server, r.collection) = ($2, $3) AND r.kind = 'root' AND t.targets IS NOT NULL
+    ORDER BY r.ordinal, r.target
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_jobs(bigint, name, text, text, boolean) IS
+    'what a verification of a collection has to do, a row for each root of its plan; every: statements that yield equal values too';

@@ -1,0 +1,157 @@
+-- verify_rows.sql: rows held against the source: each must have its document.
+
+-- What may stand in _id for an id as a person or a column writes it.
+CREATE FUNCTION mongo_migrate.verify_candidates(id text) RETURNS SETOF json
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN NEXT to_json(id);
+    IF id ~ '^[0-9a-fA-F]{24}$' THEN
+        RETURN NEXT json_build_object('$oid', lower(id));
+    END IF;
+    IF id ~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$' OR id IN ('NaN', 'Infinity', '-Infinity') THEN
+        RETURN NEXT json_build_object('$numberDecimal', id);
+        RETURN NEXT json_build_object('$numberDouble', id);
+    ELSIF id ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN
+        RETURN QUERY SELECT json_build_object('$binary', json_build_object('subType', subtype,
+                'base64', encode(decode(replace(id, '-', ''), 'hex'), 'base64')))
+            FROM unnest(ARRAY['03', '04']) AS subtype;
+    ELSIF id IN ('true', 'false', 'null') OR id ~ '^[{"]' THEN
+        RETURN NEXT id::json;
+    END IF;
+EXCEPTION WHEN invalid_text_representation THEN
+    RETURN;     -- begins like JSON, and is text
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_candidates(text) IS
+    'values of _id that an id written as text may mean: the text, an ObjectId, a number, a UUID, Extended JSON';
+
+-- The statement that takes $1 text[], ids of rows, and yields a row for each
+-- one that no document of the source stands behind.  NULL where documents
+-- cannot be found by the rows' ids.
+CREATE FUNCTION mongo_migrate.verify_rows_statement(job mongo_migrate.verify_job) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    root    record;
+    ident   record;
+    rows_   text;
+    ids     text;
+    found_  text;
+    source_id text;
+BEGIN
+    SELECT * INTO root FROM mongo_migrate.verify_root(job.server, job.collection, job.root);
+    SELECT * INTO ident
+    FROM mongo_migrate.verify_id(job.server, job.collection, root.key_type,
+        '((mongo_migrate.verify_without_nul(d.document) -> ''_id'')::jsonb)');
+    IF root.expression IS NOT NULL THEN
+        RETURN NULL;
+    ELSIF ident.map IS NOT NULL THEN
+        rows_ := format('SELECT i.id, m.key FROM unnest($1) AS i(id) LEFT JOIN %s AS m ON m.id = i.id::%s',
+                        ident.map, ident.map_type);
+        ids := 'SELECT json_agg(mongo_migrate.key_to_json(r.key)) FROM rows AS r WHERE r.key IS NOT NULL';
+        found_ := 'mongo_migrate.verify_document_key(d.document)';
+        source_id := 'mongo_migrate.verify_source_id(mongo_migrate.key_to_json(r.key))';
+    ELSIF root.key_type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'float8'::regtype,
+            'text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'bool'::regtype, 'mongo_migrate.objectid'::regtype) THEN
+        rows_ := format('SELECT i.id, i.id::%s AS key FROM unnest($1) AS i(id)', format_type(root.key_type, NULL));
+        ids := 'SELECT json_agg(c) FROM rows AS r, mongo_migrate.verify_candidates(r.id) AS c';
+        found_ := ident.id;
+        source_id := 'r.id';
+    ELSE
+        RETURN NULL;
+    END IF;
+
+    RETURN format(
+        'WITH rows AS MATERIALIZED (%s), found AS MATERIALIZED (SELECT %s AS key '
+        'FROM mongo_migrate.find_documents(%L, %L, mongo_migrate.verify_filter(%L, (%s)), '
+        '''{"projection": {"_id": 1}}'', ''canonical'') AS d(document)) '
+        'SELECT %s, %L, NULL, ''extra'', NULL, left(to_json(t.*)::text, 1000), NULL '
+        'FROM rows AS r JOIN %s AS t ON t.%I %s r.id::%s '
+        'WHERE NOT EXISTS (SELECT FROM found AS f WHERE f.key %s r.key)',
+        rows_, found_, job.server, job.collection, job.filter, ids, source_id, job.root,
+        job.root, root.key, mongo_migrate.verify_equals(root.key_type), format_type(root.key_type, NULL),
+        mongo_migrate.verify_equals(CASE WHEN ident.map IS NULL THEN root.key_type ELSE 'bytea'::regtype END));
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_rows_statement(mongo_migrate.verify_job) IS
+    'the statement that looks for rows ($1 text[], their ids) without document; NULL where documents cannot be found by id';
+
+-- A query for ids of rows; sample_size 0: of every row.  Of a big table random
+-- pages are read, more than enough, and rows drawn from those.
+CREATE FUNCTION mongo_migrate.verify_rows_query(target text, key name, sample_size bigint) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('SELECT t.%I::text FROM %s AS t', key, target)
+           || CASE WHEN sample_size > 0 THEN
+                  CASE WHEN c.relkind IN ('r', 'm') AND c.relpages > 4 * sample_size
+                       THEN format(' TABLESAMPLE SYSTEM (%s)', 200.0 * sample_size / c.relpages) ELSE '' END
+                  || format(' ORDER BY random() LIMIT %s', sample_size)
+              ELSE '' END
+    FROM pg_class AS c WHERE c.oid = to_regclass(target)
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_rows_query(text, name, bigint) IS
+    'a query for the ids, as text, of random rows of a table, or with sample size 0 of every row';
+
+-- Looks for rows without document: sample_size of them, 0 for all.
+CREATE FUNCTION mongo_migrate.verify_rows(job mongo_migrate.verify_job, sample_size bigint) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    statement   text := mongo_migrate.verify_rows_statement(job);
+    key         name := (SELECT r.key FROM mongo_migrate.verify_root(job.server, job.collection, job.root) AS r);
+    ids         text[] := '{}';
+    id          text;
+BEGIN
+    IF statement IS NULL THEN
+        RAISE NOTICE 'rows of % without a document are not looked for: their ids do not lead back to _id', job.root;
+        RETURN;
+    END IF;
+    statement := 'INSERT INTO mongo_migrate.finding (verification_id, collection, source_id, target, column_name, kind, '
+        'source_value, target_value, element) SELECT $2, $3, f.* FROM (' || statement || ') AS f';
+    FOR id IN EXECUTE mongo_migrate.verify_rows_query(job.root, key, sample_size) LOOP
+        ids := ids || id;
+        IF cardinality(ids) = 5000 THEN
+            EXECUTE statement USING ids, job.verification, job.collection;
+            ids := '{}';
+        END IF;
+    END LOOP;
+    EXECUTE statement USING ids, job.verification, job.collection;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_rows(mongo_migrate.verify_job, bigint) IS
+    'looks for rows of a job''s root that have no document in the source';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_rows(mongo_migrate.verify_job, bigint) FROM PUBLIC;
+
+-- Looks for child rows whose root row is gone, which no document leads to.
+CREATE FUNCTION mongo_migrate.verify_child_rows(job mongo_migrate.verify_job) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    root    record;
+    child   record;
+BEGIN
+    SELECT * INTO root FROM mongo_migrate.verify_root(job.server, job.collection, job.root);
+    FOR child IN
+        SELECT t.target, c.column_name
+        FROM unnest(job.targets) AS t(target),
+             mongo_migrate.verify_columns(job.server, job.collection, t.target) AS c
+        WHERE t.target <> job.root AND c.source = 'id'
+    LOOP
+        EXECUTE format(
+            'INSERT INTO mongo_migrate.finding (verification_id, collection, target, kind, target_value) '
+            'SELECT $1, $2, %L, ''extra'', left(to_json(t.*)::text, 1000) FROM %s AS t '
+            'WHERE NOT EXISTS (SELECT FROM %s AS r WHERE r.%I %s t.%I)',
+            child.target, child.target, root.root, root.key, mongo_migrate.verify_equals(root.key_type), child.column_name)
+            USING job.verification, job.collection;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_child_rows(mongo_migrate.verify_job) IS
+    'looks for child rows of a job that have no row in the root''s table';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_child_rows(mongo_migrate.verify_job) FROM PUBLIC;

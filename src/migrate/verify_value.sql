@@ -1,0 +1,159 @@
+-- verify_value.sql: the source's values, read out of canonical Extended JSON.
+--
+-- Verification shares no code with what it checks.  Documents come as libbson
+-- prints them, and SQL alone reads them here: none of the converters that
+-- wrote the tables has a part in the expected side.  The functions of a single
+-- expression are inlined into the statements that verify_statement() writes.
+
+-- Steps of a plan's path: 'a.b' is {a,b}, '$' is {}; a backslash takes the
+-- next character as it is.
+CREATE FUNCTION mongo_migrate.verify_steps(path text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN path = '_id' THEN ARRAY['_id'] WHEN path = '$' THEN '{}'::text[]
+        ELSE ARRAY(SELECT pg_catalog.regexp_replace(m[1], '\\(.)', '\1', 'g')
+                   FROM pg_catalog.regexp_matches(path || '.', '((?:\\.|[^.\\])*)\.', 'g') WITH ORDINALITY AS s(m, n)
+                   ORDER BY n)
+        END;
+COMMENT ON FUNCTION mongo_migrate.verify_steps(text) IS
+    'the field names and positions in a path of a plan, as for the operator #>';
+
+-- Null, undefined or missing: what a column holds as NULL.
+CREATE FUNCTION mongo_migrate.verify_is_null(value jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN value IS NULL OR value = 'null'::jsonb OR value = '{"$undefined": true}'::jsonb;
+COMMENT ON FUNCTION mongo_migrate.verify_is_null(jsonb) IS
+    'whether a value in canonical Extended JSON is null, undefined or missing';
+
+CREATE FUNCTION mongo_migrate.verify_number(value jsonb) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE((value ->> '$numberInt')::numeric,
+                    (value ->> '$numberLong')::numeric,
+                    (value ->> '$numberDouble')::double precision::text::numeric,
+                    (value ->> '$numberDecimal')::numeric);
+COMMENT ON FUNCTION mongo_migrate.verify_number(jsonb) IS
+    'a number in canonical Extended JSON, exactly; a double by its shortest decimal form; NULL for what is no number';
+
+CREATE FUNCTION mongo_migrate.verify_milliseconds(value jsonb) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (value -> '$date' ->> '$numberLong')::numeric;
+COMMENT ON FUNCTION mongo_migrate.verify_milliseconds(jsonb) IS
+    'milliseconds since 1970 of a date in canonical Extended JSON; NULL for what is no date';
+
+-- Days and the rest apart, because interval arithmetic is in double precision.
+CREATE FUNCTION mongo_migrate.verify_timestamp(value jsonb) RETURNS timestamp
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '1970-01-01'::date
+           + pg_catalog.floor(mongo_migrate.verify_milliseconds(value) / 86400000)::integer
+           + '1 millisecond'::interval
+           * (mongo_migrate.verify_milliseconds(value)
+              - 86400000 * pg_catalog.floor(mongo_migrate.verify_milliseconds(value) / 86400000))::double precision;
+COMMENT ON FUNCTION mongo_migrate.verify_timestamp(jsonb) IS
+    'a date in canonical Extended JSON as timestamp in UTC; NULL for what is no date; an error beyond the range of timestamp';
+
+CREATE FUNCTION mongo_migrate.verify_bytes(value jsonb) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(pg_catalog.decode(value -> '$binary' ->> 'base64', 'base64'),
+                    pg_catalog.decode(value ->> '$oid', 'hex'));
+COMMENT ON FUNCTION mongo_migrate.verify_bytes(jsonb) IS
+    'bytes of a binary or ObjectId in canonical Extended JSON; NULL for other values';
+
+CREATE FUNCTION mongo_migrate.verify_iso_date(milliseconds bigint) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_verify_iso_date';
+COMMENT ON FUNCTION mongo_migrate.verify_iso_date(bigint) IS
+    'a date, given in milliseconds since 1970, in ISO form; years beyond 0 to 9999 with a sign and at least six digits';
+
+CREATE FUNCTION mongo_migrate.verify_json(value jsonb, mode text) RETURNS jsonb
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_verify_json';
+COMMENT ON FUNCTION mongo_migrate.verify_json(jsonb, text) IS
+    'a value in canonical Extended JSON in another mode: relaxed or plain; canonical: doubles by their shortest form';
+
+-- Text has strings as they are, and other scalars in one canonical spelling.
+CREATE FUNCTION mongo_migrate.verify_text(value jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE
+        WHEN pg_catalog.jsonb_typeof(value) IN ('string', 'boolean') THEN value #>> '{}'
+        WHEN value ? '$oid' THEN value ->> '$oid'
+        WHEN value ? '$date' THEN mongo_migrate.verify_iso_date(mongo_migrate.verify_milliseconds(value)::bigint)
+        WHEN value -> '$binary' ->> 'subType' IN ('03', '04')
+            AND pg_catalog.length(mongo_migrate.verify_bytes(value)) = 16 THEN
+            pg_catalog.encode(mongo_migrate.verify_bytes(value), 'hex')::uuid::text
+        WHEN value ? '$numberDouble' THEN (value ->> '$numberDouble')::double precision::text
+        ELSE COALESCE(value ->> '$numberInt', value ->> '$numberLong', value ->> '$numberDecimal',
+                      value ->> '$symbol', CASE WHEN NOT value ? '$scope' THEN value ->> '$code' END)
+    END;
+COMMENT ON FUNCTION mongo_migrate.verify_text(jsonb) IS
+    'a scalar in canonical Extended JSON as a text column has it; NULL for what has no text form';
+
+CREATE FUNCTION mongo_migrate.verify_show(value jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(mongo_migrate.verify_text(value),
+        CASE WHEN value ? '$binary' THEN mongo_migrate.verify_bytes(value)::text
+             WHEN value <> 'null'::jsonb THEN mongo_migrate.verify_json(value, 'relaxed')::text END);
+COMMENT ON FUNCTION mongo_migrate.verify_show(jsonb) IS
+    'a value in canonical Extended JSON as text: scalars without quotes and wrappers';
+
+-- jsonb has no U+0000; the noncharacter U+FFFF stands for it, which no text
+-- that PostgreSQL got from MongoDB equals by chance.
+CREATE FUNCTION mongo_migrate.verify_without_nul(document json) RETURNS json
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN pg_catalog.strpos(document::text, '\u0000') = 0 THEN document
+        ELSE pg_catalog.regexp_replace(document::text, '(?<!\\)((?:\\\\)*)\\u0000', '\1' || U&'\FFFF', 'g')::json
+        END;
+COMMENT ON FUNCTION mongo_migrate.verify_without_nul(json) IS
+    'JSON with U+FFFF for U+0000, so that it can become jsonb';
+
+CREATE FUNCTION mongo_migrate.verify_readable(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN pg_catalog.replace(pg_catalog."left"(value, 1000), U&'\FFFF', '\u0000');
+COMMENT ON FUNCTION mongo_migrate.verify_readable(text) IS
+    'text of a finding: cut to 1000 characters, and U+0000 spelled as \u0000';
+
+-- A compound _id is shown as it is, because the order of its fields counts.
+CREATE FUNCTION mongo_migrate.verify_source_id(id json) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN mongo_migrate.verify_readable(COALESCE(
+        mongo_migrate.verify_text(mongo_migrate.verify_without_nul(id)::jsonb), id::text));
+COMMENT ON FUNCTION mongo_migrate.verify_source_id(json) IS
+    'an _id in canonical Extended JSON as findings have it: scalars as text, others as they are';
+
+-- The operators of json fail on any U+0000 in a document.
+CREATE FUNCTION mongo_migrate.verify_document_key(document json, path text DEFAULT '_id') RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN pg_catalog.strpos(document::text, '\u0000') = 0
+        THEN mongo_migrate.bson_key(document #> mongo_migrate.verify_steps(path))
+        ELSE mongo_migrate.document_key(mongo_migrate.bson_from_json(document), path) END;
+COMMENT ON FUNCTION mongo_migrate.verify_document_key(json, text) IS
+    'the key of the value at a path of a document in canonical Extended JSON';
+
+-- The key of what a reference refers to, by the plan's key_form.  json keeps
+-- the order of fields, which is part of a compound key.
+CREATE FUNCTION mongo_migrate.verify_reference(value json, form text) RETURNS bytea
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+AS $$
+DECLARE
+    string  text := CASE WHEN pg_catalog.json_typeof(value) OPERATOR(pg_catalog.=) 'string'
+                    THEN value OPERATOR(pg_catalog.#>>) '{}' END;
+BEGIN
+    IF form OPERATOR(pg_catalog.=) 'objectid_text' AND string OPERATOR(pg_catalog.~) '^[0-9a-fA-F]{24}$' THEN
+        value := pg_catalog.json_build_object('$oid', pg_catalog.lower(string));
+    ELSIF form OPERATOR(pg_catalog.=) 'number_text'
+        AND string OPERATOR(pg_catalog.~) '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$' THEN
+        value := pg_catalog.json_build_object('$numberDecimal', string);
+    ELSIF mongo_migrate.verify_is_null(value::jsonb) THEN
+        RETURN NULL;
+    END IF;
+    RETURN mongo_migrate.bson_key(value);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_reference(json, text) IS
+    'the key, as in an id map, of the document that a value in canonical Extended JSON refers to by a plan''s key_form; NULL for null';
+
+-- The filter of a root, for those of a list of _id.
+CREATE FUNCTION mongo_migrate.verify_filter(filter jsonb, ids json) RETURNS json
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN pg_catalog.json_build_object('$and', pg_catalog.json_build_array(
+        filter, pg_catalog.json_build_object('_id', pg_catalog.json_build_object('$in', COALESCE(ids, '[]'::json)))));
+COMMENT ON FUNCTION mongo_migrate.verify_filter(jsonb, json) IS
+    'a match document for those of a list of _id that a filter matches';
