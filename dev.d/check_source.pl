@@ -91,7 +91,7 @@ sub check_layout
 	return;
 }
 
-# Length of functions, and the comment above each that is more than a line or two.
+# Length of functions, and the comment above each that is more than a few lines.
 sub check_functions
 {
 	my ($file, @lines) = @_;
@@ -106,7 +106,7 @@ sub check_functions
 		my $end = $i;
 		$end++ while $end < @lines && $lines[$end] !~ /^\}/;
 		report($file, $head + 1, "$name() has no comment")
-		  if $end - $i > 4 && $lines[$above] !~ m{\*/\s*$};
+		  if $end - $i > 12 && $lines[$above] !~ m{\*/\s*$};
 		report($file, $head + 1, "$name() has " . ($end - $i) . ' lines') if $end - $i > $max_function;
 	}
 	return;

@@ -93,11 +93,12 @@ choose_postgresql() {
 	[ -n "$pg_major" ] || die "apt has no PostgreSQL ${PG_MAJOR:-from 15 to 18} for this system"
 }
 
-# Installs what building needs, and the packages named.
+# Installs what building needs, and the packages named. PostgreSQL's own headers include those of ICU, Kerberos and
+# OpenSSL, which its development package does not bring.
 need_build_packages() {
 	choose_postgresql
-	need_packages gcc make libc6-dev pkg-config perl libmongoc-dev libbson-dev libkrb5-dev libssl-dev \
-		"postgresql-$pg_major" "postgresql-server-dev-$pg_major" libicu-dev "$@"
+	need_packages gcc make libc6-dev pkg-config perl libmongoc-dev libbson-dev libicu-dev libkrb5-dev libssl-dev \
+		"postgresql-$pg_major" "postgresql-server-dev-$pg_major" "$@"
 }
 
 # The same with what tests, demo and benchmark need: a mongod as well.

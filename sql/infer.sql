@@ -51,7 +51,9 @@ FROM mongo_migrate.infer_schema('infer', 'arrays');
 
 -- Names: spaces, dots, dollars, brackets, a BOM, an empty one.
 SELECT load('names', '{"_id": 1, "First Name": 1, "a.b": 1, "a": {"b.c": 2, "$d": 3}, "$": 4, "x[]": 5, "b\\s": 6, "\ufeffbom": 7, "": {"x": 8}}');
+\pset format unaligned
 SELECT path, key, parent FROM mongo_migrate.infer_schema('infer', 'names');
+\pset format aligned
 
 -- A key that stands twice.
 SELECT load('twice', '{"_id": 1, "a": 1, "b": 1, "a": "x"}', '{"_id": 2, "a": 2}');

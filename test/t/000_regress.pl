@@ -28,7 +28,7 @@ IPC::Run::run(
 	[
 		$ENV{PG_REGRESS}, "--inputdir=$top", "--outputdir=$out", '--bindir=',
 		'--load-extension=mongo_migrate', '--host=' . $node->host, '--port=' . $node->port,
-		'--user=' . $ENV{USER}, '--no-locale', '--encoding=UTF8', @tests
+		'--user=' . $ENV{USER}, @tests
 	],
 	'>&', \$output);
 

