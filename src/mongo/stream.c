@@ -171,17 +171,21 @@ serve_interrupts(StreamControl *control)
 	return thrown;
 }
 
-/* Whether the driver must give up, for an interrupt that came now or before. */
+/*
+ * Whether the driver must give up, for an interrupt that came now or before.
+ * In a clean-up, which may be part of an abort, none is served.
+ */
 static bool
 must_give_up(StreamControl *control)
 {
-	if (!control->interrupted)
-	{
-		if (IsUnderPostmaster && !PostmasterIsAlive())
-			control->interrupted = true;
-		else if (INTERRUPTS_PENDING_CONDITION() && INTERRUPTS_CAN_BE_PROCESSED())
-			control->interrupted = serve_interrupts(control);
-	}
+	if (control->interrupted)
+		return true;
+	if (IsUnderPostmaster && !PostmasterIsAlive())
+		control->interrupted = true;
+	else if (control->cleanup_until != 0)
+		control->interrupted = QueryCancelPending || ProcDiePending;
+	else if (INTERRUPTS_PENDING_CONDITION() && INTERRUPTS_CAN_BE_PROCESSED())
+		control->interrupted = serve_interrupts(control);
 	return control->interrupted;
 }
 

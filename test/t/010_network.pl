@@ -184,9 +184,37 @@ SQL
 	is($psql_out, "alive\nalive\nread $documents\n", "$with: a closed idle connection is replaced");
 	is($psql_err, '', "$with: without an error");
 
+	# A statement that fails while the server is hung: the cursor's end is not waited for.
+	$node->safe_psql('postgres', "CREATE FOREIGN TABLE $name (_id int) SERVER $name OPTIONS (collection 'c', fetch_size '100')");
+	($in, $psql_out, $psql_err) = ('', '', '');
+	$psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
+		'<', \$in, '>', \$psql_out, '2>', \$psql_err, IPC::Run::timeout(60));
+	$in .= "BEGIN; DECLARE c CURSOR FOR SELECT 'row' FROM $name; FETCH 1 FROM c;\n";
+	$psql->pump until $psql_out =~ /row\n/;
+	$proxy->hang;
+	my $start = time;
+	$in .= "SELECT 1/0; ROLLBACK; SELECT 'done';\n";
+	$psql->pump until $psql_out =~ /done\n/;
+	cmp_ok(time - $start, '<', $soon, "$with: an abort does not wait for a hung server");
+	$proxy->pass;
+	$in .= "$ping;\n\\q\n";
+	$psql->finish;
+	is($psql_out, "row\ndone\nalive\n", "$with: and the session connects anew");
+
+	# A server that comes late is waited for, if that is asked for.
+	$node->safe_psql('postgres', "ALTER SERVER $name OPTIONS (ADD server_selection_timeout_ms '60000')");
+	$mongo->stop;
+	my $waiting = start_waiting($ping, $proxy, 0);
+	$mongo->start;
+	$waiting->{psql}->finish;
+	is($waiting->{out}, "alive\n", "$with: server_selection_timeout_ms waits for a server");
+	$mongo->stop;
+	($err, $seconds) = interrupt('pg_cancel_backend', $ping, $proxy, 0);
+	like($err, qr/canceling statement due to user request/, "$with: and can be canceled");
+
+	$node->safe_psql('postgres', "DROP FOREIGN TABLE $name");
 	$node->safe_psql('postgres', "DROP SERVER $name");
 	$proxy->stop;
-	$mongo->stop;
 }
 
 $node->stop;
