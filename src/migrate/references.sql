@@ -3,8 +3,8 @@
 -- An id is given at first sight, by the document itself or by a reference to
 -- it, so a reference to a document that does not exist has an id and no row:
 -- it is dangling.  The plan says what becomes of it (plan_column.on_dangling):
--- null, quarantine of the referring document, or keep (then without a foreign
--- key).  Each is recorded in dangling_reference.
+-- null and keep (then without a foreign key), which are recorded in
+-- dangling_reference, or quarantine of the referring document.
 
 CREATE FUNCTION mongo_migrate.is_loaded(server name, collection text)
     RETURNS boolean
@@ -64,7 +64,7 @@ CREATE FUNCTION mongo_migrate.dangling_query(server name, collection text, targe
 COMMENT ON FUNCTION mongo_migrate.dangling_query(name, text, text, name, text, name) IS
     'a query for the dangling references of a column: the row''s place (ctid), its key as jsonb and the value as text';
 
-CREATE FUNCTION mongo_migrate.loaded_references(server name, collection text)
+CREATE FUNCTION mongo_migrate.loaded_references(server name, collections text[])
     RETURNS TABLE (collection text, target text, column_name name, refers_to text, refers_target text,
                    refers_column name, statement text, done boolean, policy text)
     LANGUAGE sql VOLATILE
@@ -92,11 +92,11 @@ AS $$
     SELECT * FROM reference r
      WHERE r.collection IN (SELECT l.collection FROM loaded l)
        AND r.refers_to IN (SELECT l.collection FROM loaded l)
-       AND ($2 IS NULL OR $2 IN (r.collection, r.refers_to))
+       AND ($2 IS NULL OR r.collection = ANY ($2) OR r.refers_to = ANY ($2))
      ORDER BY r.collection COLLATE "C", r.target COLLATE "C", r.column_name
 $$;
-COMMENT ON FUNCTION mongo_migrate.loaded_references(name, text) IS
-    'the references of loaded collections to loaded collections, from or to one collection or all, with their policy; statement and done as of plan_references, NULL for policy keep';
+COMMENT ON FUNCTION mongo_migrate.loaded_references(name, text[]) IS
+    'the references of loaded collections to loaded collections, from or to some of them (NULL: all), with their policy; statement and done as of plan_references, NULL for policy keep';
 
 CREATE FUNCTION mongo_migrate.settle_dangling(server name, collection text, target text, column_name name,
         refers_to text, refers_target text, refers_column name, policy text)
@@ -118,44 +118,46 @@ BEGIN
          WHERE (d.server, d.collection, d.target, d.column_name, d.policy)
              = (server, collection, target, column_name, policy);
     END IF;
+    IF policy = 'quarantine' THEN
+        EXECUTE format('SELECT array_agg(DISTINCT t.%I::text) FROM (%s) d JOIN %s t ON t.ctid = d.place',
+                       document, dangling, target)
+           INTO ids;
+        IF ids IS NOT NULL THEN
+            PERFORM mongo_migrate.quarantine_documents(server, collection, ids, target,
+                format('%s refers to a document of %s that does not exist', field, refers_to));
+            RAISE NOTICE '%: documents that refer to missing documents of % moved to quarantine: %',
+                field, refers_to, cardinality(ids);
+        END IF;
+        RETURN coalesce(cardinality(ids), 0);
+    END IF;
+
     PERFORM mongo_migrate.finish_id_map(server, refers_to);
     EXECUTE format(
-        'WITH dangling AS MATERIALIZED (%s), recorded AS ('
-        ' INSERT INTO mongo_migrate.dangling_reference'
+        'INSERT INTO mongo_migrate.dangling_reference'
         ' (server, collection, target, column_name, row_key, refers_to, source_value, policy)'
-        ' SELECT $1, $2, $3, $4, row_key, $5, mongo_migrate.source_id($1, $5, value)::text, $6 FROM dangling'
-        ' RETURNING 1)'
-        ' SELECT (SELECT count(*) FROM recorded),'
-        ' (SELECT array_agg(DISTINCT t.%I::text) FROM dangling d JOIN %s t ON t.ctid = d.place)',
-        dangling, document, target)
-       INTO result, ids
+        ' SELECT $1, $2, $3, $4, row_key, $5, mongo_migrate.source_id($1, $5, value)::text, $6 FROM (%s) d', dangling)
       USING server, collection, target, column_name, refers_to, policy;
+    GET DIAGNOSTICS result = ROW_COUNT;
     IF result = 0 THEN
         RETURN 0;
     END IF;
-
     IF policy = 'keep' THEN
-        RAISE NOTICE '%: % references to missing documents of % are kept, without a foreign key',
-            field, result, refers_to;
-    ELSIF policy = 'null' THEN
+        RAISE NOTICE '%: references to missing documents of % kept, without a foreign key: %',
+            field, refers_to, result;
+    ELSE
         IF (SELECT attnotnull FROM pg_attribute WHERE attrelid = target::regclass AND attname = column_name) THEN
             EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', target, column_name);
             UPDATE mongo_migrate.plan_column c SET nullable = true
              WHERE (c.server, c.collection, c.target, c.column_name) = (server, collection, target, column_name);
         END IF;
         EXECUTE format('UPDATE %s t SET %I = NULL FROM (%s) d WHERE t.ctid = d.place', target, column_name, dangling);
-        RAISE NOTICE '%: % references to missing documents of % set to NULL', field, result, refers_to;
-    ELSE
-        PERFORM mongo_migrate.quarantine_documents(server, collection, ids, target,
-            format('%s refers to a document of %s that does not exist', field, refers_to));
-        RAISE NOTICE '%: % documents that refer to missing documents of % moved to quarantine',
-            field, cardinality(ids), refers_to;
+        RAISE NOTICE '%: references to missing documents of % set to NULL: %', field, refers_to, result;
     END IF;
     RETURN result;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.settle_dangling(name, text, text, name, text, text, name, text) IS
-    'records the dangling references of a column and does what the policy says; returns their number';
+    'does with the dangling references of a column what the policy says, and records those that are set to NULL or kept; returns their number, or that of the documents moved to quarantine';
 
 CREATE FUNCTION mongo_migrate.quarantine_documents(server name, collection text, ids text[], target text, reason text)
     RETURNS void
@@ -263,8 +265,8 @@ BEGIN
       USING server, collection, target, column_name, refers_to;
     GET DIAGNOSTICS result = ROW_COUNT;
     IF result > 0 THEN
-        RAISE NOTICE '%.%: % references set, whose documents of % have come', target, quote_ident(column_name),
-            result, refers_to;
+        RAISE NOTICE '%.%: references to documents of % that have come: %', target, quote_ident(column_name),
+            refers_to, result;
     END IF;
     RETURN result;
 END
@@ -280,22 +282,28 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     r record;
+    touched text[] := CASE WHEN collection IS NOT NULL THEN ARRAY[collection] END;
     moved bigint;
+    again boolean;
 BEGIN
     -- One at a time: of two collections that end together the second sees the first.
     PERFORM pg_advisory_xact_lock(mongo_migrate.run_lock(server, ''));
 
     -- A document that goes into quarantine leaves references to it dangling.
     LOOP
-        moved := 0;
-        FOR r IN SELECT * FROM mongo_migrate.loaded_references(server, collection) AS l WHERE l.policy = 'quarantine' LOOP
-            moved := moved + mongo_migrate.settle_dangling(server, r.collection, r.target, r.column_name,
+        again := false;
+        FOR r IN SELECT * FROM mongo_migrate.loaded_references(server, touched) AS l WHERE l.policy = 'quarantine' LOOP
+            moved := mongo_migrate.settle_dangling(server, r.collection, r.target, r.column_name,
                 r.refers_to, r.refers_target, r.refers_column, r.policy);
+            IF moved > 0 THEN
+                touched := CASE WHEN touched IS NOT NULL THEN touched || r.collection::text END;
+                again := true;
+            END IF;
         END LOOP;
-        EXIT WHEN moved = 0;
+        EXIT WHEN NOT again;
     END LOOP;
 
-    FOR r IN SELECT * FROM mongo_migrate.loaded_references(server, collection) LOOP
+    FOR r IN SELECT * FROM mongo_migrate.loaded_references(server, touched) LOOP
         IF r.policy = 'keep' THEN
             PERFORM mongo_migrate.settle_dangling(server, r.collection, r.target, r.column_name,
                 r.refers_to, r.refers_target, r.refers_column, r.policy);
@@ -315,4 +323,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.apply_references(name, text) IS
-    'makes the foreign keys of the planned references whose two collections are loaded, from or to one collection or of all; dangling references are recorded in mongo_migrate.dangling_reference and become NULL, put their document into quarantine, or are kept without a foreign key, as plan_column.on_dangling says; may be called again';
+    'makes the foreign keys of the planned references whose two collections are loaded, from or to one collection or of all; dangling references become NULL or are kept without a foreign key, and are recorded in mongo_migrate.dangling_reference, or put their document into quarantine, as plan_column.on_dangling says; may be called again';

@@ -85,6 +85,11 @@ BEGIN
     IF NOT EXISTS (SELECT FROM mongo_migrate.plan
                     WHERE server = prepare_targets.server AND collection = prepare_targets.collection) THEN
         PERFORM mongo_migrate.plan_collection(server, collection);
+    ELSIF NOT EXISTS (SELECT FROM mongo_migrate.list_collections(server)
+                       WHERE collection = prepare_targets.collection) THEN
+        RAISE fdw_table_not_found USING
+            MESSAGE = format('collection "%s" of server "%s" does not exist any more', collection, server),
+            HINT = format('SELECT * FROM mongo_migrate.list_collections(%L) lists the collections.', server);
     END IF;
     PERFORM mongo_migrate.apply_ddl(server, collection);
     PERFORM mongo_migrate.synchronize_sequences(server, collection);
