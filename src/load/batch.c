@@ -44,7 +44,6 @@ batch_start(LoadSession *session)
 		target->values = NULL;
 		target->nulls = NULL;
 		target->documents = target->parents = NULL;
-		target->matches = NULL;
 	}
 }
 
@@ -141,26 +140,17 @@ add_row(LoadSession *session, LoadTarget *target, const Datum *values, const boo
 	target->nrows++;
 }
 
-/* Whether the document of interest to this target: its root's filter matches it. */
-static bool
-target_wants(LoadTarget *target, int document)
-{
-	while (target->parent != NULL)
-		target = target->parent;
-	return target->matches == NULL || target->matches[document];
-}
-
-/* Callback of decode: a row of a table of the document plan. */
+/* Callback of decode: a row of a table of a branch's plan. */
 static void
 take_row(void *arg, int table, Datum *values, bool *nulls)
 {
-	LoadSession *session = arg;
+	LoadBranch *branch = arg;
+	LoadSession *session = branch->session;
 
-	for (LoadTarget *target = session->by_table[table]; target != NULL; target = target->next_of_table)
-		if (target_wants(target, session->current))
-			add_row(session, target, values, nulls);
-	if (table == 0 && session->doc_column >= 0)
-		session->documents[session->current].doc = values[session->doc_column];
+	for (LoadTarget *target = branch->by_table[table]; target != NULL; target = target->next_of_table)
+		add_row(session, target, values, nulls);
+	if (table == 0 && branch->doc_column >= 0)
+		session->documents[session->current].doc = values[branch->doc_column];
 }
 
 /* Values that were rounded so far. */
@@ -181,38 +171,73 @@ total_rounded(LoadSession *session)
 
 /* The target that an error of decode is about, or NULL. */
 static LoadTarget *
-find_target(LoadSession *session, const DocumentError *error)
+find_target(LoadBranch *branch, const DocumentError *error)
 {
 	if (error->table < 0)
 		return NULL;
-	for (LoadTarget *target = session->by_table[error->table]; target != NULL; target = target->next_of_table)
+	for (LoadTarget *target = branch->by_table[error->table]; target != NULL; target = target->next_of_table)
 		if (error->column < 0 ||
 			(error->column >= target->first && error->column < target->first + target->ndecoded))
 			return target;
 	return NULL;
 }
 
-/* Decodes the document at number i into rows. */
+/* Decodes the document at number i into the rows of a branch. */
 static void
-decode_document(LoadSession *session, int i)
+decode_document(LoadBranch *branch, int i)
 {
+	LoadSession *session = branch->session;
 	LoadDocument *document = &session->documents[i];
 	uint64		rounded = total_rounded(session);
 	DocumentError error;
 	LoadTarget *target;
 	bson_t		bson;
 
+	if (document->state != DOCUMENT_READ || (branch->filter != NULL && !branch->matches[i]))
+		return;
 	session->current = i;
-	if (document_decode(session->plan, document_bson(document, &bson), take_row, session, &error))
+	if (document_decode(branch->plan, document_bson(document, &bson), take_row, branch, &error))
 	{
-		document->rounded = total_rounded(session) - rounded;
+		document->rounded += total_rounded(session) - rounded;
 		return;
 	}
 	for (int t = 0; t < session->ntargets; t++)
 		session->targets[t]->nrows = target_first_row(session->targets[t], i);
-	target = find_target(session, &error);
+	target = find_target(branch, &error);
 	document_reject(session, document, target == NULL ? NULL : target->name, error.path,
 					convert_sqlstate(error.status), error.message, convert_hint(error.status));
+}
+
+/*
+ * Where in its document a value of a row stands, from the top, with the
+ * positions of arrays: items.3.sku.
+ */
+static const char *
+value_path(LoadTarget *target, int row, const char *path)
+{
+	int			first = row;
+	const char *array;
+
+	if (target->parent == NULL || path == NULL)
+		return path;
+	while (first > 0 && target->parents[first - 1] == target->parents[row])
+		first--;
+	array = value_path(target->parent, target->parents[row], target->path);
+	return strcmp(path, "$") == 0 ? psprintf("%s.%d", array, row - first) :
+		psprintf("%s.%d.%s", array, row - first, path);
+}
+
+/*
+ * A column is null where its field is, but in an id map null is a key: MongoDB
+ * takes it for an _id like any other.  Returns whether the document has it.
+ */
+static bool
+null_id(const LoadDocument *document, Datum *key)
+{
+	bson_t		bson;
+
+	*key = PointerGetDatum(document_key(document_bson(document, &bson)));
+	return DatumGetPointer(*key) != NULL;
 }
 
 /* Has the keys of a column's rows replaced by ids. */
@@ -226,10 +251,14 @@ want_ids(LoadSession *session, LoadTarget *target, int field)
 		Size		at = (Size) row * target->ncolumns + field;
 		LoadDocument *document = &session->documents[target->documents[row]];
 
-		if (target->nulls[at] || document->state != DOCUMENT_READ)
+		if (document->state != DOCUMENT_READ)
+			continue;
+		if (target->nulls[at] && column->role == COLUMN_ID)
+			target->nulls[at] = !null_id(document, &target->values[at]);
+		if (target->nulls[at])
 			continue;
 		if (VARSIZE_ANY_EXHDR(DatumGetPointer(target->values[at])) > LOAD_KEY_MAX)
-			document_reject(session, document, target->name, column->path,
+			document_reject(session, document, target->name, value_path(target, row, column->path),
 							ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 							psprintf("the key of the value takes %zu bytes, and the id map holds at most %d",
 									 (Size) VARSIZE_ANY_EXHDR(DatumGetPointer(target->values[at])),
@@ -261,7 +290,8 @@ convert_keys(LoadSession *session, LoadTarget *target, int field)
 		bson_iter_init_find(&value, &bson, "v");
 		status = column->from_key->convert(column->from_key, &value, &target->values[at]);
 		if (status != CONVERT_OK)
-			document_reject(session, document, target->name, column->path, convert_sqlstate(status),
+			document_reject(session, document, target->name, value_path(target, row, column->path),
+							convert_sqlstate(status),
 							convert_message(status, column->from_key, &value),
 							convert_hint(status));
 		bson_destroy(&bson);
@@ -325,7 +355,7 @@ check_nulls(LoadSession *session, LoadTarget *target)
 
 			if (target->nulls[(Size) row * target->ncolumns + field] &&
 				document->state == DOCUMENT_READ)
-				document_reject(session, document, target->name, column->path,
+				document_reject(session, document, target->name, value_path(target, row, column->path),
 								ERRCODE_NOT_NULL_VIOLATION,
 								psprintf("null or missing, and column \"%s\" is not null", column->name),
 								NULL);
@@ -343,7 +373,7 @@ skip_present(LoadSession *session, LoadMode mode)
 	{
 		LoadTarget *target = session->targets[i];
 
-		if (target->id_plan != NULL && target->included)
+		if (target->id != NULL && target->included)
 		{
 			target_mark_present(session, target);
 			known = true;
@@ -394,14 +424,14 @@ batch_load(LoadSession *session, LoadMode mode, bool quarantine, NullableDatum r
 {
 	if (mode != LOAD_FIRST)
 		skip_present(session, mode);
-	for (int i = 0; i < session->ntargets; i++)
-		if (session->targets[i]->filter != NULL)
-			source_match(session, session->targets[i]);
+	for (int b = 0; b < session->nbranches; b++)
+		if (session->branches[b]->filter != NULL)
+			source_match(session->branches[b]);
 	for (int i = 0; i < session->ndocuments; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (session->documents[i].state == DOCUMENT_READ)
-			decode_document(session, i);
+		for (int b = 0; b < session->nbranches; b++)
+			decode_document(session->branches[b], i);
 	}
 	resolve_ids(session);
 	for (int i = 0; i < session->ntargets; i++)

@@ -78,33 +78,51 @@ insert_direct(LoadSession *session, LoadTarget *target, int from, int to)
 	CommandCounterIncrement();
 }
 
+/* What is done in a subtransaction: see try(). */
+typedef struct Attempt
+{
+	LoadSession *session;
+	int			from;
+	int			to;
+	LoadTarget *target;			/* the table that is being filled */
+	int			field;			/* the column whose expression is evaluated */
+} Attempt;
+
 /* Inserts the rows of a range of documents, parents before children. */
 static void
-insert_rows(LoadSession *session, int from, int to, LoadTarget *volatile *current)
+insert_rows(Attempt *attempt)
 {
+	LoadSession *session = attempt->session;
+
 	for (int i = 0; i < session->ntargets; i++)
 	{
 		LoadTarget *target = session->targets[i];
-		int			row = target_first_row(target, from);
+		int			row = target_first_row(target, attempt->from);
 
 		CHECK_FOR_INTERRUPTS();
-		if (!target->included || row >= target->nrows || target->documents[row] >= to)
+		if (!target->included || row >= target->nrows || target->documents[row] >= attempt->to)
 			continue;
-		*current = target;
+		attempt->target = target;
 		if (target->direct)
-			insert_direct(session, target, from, to);
+			insert_direct(session, target, attempt->from, attempt->to);
 		else
-			target_run_insert(session, target, from, to);
+			target_run_insert(session, target, attempt->from, attempt->to);
 	}
 }
 
+/* Evaluates one expression for one document. */
+static void
+evaluate(Attempt *attempt)
+{
+	target_evaluate(attempt->session, attempt->target, attempt->field, attempt->from);
+}
+
 /*
- * Tries a range of documents in a subtransaction.  NULL when its rows are in;
- * the error when the data is at fault, and then nothing is.  *target is the
- * table that the error struck at.
+ * Tries something in a subtransaction.  NULL when it is done; the error when
+ * the data is at fault, and then nothing is.
  */
 static ErrorData *
-try_insert(LoadSession *session, int from, int to, LoadTarget *volatile *target)
+try(void (*function) (Attempt *attempt), Attempt *attempt)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -114,7 +132,7 @@ try_insert(LoadSession *session, int from, int to, LoadTarget *volatile *target)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		insert_rows(session, from, to, target);
+		function(attempt);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -123,6 +141,7 @@ try_insert(LoadSession *session, int from, int to, LoadTarget *volatile *target)
 		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
 		if (!sqlstate_is_data(error->sqlerrcode))
 			ReThrowError(error);
 	}
@@ -132,30 +151,54 @@ try_insert(LoadSession *session, int from, int to, LoadTarget *volatile *target)
 	return error;
 }
 
-/* Rejects the document that an error is about. */
-static void
-reject_for_error(LoadSession *session, LoadDocument *document, LoadTarget *target,
-				 ErrorData *error)
+/*
+ * The column that an error of inserting one document is about: the one that
+ * the error names, or the one whose expression alone gives the same error.
+ */
+static LoadColumn *
+find_column(Attempt *attempt, const ErrorData *error)
 {
-	const char *path = NULL;
-	const char *reason = error->message;
+	LoadTarget *target = attempt->target;
 
 	for (int i = 0; i < target->ncolumns; i++)
 		if (error->column_name != NULL && strcmp(target->columns[i]->name, error->column_name) == 0)
-			path = target->columns[i]->path;
+			return target->columns[i];
+	for (int i = 0; i < target->ndecoded; i++)
+	{
+		ErrorData  *again;
+
+		if (target->columns[i]->expression == NULL)
+			continue;
+		attempt->field = i;
+		again = try(evaluate, attempt);
+		if (again != NULL && again->sqlerrcode == error->sqlerrcode)
+			return target->columns[i];
+	}
+	return NULL;
+}
+
+/* Rejects the document that an error is about. */
+static void
+reject_for_error(Attempt *attempt, const ErrorData *error)
+{
+	LoadColumn *column = find_column(attempt, error);
+	const char *reason = error->message;
+
 	/* "Failing row contains ..." says nothing that the document does not. */
 	if (error->detail != NULL && error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION &&
 		error->sqlerrcode != ERRCODE_CHECK_VIOLATION)
 		reason = psprintf("%s: %s", error->message, error->detail);
-	document_reject(session, document, target->name, path, error->sqlerrcode, reason, error->hint);
+	document_reject(attempt->session, &attempt->session->documents[attempt->from],
+					attempt->target->name, column == NULL ? NULL : column->path,
+					error->sqlerrcode, reason, error->hint);
 }
 
 /* Inserts a range of documents as far as they can be. */
 static void
 insert_range(LoadSession *session, int from, int to)
 {
-	LoadTarget *volatile target = NULL;
-	ErrorData  *error = try_insert(session, from, to, &target);
+	Attempt		attempt = {.session = session,.from = from,.to = to};
+	ErrorData  *error = try(insert_rows, &attempt);
 
 	if (error == NULL)
 	{
@@ -164,7 +207,7 @@ insert_range(LoadSession *session, int from, int to)
 				session->documents[i].state = DOCUMENT_INSERTED;
 	}
 	else if (to - from == 1)
-		reject_for_error(session, &session->documents[from], target, error);
+		reject_for_error(&attempt, error);
 	else
 	{
 		int			middle = from + (to - from) / 2;

@@ -27,6 +27,8 @@
 #define LOAD_BATCH_BYTES (8 * 1024 * 1024)
 
 typedef struct IdMap IdMap;
+typedef struct LoadBranch LoadBranch;
+typedef struct LoadSession LoadSession;
 typedef struct LoadSource LoadSource;
 typedef struct LoadTarget LoadTarget;
 
@@ -75,14 +77,14 @@ struct LoadTarget
 	char	   *path;			/* root: NULL */
 	bool		included;		/* false: only on the way to a child's rows */
 	LoadTarget *parent;			/* root: NULL */
+	LoadBranch *branch;
 	LoadTarget *next_of_table;	/* another target fed by the same table of the document plan */
 	int			table;			/* in the document plan */
 	int			first;			/* its first column there */
 	Oid			relid;
 	bool		direct;			/* rows go in through the table access method */
 	bool		uses_doc;		/* an expression mentions doc */
-	bson_t	   *filter;			/* root: its own match document, where roots differ in it; or NULL */
-	bool	   *matches;		/* documents of the batch that match it, where there is one */
+	bson_t	   *filter;			/* root: its match document, or NULL */
 
 	/* Columns in the order of a row's values: first those that decode fills. */
 	int			ncolumns;
@@ -91,7 +93,7 @@ struct LoadTarget
 	TupleDesc	desc;			/* of the batch's rows, as statements see them */
 	SPIPlanPtr	insert;			/* not direct: the statement that fills the table */
 	LoadColumn *id;				/* root: its column of role id, or NULL */
-	DocumentPlan *id_plan;		/* _id alone, to find out which documents have their row */
+	DocumentPlan *id_plan;		/* that column alone, where it has no map */
 
 	/* The batch's rows, in the order of documents. */
 	int			nrows;
@@ -100,6 +102,21 @@ struct LoadTarget
 	bool	   *nulls;
 	int		   *documents;		/* a row's document in the batch */
 	int		   *parents;		/* a row's row in the parent's target */
+};
+
+/*
+ * The tables whose roots have the same filter.  Each branch decodes documents
+ * by a plan of its own, so that what one of them cannot take does not keep a
+ * document out of another.
+ */
+struct LoadBranch
+{
+	LoadSession *session;
+	bson_t	   *filter;			/* NULL: the find's filter says all */
+	bool	   *matches;		/* documents of the batch that it matches, where there is one */
+	DocumentPlan *plan;
+	LoadTarget **by_table;		/* first target of a table of the plan */
+	int			doc_column;		/* of table 0, or -1 */
 };
 
 typedef enum DocumentState
@@ -140,7 +157,7 @@ document_bson(const LoadDocument *document, bson_t *bson)
 	return bson;
 }
 
-typedef struct LoadSession
+struct LoadSession
 {
 	MemoryContext context;
 	MemoryContext batch_context;	/* reset at the start of each batch */
@@ -153,11 +170,10 @@ typedef struct LoadSession
 	char	   *fingerprint;	/* of the plan's rows */
 	bool		stale;			/* a target or map changed: compile anew */
 
-	DocumentPlan *plan;
 	int			ntargets;
 	LoadTarget **targets;		/* parents before children */
-	LoadTarget **by_table;		/* first target of a table of the document plan */
-	int			doc_column;		/* of table 0, or -1 */
+	int			nbranches;
+	LoadBranch **branches;
 	bson_t	   *filter;			/* the find's, or NULL */
 	List	   *rounding;		/* Converters that may round */
 	List	   *maps;			/* IdMaps in one order for every session */
@@ -170,7 +186,7 @@ typedef struct LoadSession
 	Size		size;			/* of its documents, in bytes */
 	LoadDocument *documents;
 	int			current;		/* the document being decoded */
-} LoadSession;
+};
 
 /* A row of mongo_migrate.chunk, and what a batch adds to it. */
 typedef struct Checkpoint
@@ -204,6 +220,7 @@ extern void expression_check(LoadSession *session, LoadTarget *target, LoadColum
 							 Oid type, int32 typmod);
 extern void target_prepare_insert(LoadSession *session, LoadTarget *target);
 extern void target_run_insert(LoadSession *session, LoadTarget *target, int from, int to);
+extern void target_evaluate(LoadSession *session, LoadTarget *target, int field, int document);
 extern void batch_mark_skipped(LoadSession *session);
 extern void target_mark_present(LoadSession *session, LoadTarget *target);
 
@@ -219,7 +236,7 @@ extern bytea *document_key(const bson_t *document);
 extern LoadSource *source_open(LoadSession *session, const Checkpoint *checkpoint);
 extern const bson_t *source_next(LoadSource *source);
 extern bool source_add_by_id(LoadSession *session, const bson_iter_t *id);
-extern void source_match(LoadSession *session, LoadTarget *target);
+extern void source_match(LoadBranch *branch);
 
 /* batch.c */
 typedef enum LoadMode

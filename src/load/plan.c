@@ -350,6 +350,21 @@ find_attribute(LoadSession *session, LoadTarget *target, LoadColumn *column, Rel
 	return attribute;
 }
 
+typedef struct ColumnContext
+{
+	LoadTarget *target;
+	LoadColumn *column;
+} ColumnContext;
+
+/* Error-context callback: names the column, for errors that cannot know it. */
+static void
+column_context(void *arg)
+{
+	ColumnContext *context = arg;
+
+	errcontext("column \"%s\" in the plan of table %s", context->column->name, context->target->name);
+}
+
 /* Compiles the columns of a target from the rows of plan_column's query. */
 static void
 read_columns(LoadSession *session, LoadTarget *target, Relation relation, SPITupleTable *rows)
@@ -357,6 +372,8 @@ read_columns(LoadSession *session, LoadTarget *target, Relation relation, SPITup
 	target->columns = palloc0((rows->numvals + 1) * sizeof(LoadColumn *));
 	for (int row = 0; row < rows->numvals; row++)
 	{
+		ErrorContextCallback callback;
+		ColumnContext context;
 		LoadColumn *column;
 		char	   *text;
 		Oid			type;
@@ -380,7 +397,14 @@ read_columns(LoadSession *session, LoadTarget *target, Relation relation, SPITup
 					 errmsg("column \"%s\" of table %s has a role that only tables with a parent have",
 							column->name, target->name),
 					 column_hint(session, target, column, "role = 'value', path = '...'")));
+		context.target = target;
+		context.column = column;
+		callback.arg = &context;
+		callback.callback = column_context;
+		callback.previous = error_context_stack;
+		error_context_stack = &callback;
 		compile_column(session, target, column, rows, row, type, typmod);
+		error_context_stack = callback.previous;
 		if (column->expression != NULL && relation != NULL)
 			expression_check(session, target, column, type, typmod);
 		target->columns[target->ncolumns++] = column;
@@ -400,7 +424,7 @@ add_to_document_plan(LoadSession *session, LoadTarget *target)
 	int			first = -1;
 
 	if (target->parent != NULL)
-		target->table = document_plan_add_table(session->plan, target->parent->table, target->path);
+		target->table = document_plan_add_table(target->branch->plan, target->parent->table, target->path);
 	for (int i = 0; i < target->ncolumns; i++)
 	{
 		LoadColumn *column = target->columns[i];
@@ -409,8 +433,9 @@ add_to_document_plan(LoadSession *session, LoadTarget *target)
 		if (column->role == COLUMN_PARENT)
 			continue;
 		number = column->role == COLUMN_POSITION ?
-			document_plan_add_position(session->plan, target->table) :
-			document_plan_add_column(session->plan, target->table, column->path, column->converter);
+			document_plan_add_position(target->branch->plan, target->table) :
+			document_plan_add_column(target->branch->plan, target->table, column->path,
+									 column->converter);
 		if (first < 0)
 			first = number;
 		columns[target->ndecoded++] = column;
@@ -544,7 +569,7 @@ compile_id(LoadSession *session, LoadTarget *target)
 	for (int i = 0; i < target->ndecoded; i++)
 		if (target->columns[i]->role == COLUMN_ID && target->id == NULL)
 			target->id = target->columns[i];
-	if (target->id == NULL)
+	if (target->id == NULL || target->id->map != NULL)
 		return;
 	target->id_plan = document_plan_create(session->context, true);
 	document_plan_add_table(target->id_plan, -1, NULL);
@@ -574,46 +599,51 @@ compile_target(LoadSession *session, LoadTarget *target, SPITupleTable *rows)
 }
 
 /*
- * The filter of the find.  Where all roots have the same one, the server
- * applies it and they need none of their own; else a document is of interest
- * when any root's filter matches it.
+ * Sorts the targets into branches by their roots' filters.  The only branch's
+ * filter is the find's; of several, the find gives what any of them matches.
  */
 static void
-compile_filter(LoadSession *session)
+make_branches(LoadSession *session)
 {
-	LoadTarget *first = NULL;
-	bool		same = true;
 	bool		every = true;
 	bson_t		any;
-	int			nfilters = 0;
 
+	session->branches = palloc(session->ntargets * sizeof(LoadBranch *));
 	for (int i = 0; i < session->ntargets; i++)
 	{
 		LoadTarget *target = session->targets[i];
+		LoadBranch *branch = target->parent != NULL ? target->parent->branch : NULL;
 
-		if (target->parent != NULL)
-			continue;
-		if (first == NULL)
-			first = target;
-		if (target->filter == NULL)
-			every = false;
-		same &= target->filter == first->filter ||
-			(target->filter != NULL && first->filter != NULL &&
-			 bson_equal(target->filter, first->filter));
+		for (int b = 0; b < session->nbranches && branch == NULL; b++)
+			if (target->filter == NULL ? session->branches[b]->filter == NULL :
+				session->branches[b]->filter != NULL &&
+				bson_equal(target->filter, session->branches[b]->filter))
+				branch = session->branches[b];
+		if (branch == NULL)
+		{
+			branch = palloc0(sizeof(LoadBranch));
+			branch->session = session;
+			branch->filter = target->filter;
+			branch->plan = document_plan_create(session->context, true);
+			document_plan_add_table(branch->plan, -1, NULL);
+			branch->by_table = palloc0((session->ntargets + 1) * sizeof(LoadTarget *));
+			branch->doc_column = -1;
+			session->branches[session->nbranches++] = branch;
+			every &= branch->filter != NULL;
+		}
+		target->branch = branch;
 	}
-	if (same)
+	if (session->nbranches == 1)
 	{
-		session->filter = first->filter;
-		for (int i = 0; i < session->ntargets; i++)
-			session->targets[i]->filter = NULL;
+		session->filter = session->branches[0]->filter;
+		session->branches[0]->filter = NULL;
 	}
 	else if (every)
 	{
 		session->filter = owned_bson_new(session->context);
 		BSON_APPEND_ARRAY_BEGIN(session->filter, "$or", &any);
-		for (int i = 0; i < session->ntargets; i++)
-			if (session->targets[i]->filter != NULL)
-				bson_append_document(&any, psprintf("%d", nfilters++), -1, session->targets[i]->filter);
+		for (int b = 0; b < session->nbranches; b++)
+			bson_append_document(&any, psprintf("%d", b), -1, session->branches[b]->filter);
 		bson_append_array_end(session->filter, &any);
 	}
 }
@@ -623,17 +653,13 @@ void
 load_plan_compile(LoadSession *session)
 {
 	MemoryContext caller = CurrentMemoryContext;
-	int			ntables = 1;
-
 	SPITupleTable *rows;
 
 	SPI_connect();
 	read_targets(session);
 	drop_unused_targets(session);
 	MemoryContextSwitchTo(session->context);
-	compile_filter(session);
-	session->plan = document_plan_create(session->context, true);
-	document_plan_add_table(session->plan, -1, NULL);
+	make_branches(session);
 	rows = plan_query(session,
 					  "SELECT target, column_name, role, path, type, source_type, expression,"
 					  "       parent_column, refers_to, refers_key, key_form"
@@ -642,26 +668,21 @@ load_plan_compile(LoadSession *session)
 					  "   AND collection OPERATOR(pg_catalog.=) $2 AND included"
 					  " ORDER BY target, ordinal");
 	for (int i = 0; i < session->ntargets; i++)
-	{
 		compile_target(session, session->targets[i], rows);
-		ntables = Max(ntables, session->targets[i]->table + 1);
-	}
-	session->doc_column = -1;
 	for (int i = 0; i < session->ntargets; i++)
-		if (session->targets[i]->uses_doc && session->doc_column < 0)
-			session->doc_column =
-				document_plan_add_column(session->plan, 0, "$",
-										 converter_create(JSONBOID, -1, JSON_RELAXED, false));
-	document_plan_finish(session->plan);
-
-	session->by_table = palloc0(ntables * sizeof(LoadTarget *));
-	for (int i = session->ntargets - 1; i >= 0; i--)
 	{
 		LoadTarget *target = session->targets[i];
+		LoadBranch *branch = target->branch;
 
-		target->next_of_table = session->by_table[target->table];
-		session->by_table[target->table] = target;
+		target->next_of_table = branch->by_table[target->table];
+		branch->by_table[target->table] = target;
+		if (target->uses_doc && branch->doc_column < 0)
+			branch->doc_column =
+				document_plan_add_column(branch->plan, 0, "$",
+										 converter_create(JSONBOID, -1, JSON_RELAXED, false));
 	}
+	for (int b = 0; b < session->nbranches; b++)
+		document_plan_finish(session->branches[b]->plan);
 	MemoryContextSwitchTo(caller);
 	SPI_finish();
 }

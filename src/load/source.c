@@ -407,10 +407,11 @@ source_add_by_id(LoadSession *session, const bson_iter_t *id)
 	return found;
 }
 
-/* The match document of a target, for those _id of the batch that are still read. */
+/* The match document of a branch, for the _id of the batch. */
 static bson_t *
-match_of_batch(LoadSession *session, LoadTarget *target)
+match_of_batch(LoadBranch *branch)
 {
+	LoadSession *session = branch->session;
 	bson_t	   *filter = owned_bson_new(CurrentMemoryContext);
 	bson_t		and;
 	bson_t		one;
@@ -420,7 +421,7 @@ match_of_batch(LoadSession *session, LoadTarget *target)
 	bson_iter_t id;
 
 	BSON_APPEND_ARRAY_BEGIN(filter, "$and", &and);
-	BSON_APPEND_DOCUMENT(&and, "0", target->filter);
+	BSON_APPEND_DOCUMENT(&and, "0", branch->filter);
 	BSON_APPEND_DOCUMENT_BEGIN(&and, "1", &one);
 	BSON_APPEND_DOCUMENT_BEGIN(&one, "_id", &in);
 	BSON_APPEND_ARRAY_BEGIN(&in, "$in", &ids);
@@ -447,12 +448,13 @@ compare_match_keys(const void *a, const void *b)
 }
 
 /*
- * Has the server say which documents of the batch a root's own filter
- * matches, into target->matches.
+ * Has the server say which documents of the batch a branch's filter matches,
+ * into branch->matches.
  */
 void
-source_match(LoadSession *session, LoadTarget *target)
+source_match(LoadBranch *branch)
 {
+	LoadSession *session = branch->session;
 	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
 	MatchKey   *keys = palloc(session->ndocuments * sizeof(MatchKey));
 	int			nkeys = 0;
@@ -469,13 +471,13 @@ source_match(LoadSession *session, LoadTarget *target)
 			nkeys++;
 	}
 	qsort(keys, nkeys, sizeof(MatchKey), compare_match_keys);
-	target->matches = palloc0(session->ndocuments * sizeof(bool));
+	branch->matches = palloc0(session->ndocuments * sizeof(bool));
 	BSON_APPEND_DOCUMENT_BEGIN(opts, "projection", &projection);
 	BSON_APPEND_INT32(&projection, "_id", 1);
 	bson_append_document_end(opts, &projection);
 	append_options(opts);
-	cursor = mongo_find(session->connection, session->collection, match_of_batch(session, target),
-						opts, CurrentMemoryContext);
+	cursor = mongo_find(session->connection, session->collection, match_of_batch(branch), opts,
+						CurrentMemoryContext);
 	while ((document = mongo_cursor_next(cursor)) != NULL)
 	{
 		MatchKey	wanted = {.key = document_key(document)};
@@ -483,7 +485,7 @@ source_match(LoadSession *session, LoadTarget *target)
 			bsearch(&wanted, keys, nkeys, sizeof(MatchKey), compare_match_keys);
 
 		if (match != NULL)
-			target->matches[match->document] = true;
+			branch->matches[match->document] = true;
 	}
 	mongo_cursor_close(cursor);
 }

@@ -220,6 +220,27 @@ origin(LoadColumn *column)
 	return column;
 }
 
+/* The relations that a target's statements read from. */
+static void
+append_batch(StringInfo sql, LoadTarget *target)
+{
+	appendStringInfoString(sql, "\"" BATCH "\" AS b");
+	if (target->uses_doc)
+		appendStringInfoString(sql, " JOIN \"" DOCUMENTS "\" AS d"
+							   " ON d.document OPERATOR(pg_catalog.=) b.document");
+}
+
+/* The expression of a column as one more relation, e<n>(v). */
+static void
+append_lateral(StringInfo sql, LoadTarget *target, int field)
+{
+	appendStringInfoString(sql, " CROSS JOIN LATERAL ");
+	append_expression(sql, origin(target->columns[field])->expression,
+					  psprintf("b.\"%d\"", field + 1),
+					  target->uses_doc ? "d.doc" : "NULL::pg_catalog.jsonb");
+	appendStringInfo(sql, " AS e%d", field + 1);
+}
+
 /*
  * Prepares the statement that fills a target from the batch.  Needs an SPI
  * connection; the plan belongs to the session.
@@ -239,6 +260,7 @@ target_prepare_insert(LoadSession *session, LoadTarget *target)
 		if (origin(target->columns[i])->expression != NULL &&
 			mentions_doc(origin(target->columns[i])->expression))
 			target->uses_doc = true;
+	append_batch(&from, target);
 	for (int i = 0; i < target->ncolumns; i++)
 	{
 		LoadColumn *column = origin(target->columns[i]);
@@ -252,18 +274,12 @@ target_prepare_insert(LoadSession *session, LoadTarget *target)
 		}
 		appendStringInfo(&values, column->cast == NULL ? "%se%d.v" : "%sCAST(e%d.v AS %s)",
 						 comma, i + 1, column->cast);
-		appendStringInfoString(&from, " CROSS JOIN LATERAL ");
-		append_expression(&from, column->expression, psprintf("b.\"%d\"", i + 1),
-						  target->uses_doc ? "d.doc" : "NULL::pg_catalog.jsonb");
-		appendStringInfo(&from, " AS e%d", i + 1);
+		append_lateral(&from, target, i);
 	}
 	statement_show_rows(BATCH, target->desc, NULL);
 	statement_show_rows(DOCUMENTS, documents_desc(), NULL);
-	target->insert = SPI_prepare(psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM \"%s\" AS b%s%s",
+	target->insert = SPI_prepare(psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s",
 										  full_table_name(target->relid), columns.data, values.data,
-										  BATCH,
-										  target->uses_doc ?
-										  " JOIN \"" DOCUMENTS "\" AS d ON d.document OPERATOR(pg_catalog.=) b.document" : "",
 										  from.data), 0, NULL);
 	MemoryContextSwitchTo(context); /* SPI leaves its own */
 	SPI_unregister_relation(BATCH);
@@ -272,12 +288,11 @@ target_prepare_insert(LoadSession *session, LoadTarget *target)
 	owned_register(session->context, target->insert, free_plan);
 }
 
-/* Shows the whole documents of a range of the batch to statements. */
+/* The whole documents of a range of the batch as rows, by desc. */
 static Tuplestorestate *
-show_documents(LoadSession *session, int from, int to)
+document_rows(LoadSession *session, int from, int to, TupleDesc desc)
 {
 	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
-	TupleDesc	desc = documents_desc();
 
 	for (int i = from; i < to; i++)
 	{
@@ -287,7 +302,30 @@ show_documents(LoadSession *session, int from, int to)
 		if (session->documents[i].state == DOCUMENT_READ)
 			tuplestore_putvalues(rows, desc, values, nulls);
 	}
-	statement_show_rows(DOCUMENTS, desc, rows);
+	return rows;
+}
+
+/* A target's rows of a range of documents as its statements see them. */
+static Tuplestorestate *
+target_rows(LoadSession *session, LoadTarget *target, int from, int to)
+{
+	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	Datum	   *values = palloc((target->ncolumns + 1) * sizeof(Datum));
+	bool	   *nulls = palloc((target->ncolumns + 1) * sizeof(bool));
+
+	for (int row = target_first_row(target, from);
+		 row < target->nrows && target->documents[row] < to; row++)
+	{
+		Size		at = (Size) row * target->ncolumns;
+
+		if (session->documents[target->documents[row]].state != DOCUMENT_READ)
+			continue;
+		memcpy(values, target->values + at, target->ncolumns * sizeof(Datum));
+		memcpy(nulls, target->nulls + at, target->ncolumns * sizeof(bool));
+		values[target->ncolumns] = Int32GetDatum(target->documents[row]);
+		nulls[target->ncolumns] = false;
+		tuplestore_putvalues(rows, target->desc, values, nulls);
+	}
 	return rows;
 }
 
@@ -295,27 +333,16 @@ show_documents(LoadSession *session, int from, int to)
 void
 target_run_insert(LoadSession *session, LoadTarget *target, int from, int to)
 {
-	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
-	Tuplestorestate *documents = NULL;
-	Datum	   *values = palloc((target->ncolumns + 1) * sizeof(Datum));
-	bool	   *nulls = palloc((target->ncolumns + 1) * sizeof(bool));
+	Tuplestorestate *rows = target_rows(session, target, from, to);
+	TupleDesc	desc = documents_desc();
+	Tuplestorestate *documents;
 	int			result;
 
-	for (int row = target_first_row(target, from);
-		 row < target->nrows && target->documents[row] < to; row++)
-	{
-		if (session->documents[target->documents[row]].state != DOCUMENT_READ)
-			continue;
-		memcpy(values, target->values + (Size) row * target->ncolumns, target->ncolumns * sizeof(Datum));
-		memcpy(nulls, target->nulls + (Size) row * target->ncolumns, target->ncolumns * sizeof(bool));
-		values[target->ncolumns] = Int32GetDatum(target->documents[row]);
-		nulls[target->ncolumns] = false;
-		tuplestore_putvalues(rows, target->desc, values, nulls);
-	}
+	documents = target->uses_doc ? document_rows(session, from, to, desc) : NULL;
 	SPI_connect();
 	statement_show_rows(BATCH, target->desc, rows);
-	if (target->uses_doc)
-		documents = show_documents(session, from, to);
+	if (documents != NULL)
+		statement_show_rows(DOCUMENTS, desc, documents);
 	result = SPI_execute_plan(target->insert, NULL, NULL, false, 0);
 	if (result < 0)
 		elog(ERROR, "cannot fill table %s: %s", target->name, SPI_result_code_string(result));
@@ -323,6 +350,31 @@ target_run_insert(LoadSession *session, LoadTarget *target, int from, int to)
 	tuplestore_end(rows);
 	if (documents != NULL)
 		tuplestore_end(documents);
+}
+
+/*
+ * Evaluates the expression of a column for one document, and throws where
+ * that fails.
+ */
+void
+target_evaluate(LoadSession *session, LoadTarget *target, int field, int document)
+{
+	Tuplestorestate *rows = target_rows(session, target, document, document + 1);
+	TupleDesc	desc = documents_desc();
+	Tuplestorestate *documents = document_rows(session, document, document + 1, desc);
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT e%d.v FROM ", field + 1);
+	append_batch(&sql, target);
+	append_lateral(&sql, target, field);
+	SPI_connect();
+	statement_show_rows(BATCH, target->desc, rows);
+	statement_show_rows(DOCUMENTS, desc, documents);
+	SPI_execute(sql.data, false, 0);
+	SPI_finish();
+	tuplestore_end(rows);
+	tuplestore_end(documents);
 }
 
 /* Finds the _id of each document as the root's table may have it: (id, document). */
@@ -339,11 +391,18 @@ find_ids(LoadSession *session, LoadTarget *target, TupleDesc desc)
 		bson_t		bson;
 
 		nulls[i] = true;
-		if (session->documents[i].state == DOCUMENT_READ &&
-			!document_decode_row(target->id_plan, document_bson(&session->documents[i], &bson),
-								 &ids[i], &nulls[i], &error))
-			nulls[i] = true;
-		if (!nulls[i] && target->id->map != NULL)
+		if (session->documents[i].state != DOCUMENT_READ)
+			continue;
+		document_bson(&session->documents[i], &bson);
+		if (target->id->map == NULL)
+		{
+			if (!document_decode_row(target->id_plan, &bson, &ids[i], &nulls[i], &error))
+				nulls[i] = true;
+			continue;
+		}
+		ids[i] = PointerGetDatum(document_key(&bson));
+		nulls[i] = DatumGetPointer(ids[i]) == NULL;
+		if (!nulls[i])
 			id_map_want(target->id->map, &ids[i], &nulls[i], false);
 	}
 	if (target->id->map != NULL)

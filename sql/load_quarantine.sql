@@ -1,0 +1,140 @@
+-- Documents that cannot become rows go into quarantine, with the reason; the others go in.
+\getenv mongo_uri MONGO_URI
+CREATE SERVER load_quarantine FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_load_quarantine');
+SET load.server = 'load_quarantine';
+SELECT mongo_migrate.run_command('load_quarantine', '{"dropDatabase": 1}')->'ok' AS ok;
+CREATE SCHEMA load_quarantine;
+SET search_path = load_quarantine;
+-- plan(collection, target, {"column": "role path type", ...}): a plan by hand.
+-- role may be reference:COLLECTION:KEY_FORM; the path of parent is the parent's column, of position -.
+CREATE FUNCTION pg_temp.plan(collection text, target text, columns json, parent text DEFAULT NULL, path text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    s CONSTANT name := current_setting('load.server');
+    field record;
+    part text[];
+    role text[];
+BEGIN
+    INSERT INTO mongo_migrate.plan VALUES (s, $1) ON CONFLICT DO NOTHING;
+    INSERT INTO mongo_migrate.plan_target (server, collection, target, parent, kind, path, ordinal)
+        SELECT s, $1, $2, $4, CASE WHEN $4 IS NULL THEN 'root' ELSE 'child' END, $5, count(*)
+        FROM mongo_migrate.plan_target AS t WHERE (t.server, t.collection) = (s, $1);
+    FOR field IN SELECT * FROM json_each_text(columns) WITH ORDINALITY LOOP
+        part := regexp_match(field.value, '^(\S+) (\S+) (.+)$');
+        role := string_to_array(part[1], ':');
+        INSERT INTO mongo_migrate.plan_column
+            (server, collection, target, column_name, ordinal, role, path, type, parent_column, refers_to, key_form)
+            VALUES (s, $1, $2, field.key, field.ordinality, role[1],
+                    CASE WHEN role[1] NOT IN ('parent', 'position') THEN part[2] END, part[3],
+                    CASE WHEN role[1] = 'parent' THEN part[2] END, role[2], coalesce(role[3], 'exact'));
+    END LOOP;
+    PERFORM mongo_migrate.create_id_map(s, $1);
+    INSERT INTO mongo_migrate.chunk (server, collection, chunk) VALUES (s, $1, 1) ON CONFLICT DO NOTHING;
+END $$;
+
+CREATE VIEW entries AS
+    SELECT source_id, target, path, reason, sqlstate, hint FROM mongo_migrate.quarantine
+    WHERE server = 'load_quarantine' ORDER BY quarantine_id;
+
+-- Values that their columns cannot hold, at every depth.
+SELECT mongo_migrate.run_command('load_quarantine', '{"insert": "values", "documents": [
+    {"_id": 1, "n": 1, "t": "ok", "address": {"city": "Rome"}, "items": [{"sku": "a", "price": 1}]},
+    {"_id": 2, "n": {"$numberLong": "3000000000"}, "t": "ok"},
+    {"_id": 3, "n": "3", "t": "ok"},
+    {"_id": 4, "n": 4.5, "t": "ok"},
+    {"_id": 5, "n": 5, "t": "a\u0000b"},
+    {"_id": 6, "n": 6, "t": "longer than ten"},
+    {"_id": 7, "n": 7, "t": null},
+    {"_id": 8, "n": 8},
+    {"_id": 9, "n": 9, "t": "ok", "address": "Rome"},
+    {"_id": 10, "n": 10, "t": "ok", "items": {"sku": "a"}},
+    {"_id": 11, "n": 11, "t": "ok", "items": [{"sku": "a", "price": 1}, {"sku": "b", "price": "much"}]},
+    {"_id": 12, "n": 12, "t": "ok", "items": [{"sku": "a", "price": 1}, "b"]},
+    {"_id": 13, "n": -1, "t": "ok", "items": [{"sku": "a", "price": 1}]},
+    {"_id": 14, "n": 14, "t": "ok", "items": [{"sku": "a", "price": 1}, {"sku": "a", "price": 1}]},
+    {"_id": 15, "n": 15, "t": "ok", "items": [{"sku": null, "price": 1}]},
+    {"_id": 16, "n": 16, "t": "ok", "address": null, "items": null}]}')->'n' AS n;
+CREATE TABLE things (id bigint NOT NULL, n integer CHECK (n > 0), t varchar(10) NOT NULL, city text);
+CREATE TABLE thing_items (thing_id bigint NOT NULL, position integer NOT NULL, sku text NOT NULL, price numeric,
+    UNIQUE (thing_id, sku));
+SELECT pg_temp.plan('values', 'load_quarantine.things', '{"id": "id _id bigint", "n": "value n integer", "t": "value t varchar(10)", "city": "value address.city text"}');
+SELECT pg_temp.plan('values', 'load_quarantine.thing_items', '{"thing_id": "parent id bigint", "position": "position - integer", "sku": "value sku text", "price": "value price numeric"}',
+    'load_quarantine.things', 'items');
+SELECT * FROM mongo_migrate.copy_batch('load_quarantine', 'values', 1, 10, run_id => 42);
+SELECT * FROM mongo_migrate.copy_batch('load_quarantine', 'values', 1, 10, run_id => 42);
+SELECT n, t, city FROM things ORDER BY n;
+SELECT t.n, i.position, i.sku, i.price FROM thing_items AS i JOIN things AS t ON t.id = i.thing_id;
+\x on
+TABLE entries;
+\x off
+SELECT count(*) FROM mongo_migrate.quarantine WHERE server = 'load_quarantine' AND run_id = 42;
+-- An entry is the document, byte for byte.
+SELECT source_id, mongo_migrate.bson_to_json(document, 'relaxed') AS document FROM mongo_migrate.quarantine
+    WHERE server = 'load_quarantine' AND source_id IN ('5', '12');
+
+-- Nothing changes, nothing happens; then documents, table and plan are mended.
+SELECT * FROM mongo_migrate.retry_quarantine('load_quarantine', 'values');
+SELECT count(*) FROM entries;
+SELECT mongo_migrate.run_command('load_quarantine', '{"update": "values", "updates": [
+    {"q": {"_id": 3}, "u": {"$set": {"n": 3}}}, {"q": {"_id": 8}, "u": {"$set": {"t": "eight"}}},
+    {"q": {"_id": 11}, "u": {"$set": {"items.1.price": 2}}}, {"q": {"_id": 12}, "u": {"$set": {"items.1": 12}}}]}')->'nModified' AS modified;
+SELECT mongo_migrate.run_command('load_quarantine', '{"delete": "values", "deletes": [{"q": {"_id": 5}, "limit": 1}]}')->'n' AS deleted;
+ALTER TABLE thing_items DROP CONSTRAINT thing_items_thing_id_sku_key, ALTER sku DROP NOT NULL;
+SELECT * FROM mongo_migrate.retry_quarantine('load_quarantine');
+SELECT source_id, path, reason FROM entries;
+SELECT t.n, t.t, i.position, i.sku, i.price FROM thing_items AS i JOIN things AS t ON t.id = i.thing_id ORDER BY 1, 3;
+-- A document whose rows are there only leaves quarantine.
+UPDATE mongo_migrate.quarantine SET document = mongo_migrate.bson_from_json('{"_id": 1}'), key = mongo_migrate.bson_key('1'), source_id = '1'
+    WHERE server = 'load_quarantine' AND source_id = '2';
+SELECT * FROM mongo_migrate.retry_quarantine('load_quarantine');
+SELECT count(*) FROM things WHERE n = 1;
+SELECT count(*) FROM entries;
+
+-- A catch-up pass skips what is there, or in quarantine, and takes what is new.
+SELECT mongo_migrate.run_command('load_quarantine', '{"insert": "values", "documents": [{"_id": 2.5, "n": 25, "t": "new", "items": []}]}')->'n' AS n;
+UPDATE mongo_migrate.chunk SET complete = false, last_id = NULL, catching_up = true WHERE server = 'load_quarantine' AND collection = 'values';
+SELECT * FROM mongo_migrate.copy_batch('load_quarantine', 'values', 1, 10);
+SELECT * FROM mongo_migrate.copy_batch('load_quarantine', 'values', 1, 10);
+SELECT count(*), count(DISTINCT id) FROM things;
+
+-- on_error => 'stop' names the document, and nothing stays.
+SELECT mongo_migrate.run_command('load_quarantine', '{"insert": "stops", "documents": [{"_id": "a", "n": 1}, {"_id": "b", "n": 2}, {"_id": "c", "n": -3}, {"_id": "d", "n": "four"}]}')->'n' AS n;
+CREATE TABLE stops (id bigint NOT NULL, n integer CHECK (n > 0));
+SELECT pg_temp.plan('stops', 'load_quarantine.stops', '{"id": "id _id bigint", "n": "value n integer"}');
+SELECT mongo_migrate.copy_batch('load_quarantine', 'stops', 1, 3, 'stop');
+SELECT mongo_migrate.copy_batch('load_quarantine', 'stops', 1, 4, 'stop');
+SELECT count(*) FROM stops;
+SELECT mongo_migrate.copy_batch('load_quarantine', 'stops', 1, 2, 'stop');
+SELECT mongo_migrate.copy_batch('load_quarantine', 'stops', 1, 2, 'whatever');
+SELECT mongo_migrate.copy_batch('load_quarantine', 'stops', 1, 2, 'quarantine');
+
+-- A table that had rows before: a conflict is the document's, and the rows stay as they were.
+SELECT mongo_migrate.run_command('load_quarantine', '{"insert": "existing", "documents": [{"_id": 1, "name": "new one"}, {"_id": 2, "name": "new two"}, {"_id": 3, "name": "taken"}]}')->'n' AS n;
+INSERT INTO mongo_migrate.id_map (server, collection, id_type) VALUES ('load_quarantine', 'existing', 'source');
+CREATE TABLE existing (id integer PRIMARY KEY, name text UNIQUE);
+INSERT INTO existing VALUES (1, 'old one'), (9, 'taken');
+SELECT pg_temp.plan('existing', 'load_quarantine.existing', '{"id": "id _id integer", "name": "value name text"}');
+SELECT * FROM mongo_migrate.copy_batch('load_quarantine', 'existing', 1);
+TABLE existing;
+SELECT source_id, reason, sqlstate FROM entries WHERE target = 'load_quarantine.existing';
+
+SELECT mongo_migrate.run_command(current_setting('load.server'), '{"dropDatabase": 1}')->'ok' AS ok;
+DO $$
+DECLARE
+    map text;
+BEGIN
+    FOR map IN SELECT relation FROM mongo_migrate.id_map
+        WHERE server = current_setting('load.server') AND relation IS NOT NULL
+    LOOP
+        EXECUTE 'DROP TABLE ' || map;
+    END LOOP;
+END $$;
+DELETE FROM mongo_migrate.plan WHERE server = current_setting('load.server');
+DELETE FROM mongo_migrate.id_map WHERE server = current_setting('load.server');
+DELETE FROM mongo_migrate.chunk WHERE server = current_setting('load.server');
+DELETE FROM mongo_migrate.quarantine WHERE server = current_setting('load.server');
+\set VERBOSITY terse
+SET client_min_messages = error;
+DROP SCHEMA load_quarantine CASCADE;
+DROP SERVER load_quarantine;

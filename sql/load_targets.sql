@@ -1,0 +1,217 @@
+-- Every kind of table is filled, and every expression that SQL has.
+\getenv mongo_uri MONGO_URI
+CREATE SERVER load_targets FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_load_targets');
+SET load.server = 'load_targets';
+SELECT mongo_migrate.run_command('load_targets', '{"dropDatabase": 1}')->'ok' AS ok;
+CREATE SCHEMA load_targets;
+SET search_path = load_targets;
+-- plan(collection, target, {"column": "role path type", ...}): a plan by hand.
+-- role may be reference:COLLECTION:KEY_FORM; the path of parent is the parent's column, of position -.
+CREATE FUNCTION pg_temp.plan(collection text, target text, columns json, parent text DEFAULT NULL, path text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    s CONSTANT name := current_setting('load.server');
+    field record;
+    part text[];
+    role text[];
+BEGIN
+    INSERT INTO mongo_migrate.plan VALUES (s, $1) ON CONFLICT DO NOTHING;
+    INSERT INTO mongo_migrate.plan_target (server, collection, target, parent, kind, path, ordinal)
+        SELECT s, $1, $2, $4, CASE WHEN $4 IS NULL THEN 'root' ELSE 'child' END, $5, count(*)
+        FROM mongo_migrate.plan_target AS t WHERE (t.server, t.collection) = (s, $1);
+    FOR field IN SELECT * FROM json_each_text(columns) WITH ORDINALITY LOOP
+        part := regexp_match(field.value, '^(\S+) (\S+) (.+)$');
+        role := string_to_array(part[1], ':');
+        INSERT INTO mongo_migrate.plan_column
+            (server, collection, target, column_name, ordinal, role, path, type, parent_column, refers_to, key_form)
+            VALUES (s, $1, $2, field.key, field.ordinality, role[1],
+                    CASE WHEN role[1] NOT IN ('parent', 'position') THEN part[2] END, part[3],
+                    CASE WHEN role[1] = 'parent' THEN part[2] END, role[2], coalesce(role[3], 'exact'));
+    END LOOP;
+    PERFORM mongo_migrate.create_id_map(s, $1);
+    INSERT INTO mongo_migrate.chunk (server, collection, chunk) VALUES (s, $1, 1) ON CONFLICT DO NOTHING;
+END $$;
+CREATE FUNCTION pg_temp.expression(target text, column_name text, source_type text, expression text) RETURNS void
+LANGUAGE sql BEGIN ATOMIC
+    UPDATE mongo_migrate.plan_column AS c SET source_type = $3, expression = $4
+        WHERE c.server = current_setting('load.server') AND c.target = $1 AND c.column_name = $2;
+END;
+CREATE FUNCTION pg_temp.again(collection text) RETURNS void
+LANGUAGE sql BEGIN ATOMIC
+    UPDATE mongo_migrate.chunk AS c SET last_id = NULL, complete = false
+        WHERE c.server = current_setting('load.server') AND c.collection = $1;
+END;
+CREATE VIEW entries AS
+    SELECT source_id, target, path, reason, sqlstate FROM mongo_migrate.quarantine
+    WHERE server = 'load_targets' ORDER BY quarantine_id;
+
+SELECT mongo_migrate.run_command('load_targets', '{"insert": "people", "documents": [
+    {"_id": 1, "name": "Ada", "born": {"$date": "1985-12-10T00:00:00Z"}, "score": 1.5, "kind": "staff", "tags": ["x", "y"], "address": {"city": "Rome", "zip": "00100"}},
+    {"_id": 2, "name": "Bob", "born": {"$date": "1999-01-01T00:00:00Z"}, "score": 0, "kind": "guest", "tags": []},
+    {"_id": 3, "name": "Cy", "born": {"$date": "2005-06-07T00:00:00Z"}, "score": -2, "kind": "alien", "tags": ["z"], "address": {"city": "Oslo"}},
+    {"_id": 4, "name": "Di", "born": null, "kind": "staff"}]}')->'n' AS n;
+INSERT INTO mongo_migrate.id_map (server, collection, id_type) VALUES ('load_targets', 'people', 'source');
+
+-- Partitions; a document without a partition is the document's fault.
+CREATE TABLE partitioned (id bigint NOT NULL, name text, born timestamptz) PARTITION BY RANGE (born);
+CREATE TABLE partitioned_1980 PARTITION OF partitioned FOR VALUES FROM ('1980-01-01Z') TO ('1990-01-01Z');
+CREATE TABLE partitioned_1990 PARTITION OF partitioned FOR VALUES FROM ('1990-01-01Z') TO ('2000-01-01Z');
+-- A partition by itself.
+CREATE TABLE partition_of (id bigint NOT NULL, score double precision) PARTITION BY RANGE (id);
+CREATE TABLE partition_low PARTITION OF partition_of FOR VALUES FROM (0) TO (3);
+-- Triggers, defaults, identities, generated columns, domains.
+CREATE TABLE log (entry text);
+CREATE DOMAIN positive AS double precision CHECK (value >= 0);
+CREATE TABLE busy (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text, score positive, made_by text DEFAULT 'the load',
+    upper_name text GENERATED ALWAYS AS (upper(name)) STORED, stamp text NOT NULL);
+CREATE FUNCTION busy_before() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF new.name = 'Di' THEN
+        RAISE EXCEPTION 'no % here', new.name USING HINT = 'Ask Di.';
+    END IF;
+    new.stamp := 'stamped';
+    RETURN new;
+END $$;
+CREATE TRIGGER before BEFORE INSERT ON busy FOR EACH ROW EXECUTE FUNCTION busy_before();
+CREATE FUNCTION busy_after() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO log SELECT 'rows: ' || string_agg(name, ', ' ORDER BY id) FROM fresh;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER after AFTER INSERT ON busy REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION busy_after();
+-- Children of a parent by foreign key, in an order of theirs.
+CREATE TABLE busy_tags (person_id bigint REFERENCES busy, n smallint, tag text NOT NULL, PRIMARY KEY (person_id, n));
+-- A view, and an unlogged and a temporary table.
+CREATE TABLE below (id bigint, name text);
+CREATE VIEW seen AS SELECT id, name FROM below WHERE id < 4 WITH CHECK OPTION;
+CREATE UNLOGGED TABLE unlogged (id bigint PRIMARY KEY, name varchar(3));
+CREATE TEMPORARY TABLE temporary (id bigint, name text COLLATE "C");
+-- Dropped columns, and columns in another order than the plan's.
+CREATE TABLE reordered (gone1 int, name text, gone2 text, id bigint, spare text);
+ALTER TABLE reordered DROP COLUMN gone1, DROP COLUMN gone2;
+-- Another schema, another spelling.
+CREATE TABLE "Odd ""Table" ("The id" bigint, "select" text);
+
+SELECT pg_temp.plan('people', 'load_targets.partitioned', '{"id": "id _id bigint", "name": "value name text", "born": "value born timestamptz"}');
+SELECT pg_temp.plan('people', 'load_targets.partition_low', '{"id": "id _id bigint", "score": "value score double precision"}');
+SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1);
+SELECT tableoid::regclass, id, name FROM partitioned;
+SELECT * FROM entries;
+DELETE FROM mongo_migrate.quarantine WHERE server = 'load_targets';
+DELETE FROM mongo_migrate.plan_target WHERE server = 'load_targets';
+SELECT pg_temp.again('people');
+
+SELECT pg_temp.plan('people', 'load_targets.busy', '{"id": "id _id bigint", "name": "value name text", "score": "value score load_targets.positive"}');
+SELECT pg_temp.plan('people', 'load_targets.busy_tags', '{"person_id": "parent id bigint", "n": "position - smallint", "tag": "value $ text"}', 'load_targets.busy', 'tags');
+SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1);
+TABLE busy;
+TABLE busy_tags;
+TABLE log;
+SELECT * FROM entries;
+DELETE FROM mongo_migrate.quarantine WHERE server = 'load_targets';
+DELETE FROM mongo_migrate.plan_target WHERE server = 'load_targets';
+SELECT pg_temp.again('people');
+
+SELECT pg_temp.plan('people', 'load_targets.seen', '{"id": "id _id bigint", "name": "value name text"}');
+SELECT pg_temp.plan('people', 'load_targets.unlogged', '{"id": "id _id bigint", "name": "value name varchar(3)"}');
+SELECT pg_temp.plan('people', 'temporary', '{"id": "id _id bigint", "name": "value name text"}');
+SELECT pg_temp.plan('people', 'load_targets.reordered', '{"id": "id _id bigint", "name": "value name text"}');
+SELECT pg_temp.plan('people', 'load_targets."Odd ""Table"', '{"select": "value name text", "The id": "id _id bigint"}');
+SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1);
+TABLE seen;
+SELECT * FROM unlogged, temporary, reordered, "Odd ""Table" WHERE unlogged.id = temporary.id AND reordered.id = temporary.id AND "The id" = temporary.id;
+SELECT * FROM entries;
+DELETE FROM mongo_migrate.quarantine WHERE server = 'load_targets';
+DELETE FROM mongo_migrate.plan_target WHERE server = 'load_targets';
+SELECT pg_temp.again('people');
+
+-- Expressions see value and doc, run as the caller, and fail for their document alone.
+CREATE TYPE kind AS ENUM ('staff', 'guest');
+CREATE TABLE cities (id int, name text);
+INSERT INTO cities VALUES (10, 'Rome'), (20, 'Oslo');
+CREATE FUNCTION half(x numeric) RETURNS numeric LANGUAGE sql IMMUTABLE RETURN x / 2;
+CREATE TABLE expressions (id bigint NOT NULL, name varchar(4), half numeric(4,1), kind kind, city_id int, path text, tags text, share numeric, n int);
+SELECT pg_temp.plan('people', 'load_targets.expressions', '{"id": "id _id bigint", "name": "value name varchar(4)", "half": "value score numeric(4,1)",
+    "kind": "value kind load_targets.kind", "city_id": "value address.city int", "path": "value $ text", "tags": "value tags text", "share": "value score numeric", "n": "value score int"}');
+SELECT pg_temp.expression('load_targets.expressions', 'name', 'text', 'upper(value) -- a comment');
+SELECT pg_temp.expression('load_targets.expressions', 'half', 'double precision', 'half(value::numeric)');
+SELECT pg_temp.expression('load_targets.expressions', 'kind', 'text', $$CASE value WHEN 'alien' THEN 'guest' ELSE value END$$);
+SELECT pg_temp.expression('load_targets.expressions', 'city_id', 'text', '(SELECT c.id FROM cities AS c WHERE c.name = value)');
+SELECT pg_temp.expression('load_targets.expressions', 'path', 'jsonb', $$doc #>> '{address,zip}'$$);
+SELECT pg_temp.expression('load_targets.expressions', 'tags', 'text[]', $$array_to_string(value, '+') || (doc->>'name')$$);
+SELECT pg_temp.expression('load_targets.expressions', 'share', 'double precision', '100 / value');
+SELECT pg_temp.expression('load_targets.expressions', 'n', 'double precision', '(SELECT max(x)::int FROM generate_series(1, 3) AS x)');
+SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1);
+TABLE expressions;
+SELECT * FROM entries;
+-- What an expression gives has to fit: assignment never cuts.
+SELECT pg_temp.expression('load_targets.expressions', 'share', 'double precision', 'value');
+SELECT pg_temp.expression('load_targets.expressions', 'name', 'text', $$value || '-long'$$);
+UPDATE mongo_migrate.quarantine SET document = mongo_migrate.bson_from_json('{"_id": 4}') WHERE server = 'load_targets';
+TRUNCATE expressions;
+SELECT documents, inserted, rejected FROM mongo_migrate.retry_quarantine('load_targets');
+SELECT * FROM entries;
+DELETE FROM mongo_migrate.quarantine WHERE server = 'load_targets';
+DELETE FROM mongo_migrate.plan_target WHERE server = 'load_targets';
+SELECT pg_temp.again('people');
+
+-- A key by an expression is its children's too.
+CREATE TABLE keyed (key text PRIMARY KEY);
+CREATE TABLE keyed_tags (key text REFERENCES keyed, n int, tag text);
+SELECT pg_temp.plan('people', 'load_targets.keyed', '{"key": "id _id text"}');
+SELECT pg_temp.plan('people', 'load_targets.keyed_tags', '{"key": "parent key text", "n": "position - int", "tag": "value $ text"}', 'load_targets.keyed', 'tags');
+SELECT pg_temp.expression('load_targets.keyed', 'key', 'bigint', $$format('%s-%s', doc->>'name', value)$$);
+SELECT pg_temp.expression('load_targets.keyed_tags', 'tag', 'text', $$value || '@' || (doc->>'kind')$$);
+SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1);
+TABLE keyed_tags;
+DELETE FROM mongo_migrate.plan_target WHERE server = 'load_targets';
+SELECT pg_temp.again('people');
+
+-- Row security and rights are the caller's; neither is the document's fault.
+CREATE TABLE secured (id bigint, name text);
+ALTER TABLE secured ENABLE ROW LEVEL SECURITY;
+CREATE POLICY staff ON secured FOR INSERT WITH CHECK (name <> 'Bob');
+CREATE ROLE load_targets_user;
+GRANT USAGE ON SCHEMA mongo_migrate, load_targets TO load_targets_user;
+GRANT SELECT ON ALL TABLES IN SCHEMA mongo_migrate TO load_targets_user;
+GRANT UPDATE ON mongo_migrate.chunk TO load_targets_user;
+GRANT EXECUTE ON FUNCTION mongo_migrate.copy_batch TO load_targets_user;
+GRANT USAGE ON FOREIGN SERVER load_targets TO load_targets_user;
+CREATE USER MAPPING FOR load_targets_user SERVER load_targets OPTIONS (password_required 'false');
+SELECT pg_temp.plan('people', 'load_targets.secured', '{"id": "id _id bigint", "name": "value name text"}');
+SET ROLE load_targets_user;
+SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1);
+RESET ROLE;
+GRANT INSERT ON secured TO load_targets_user;
+SET ROLE load_targets_user;
+SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1, 1);
+SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1, 1);
+RESET ROLE;
+ALTER POLICY staff ON secured WITH CHECK (true);
+SET ROLE load_targets_user;
+SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1);
+RESET ROLE;
+TABLE secured;
+SELECT mongo_migrate.run_command(current_setting('load.server'), '{"dropDatabase": 1}')->'ok' AS ok;
+DO $$
+DECLARE
+    map text;
+BEGIN
+    FOR map IN SELECT relation FROM mongo_migrate.id_map
+        WHERE server = current_setting('load.server') AND relation IS NOT NULL
+    LOOP
+        EXECUTE 'DROP TABLE ' || map;
+    END LOOP;
+END $$;
+DELETE FROM mongo_migrate.plan WHERE server = current_setting('load.server');
+DELETE FROM mongo_migrate.id_map WHERE server = current_setting('load.server');
+DELETE FROM mongo_migrate.chunk WHERE server = current_setting('load.server');
+DELETE FROM mongo_migrate.quarantine WHERE server = current_setting('load.server');
+\set VERBOSITY terse
+SET client_min_messages = error;
+DROP USER MAPPING FOR load_targets_user SERVER load_targets;
+DROP OWNED BY load_targets_user;
+DROP ROLE load_targets_user;
+DROP SCHEMA load_targets CASCADE;
+DROP SERVER load_targets;
