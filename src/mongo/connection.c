@@ -58,6 +58,19 @@ struct MongoConnection
 	char	   *server;
 };
 
+/* A cursor that the server has open and nobody will read. */
+typedef struct LeftCursor
+{
+	slist_node	node;
+	Oid			serverid;
+	Oid			userid;
+	int64		id;
+	char	   *database;		/* in UTF-8, as is the collection; behind this struct */
+	char	   *collection;
+} LeftCursor;
+
+static slist_head left_cursors = SLIST_STATIC_INIT(left_cursors);
+
 static dlist_head connections = DLIST_STATIC_INIT(connections);
 
 /* Changes of servers and user mappings so far. */
@@ -186,6 +199,34 @@ connection_establish(MongoConnection *self, ForeignServer *server, UserMapping *
 	self->control.broken = false;
 }
 
+/*
+ * Has the server kill the cursors that were left by connections like this one.
+ * It need not succeed: the server ends idle cursors by itself, after ten minutes.
+ */
+static void
+kill_left_cursors(MongoConnection *self)
+{
+	slist_mutable_iter iter;
+
+	slist_foreach_modify(iter, &left_cursors)
+	{
+		LeftCursor *left = slist_container(LeftCursor, node, iter.cur);
+		bson_t	   *command;
+
+		if (left->serverid != self->serverid || left->userid != self->userid)
+			continue;
+		command = BCON_NEW("killCursors", BCON_UTF8(left->collection),
+						   "cursors", "[", BCON_INT64(left->id), "]");
+		(void) mongoc_client_command_simple(self->client, left->database, command,
+											mongoc_client_get_read_prefs(self->client),
+											NULL, NULL);
+		bson_destroy(command);
+		slist_delete_current(&iter);
+		pfree(left);
+	}
+	mongo_connection_check(self);
+}
+
 /* Makes a connection.  When that fails, the current context cleans up. */
 static MongoConnection *
 connection_create(Oid serverid, Oid userid)
@@ -209,6 +250,7 @@ connection_create(Oid serverid, Oid userid)
 												   ObjectIdGetDatum(mapping->umid));
 	stream_control_init(&self->control, context);
 	connection_establish(self, server, mapping);
+	kill_left_cursors(self);
 	self->database = MemoryContextStrdup(context,
 										 client_database(server, mongoc_client_get_uri(self->client)));
 	MemoryContextSetParent(context, TopMemoryContext);
@@ -306,6 +348,31 @@ void
 mongo_connection_cleanup_end(MongoConnection *connection)
 {
 	stream_cleanup_end(&connection->control);
+}
+
+/* Notes a cursor that the server may have open; see connection.h. */
+void
+mongo_connection_left_cursor(MongoConnection *connection, const char *collection, int64 id)
+{
+	size_t		database_size = strlen(connection->database) + 1;
+	size_t		collection_size = strlen(collection) + 1;
+	LeftCursor *left;
+
+	if (!connection->control.interrupted && !connection->control.broken)
+		return;
+	left = MemoryContextAllocExtended(TopMemoryContext,
+									  sizeof(LeftCursor) + database_size + collection_size,
+									  MCXT_ALLOC_NO_OOM);
+	if (left == NULL)
+		return;
+	left->serverid = connection->serverid;
+	left->userid = connection->userid;
+	left->id = id;
+	left->database = (char *) (left + 1);
+	left->collection = left->database + database_size;
+	memcpy(left->database, connection->database, database_size);
+	memcpy(left->collection, collection, collection_size);
+	slist_push_head(&left_cursors, &left->node);
 }
 
 /* connections(): one row for each connection of the session */

@@ -41,4 +41,12 @@ extern void mongo_connection_unpin(MongoConnection *connection);
 extern bool mongo_connection_cleanup_begin(MongoConnection *connection);
 extern void mongo_connection_cleanup_end(MongoConnection *connection);
 
+/*
+ * Notes a cursor that was destroyed while it was open.  Where the connection
+ * had failed, the server was not told, and is by the session's next one.
+ * collection is in UTF-8.  Never throws.
+ */
+extern void mongo_connection_left_cursor(MongoConnection *connection, const char *collection,
+										 int64 id);
+
 #endif							/* MM_CONNECTION_H */

@@ -19,6 +19,7 @@ struct MongoCursor
 	MongoConnection *connection;
 	mongoc_cursor_t *cursor;
 	char	   *namespace;		/* database.collection, for messages */
+	char	   *collection;		/* in UTF-8 */
 	bool		ended;			/* the server said that there are no more */
 	Owned	   *owned;
 };
@@ -31,8 +32,12 @@ destroy_cursor(void *object)
 
 	if (self->cursor != NULL && mongo_connection_cleanup_begin(self->connection))
 	{
+		int64		id = mongoc_cursor_get_id(self->cursor);
+
 		mongoc_cursor_destroy(self->cursor);
 		mongo_connection_cleanup_end(self->connection);
+		if (id != 0)
+			mongo_connection_left_cursor(self->connection, self->collection, id);
 	}
 	self->cursor = NULL;
 	mongo_connection_unpin(self->connection);
@@ -55,6 +60,7 @@ cursor_open(MongoConnection *connection, const char *name, const bson_t *filter,
 				 errmsg("the name of a collection must not be empty")));
 	self->connection = connection;
 	self->namespace = MemoryContextStrdup(owner, psprintf("%s.%s", database, name));
+	self->collection = MemoryContextStrdup(owner, utf8_name);
 	mongo_connection_pin(connection);
 	self->owned = owned_register(owner, self, destroy_cursor);
 
