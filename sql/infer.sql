@@ -65,6 +65,10 @@ SELECT load('maps',
 SELECT load('maps', (SELECT json_build_object('_id', 2, 'many', json_object_agg('key' || i, i)) FROM generate_series(1, 300) AS i));
 SELECT path, types, proposed_type, is_map, note FROM mongo_migrate.infer_schema('infer', 'maps');
 
+-- What is nested too deep is not followed.
+SELECT load('deep', (repeat('{"a": ', 40) || '[1]' || repeat('}', 40))::json);
+SELECT length(path), note FROM mongo_migrate.infer_schema('infer', 'deep') WHERE note IS NOT NULL;
+
 -- Fields come in the order of the documents, whichever of them is first.
 SELECT load('sequence', '{"_id": 1, "b": 1, "d": 1}', '{"_id": 2, "a": 1, "b": 1, "c": 1, "d": 1, "e": 1}');
 SELECT string_agg(path, ' ' ORDER BY ordinal) FROM mongo_migrate.infer_schema('infer', 'sequence');

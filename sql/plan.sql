@@ -121,6 +121,11 @@ SELECT load('folders', '{"_id": 1, "name": "a", "children": [{"name": "b", "chil
 SELECT mongo_migrate.plan_collection('plan', 'folders');
 SELECT target, column_name, path, type, nullable FROM columns WHERE collection = 'folders';
 
+-- A sub-document becomes columns to the fourth level.
+SELECT load('deep', '{"_id": 1, "a": {"b": {"c": {"d": {"e": {"f": 1}}, "x": 1}}}}');
+SELECT mongo_migrate.plan_collection('plan', 'deep');
+SELECT column_name, path, type FROM columns WHERE collection = 'deep';
+
 -- Nothing there, or not yet.
 SELECT mongo_migrate.run_command('plan', '{"create": "void"}') ->> 'ok' AS ok;
 SELECT mongo_migrate.plan_collection('plan', 'void');

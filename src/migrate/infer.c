@@ -173,7 +173,9 @@ proposed_type(const Profile *profile, const ProfileNode *node, StringInfo note)
 
 	if (types == LATTICE_BIT(BSON_TYPE_DOCUMENT))
 	{
-		if (profile_is_map(node))
+		if (node->overflow && node->nchildren < PROFILE_MAX_CHILDREN)
+			append_note(note, "nested too deep or one of too many paths: not followed");
+		else if (profile_is_map(node))
 			append_note(note, "keys are data: %d%s different ones", node->nchildren,
 						node->overflow ? " or more" : "");
 		else if (node->children == NULL)
@@ -188,7 +190,8 @@ proposed_type(const Profile *profile, const ProfileNode *node, StringInfo note)
 
 		if (element == NULL)
 		{
-			append_note(note, "empty in every document read");
+			append_note(note, node->overflow ? "nested too deep or one of too many paths: not followed" :
+						"empty in every document read");
 			return "jsonb";
 		}
 		if (elements & containers)
@@ -313,8 +316,6 @@ append_remarks(const ProfileNode *node, StringInfo note)
 	if (node->duplicates > 0)
 		append_note(note, "the key stands twice in " UINT64_FORMAT " document%s", node->duplicates,
 					node->duplicates == 1 ? "" : "s");
-	if (node->overflow && !profile_is_map(node))
-		append_note(note, "more fields below it than are shown");
 }
 
 /* Fills refers_to, refers_key and key_form, and adds what dangles to the note. */
@@ -486,6 +487,10 @@ mm_infer_schema(PG_FUNCTION_ARGS)
 	if (strcmp(kind, "collection") == 0)
 		mark_unique(profile, collection_unique_keys(connection, collection));
 
+	if (profile->root->overflow)
+		ereport(WARNING,
+				(errmsg("documents of collection \"%s\" have more fields than are shown", collection),
+				 errdetail("The first %d paths are.", profile->npaths)));
 	InitMaterializedSRF(fcinfo, 0);
 	report.rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	for (ProfileNode *node = profile->root->children; node != NULL; node = node->next)

@@ -172,10 +172,14 @@ BEGIN
                   coalesce(column_type, before.column_type) = before.column_type)) THEN
         RETURN before;
     END IF;
-    IF before.relation IS NOT NULL AND id_type <> before.id_type THEN
+    IF id_type <> before.id_type AND (before.relation IS NOT NULL OR EXISTS (
+            SELECT FROM mongo_migrate.chunk AS k
+            WHERE k.server = server AND k.documents > 0 AND (k.collection = collection OR k.collection IN (
+                SELECT c.collection FROM mongo_migrate.plan_column AS c
+                WHERE c.server = server AND c.refers_to = collection)))) THEN
         RAISE EXCEPTION USING ERRCODE = 'object_in_use',
             MESSAGE = format('ids of collection "%s" are of type %s already', collection, before.id_type),
-            DETAIL = format('They are mapped in %s.', before.relation),
+            DETAIL = 'Documents that have or refer to these ids were migrated, or are about to be.',
             HINT = format('Plan it with id_type => %L.', before.id_type);
     END IF;
 
@@ -230,7 +234,7 @@ COMMENT ON FUNCTION mongo_migrate.plan_relation(text, boolean) IS
     'the existing table of that qualified name; NULL: there is none';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_relation(text, boolean) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.free_target(server name, collection text, schema text, wanted text) RETURNS text
+CREATE FUNCTION mongo_migrate.free_target(schema text, wanted text) RETURNS text
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -241,9 +245,9 @@ CREATE FUNCTION mongo_migrate.free_target(server name, collection text, schema t
         SELECT (parse_ident(t.target))[2] FROM mongo_migrate.plan_target AS t
         WHERE (parse_ident(t.target))[1] = schema)))
 $$;
-COMMENT ON FUNCTION mongo_migrate.free_target(name, text, text, text) IS
+COMMENT ON FUNCTION mongo_migrate.free_target(text, text) IS
     'a qualified table name that no plan uses; an existing table may bear it';
-REVOKE ALL ON FUNCTION mongo_migrate.free_target(name, text, text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION mongo_migrate.free_target(text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.add_plan_column(new mongo_migrate.plan_column, relation regclass) RETURNS name
     LANGUAGE plpgsql VOLATILE
@@ -398,7 +402,7 @@ BEGIN
           AND p.parent = coalesce(element.path, field.path) AND p.key IS NOT NULL;
 
         IF NOT has_column AND kind = 'object' AND fields BETWEEN 1 AND 60
-           AND NOT field.is_map AND length(prefix) < 48 THEN
+           AND NOT field.is_map AND cardinality(string_to_array(path, '.')) <= 4 THEN
             PERFORM mongo_migrate.plan_fields(server, collection, target, relation, field.path,
                     row_base, wanted || '_', nullable OR field.proposed_nullable);
         ELSIF element.path IS NOT NULL AND NOT nests_itself AND
@@ -425,8 +429,7 @@ CREATE FUNCTION mongo_migrate.plan_array(field mongo_migrate.plan_path, element 
 DECLARE
     parent_target mongo_migrate.plan_target;
     parent_table text := (parse_ident(parent))[2];
-    target text := mongo_migrate.free_target(field.server, field.collection, (parse_ident(parent))[1],
-                                             parent_table || '_' || wanted);
+    target text := mongo_migrate.free_target((parse_ident(parent))[1], parent_table || '_' || wanted);
     relation regclass := mongo_migrate.plan_relation(target, false);
     pivot boolean := mongo_migrate.only_type(element.types) IS DISTINCT FROM 'object';
     complete boolean := (SELECT p.sampled >= p.documents FROM mongo_migrate.plan AS p
@@ -703,7 +706,7 @@ BEGIN
     -- The collection's own table, and from there all others.
     schema := CASE WHEN cardinality(names) = 2 THEN names[1] ELSE schema END;
     IF target IS NULL THEN
-        target := mongo_migrate.free_target(server, collection, schema, mongo_migrate.snake_case(collection));
+        target := mongo_migrate.free_target(schema, mongo_migrate.snake_case(collection));
     ELSE
         target := format('%I.%I', schema, names[cardinality(names)]);
         IF EXISTS (SELECT FROM mongo_migrate.plan_target AS t WHERE t.target = target) THEN

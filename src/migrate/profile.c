@@ -6,7 +6,7 @@
  * the field that it followed in the document before, and by a hash table when
  * the guess fails.  All memory belongs to the profile's context and is bounded
  * by the number of paths, whatever the number of documents: a sub-document
- * whose keys are data (a map) stops growing at MAX_CHILDREN keys.
+ * whose keys are data (a map) stops growing at PROFILE_MAX_CHILDREN keys.
  *
  * Values are sampled by keeping those with the smallest hashes: a uniform
  * choice among the distinct values, the same for the same documents in any
@@ -26,7 +26,6 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#define MAX_CHILDREN	250		/* keys of a sub-document */
 #define MAX_PATHS		5000
 #define MAX_DEPTH		32
 #define MAX_VALUE		64		/* bytes of a value worth sampling */
@@ -131,7 +130,8 @@ profile_occurrences(const ProfileNode *node)
 
 /*
  * A map has keys that are data: too many, all of them ids, numbers or dates, or
- * many that a small part of the sub-documents has each.
+ * many that a small part of the sub-documents has each.  What could not be
+ * followed to its end is taken for one.
  */
 bool
 profile_is_map(const ProfileNode *node)
@@ -141,7 +141,7 @@ profile_is_map(const ProfileNode *node)
 
 	if (node->parent == NULL)
 		return false;
-	if (node->nchildren >= MAX_CHILDREN ||
+	if (node->overflow ||
 		(node->nchildren >= 2 && node->keys_like_data == node->nchildren))
 		return true;
 	if (node->nchildren < 30)
@@ -281,7 +281,7 @@ find_child(Profile *profile, ProfileNode *parent, ProfileNode *previous,
 	if (slot != NULL)
 		return slot->node;
 
-	if ((parent->parent != NULL && parent->nchildren >= MAX_CHILDREN) ||
+	if ((parent->parent != NULL && parent->nchildren >= PROFILE_MAX_CHILDREN) ||
 		profile->npaths >= MAX_PATHS || parent->depth >= MAX_DEPTH)
 	{
 		parent->overflow = true;

@@ -10,6 +10,7 @@
 
 #define PROFILE_TYPES		22	/* BSON types 1 to 19, MaxKey, MinKey */
 #define PROFILE_VALUES		256 /* distinct values kept of a path */
+#define PROFILE_MAX_CHILDREN 250	/* keys of a sub-document */
 
 /* A number as it was, with an approximation to compare by. */
 typedef struct ProfileNumber
@@ -117,7 +118,8 @@ extern bson_type_t profile_index_type(int index);
 extern uint64 profile_occurrences(const ProfileNode *node);
 extern uint64 profile_nulls(const ProfileNode *node);
 
-/* Whether the keys of this sub-document are data rather than field names. */
+/* Whether the keys of this sub-document are data rather than field names, or
+ * too many or too deep to tell. */
 extern bool profile_is_map(const ProfileNode *node);
 
 #endif							/* MM_PROFILE_H */
