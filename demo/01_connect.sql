@@ -3,7 +3,7 @@
 \getenv mongo_uri MONGO_URI
 CREATE EXTENSION mongo_migrate;
 CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate
-    OPTIONS (uri :'mongo_uri', database 'mm_demo');
+    OPTIONS (uri :'mongo_uri', database 'mm_shop');
 -- With authentication:
 -- CREATE USER MAPPING FOR CURRENT_USER SERVER shop OPTIONS (username '...', password '...');
 

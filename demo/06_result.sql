@@ -1,6 +1,7 @@
 \echo
 \echo == 6. What came of it.
-SELECT * FROM mongo_migrate.progress;
+SELECT collection, state, documents, total, percent, docs_per_second, rejected
+FROM mongo_migrate.progress ORDER BY collection;
 
 \echo -- Documents that could not become rows are kept, each with the reason.
 SELECT collection, source_id, path, left(reason, 70) AS reason, sqlstate

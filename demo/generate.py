@@ -11,7 +11,7 @@ users         emails missing or null, phone a string or a number, loginCount int
 transactions  userId is the hex text of a user's ObjectId, now and then of none that exists; amount is a double,
               an int and now and then a string, of which three are no number; one date is beyond any calendar
 orders        items an array of documents, tagIds an array of ObjectIds; shippedAt null or missing;
-              some users and tags do not exist; one has a string for its items
+              some users and tags do not exist; one sku has U+0000
 """
 import datetime
 import random
@@ -121,7 +121,7 @@ class Company:
             if self.chance(0.7):
                 document["shippedAt"] = None if self.chance(0.1) else self.date()
             if number == 25000:
-                document["items"] = "see invoice"
+                items[0]["sku"] += "\0"
             yield document
 
 
