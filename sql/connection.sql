@@ -94,6 +94,8 @@ ALTER SERVER conn_bad OPTIONS (ADD uri 'mongodb://127.0.0.1:1/');
 SELECT * FROM attempt($$SELECT mongo_migrate.run_command('conn_bad', '{"ping": 1}')$$);
 ALTER SERVER conn_bad OPTIONS (SET uri 'mongodb://host.invalid/');
 SELECT * FROM attempt($$SELECT mongo_migrate.run_command('conn_bad', '{"ping": 1}')$$);
+ALTER SERVER conn_bad OPTIONS (SET uri 'mongodb+srv://cluster.name.invalid/');
+SELECT * FROM attempt($$SELECT mongo_migrate.run_command('conn_bad', '{"ping": 1}')$$);
 ALTER SERVER conn_bad OPTIONS (SET uri :'mongo_uri');
 SELECT * FROM attempt($$SELECT mongo_migrate.run_command('conn_bad', '{"ping": 1}')$$);
 ALTER SERVER conn_bad OPTIONS (ADD database 'mm_test_connection', ADD replica_set 'other');

@@ -91,6 +91,7 @@ static const TextHint text_hints[] = {
 	{"certificate verify failed", "Name the authority that signed the server's certificate in option tls_ca_file."},
 	{"TLS handshake failed", "Check that the server speaks TLS; otherwise set option tls to false."},
 	{"could not set up TLS", "Check the files in tls_ca_file and tls_certificate_key_file: PEM, the second with certificate and key."},
+	{"SRV record", "Check the host name in the server's option uri; mongodb:// takes names of hosts, mongodb+srv:// that of a cluster."},
 	{"could not resolve", "Check the host name in the server's option uri."},
 	{"Connection refused", "Check that MongoDB runs there, and host and port in the server's option uri."},
 	{"Connection timed out", "Check host and port in the server's option uri, and the firewalls on the way."},

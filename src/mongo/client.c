@@ -19,6 +19,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "error.h"
 #include "miscadmin.h"
 #include "mongo/client.h"
 #include "mongo/options.h"
@@ -360,10 +361,7 @@ client_create(ForeignServer *server, UserMapping *mapping, Oid userid,
 	self->control = control;
 	self->client = mongoc_client_new_from_uri_with_error(uri, &error);
 	if (self->client == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION),
-				 errmsg("could not connect to server \"%s\"", server->servername),
-				 errdetail("%s", error.message)));
+		mongo_throw(&error, NULL, psprintf("connecting to server \"%s\"", server->servername));
 	owned_register(owner, self, destroy_client);
 	mongoc_client_set_error_api(self->client, MONGOC_ERROR_API_VERSION_2);
 	mongoc_client_set_stream_initiator(self->client, stream_initiate, control);

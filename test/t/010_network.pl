@@ -92,6 +92,15 @@ SQL
 	is($out, "alive\nread $documents", "$with: a scan reads everything");
 
 	# Hung in mid-scan.
+	my $session = start_waiting($scan, $proxy, hang_after($proxy, 300_000));
+	my $start = time;
+	$node->safe_psql('postgres', 'CREATE DATABASE other STRATEGY file_copy');
+	$node->safe_psql('postgres', 'DROP DATABASE other');
+	cmp_ok(time - $start, '<', $soon + 5, "$with: a hung scan serves the interrupts of others");
+	$node->safe_psql('postgres', "SELECT pg_cancel_backend($session->{pid})");
+	$session->{psql}->finish;
+	$proxy->pass;
+
 	$proxy->hang(300_000);
 	($out, $err, $seconds) = run("SET statement_timeout = 500; $scan");
 	like($err, qr/canceling statement due to statement timeout/, "$with: statement_timeout ends a hung scan");
@@ -150,7 +159,7 @@ SQL
 	$proxy->pass;
 
 	# The server ends in mid-scan.
-	my $session = start_waiting($scan, $proxy, hang_after($proxy, 300_000));
+	$session = start_waiting($scan, $proxy, hang_after($proxy, 300_000));
 	$mongo->kill9;
 	$proxy->pass;
 	$session->{psql}->finish;
@@ -192,7 +201,7 @@ SQL
 	$in .= "BEGIN; DECLARE c CURSOR FOR SELECT 'row' FROM $name; FETCH 1 FROM c;\n";
 	$psql->pump until $psql_out =~ /row\n/;
 	$proxy->hang;
-	my $start = time;
+	$start = time;
 	$in .= "SELECT 1/0; ROLLBACK; SELECT 'done';\n";
 	$psql->pump until $psql_out =~ /done\n/;
 	cmp_ok(time - $start, '<', $soon, "$with: an abort does not wait for a hung server");
@@ -211,6 +220,22 @@ SQL
 	$mongo->stop;
 	($err, $seconds) = interrupt('pg_cancel_backend', $ping, $proxy, 0);
 	like($err, qr/canceling statement due to user request/, "$with: and can be canceled");
+
+	# A backend whose postmaster has gone goes, too.
+	$mongo->start;
+	$session = start_waiting($scan, $proxy, hang_after($proxy, 300_000));
+	$node->kill9;
+	my $gone = 0;
+	$start = time;
+	until ($gone || time - $start > 60)
+	{
+		$gone = !kill 0, $session->{pid};
+		usleep(10_000);
+	}
+	cmp_ok(time - $start, '<', $soon, "$with: a backend without postmaster does not wait on");
+	$session->{psql}->finish;
+	$node->start;
+	$proxy->pass;
 
 	$node->safe_psql('postgres', "DROP FOREIGN TABLE $name");
 	$node->safe_psql('postgres', "DROP SERVER $name");
