@@ -1,0 +1,262 @@
+# Migrations that are killed, cancelled, stopped or refused: called again, they end with every document exactly
+# once, child rows included. MM_KILLS: how often each of worker, cluster and mongod is killed (3).
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use IPC::Run;
+use MongoServer;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $kills = $ENV{MM_KILLS} || 3;
+my $orders = 60000;
+my $users = 1000;
+my $call = "SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 250)";
+
+my $mongo = MongoServer->new;
+
+# The _id values of orders are numbers, strings and ObjectIds; an order has 0 to 2 items and refers to a user.
+sub fill
+{
+	my ($collection, $count, $fields) = @_;
+	$mongo->command('shop',
+		qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"n": {"\$range": [0, $count]}}]},)
+		  . qq( {"\$unwind": "\$n"}, {"\$project": $fields}, {"\$out": "$collection"}]}));
+	return;
+}
+fill('users', $users, '{"_id": {"$concat": ["u", {"$toString": "$n"}]}, "n": 1}');
+fill('orders', $orders, '{"_id": {"$switch": {"branches": ['
+	  . '{"case": {"$eq": [{"$mod": ["$n", 3]}, 0]}, "then": "$n"},'
+	  . '{"case": {"$eq": [{"$mod": ["$n", 3]}, 1]}, "then": {"$concat": ["o", {"$toString": "$n"}]}}],'
+	  . '"default": {"$toObjectId": {"$substrCP": [{"$concat": ["000000000000000000000000", {"$toString": "$n"}]},'
+	  . ' {"$strLenCP": {"$toString": "$n"}}, 24]}}}},'
+	  . '"n": 1, "user": {"$concat": ["u", {"$toString": {"$mod": ["$n", ' . $users . ']}}]},'
+	  . '"items": {"$map": {"input": {"$range": [0, {"$mod": ["$n", 3]}]}, "as": "i",'
+	  . ' "in": {"sku": {"$concat": ["s", {"$toString": "$$i"}]}, "price": {"$add": ["$n", 0.5]}}}}}');
+
+my $node = PostgreSQL::Test::Cluster->new('resume');
+$node->init(allows_streaming => 1);
+$node->append_conf('postgresql.conf', 'restart_after_crash = on');
+$node->append_conf('postgresql.conf', 'max_worker_processes = 16');
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION mongo_migrate');
+$node->safe_psql('postgres', 'CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate'
+	  . " OPTIONS (uri '" . $mongo->uri . "', database 'shop')");
+
+sub query { return $node->safe_psql('postgres', $_[0]); }
+
+# Forgets everything that was migrated.
+sub forget
+{
+	my ($self) = @_;
+	query("DROP TABLE IF EXISTS orders_items, orders, users; DELETE FROM mongo_migrate.plan;"
+		  . ' TRUNCATE mongo_migrate.chunk, mongo_migrate.run, mongo_migrate.quarantine');
+	query("DO \$\$ DECLARE map text; BEGIN FOR map IN DELETE FROM mongo_migrate.id_map RETURNING relation LOOP"
+		  . " IF map IS NOT NULL THEN EXECUTE 'DROP TABLE ' || map; END IF; END LOOP; END \$\$");
+	return;
+}
+
+# Starts a statement in a session of its own.
+sub begin
+{
+	my ($sql) = @_;
+	my $session = { out => '', err => '' };
+	$session->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres'), '-c', $sql ],
+		'>', \$session->{out}, '2>', \$session->{err}, IPC::Run::timeout(180));
+	return $session;
+}
+
+# Waits for a session's end; returns what it printed.
+sub finish
+{
+	my ($session) = @_;
+	$session->{psql}->finish;
+	return $session->{out} . $session->{err};
+}
+
+# Documents of orders that are done, as far as the server answers.
+sub documents_done
+{
+	my ($out, $err) = ('', '');
+	$node->psql('postgres', "SELECT coalesce(sum(documents), 0) FROM mongo_migrate.chunk WHERE collection = 'orders'",
+		stdout => \$out, stderr => \$err);
+	return $out =~ /^(\d+)$/ ? $1 : 0;
+}
+
+# Waits until the running migration has done so many documents; false when it ended before.
+sub wait_for_documents
+{
+	my ($session, $wanted) = @_;
+	while ($session->{psql}->pumpable)
+	{
+		return 1 if documents_done() >= $wanted;
+		usleep(5_000);
+	}
+	return 0;
+}
+
+# Waits until the server takes sessions again after a crash.
+sub wait_for_server
+{
+	my $try = 0;
+	until ($node->psql('postgres', 'SELECT 1', timeout => 10, on_error_die => 0) == 0)
+	{
+		die 'the server does not come back' if ++$try > 600;
+		usleep(50_000);
+	}
+	return;
+}
+
+sub worker_pids
+{
+	return split /\n/, query("SELECT pid FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker'");
+}
+
+# What must hold in the end.
+sub check_result
+{
+	my ($name) = @_;
+	my $map = query("SELECT relation FROM mongo_migrate.id_map WHERE collection = 'orders'");
+	my @expect = (
+		[ 'SELECT count(*), count(DISTINCT id), count(DISTINCT n), sum(n) FROM orders',
+			join('|', $orders, $orders, $orders, $orders * ($orders - 1) / 2) ],
+		[ "SELECT count(*), count(DISTINCT key), count(DISTINCT id) FROM $map", "$orders|$orders|$orders" ],
+		[ "SELECT count(*) FROM orders JOIN $map m USING (id)", $orders ],
+		[ 'SELECT count(*) FROM orders o JOIN users u ON u.id = o.user_id WHERE u.n = o.n % ' . $users, $orders ],
+		[ 'SELECT count(*), count(DISTINCT (order_id, position)) FROM orders_items', "$orders|$orders" ],
+		[ 'SELECT count(*) FROM orders o WHERE n % 3 <> (SELECT count(*) FROM orders_items i WHERE i.order_id = o.id'
+			  . ' AND i.price = o.n + 0.5)', 0 ],
+		[ "SELECT count(*), bool_and(convalidated) FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
+			  . " AND contype IN ('p', 'f')", '5|t' ],
+		[ "SELECT collection, state, documents, percent FROM mongo_migrate.progress ORDER BY 1",
+			"orders|complete|$orders|100.0\nusers|complete|$users|100.0" ],
+		[ 'SELECT count(*) FROM mongo_migrate.quarantine', 0 ]);
+	subtest $name => sub {
+		is(query($_->[0]), $_->[1], $_->[0]) foreach @expect;
+	};
+	return;
+}
+
+# What can be killed: the way to kill it, and to have it back.
+my %victims = (
+	worker => sub {
+		my ($pid) = worker_pids() or return 0;
+		kill 'KILL', $pid;
+		usleep(10_000) while kill 0, $pid;
+		wait_for_server();
+		return 1;
+	},
+	cluster => sub {
+		$node->stop('immediate');
+		$node->start;
+		return 1;
+	},
+	mongod => sub {
+		$mongo->kill9;
+		$mongo->start;
+		return 1;
+	});
+
+srand($ENV{MM_SEED} || time);
+note 'MM_SEED=' . srand;
+foreach my $victim (sort keys %victims)
+{
+	my $killed = 0;
+	my $round = 0;
+	while ($killed < $kills)
+	{
+		$round++;
+		forget();
+		query("SELECT mongo_migrate.migrate_collection('shop', 'users')");
+		# Up to four kills on the way of one migration.
+		my $in_round = 0;
+		while ($killed < $kills && $in_round < 4)
+		{
+			my $done = documents_done();
+			my $session = begin($call);
+			my $hit = wait_for_documents($session, $done + int(rand($orders - $done)));
+			$hit = $victims{$victim}->() if $hit;
+			my $output = finish($session);
+			last unless $hit;
+			$killed++;
+			$in_round++;
+			last if $output =~ /^t$/m;    # too late
+			like($output, qr/Call migrate_collection again|server closed|terminat|crash/, 'the caller is told')
+			  or note $output;
+		}
+		my $tries = 0;
+		until (query($call) eq 't')
+		{
+			die 'does not complete' if ++$tries > 5;
+		}
+		check_result("$victim killed: every document exactly once ($killed of $kills)");
+	}
+}
+
+# A cancel, and the end of the caller's session, end the workers; the next call goes on.
+foreach my $function (qw(pg_cancel_backend pg_terminate_backend))
+{
+	forget();
+	query("SELECT mongo_migrate.migrate_collection('shop', 'users')");
+	my $session = begin($call);
+	ok(wait_for_documents($session, 5000), 'it runs');
+	query("SELECT $function(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND query LIKE '%migrate_collection%'"
+		  . ' AND pid <> pg_backend_pid()');
+	my $output = finish($session);
+	if ($function eq 'pg_cancel_backend')
+	{
+		like($output, qr/ERROR:  57014: migration of collection orders stopped: canceling statement due to user request/,
+			'the cancel is told');
+		like($output, qr/DETAIL:  \d+ documents in \d+ batches are committed\.\nHINT:  Call migrate_collection again/,
+			'and how to go on');
+	}
+	ok( $node->poll_query_until('postgres',
+			"SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker'"),
+		"$function: no worker is left");
+	is(query("SELECT state FROM mongo_migrate.progress WHERE collection = 'orders'"), 'stopped', 'it has stopped');
+	is(query($call), 't', 'the next call completes it');
+	check_result("$function: every document exactly once");
+}
+
+# Two at once: the second is refused, and says who has it. The first stops when asked to.
+forget();
+query("SELECT mongo_migrate.migrate_collection('shop', 'users')");
+my $first = begin($call);
+ok(wait_for_documents($first, 2000), 'it runs');
+my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$call");
+like($err, qr/ERROR:  55006: collection orders is being migrated by another session\n.*DETAIL:  The process of that session is \d+\./s,
+	'a second migration is refused');
+is(query("SELECT state, workers > 0 FROM mongo_migrate.progress WHERE collection = 'orders'"), 'running|t', 'progress is live');
+is(query("SELECT mongo_migrate.stop_migration('shop', 'orders')"), 't', 'stop_migration finds it');
+my $output = finish($first);
+like($output, qr/^f$/m, 'it is not complete');
+like($output, qr/NOTICE:  .*migration of collection orders stopped: stop_migration was called/, 'and says why');
+is(query("SELECT state FROM mongo_migrate.progress WHERE collection = 'orders'"), 'stopped', 'stopped');
+
+# Few worker slots; one is the logical replication launcher's.
+$node->append_conf('postgresql.conf', 'max_worker_processes = 3');
+$node->restart;
+($status, $out, $err) = $node->psql('postgres', $call =~ s/250/250, workers => 4/r);
+is($out, 't', 'it completes with fewer workers');
+like($err, qr/NOTICE:  started 2 of 4 background workers/, 'and says so');
+check_result('few workers: every document exactly once');
+$node->append_conf('postgresql.conf', 'max_worker_processes = 1');
+$node->restart;
+($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$call");
+like($err, qr/ERROR:  53400: could not start a background worker\n.*HINT:  Raise max_worker_processes/s,
+	'without a slot it is refused');
+
+# A standby can be read, not migrated to.
+$node->stop;
+$node->append_conf('postgresql.conf', "max_worker_processes = 8");
+$node->set_standby_mode;
+$node->start;
+($status, $out, $err) = $node->psql('postgres', $call);
+like($err, qr/cannot run background workers during recovery/, 'a standby is refused');
+
+$node->stop;
+done_testing();
