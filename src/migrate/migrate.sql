@@ -62,8 +62,8 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(lock) THEN
         RAISE object_in_use USING
             MESSAGE = format('collection %s is being migrated by another session', collection),
-            DETAIL = (SELECT format('The process of that session is %s.', string_agg(pid::text, ', '))
-                        FROM mongo_migrate.run_lock_holders(lock) AS pid),
+            DETAIL = (SELECT format('The process of that session is %s.', string_agg(k.pid::text, ', '))
+                        FROM mongo_migrate.run_lock_held k WHERE k.lock = lock_collection.lock),
             HINT = format('See mongo_migrate.progress; mongo_migrate.stop_migration(%L, %L) ends it after its present batches.',
                           server, collection);
     END IF;

@@ -9,19 +9,12 @@ CREATE FUNCTION mongo_migrate.run_lock(server name, collection text, chunk integ
 COMMENT ON FUNCTION mongo_migrate.run_lock(name, text, integer) IS
     'key of the advisory lock of a migration of a collection (chunk NULL), or of one of its chunks';
 
-CREATE FUNCTION mongo_migrate.run_lock_holders(lock bigint)
-    RETURNS SETOF integer
-    LANGUAGE sql STABLE PARALLEL RESTRICTED
-    BEGIN ATOMIC
-        SELECT l.pid
-          FROM pg_catalog.pg_locks l
-          JOIN pg_catalog.pg_database d ON d.oid = l.database
-         WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted
-           AND d.datname = pg_catalog.current_database()
-           AND (l.classid::bigint << 32 | l.objid::bigint) = lock;
-    END;
-COMMENT ON FUNCTION mongo_migrate.run_lock_holders(bigint) IS
-    'the processes that hold an advisory lock';
+CREATE VIEW mongo_migrate.run_lock_held AS
+    SELECT l.classid::bigint << 32 | l.objid::bigint AS lock, l.pid
+      FROM pg_locks l
+      JOIN pg_database d ON d.oid = l.database
+     WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted AND d.datname = current_database();
+COMMENT ON VIEW mongo_migrate.run_lock_held IS 'the advisory locks of this database that are held, and the processes that hold them';
 
 CREATE VIEW mongo_migrate.chunk_sum AS
     SELECT server, collection,
@@ -52,8 +45,8 @@ CREATE VIEW mongo_migrate.progress AS
            END AS eta,
            coalesce(c.rejected, 0) AS rejected,
            (SELECT count(*)
-              FROM mongo_migrate.chunk h,
-                   mongo_migrate.run_lock_holders(mongo_migrate.run_lock(h.server, h.collection, h.chunk))
+              FROM mongo_migrate.chunk h
+              JOIN mongo_migrate.run_lock_held k ON k.lock = mongo_migrate.run_lock(h.server, h.collection, h.chunk)
              WHERE h.server = p.server AND h.collection = p.collection AND NOT h.complete) AS workers,
            r.started_at,
            u.updated_at,
@@ -66,8 +59,8 @@ CREATE VIEW mongo_migrate.progress AS
              ORDER BY run.run_id DESC LIMIT 1) r ON true
       LEFT JOIN mongo_migrate.chunk_sum c ON c.server = p.server AND c.collection = p.collection
       CROSS JOIN LATERAL (
-            SELECT EXISTS (SELECT FROM mongo_migrate.run_lock_holders(
-                    mongo_migrate.run_lock(p.server, p.collection))) AS live) l
+            SELECT EXISTS (SELECT FROM mongo_migrate.run_lock_held k
+                            WHERE k.lock = mongo_migrate.run_lock(p.server, p.collection)) AS live) l
       CROSS JOIN LATERAL (
             SELECT greatest(c.updated_at, r.ended_at, r.started_at) AS updated_at) u
       CROSS JOIN LATERAL (
