@@ -50,8 +50,10 @@ SET client_min_messages = warning;
 SELECT result(mongo_migrate.migrate_collection('migrate_test', 'orders', dry_run => true));
 SELECT result(r) FROM mongo_migrate.migrate_all('migrate_test', dry_run => true) r ORDER BY 1;
 RESET client_min_messages;
-SELECT (SELECT count(*) FROM mongo_migrate.plan) AS plans, (SELECT count(*) FROM mongo_migrate.id_map) AS maps,
-       (SELECT count(*) FROM mongo_migrate.chunk) AS chunks, (SELECT count(*) FROM mongo_migrate.run) AS runs,
+SELECT (SELECT count(*) FROM mongo_migrate.plan WHERE server = 'migrate_test') AS plans,
+       (SELECT count(*) FROM mongo_migrate.id_map WHERE server = 'migrate_test') AS maps,
+       (SELECT count(*) FROM mongo_migrate.chunk WHERE server = 'migrate_test') AS chunks,
+       (SELECT count(*) FROM mongo_migrate.run WHERE server = 'migrate_test') AS runs,
        to_regclass('public.orders') AS orders;
 
 -- The five-statement promise, though nothing of what orders refer to is there.
@@ -83,15 +85,15 @@ UPDATE orders SET amount = 0 WHERE id = 1;
 SELECT result(mongo_migrate.migrate_collection('migrate_test', 'orders', batch_size => 100));
 SELECT count(*), count(user_id), min(amount) FROM orders;
 SELECT * FROM foreign_keys();
-SELECT target, column_name, row_key, refers_to, source_value, policy FROM mongo_migrate.dangling_reference;
+SELECT target, column_name, row_key, refers_to, source_value, policy FROM mongo_migrate.dangling_reference WHERE server = 'migrate_test';
 -- Its document comes later: so does the reference.
 SELECT mongo_migrate.run_command('migrate_test', json_build_object('insert', 'users', 'documents', json_build_array(
         json_build_object('_id', oid_of('a', 51), 'name', 'late', 'createdAt', '{"$date": "2024-02-01T00:00:00Z"}'::json)))) -> 'n' AS n;
 SELECT result(mongo_migrate.migrate_collection('migrate_test', 'users'));
 SELECT u.name, o.amount FROM orders o JOIN users u ON u.id = o.user_id WHERE u.name = 'late';
-SELECT count(*) FROM mongo_migrate.dangling_reference;
+SELECT count(*) FROM mongo_migrate.dangling_reference WHERE server = 'migrate_test';
 SELECT collection, state, phase, documents, total, percent, eta, rejected, workers, inserted, skipped
-  FROM mongo_migrate.progress ORDER BY collection COLLATE "C";
+  FROM mongo_migrate.progress WHERE server = 'migrate_test' ORDER BY collection COLLATE "C";
 
 -- References in a circle, to oneself, and the other policies.
 SELECT mongo_migrate.run_command('migrate_test', json_build_object('insert', 'people', 'documents', json_build_array(
@@ -120,8 +122,9 @@ SELECT * FROM people ORDER BY id;
 SELECT * FROM teams ORDER BY id;
 SELECT * FROM teams_members ORDER BY team_id, position;
 SELECT * FROM foreign_keys() WHERE key LIKE 'people%' OR key LIKE 'teams%';
-SELECT collection, column_name, row_key, refers_to, source_value, policy FROM mongo_migrate.dangling_reference ORDER BY 1, 2, 5;
-SELECT collection, source_id, target, reason, sqlstate, document FROM mongo_migrate.quarantine_report;
+SELECT collection, column_name, row_key, refers_to, source_value, policy FROM mongo_migrate.dangling_reference
+ WHERE server = 'migrate_test' ORDER BY 1, 2, 5;
+SELECT collection, source_id, target, reason, sqlstate, document FROM mongo_migrate.quarantine_report WHERE server = 'migrate_test';
 -- The team comes: Di comes back, and with Di the references to her.
 SELECT mongo_migrate.run_command('migrate_test', json_build_object('insert', 'teams', 'documents', json_build_array(
         json_build_object('_id', oid_of('e', 9), 'lead', oid_of('d', 4))))) -> 'n' AS n;
@@ -131,7 +134,8 @@ SELECT mongo_migrate.apply_references('migrate_test');
 SELECT * FROM foreign_keys() WHERE key LIKE 'people%' OR key LIKE 'teams%';
 SELECT p.name, b.name AS boss, l.name AS leads FROM people p LEFT JOIN people b ON b.id = p.boss_id
   LEFT JOIN teams t ON t.id = p.team_id LEFT JOIN people l ON l.id = t.lead_id ORDER BY 1;
-SELECT collection, column_name, policy FROM mongo_migrate.dangling_reference ORDER BY 1, 2;
+SELECT collection, column_name, policy FROM mongo_migrate.dangling_reference
+ WHERE server = 'migrate_test' ORDER BY 1, 2;
 
 -- Documents that cannot become rows.
 SELECT mongo_migrate.run_command('migrate_test', json_build_object('insert', 'readings', 'documents', json_agg(
@@ -142,14 +146,14 @@ SELECT mongo_migrate.plan_collection('migrate_test', 'readings');
 UPDATE mongo_migrate.plan_column SET type = 'numeric', source_type = 'numeric'
  WHERE server = 'migrate_test' AND collection = 'readings' AND path = 'value';
 SELECT result(mongo_migrate.migrate_collection('migrate_test', 'readings', on_error => 'stop', batch_size => 4));
-SELECT state, phase, documents, percent, error FROM mongo_migrate.progress WHERE collection = 'readings';
+SELECT state, phase, documents, percent, error FROM mongo_migrate.progress WHERE server = 'migrate_test' AND collection = 'readings';
 SELECT result(mongo_migrate.migrate_collection('migrate_test', 'readings', max_errors => 2, batch_size => 4));
-SELECT state, phase, documents, rejected FROM mongo_migrate.progress WHERE collection = 'readings';
+SELECT state, phase, documents, rejected FROM mongo_migrate.progress WHERE server = 'migrate_test' AND collection = 'readings';
 SELECT result(mongo_migrate.migrate_collection('migrate_test', 'readings', max_duration => '1 us'));
 BEGIN;
 SELECT result(mongo_migrate.migrate_collection('migrate_test', 'readings', max_errors => 4, workers => 0));
 ROLLBACK;
-SELECT documents, rejected FROM mongo_migrate.progress WHERE collection = 'readings';
+SELECT documents, rejected FROM mongo_migrate.progress WHERE server = 'migrate_test' AND collection = 'readings';
 SELECT result(mongo_migrate.migrate_collection('migrate_test', 'readings', max_errors => 5));
 SELECT count(*), count(DISTINCT id) FROM readings;
 -- The next pass does not try them again.

@@ -1,0 +1,47 @@
+-- Who may migrate.
+\set SHOW_CONTEXT never
+\getenv mongo_uri MONGO_URI
+CREATE SERVER grants_test FOREIGN DATA WRAPPER mongo_migrate
+    OPTIONS (uri :'mongo_uri', database 'mm_test_grants');
+SELECT mongo_migrate.run_command('grants_test', '{"dropDatabase": 1}') -> 'ok' AS ok;
+SELECT mongo_migrate.run_command('grants_test', '{"insert": "things", "documents": [
+    {"_id": {"$oid": "65a000000000000000000001"}, "name": "one", "parts": [{"n": 1}, {"n": 2}]},
+    {"_id": {"$oid": "65a000000000000000000002"}, "name": "two", "next": {"$oid": "65a000000000000000000001"}}]}') -> 'n' AS n;
+CREATE ROLE regress_grants_migrator LOGIN;
+CREATE ROLE regress_grants_nobody LOGIN;
+CREATE SCHEMA grants_test;
+GRANT ALL ON SCHEMA grants_test TO regress_grants_migrator;
+GRANT USAGE ON FOREIGN SERVER grants_test TO regress_grants_migrator;
+SELECT mongo_migrate.grant_usage('regress_grants_migrator');
+
+SET SESSION AUTHORIZATION regress_grants_nobody;
+SELECT mongo_migrate.migrate_collection('grants_test', 'things');
+SELECT * FROM mongo_migrate.progress;
+RESET SESSION AUTHORIZATION;
+GRANT USAGE ON SCHEMA mongo_migrate TO regress_grants_nobody;
+SET SESSION AUTHORIZATION regress_grants_nobody;
+SELECT mongo_migrate.migrate_collection('grants_test', 'things');
+SELECT mongo_migrate.run_command('grants_test', '{"ping": 1}');
+SELECT mongo_migrate.run_workers(ARRAY['SELECT 1']);
+SELECT * FROM mongo_migrate.progress;
+
+SET SESSION AUTHORIZATION regress_grants_migrator;
+CREATE USER MAPPING FOR regress_grants_migrator SERVER grants_test;
+SELECT mongo_migrate.plan_collection('grants_test', 'things', target => 'grants_test.things');
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('grants_test', 'things');
+SELECT inserted, skipped, complete FROM mongo_migrate.migrate_collection('grants_test', 'things', workers => 0);
+SELECT * FROM mongo_migrate.verify_sample('grants_test', 'things');
+SELECT collection, state, documents FROM mongo_migrate.progress WHERE server = 'grants_test';
+SELECT relname, relowner::regrole FROM pg_class WHERE relnamespace = 'grants_test'::regnamespace AND relkind = 'r' ORDER BY 1;
+SELECT mongo_migrate.reset_collection('grants_test', 'things', truncate => true);
+DELETE FROM mongo_migrate.plan WHERE server = 'grants_test';
+RESET SESSION AUTHORIZATION;
+
+SET client_min_messages = warning;
+DROP SCHEMA grants_test CASCADE;
+RESET client_min_messages;
+SELECT mongo_migrate.run_command('grants_test', '{"dropDatabase": 1}') -> 'ok' AS ok;
+DROP USER MAPPING FOR regress_grants_migrator SERVER grants_test;
+DROP SERVER grants_test CASCADE;
+DROP OWNED BY regress_grants_migrator, regress_grants_nobody;
+DROP ROLE regress_grants_migrator, regress_grants_nobody;
