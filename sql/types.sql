@@ -103,6 +103,14 @@ SELECT types_outcome(bson, type, 'relaxed', false) AS outcome
 FROM unnest(ARRAY['\x0f0000000276000300000061ff0000', '\x0f00000002760003000000c0800000', '\x1000000002760004000000eda0800000']::bytea[]) bson,
      unnest(ARRAY['text', 'jsonb', 'json']) type;
 
+-- v: a decimal of 10^34, one digit too many: not canonical, and so 0
+SELECT type, types_outcome('\x1800000013760000000000648e8d37c087adbe09ed413000'::bytea, type, 'plain', false) AS outcome
+FROM unnest(ARRAY['numeric', 'int4', 'text', 'json', 'jsonb']) type;
+
+-- a whole double has a point in JSON, until it has an exponent
+SELECT value, types_outcome(value, 'json') AS json, types_outcome(value, 'jsonb') AS jsonb
+FROM unnest(ARRAY['7.0', '-0.0', '999999999999999.0', '1000000000000000.0', '9007199254740991.0', '1e15', '1e-5', '0.0001']) value;
+
 -- Text of scalars, dates and their ranges
 SELECT value, type, types_outcome(value, type) AS outcome FROM (VALUES
     ('1e20', 'text'), ('1.5e-7', 'text'), ('-0.0', 'text'), ('{"$numberDouble": "NaN"}', 'text'), ('{"$numberDecimal": "1.50"}', 'text'), ('{"$numberDecimal": "1E+3"}', 'text'),

@@ -133,7 +133,7 @@ jsonb_number(JsonSink *sink, const bson_iter_t *value)
 
 	number_from_value(&exact, value);
 	if (bson_iter_type_unsafe(value) == BSON_TYPE_DOUBLE && exact.exponent == 0 &&
-		exact.coefficient < NUMBER_WHOLE_LIMIT)
+		exact.coefficient < NUMBER_POINT_LIMIT)
 	{
 		exact.coefficient *= 10;
 		exact.exponent = -1;

@@ -390,6 +390,7 @@ int
 number_value_text(const bson_iter_t *value, char buffer[NUMBER_TEXT_SIZE])
 {
 	bson_decimal128_t decimal;
+	Number		number;
 
 	switch (bson_iter_type_unsafe(value))
 	{
@@ -401,6 +402,14 @@ number_value_text(const bson_iter_t *value, char buffer[NUMBER_TEXT_SIZE])
 			return double_to_shortest_decimal_buf(bson_iter_double_unsafe(value), buffer);
 		case BSON_TYPE_DECIMAL128:
 			bson_iter_decimal128_unsafe(value, &decimal);
+			number_from_decimal128(&number, &decimal);
+			if (number.kind == NUMBER_FINITE && number.coefficient == 0)
+			{
+				/* libbson prints the digits of some that are not canonical */
+				decimal.low = 0;
+				decimal.high = ((uint64) number.negative << 63) |
+					((uint64) (number.exponent + DECIMAL128_BIAS) << 49);
+			}
 			bson_decimal128_to_string(&decimal, buffer);
 			return strlen(buffer);
 		default:

@@ -30,6 +30,9 @@ typedef struct Number
 /* A double below this that is whole has all of its digits in its shortest form, 2^53. */
 #define NUMBER_WHOLE_LIMIT UINT64CONST(9007199254740992)
 
+/* A whole double from this on is printed with an exponent. */
+#define NUMBER_POINT_LIMIT UINT64CONST(1000000000000000)
+
 /* Room for any number as text. */
 #define NUMBER_TEXT_SIZE 64
 
