@@ -32,7 +32,9 @@ SQL_PARTS = \
 	src/migrate/verify_plan.sql \
 	src/migrate/verify_counts.sql \
 	src/migrate/verify_rows.sql \
+	src/migrate/verify_sums.sql \
 	src/migrate/verify.sql \
+	src/migrate/verify_document.sql \
 	src/migrate/grants.sql
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 

@@ -185,6 +185,46 @@ INSERT INTO a VALUES (2, 750, 6);
 SELECT change('events', '3', '{"$set": {"amount": "much"}}');
 SELECT source_id, target, column_name, kind, left(target_value, 60) AS target_value FROM differences('events');
 
+-- One document, side by side: by its _id in several spellings, by the id of its row.
+SELECT * FROM mongo_migrate.compare_document('ve ri''fy', 'o''r "d', '65b000000000000000000001');
+SELECT count(*) FROM mongo_migrate.compare_document('ve ri''fy', 'o''r "d', '{"$oid": "65b000000000000000000001"}');
+SELECT count(*) FROM mongo_migrate.compare_document('ve ri''fy', 'o''r "d', '1');
+SELECT * FROM mongo_migrate.compare_document('ve ri''fy', 'o''r "d', '7.00');
+SELECT source_id, column_name, target_value, kind FROM mongo_migrate.compare_document('ve ri''fy', 'o''r "d', 'NaN');
+SELECT source_id, target, target_value, kind FROM mongo_migrate.compare_document('ve ri''fy', 'uuids', md5('3')::uuid::text);
+SELECT source_id, target, column_name, target_value, kind FROM mongo_migrate.compare_document('ve ri''fy', 'events', '2');
+SELECT * FROM mongo_migrate.compare_document('ve ri''fy', 'o''r "d', '{nobody');
+
+-- All of a collection, with sums: rows that are there twice show in those alone.
+SELECT load('sums', '[{"_id": 1, "d": 0.1, "n": {"$numberDecimal": "1.005"}, "i": 1, "a": [{"x": 0.1}, {"x": {"$numberDouble": "0.2"}}]}, {"_id": 2, "d": 0.2, "n": 2, "i": null}, {"_id": 3}]');
+CREATE TABLE sums (id integer, d double precision, n numeric(5,2), i integer);
+CREATE TABLE sums_a (id integer, position integer, x double precision);
+INSERT INTO sums VALUES (1, 0.1, 1.01, 1), (2, 0.2, 2, NULL), (3, NULL, NULL, NULL);
+INSERT INTO sums_a VALUES (1, 0, 0.1), (1, 1, 0.2);
+CALL map('sums', 'source');
+CALL plan('sums', '"ta.rget ""x""".sums', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "d", "path": "d"}', '{"name": "n", "path": "n"}', '{"name": "i", "path": "i"}');
+CALL plan('sums', '"ta.rget ""x""".sums_a', '"ta.rget ""x""".sums', 'a', '{"name": "id", "role": "parent", "parent": "id"}', '{"name": "position", "role": "position"}', '{"name": "x", "path": "x"}');
+SELECT * FROM mongo_migrate.verify_full('ve ri''fy', 'sums') ORDER BY source_id, target, column_name COLLATE "C";
+INSERT INTO sums SELECT * FROM sums WHERE id = 2;
+INSERT INTO sums_a VALUES (4, 0, 0);
+UPDATE sums_a SET x = 0.30000000000000004 WHERE position = 0;
+SELECT * FROM mongo_migrate.verify_full('ve ri''fy', 'sums') ORDER BY source_id, target, column_name COLLATE "C";
+SELECT kind, documents, findings, ok FROM mongo_migrate.verification ORDER BY verification_id DESC LIMIT 1;
+
+-- A table without positions has sets.
+SELECT load('tagged', '[{"_id": 1, "t": [{"$oid": "65a000000000000000000001"}, {"$oid": "65a000000000000000000002"}]}, {"_id": 2, "t": ["nobody"]}, {"_id": 3, "t": []}]');
+CREATE TABLE tagged (id integer PRIMARY KEY);
+CREATE TABLE tagged_t (tagged_id integer, user_id bigint);
+INSERT INTO tagged VALUES (1), (2), (3);
+INSERT INTO tagged_t VALUES (1, 2), (1, 1);
+CALL map('tagged', 'source');
+CALL plan('tagged', '"ta.rget ""x""".tagged', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}');
+CALL plan('tagged', '"ta.rget ""x""".tagged_t', '"ta.rget ""x""".tagged', 't', '{"name": "tagged_id", "role": "parent", "parent": "id"}',
+    '{"name": "user_id", "role": "reference", "path": "$", "refers_to": "users"}');
+SELECT * FROM differences('tagged');
+UPDATE tagged_t SET tagged_id = 3 WHERE user_id = 1;
+SELECT * FROM differences('tagged');
+
 -- A view, and a source that is gone.
 SELECT mongo_migrate.run_command('ve ri''fy', '{"create": "strings2", "viewOn": "strings", "pipeline": [{"$match": {"a": {"$lt": 3}}}]}') ->> 'ok' AS ok;
 UPDATE mongo_migrate.plan SET collection = 'strings2' WHERE collection = 'strings';

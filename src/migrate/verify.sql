@@ -3,6 +3,30 @@
 -- Work goes in batches: some documents, one statement a table.  A verification
 -- and its findings are ordinary rows and commit with the caller.
 
+-- One job a root of the collection's plan.
+CREATE FUNCTION mongo_migrate.verify_jobs(verification bigint, server name, collection text, path text, every boolean,
+    sums boolean)
+    RETURNS SETOF mongo_migrate.verify_job
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT verification, server, collection, r.target, coalesce(r.filter, '{}'),
+           concat_ws(', ', 'pg_catalog', nullif($4, ''), 'pg_temp'),
+           t.targets, ARRAY(SELECT mongo_migrate.verify_statement(server, collection, u, every)
+                            FROM unnest(t.targets) WITH ORDINALITY AS s(u, n) ORDER BY n),
+           CASE WHEN sums THEN mongo_migrate.verify_sum_statement(server, collection, t.targets) END
+    FROM mongo_migrate.plan_target AS r,
+         LATERAL (SELECT array_agg(c.target ORDER BY c.ordinal, c.target) AS targets
+                  FROM mongo_migrate.plan_target AS c
+                  WHERE (c.server, c.collection) = ($2, $3) AND c.included
+                      AND EXISTS (SELECT FROM mongo_migrate.verify_chain($2, $3, c.target) AS k
+                                  WHERE k.target = r.target)) AS t
+    WHERE (r.server, r.collection) = ($2, $3) AND r.kind = 'root' AND t.targets IS NOT NULL
+    ORDER BY r.ordinal, r.target
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_jobs(bigint, name, text, text, boolean, boolean) IS
+    'what a verification of a collection has to do, a row for each root of its plan; every: statements yield equal values too; sums: numeric columns are summed';
+
 -- ---------- documents to rows ----------
 
 -- Runs a target's statement on a batch.  An error of the data, such as an
@@ -41,26 +65,34 @@ COMMENT ON FUNCTION mongo_migrate.verify_target(mongo_migrate.verify_job, intege
     'holds a batch of documents against the rows of the job''s n-th target';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_target(mongo_migrate.verify_job, integer, bytea[], json[]) FROM PUBLIC;
 
--- Holds a batch against all targets; returns the number of documents.
-CREATE FUNCTION mongo_migrate.verify_documents(job mongo_migrate.verify_job, documents json[]) RETURNS integer
+-- Holds a batch against all targets.
+CREATE FUNCTION mongo_migrate.verify_documents(job mongo_migrate.verify_job, documents json[],
+    OUT checked bigint, OUT sums numeric[])
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET extra_float_digits = 1
 AS $$
 DECLARE
     keys    bytea[];
 BEGIN
+    checked := cardinality(documents);
+    IF checked = 0 THEN
+        RETURN;
+    END IF;
     SELECT array_agg(mongo_migrate.verify_document_key(u.d) ORDER BY u.n),
            array_agg(mongo_migrate.verify_without_nul(u.d) ORDER BY u.n)
     INTO keys, documents
     FROM unnest(documents) WITH ORDINALITY AS u(d, n);
     FOR n IN 1 .. cardinality(job.targets) LOOP
-        PERFORM mongo_migrate.verify_target(job, n, keys, documents) WHERE keys IS NOT NULL;
+        PERFORM mongo_migrate.verify_target(job, n, keys, documents);
     END LOOP;
-    RETURN coalesce(cardinality(keys), 0);
+    IF job.summing IS NOT NULL THEN
+        EXECUTE job.summing INTO sums USING keys, documents;
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_documents(mongo_migrate.verify_job, json[]) IS
-    'holds a batch of documents in canonical Extended JSON against their rows; returns their number';
+    'holds a batch of documents in canonical Extended JSON against their rows; returns their number and, where the job wants them, sums';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_documents(mongo_migrate.verify_job, json[]) FROM PUBLIC;
 
 -- About 8 MB of documents keep memory bounded; many make for few statements.
@@ -78,18 +110,19 @@ REVOKE ALL ON FUNCTION mongo_migrate.verify_batch_size(name, text) FROM PUBLIC;
 
 -- Every document, a page at a time in the order of _id.  A view has no index
 -- on _id to page by, and is read as a whole.
-CREATE FUNCTION mongo_migrate.verify_every_document(job mongo_migrate.verify_job) RETURNS bigint
+CREATE FUNCTION mongo_migrate.verify_every_document(job mongo_migrate.verify_job, OUT checked bigint, OUT sums numeric[])
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     page        integer := mongo_migrate.verify_batch_size(job.server, job.collection);
     paged       boolean := mongo_migrate.verify_has_id_index(job.server, job.collection);
-    checked     bigint := 0;
     last        bytea;      -- key of the last document's _id
     document    json;
     documents   json[];
+    batch       record;
 BEGIN
+    checked := 0;
     WHILE paged LOOP
         documents := ARRAY(SELECT d FROM mongo_migrate.find_documents(job.server, job.collection, job.filter::json,
             CASE WHEN last IS NULL THEN json_build_object('hint', '{"_id": 1}'::json, 'limit', page)
@@ -101,27 +134,33 @@ BEGIN
             documents := documents[2:];
         END IF;
         IF cardinality(documents) = 0 THEN
-            RETURN checked;
+            RETURN;
         END IF;
         last := mongo_migrate.verify_document_key(documents[cardinality(documents)]);
-        checked := checked + mongo_migrate.verify_documents(job, documents);
+        SELECT * INTO batch FROM mongo_migrate.verify_documents(job, documents);
+        checked := checked + batch.checked;
+        sums := mongo_migrate.verify_add(sums, batch.sums);
     END LOOP;
 
     documents := '{}';
     FOR document IN
         SELECT d FROM mongo_migrate.find_documents(job.server, job.collection, job.filter::json, '{}', 'canonical') AS d
+        UNION ALL SELECT NULL
     LOOP
-        documents := documents || document;
-        IF cardinality(documents) = page THEN
-            checked := checked + mongo_migrate.verify_documents(job, documents);
+        IF document IS NOT NULL THEN
+            documents := documents || document;
+        END IF;
+        IF document IS NULL OR cardinality(documents) = page THEN
+            SELECT * INTO batch FROM mongo_migrate.verify_documents(job, documents);
+            checked := checked + batch.checked;
+            sums := mongo_migrate.verify_add(sums, batch.sums);
             documents := '{}';
         END IF;
     END LOOP;
-    RETURN checked + mongo_migrate.verify_documents(job, documents);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job) IS
-    'holds every document of a job against its rows; returns their number';
+    'holds every document of a job against its rows; returns their number and, where the job wants them, sums';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job) FROM PUBLIC;
 
 -- Random documents: the server draws their _id, and they are read in batches.
@@ -129,9 +168,9 @@ CREATE FUNCTION mongo_migrate.verify_some_documents(job mongo_migrate.verify_job
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(sum(mongo_migrate.verify_documents(job, ARRAY(
+    SELECT coalesce(sum((mongo_migrate.verify_documents(job, ARRAY(
         SELECT d FROM mongo_migrate.find_documents(job.server, job.collection,
-            mongo_migrate.verify_filter(job.filter, b.ids), '{}', 'canonical') AS d))), 0)
+            mongo_migrate.verify_filter(job.filter, b.ids), '{}', 'canonical') AS d))).checked), 0)
     FROM (SELECT json_agg(mongo_migrate.key_to_json(k.key)) AS ids
           FROM (SELECT s.key, row_number() OVER () - 1 AS n
                 FROM (SELECT DISTINCT mongo_migrate.verify_document_key(d) AS key
@@ -161,13 +200,11 @@ REVOKE ALL ON FUNCTION mongo_migrate.verify_has_id_index(name, text) FROM PUBLIC
 
 -- ---------- what a person calls ----------
 
--- Begins a verification: a row, whose findings follow.
-CREATE FUNCTION mongo_migrate.verify_begin(server name, collection text, kind text, options jsonb) RETURNS bigint
-    LANGUAGE plpgsql VOLATILE
+-- An error where there is no plan; collection NULL: none at all.
+CREATE FUNCTION mongo_migrate.verify_require_plan(server name, collection text) RETURNS void
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    id  bigint;
 BEGIN
     IF NOT EXISTS (SELECT FROM mongo_migrate.plan AS p
                    WHERE p.server = $1 AND p.collection = coalesce($2, p.collection)) THEN
@@ -177,10 +214,19 @@ BEGIN
             DETAIL = 'A verification compares the tables that a plan names with the source.',
             HINT = format('SELECT * FROM mongo_migrate.migrate_collection(%L, %L);', server, coalesce(collection, '...'));
     END IF;
-    INSERT INTO mongo_migrate.verification (server, collection, kind, options)
-    VALUES (server, collection, kind, options) RETURNING verification_id INTO id;
-    RETURN id;
 END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_require_plan(name, text) IS
+    'an error where a collection, or with NULL a server, has no plan';
+
+-- Begins a verification: a row, whose findings follow.
+CREATE FUNCTION mongo_migrate.verify_begin(server name, collection text, kind text, options jsonb) RETURNS bigint
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT mongo_migrate.verify_require_plan($1, $2);
+    INSERT INTO mongo_migrate.verification (server, collection, kind, options)
+    VALUES ($1, $2, $3, $4) RETURNING verification_id;
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_begin(name, text, text, jsonb) IS
     'records the beginning of a verification and returns its number; an error where there is no plan';
@@ -204,33 +250,46 @@ REVOKE ALL ON FUNCTION mongo_migrate.verify_end(bigint, bigint) FROM PUBLIC;
 
 -- A collection's documents against its rows and back; returns the number of documents.
 CREATE FUNCTION mongo_migrate.verify_collection(verification bigint, server name, collection text, sample_size bigint,
-    path text) RETURNS bigint
+    sums boolean, path text) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     job     mongo_migrate.verify_job;
-    drawn   bigint;
+    every   record;
     checked bigint := 0;
 BEGIN
-    FOR job IN SELECT * FROM mongo_migrate.verify_jobs(verification, server, collection, path, false) LOOP
-        drawn := CASE WHEN sample_size < mongo_migrate.verify_count(server, collection, job.filter::json) THEN sample_size ELSE 0 END;
-        IF drawn > 0 THEN
-            checked := checked + mongo_migrate.verify_some_documents(job, drawn);
-        ELSE
-            checked := checked + mongo_migrate.verify_every_document(job);
+    FOR job IN SELECT * FROM mongo_migrate.verify_jobs(verification, server, collection, path, false, sums) LOOP
+        IF sample_size > 0 AND sample_size < mongo_migrate.verify_count(server, collection, job.filter::json) THEN
+            checked := checked + mongo_migrate.verify_some_documents(job, sample_size);
+            PERFORM mongo_migrate.verify_rows(job, sample_size);
+            CONTINUE;
         END IF;
-        IF job.root = ANY (job.targets) THEN
-            PERFORM mongo_migrate.verify_rows(job, drawn);
-            PERFORM mongo_migrate.verify_child_rows(job) WHERE drawn = 0;
-        END IF;
+        SELECT * INTO every FROM mongo_migrate.verify_every_document(job);
+        checked := checked + every.checked;
+        PERFORM mongo_migrate.verify_rows(job, 0);
+        PERFORM mongo_migrate.verify_child_rows(job);
+        PERFORM mongo_migrate.verify_sums(job, every.sums) WHERE sums;
     END LOOP;
     RETURN checked;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_collection(bigint, name, text, bigint, text) IS
+COMMENT ON FUNCTION mongo_migrate.verify_collection(bigint, name, text, bigint, boolean, text) IS
     'compares a sample of a collection (0: all of it) with its tables, both ways; returns the number of documents compared';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_collection(bigint, name, text, bigint, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION mongo_migrate.verify_collection(bigint, name, text, bigint, boolean, text) FROM PUBLIC;
+
+-- The findings of a verification.
+CREATE FUNCTION mongo_migrate.verify_findings(verification bigint)
+    RETURNS TABLE (source_id text, target text, column_name text, kind text, source_value text, target_value text,
+                   element text)
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT f.source_id, f.target, f.column_name, f.kind, f.source_value, f.target_value, f.element
+    FROM mongo_migrate.finding AS f WHERE f.verification_id = verification
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_findings(bigint) IS 'the findings of a verification';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_findings(bigint) FROM PUBLIC;
 
 -- No SET here: expressions of the plan see the caller's search_path.
 CREATE FUNCTION mongo_migrate.verify_sample(server name, collection text, sample_size bigint DEFAULT 1000)
@@ -249,16 +308,30 @@ BEGIN
     verification := mongo_migrate.verify_begin(server, collection, 'sample',
         pg_catalog.jsonb_build_object('sample_size', sample_size));
     PERFORM mongo_migrate.verify_end(verification, mongo_migrate.verify_collection(verification, server, collection,
-        sample_size, pg_catalog.current_setting('search_path')));
-    RETURN QUERY
-        SELECT f.source_id, f.target, f.column_name, f.kind, f.source_value, f.target_value, f.element
-        FROM mongo_migrate.finding AS f
-        WHERE f.verification_id OPERATOR(pg_catalog.=) verification;
+        sample_size, false, pg_catalog.current_setting('search_path')));
+    RETURN QUERY SELECT * FROM mongo_migrate.verify_findings(verification);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_sample(name, text, bigint) IS
-    'compares random documents with their rows, field by field, and looks for as many random rows whose document is gone; sample_size 0, or as many as there are: every document and row. Result: a row for each difference, none where all is equal; kind is missing (no row), extra (no document or array element), mismatch, rounded (to the scale of the column) or orphan (a reference to nothing); element is the array element of a child row, as items.3. Recorded in mongo_migrate.verification and mongo_migrate.finding. Errors: no plan; a table or column of the plan that does not exist';
+    'compares random documents with their rows, field by field, and looks for as many random rows whose document is gone; sample_size 0, or as many as there are: every document and row. Result: a row for each difference, none where all is equal; kind is missing (no row), extra (no document or array element), mismatch, rounded (to what the column''s type holds) or orphan (a reference to nothing); element is the array element of a child row, as items.3. Recorded in mongo_migrate.verification and mongo_migrate.finding. Errors: no plan; a table or column of the plan that does not exist';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_sample(name, text, bigint) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.verify_full(server name, collection text)
+    RETURNS TABLE (source_id text, target text, column_name text, kind text, source_value text, target_value text,
+                   element text)
+    LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    verification bigint := mongo_migrate.verify_begin(server, collection, 'full', '{}');
+BEGIN
+    PERFORM mongo_migrate.verify_end(verification, mongo_migrate.verify_collection(verification, server, collection,
+        0, true, pg_catalog.current_setting('search_path')));
+    RETURN QUERY SELECT * FROM mongo_migrate.verify_findings(verification);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_full(name, text) IS
+    'compares every document of a collection with its rows, looks for rows whose document is gone, and compares the exact sums of numeric columns. Result and errors as of verify_sample(); a sum that differs has neither source_id nor element';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_full(name, text) FROM PUBLIC;
 
 CREATE VIEW mongo_migrate.verification_report AS
     SELECT DISTINCT ON (v.server, c.collection, v.kind)

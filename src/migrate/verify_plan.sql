@@ -56,7 +56,7 @@ COMMENT ON FUNCTION mongo_migrate.verify_key_source(name, text, text, name) IS
 
 -- The plan's columns of a target with their types in the table, key columns first.
 CREATE FUNCTION mongo_migrate.verify_columns(server name, collection text, target text)
-    RETURNS TABLE (column_name name, ordinal integer, role text, path text, expression text, source_type text,
+    RETURNS TABLE (column_name name, number integer, role text, path text, expression text, source_type text,
                    refers_to text, refers_key text, key_form text, type oid, typmod integer, source text)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -85,7 +85,7 @@ BEGIN
     END IF;
 
     RETURN QUERY
-        SELECT c.column_name, c.ordinal, c.role, c.path, c.expression, c.source_type,
+        SELECT c.column_name, a.attnum::integer, c.role, c.path, c.expression, c.source_type,
                c.refers_to, c.refers_key, c.key_form, a.atttypid, a.atttypmod,
                mongo_migrate.verify_key_source($1, $2, $3, c.column_name)
         FROM mongo_migrate.plan_column AS c
@@ -255,8 +255,8 @@ CREATE FUNCTION mongo_migrate.verify_column(server name, mode text, col record, 
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    value   text := 'e.v' || col.ordinal;
-    found_  text := 'f' || col.ordinal;
+    value   text := 'e.v' || col.number;
+    found_  text := 'f' || col.number;
     source_type oid := col.type;
     typed   text;
     part    record;
@@ -270,7 +270,8 @@ BEGIN
             'WHEN %3$s.key IS NULL AND NOT EXISTS (%5$s) THEN ''orphan'' ELSE ''mismatch'' END',
             value, stored, found_, mongo_migrate.verify_referred(server, col.refers_to, found_ || '.id'),
             mongo_migrate.verify_referred(server, col.refers_to, stored), mongo_migrate.verify_equals(col.type));
-        shown := format('concat(mongo_migrate.verify_show(%1$s), '' (id '' || %2$s.id || '')'')', value, found_);
+        shown := format('concat(mongo_migrate.verify_show(%1$s), '
+                        ''' (id '' || nullif(%2$s.id::text, mongo_migrate.verify_show(%1$s)) || '')'')', value, found_);
     ELSIF col.expression IS NOT NULL THEN
         SELECT * INTO part FROM mongo_migrate.verify_fragments(
             coalesce(to_regtype(col.source_type), col.type), -1, value, 'NULL', 'relaxed');
@@ -305,86 +306,137 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_referred(name, text, text) IS
     'SQL for the rows that a reference to a collection may refer to by an id';
 
--- The whole statement for one target.  With every, equal values are rows too.
+-- What a statement for one target is made of.
+CREATE FUNCTION mongo_migrate.verify_parts(server name, collection text, target text, every boolean,
+    OUT fields text[],      -- of expected: v<n>, a value; r<n>, the key of what is referred to; doc
+    OUT lookups text,       -- WITH clauses found<n>: what references refer to
+    OUT joins text,         -- of found<n> AS f<n>
+    OUT owner text,         -- the table's column with the document's id; NULL where there is no row
+    OUT same_owner text,    -- condition: a row of the table AS t is of a document of source AS o
+    OUT pairs text[],       -- conditions that pair expected AS e and the table AS t
+    OUT kinds text[],       -- for each column, the kind of difference, or NULL
+    OUT cells text[])       -- for each column, a row (column_name, kind, source_value, target_value)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    whole CONSTANT text := 'mongo_migrate.verify_json(l.whole::jsonb, ''relaxed'') AS doc';
+    mode    text := mongo_migrate.verify_mode(server);
+    col     record;
+    stored  text;
+    steps   text[];
+    test    record;
+BEGIN
+    fields := '{}';
+    kinds := '{}';
+    cells := '{}';
+    FOR col IN SELECT * FROM mongo_migrate.verify_columns(server, collection, target) LOOP
+        stored := format('t.%I', col.column_name);
+        steps := mongo_migrate.verify_steps(col.path);
+        IF col.source IS NOT NULL THEN
+            pairs := pairs || format('%s %s e.%s', stored, mongo_migrate.verify_equals(col.type), col.source);
+            IF col.source = 'id' THEN
+                owner := stored;
+                same_owner := format('%s %s o.id', stored, mongo_migrate.verify_equals(col.type));
+            END IF;
+            IF every THEN
+                cells := cells || format('(%L, NULL, e.%s::text, %s::text)', col.column_name,
+                                         CASE col.source WHEN 'id' THEN 'source_id' ELSE col.source END, stored);
+            END IF;
+            CONTINUE;
+        END IF;
+
+        fields := fields || format('l.content #> %L AS v%s', steps, col.number);
+        IF col.role = 'reference' THEN
+            fields := fields || format('mongo_migrate.verify_reference(l.document #> %L, %L) AS r%s',
+                                       steps, col.key_form, col.number);
+            lookups := concat(lookups, mongo_migrate.verify_found(server, col.refers_to, col.refers_key, col.type, col.number));
+            joins := concat(joins, format(' LEFT JOIN found%1$s AS f%1$s ON f%1$s.key = e.r%1$s', col.number));
+        ELSIF col.expression ~ '\mdoc\M' AND whole <> ALL (fields) THEN
+            fields := fields || whole;
+        END IF;
+        SELECT * INTO test FROM mongo_migrate.verify_column(server, mode, col, stored);
+        kinds := kinds || format('CASE WHEN e.source_id IS NOT NULL AND %s IS NOT NULL THEN %s END', owner, test.kind);
+        cells := cells || format('(%L, %s, %s, %s::text)', col.column_name, kinds[cardinality(kinds)], test.shown, stored);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_parts(name, text, text, boolean) IS
+    'parts of the statement that holds documents against a table; every: with cells for key columns too';
+
+-- The end of the statement for a child table that has no column for the
+-- position: its rows are compared with the array's elements as sets.
+CREATE FUNCTION mongo_migrate.verify_as_sets(target text, part record) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    same    text := array_to_string(part.pairs, ' AND ')
+        || format(' AND NOT coalesce(''mismatch'' = ANY (ARRAY[NULL%s]), false)', array_to_string('{""}' || part.kinds, ', '));
+BEGIN
+    RETURN format(
+        'SELECT e.source_id, %1$L AS target, NULL AS column_name, ''missing'' AS kind, '
+        'mongo_migrate.verify_readable(mongo_migrate.verify_json(e.content, ''relaxed'')::text) AS source_value, '
+        'NULL AS target_value, e.element '
+        'FROM expected AS e %2$s WHERE e.present AND NOT EXISTS (SELECT FROM %1$s AS t WHERE %3$s) '
+        'UNION ALL '
+        'SELECT o.source_id, %1$L, NULL, ''extra'', NULL, left(to_json(t.*)::text, 1000), NULL '
+        'FROM source AS o JOIN %1$s AS t ON %4$s '
+        'WHERE NOT EXISTS (SELECT FROM expected AS e %2$s WHERE %3$s)',
+        target, part.joins, same, part.same_owner);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_as_sets(text, record) IS
+    'the end of a statement of a verification, for a child table without positions; part is of verify_parts()';
+
+-- The whole statement for one target.
 CREATE FUNCTION mongo_migrate.verify_statement(server name, collection text, target text, every boolean)
     RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    mode    text := mongo_migrate.verify_mode(server);
     depth   integer := (SELECT max(c.depth) FROM mongo_migrate.verify_chain(server, collection, target) AS c);
-    fields  text[] := '{}';     -- of expected: v<n>, the value; r<n>, the key of what is referred to
-    lookups text := '';         -- found<n>, what references refer to
-    joins   text := '';
-    pairs   text[] := '{}';     -- conditions that pair expected and stored rows
-    owner   text;               -- the column with the document's id; NULL where there is no row
-    owner_equals text;
-    kinds   text[];
-    cells   text[];
+    part    record;
+    start   text;
+    row_kind text;
     stored  text;
-    equals  text;
-    col     record;
-    test    record;
 BEGIN
-    FOR col IN
-        SELECT * FROM mongo_migrate.verify_columns(server, collection, target)
-    LOOP
-        stored := format('t.%I', col.column_name);
-        equals := mongo_migrate.verify_equals(col.type);
-        IF col.source IS NOT NULL THEN
-            pairs := pairs || format('%s %s e.%s', stored, equals, col.source);
-            IF col.source = 'id' THEN
-                owner := stored;
-                owner_equals := equals;
-                kinds := ARRAY[format('CASE WHEN %s IS NULL AND e.present THEN ''missing'' '
-                                      'WHEN e.source_id IS NULL THEN ''extra'' END', owner)];
-                cells := ARRAY[format('(NULL, %s, e.document::text, CASE WHEN e.source_id IS NULL THEN to_json(t.*)::text END)',
-                                      kinds[1])];
-            END IF;
-            CONTINUE;
-        END IF;
+    SELECT * INTO part FROM mongo_migrate.verify_parts(server, collection, target, every);
+    start := mongo_migrate.verify_levels(server, collection, target) || format(
+        ', expected AS MATERIALIZED (SELECT %s FROM ('
+        'SELECT l.*, l.document::jsonb AS content FROM level%s AS l OFFSET 0) AS l)%s ',
+        array_to_string('{l.*}' || part.fields, ', '), depth, part.lookups);
+    IF cardinality(part.pairs) <= depth THEN
+        RETURN start || mongo_migrate.verify_as_sets(target, part);
+    END IF;
 
-        fields := fields || format('l.content #> %L AS v%s', mongo_migrate.verify_steps(col.path), col.ordinal);
-        IF col.role = 'reference' THEN
-            fields := fields || format(
-                'mongo_migrate.verify_reference(l.document #> %L, %L) AS r%s',
-                mongo_migrate.verify_steps(col.path), col.key_form, col.ordinal);
-            lookups := lookups || mongo_migrate.verify_found(server, col.refers_to, col.refers_key, col.type, col.ordinal);
-            joins := joins || format(' LEFT JOIN found%1$s AS f%1$s ON f%1$s.key = e.r%1$s', col.ordinal);
-        ELSIF col.expression ~ '\mdoc\M' AND NOT fields @> ARRAY['mongo_migrate.verify_json(l.whole::jsonb, ''relaxed'') AS doc'] THEN
-            fields := fields || 'mongo_migrate.verify_json(l.whole::jsonb, ''relaxed'') AS doc'::text;
-        END IF;
-        SELECT * INTO test FROM mongo_migrate.verify_column(server, mode, col, stored);
-        kinds := kinds || format('CASE WHEN e.source_id IS NOT NULL AND %s IS NOT NULL THEN %s END', owner, test.kind);
-        cells := cells || format('(%L, %s, %s, %s::text)', col.column_name, kinds[cardinality(kinds)], test.shown, stored);
-    END LOOP;
-
-    RETURN mongo_migrate.verify_levels(server, collection, target)
-        || format(', expected AS MATERIALIZED (SELECT %s FROM ('
-                  'SELECT l.*, l.document::jsonb AS content FROM level%s AS l OFFSET 0) AS l)%s ',
-                  array_to_string(ARRAY['l.*'] || fields, ', '), depth, lookups)
-        || format('SELECT %s AS source_id, %L AS target, f.column_name, %s AS kind, '
+    row_kind := format('CASE WHEN %s IS NULL AND e.present THEN ''missing'' WHEN e.source_id IS NULL THEN ''extra'' END',
+                       part.owner);
+    stored := CASE WHEN depth = 0 THEN format('LEFT JOIN %s', target)
+        ELSE format('FULL JOIN (SELECT t.* FROM %s AS t WHERE EXISTS (SELECT FROM source AS o WHERE %s))',
+                    target, part.same_owner) END;
+    RETURN start
+        || format('SELECT coalesce(e.source_id, o.source_id) AS source_id, %L AS target, f.column_name, %s AS kind, '
                   'mongo_migrate.verify_readable(f.source_value) AS source_value, '
                   'left(f.target_value, 1000) AS target_value, e.element ',
-                  CASE WHEN depth = 0 THEN 'e.source_id' ELSE 'coalesce(e.source_id, o.source_id)' END,
                   target, CASE WHEN every THEN 'coalesce(f.kind, ''equal'')' ELSE 'f.kind' END)
-        || CASE WHEN depth = 0 THEN
-               format('FROM expected AS e LEFT JOIN %s AS t ON %s', target, pairs[1])
+        || format('FROM expected AS e %s AS t ON %s LEFT JOIN source AS o ON e.source_id IS NULL AND %s%s ',
+                  stored, array_to_string(part.pairs, ' AND '), part.same_owner, part.joins)
+        || format('CROSS JOIN LATERAL (VALUES (NULL, %s, mongo_migrate.verify_json(e.content, ''relaxed'')::text, CASE WHEN e.source_id IS NULL THEN to_json(t.*)::text END)',
+                  row_kind)
+        || array_to_string('{""}' || part.cells, ', ') || ') AS f(column_name, kind, source_value, target_value) WHERE '
+        || CASE WHEN every THEN
+               format('f.kind IS NOT NULL OR (f.column_name IS NOT NULL AND e.source_id IS NOT NULL AND %s IS NOT NULL)',
+                      part.owner)
            ELSE
-               format('FROM expected AS e FULL JOIN (SELECT t.* FROM %s AS t WHERE %s %s ANY (SELECT s.id FROM source AS s)) AS t '
-                      'ON %s LEFT JOIN source AS o ON o.id %s %s',
-                      target, owner, owner_equals, array_to_string(pairs, ' AND '), owner_equals, owner)
-           END
-        || format('%s CROSS JOIN LATERAL (VALUES %s) AS f(column_name, kind, source_value, target_value)',
-                  joins, array_to_string(cells, ', '))
-        || CASE WHEN every THEN ' WHERE f.kind IS NOT NULL OR f.column_name IS NOT NULL'
-           ELSE format(' WHERE num_nonnulls(VARIADIC ARRAY[%s]) > 0 AND f.kind IS NOT NULL', array_to_string(kinds, ', '))
+               format('num_nonnulls(VARIADIC ARRAY[%s]) > 0 AND f.kind IS NOT NULL',
+                      array_to_string(row_kind || part.kinds, ', '))
            END;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_statement(name, text, text, boolean) IS
-    'the statement that holds documents ($1 keys bytea[], $2 documents json[]) against a table, a row for each difference; with every, for each value';
+    'the statement that holds documents ($1 keys bytea[], $2 documents json[]) against a table: a row for each difference; with every, for each value';
 
 -- What a verification of one root with its children goes by.
 CREATE TYPE mongo_migrate.verify_job AS (
@@ -395,28 +447,7 @@ CREATE TYPE mongo_migrate.verify_job AS (
     filter      jsonb,      -- the root's; never NULL
     path        text,       -- search_path for the plan's expressions
     targets     text[],
-    statements  text[]      -- by target, from verify_statement()
+    statements  text[],     -- by target, from verify_statement()
+    summing     text        -- from verify_sum_statement(); NULL: sums are not wanted
 );
 COMMENT ON TYPE mongo_migrate.verify_job IS 'a root of a plan in the course of a verification';
-
--- One job a root of the collection's plan.
-CREATE FUNCTION mongo_migrate.verify_jobs(verification bigint, server name, collection text, path text, every boolean)
-    RETURNS SETOF mongo_migrate.verify_job
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT verification, server, collection, r.target, coalesce(r.filter, '{}'),
-           concat_ws(', ', 'pg_catalog', nullif($4, ''), 'pg_temp'),
-           t.targets, ARRAY(SELECT mongo_migrate.verify_statement(server, collection, u, every)
-                            FROM unnest(t.targets) WITH ORDINALITY AS s(u, n) ORDER BY n)
-    FROM mongo_migrate.plan_target AS r,
-         LATERAL (SELECT array_agg(c.target ORDER BY c.ordinal, c.target) AS targets
-                  FROM mongo_migrate.plan_target AS c
-                  WHERE (c.server, c.collection) = ($2, $3) AND c.included
-                      AND EXISTS (SELECT FROM mongo_migrate.verify_chain($2, $3, c.target) AS k
-                                  WHERE k.target = r.target)) AS t
-    WHERE (r.server, r.collection) = ($2, $3) AND r.kind = 'root' AND t.targets IS NOT NULL
-    ORDER BY r.ordinal, r.target
-$$;
-COMMENT ON FUNCTION mongo_migrate.verify_jobs(bigint, name, text, text, boolean) IS
-    'what a verification of a collection has to do, a row for each root of its plan; every: statements that yield equal values too';

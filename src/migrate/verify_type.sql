@@ -19,6 +19,12 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_base_type(oid, integer) IS
     'the type under a domain with its modifier; another type as it is';
 
+-- The modifier of numeric holds precision and scale, an 11-bit number with sign.
+CREATE FUNCTION mongo_migrate.verify_scale(typmod integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((typmod - 4) & 2047) # 1024) - 1024;
+COMMENT ON FUNCTION mongo_migrate.verify_scale(integer) IS 'the scale in a type modifier of numeric';
+
 -- The equality of a type, wherever the search_path leads: ids may be of type objectid.
 CREATE FUNCTION mongo_migrate.verify_equals(type oid) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -75,6 +81,7 @@ DECLARE
     instant text := format('mongo_migrate.verify_timestamp(%s)', value);
     string  text := format('%s #>> ''{}''', value);
     name    text;
+    bits    integer;        -- of an integer, without its sign
     element oid;
     item    record;
     leaves  text;
@@ -83,18 +90,19 @@ BEGIN
     SELECT b.type, b.typmod INTO type, typmod FROM mongo_migrate.verify_base_type(type, typmod) AS b;
     name := format_type(type, NULL);
     shown := format('mongo_migrate.verify_show(%s)', value);
+    SELECT 8 * typlen - 1 INTO bits FROM pg_type WHERE oid = type;
     SELECT typelem INTO element FROM pg_type WHERE oid = type AND typsubscript = 'array_subscript_handler'::regproc;
 
     IF type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) THEN
         exact := format('%s::numeric = %s', stored, number);
-        typed := format('CASE WHEN %1$s = trunc(%1$s) THEN %1$s::%2$s END', number, name);
+        typed := format('CASE WHEN %1$s = trunc(%1$s) AND %1$s BETWEEN %2$s AND %3$s THEN %1$s::%4$s END', number,
+                        -(2::numeric ^ bits), 2::numeric ^ bits - 1, name);
 
     ELSIF type = 'numeric'::regtype THEN
         exact := format('%s = %s', stored, number);
         typed := number;
         IF typmod >= 0 THEN
-            -- A modifier holds (precision, scale); the scale is an 11-bit number with sign.
-            rounded := format('%s = round(%s, %s)', stored, number, (((typmod - 4) & 2047) # 1024) - 1024);
+            rounded := format('%s = round(%s, %s)', stored, number, mongo_migrate.verify_scale(typmod));
         END IF;
 
     ELSIF type IN ('float8'::regtype, 'float4'::regtype) THEN
@@ -118,8 +126,9 @@ BEGIN
         shown := typed;
 
     ELSIF type = 'mongo_migrate.objectid'::regtype THEN
-        typed := format('COALESCE(%1$s ->> ''$oid'', lower(%2$s))::mongo_migrate.objectid', value, string);
-        exact := format('%1$s::text = COALESCE(%2$s ->> ''$oid'', lower(%3$s))', stored, value, string);
+        exact := format('COALESCE(%1$s ->> ''$oid'', lower(%2$s))', value, string);
+        typed := format('CASE WHEN %1$s ~ ''^[0-9a-f]{24}$'' THEN %1$s END::mongo_migrate.objectid', exact);
+        exact := format('%1$s::text = %2$s', stored, exact);
 
     ELSIF type = 'bytea'::regtype THEN
         typed := format('mongo_migrate.verify_bytes(%s)', value);

@@ -123,7 +123,9 @@ CREATE FUNCTION mongo_migrate.verify_document_key(document json, path text DEFAU
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN pg_catalog.strpos(document::text, '\u0000') = 0
         THEN mongo_migrate.bson_key(document #> mongo_migrate.verify_steps(path))
-        ELSE mongo_migrate.document_key(mongo_migrate.bson_from_json(document), path) END;
+        ELSE mongo_migrate.bson_key(pg_catalog.replace(
+            (mongo_migrate.verify_without_nul(document) #> mongo_migrate.verify_steps(path))::text, U&'\FFFF', '\u0000')::json)
+        END;
 COMMENT ON FUNCTION mongo_migrate.verify_document_key(json, text) IS
     'the key of the value at a path of a document in canonical Extended JSON';
 

@@ -153,6 +153,31 @@ is(keys %stored, scalar @valid, 'every document came back');
 
 my (undef, undef, $error) = $node->psql('postgres', 'SELECT count(jsonb) FROM corpus');
 like($error, qr/has U\+0000, which type jsonb cannot hold/, 'a scan of jsonb names U+0000');
+# Into tables, in each mode: a verification, which reads the documents by libbson and SQL alone, finds no difference.
+my $shared = grep { $_->{collection} eq 'corpus' } @sent;
+foreach my $mode (qw(relaxed canonical plain))
+{
+	my $server = "corpus_$mode";
+	my $uri = $mongo->uri;
+	is($node->safe_psql('postgres', <<"SQL"), "0\n" . ($shared - 4) . "|4|$shared", "$mode: verification agrees");
+SET client_min_messages = error;
+CREATE SERVER $server FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '$uri', database 'mm_test_corpus', extended_json '$mode');
+CREATE USER MAPPING FOR CURRENT_USER SERVER $server;
+DO \$\$ BEGIN
+    PERFORM mongo_migrate.plan_collection('$server', 'corpus', target => 'public.$server');
+    DELETE FROM mongo_migrate.plan_column WHERE server = '$server' AND role <> 'id';
+    DELETE FROM mongo_migrate.plan_target WHERE server = '$server' AND kind <> 'root';
+    INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type)
+    SELECT '$server', 'corpus', 'public.$server', 'as_' || t, 2, 'value', '\$', t FROM unnest(ARRAY['json', 'jsonb']) AS t;
+END \$\$;
+DO \$\$ BEGIN PERFORM mongo_migrate.migrate_collection('$server', 'corpus', workers => 0); END \$\$;
+SELECT count(*) FROM mongo_migrate.verify_sample('$server', 'corpus', 0);
+SELECT count(*), (SELECT count(*) FROM mongo_migrate.quarantine WHERE server = '$server'),
+    (SELECT documents FROM mongo_migrate.verification WHERE server = '$server')
+FROM public.$server;
+SQL
+}
+
 my @nul = map { $_->{id} =~ /"(\d+)"/ } grep { $_->{canonical} =~ /\\u0000/ } @sent;
 $mongo->command('mm_test_corpus', sprintf '{"delete": "corpus", "deletes": [{"q": {"_id": {"$in": [%s]}}, "limit": 0}]}', join ', ', @nul);
 is($node->safe_psql('postgres', 'SELECT count(*), count(*) FILTER (WHERE jsonb = doc::jsonb) FROM corpus'),
