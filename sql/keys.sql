@@ -84,6 +84,14 @@ SELECT mongo_migrate.document_key(mongo_migrate.bson_from_json('{"_id": {"a": 1}
 FROM unnest(ARRAY['_id', 'b.c', 'n', 'missing']) path;
 SELECT mongo_migrate.document_key(mongo_migrate.bson_from_json('{"_id": 7}')) = mongo_migrate.bson_key('7') AS default_path;
 
+-- a string that stands for an ObjectId or a number has that one's key; others, and other types, keep theirs
+SELECT value, form, r."values"[1]::bytea AS key, mongo_migrate.key_to_json(r."values"[1]::bytea) AS made
+FROM (VALUES ('"6B0489AA00000000000000ff"', 'objectid_text'), ('"6b0489aa00000000000000f"', 'objectid_text'), ('"6b0489aa00000000000000fg"', 'objectid_text'), ('7', 'objectid_text'),
+    ('{"$oid": "6b0489aa00000000000000ff"}', 'objectid_text'), ('"6b0489aa00000000000000ff"', 'exact'), ('"42"', 'exact'), ('"42"', 'number_text'), ('"-42.50"', 'number_text'), ('"1e3"', 'number_text'),
+    ('"12345678901234567890"', 'number_text'), ('"0x10"', 'number_text'), ('" 1"', 'number_text'), ('"NaN"', 'number_text'), ('"Infinity"', 'number_text'), ('""', 'number_text'), ('"-"', 'number_text'),
+    ('"12345678901234567890123456789012345"', 'number_text'), ('42', 'number_text')) v(value, form),
+    mongo_migrate.decode_document(mongo_migrate.bson_from_json(format('{"v": %s}', value)::json), '{v}', ARRAY['key ' || form]) r;
+
 -- bytes that are no key
 SELECT mongo_migrate.key_to_json('');
 SELECT mongo_migrate.key_to_json('\x07');

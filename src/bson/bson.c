@@ -247,6 +247,23 @@ test_table(TestPlan *test, const char *path, int length)
 	return add_test_table(test, pnstrdup(path, length));
 }
 
+/* The converter that a type's name asks for; "key exact" and so on for keys. */
+static Converter *
+test_converter(const char *type_name, JsonMode mode, bool round)
+{
+	Oid			type;
+	int32		typmod;
+
+	if (strcmp(type_name, "key exact") == 0)
+		return converter_create_key(KEY_EXACT);
+	if (strcmp(type_name, "key objectid_text") == 0)
+		return converter_create_key(KEY_OBJECTID_TEXT);
+	if (strcmp(type_name, "key number_text") == 0)
+		return converter_create_key(KEY_NUMBER_TEXT);
+	parseTypeString(type_name, &type, &typmod, false);
+	return converter_create(type, typmod, mode, round);
+}
+
 /* Adds a column: to the table of the last [] in its path, and what follows is its path there. */
 static void
 test_column(TestPlan *test, const char *path, const char *type_name, JsonMode mode, bool round)
@@ -255,7 +272,6 @@ test_column(TestPlan *test, const char *path, const char *type_name, JsonMode mo
 	int			number;
 	TestTable  *table;
 	Oid			type = INT4OID;
-	int32		typmod = -1;
 	Oid			output;
 	bool		varlena;
 
@@ -270,9 +286,10 @@ test_column(TestPlan *test, const char *path, const char *type_name, JsonMode mo
 		document_plan_add_position(test->plan, number);
 	else
 	{
-		parseTypeString(type_name, &type, &typmod, false);
-		document_plan_add_column(test->plan, number, rest,
-								 converter_create(type, typmod, mode, round));
+		Converter  *converter = test_converter(type_name, mode, round);
+
+		document_plan_add_column(test->plan, number, rest, converter);
+		type = converter->type;
 	}
 	getTypeOutputInfo(type, &output, &varlena);
 	fmgr_info(output, &table->outputs[table->ncolumns++]);
