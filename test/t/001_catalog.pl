@@ -68,5 +68,13 @@ none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions) AND pronam
 $node->safe_psql('postgres', 'DROP EXTENSION mongo_migrate; CREATE EXTENSION mongo_migrate');
 pass('drops and comes back');
 
+# Other encodings.
+foreach my $encoding (qw(SQL_ASCII LATIN1))
+{
+	$node->safe_psql('postgres', "CREATE DATABASE \"$encoding\" ENCODING '$encoding' LOCALE 'C' TEMPLATE template0");
+	$node->safe_psql($encoding, 'CREATE EXTENSION mongo_migrate');
+	pass("installs into a database with encoding $encoding");
+}
+
 $node->stop;
 done_testing();

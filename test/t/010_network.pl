@@ -17,7 +17,7 @@ my $soon = 5;
 my $documents = 20000;
 
 my $node = PostgreSQL::Test::Cluster->new('network');
-$node->init;
+$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION mongo_migrate');
 
@@ -90,6 +90,10 @@ SQL
 
 	($out) = run("$ping; $scan");
 	is($out, "alive\nread $documents", "$with: a scan reads everything");
+
+	my $connected = $proxy->stats->{connections};
+	run("$ping; $scan; $ping; SELECT 1/0; BEGIN; $ping; ROLLBACK; $scan");
+	is($proxy->stats->{connections} - $connected, 1, "$with: a session connects once");
 
 	# Hung in mid-scan.
 	my $session = start_waiting($scan, $proxy, hang_after($proxy, 300_000));

@@ -11,7 +11,7 @@ use Test::More;
 
 my $mongo = MongoServer->new(auth => [ 'admin', 'top-secret' ], tls => 1);
 my $node = PostgreSQL::Test::Cluster->new('authentication');
-$node->init;
+$node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
 # The log has everything but the statements, which hold what was typed.
 $node->append_conf('postgresql.conf', "log_min_messages = debug2\nlog_statement = none\nlog_min_error_statement = panic");
 $node->start;
