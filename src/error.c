@@ -176,7 +176,8 @@ find_code_name(const bson_t *reply)
 
 /*
  * The driver's text in the database's encoding.  It is UTF-8, but may have been
- * cut within a character, and may quote bytes that are no UTF-8.
+ * cut within a character, and may quote bytes that are no UTF-8; and a character
+ * that the database lacks must not hide the error.
  */
 static char *
 driver_text(const char *message)
@@ -184,13 +185,13 @@ driver_text(const char *message)
 	int			length = pg_encoding_mbcliplen(PG_UTF8, message, strlen(message), strlen(message));
 	char	   *text = pnstrdup(message, length);
 
-	if (!pg_verify_mbstr(PG_UTF8, text, length, true))
+	if (GetDatabaseEncoding() != PG_UTF8 || !pg_verify_mbstr(PG_UTF8, text, length, true))
 	{
 		for (char *p = text; *p != '\0'; p++)
 			if (IS_HIGHBIT_SET(*p))
 				*p = '?';
 	}
-	return pg_any_to_server(text, length, PG_UTF8);
+	return text;
 }
 
 /* Throws for a driver or server error; see error.h. */
