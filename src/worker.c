@@ -315,8 +315,10 @@ read_messages(Worker *worker, int number)
 		void	   *data;
 		StringInfoData message;
 		char		type;
-		shm_mq_result result = shm_mq_receive(worker->queue, &length, &data, true);
+		shm_mq_result result;
 
+		CHECK_FOR_INTERRUPTS();
+		result = shm_mq_receive(worker->queue, &length, &data, true);
 		if (result == SHM_MQ_WOULD_BLOCK)
 			return;
 		if (result == SHM_MQ_DETACHED)

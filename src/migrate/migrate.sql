@@ -132,9 +132,13 @@ EXCEPTION WHEN query_canceled OR OTHERS THEN
     IF this_run IS NULL THEN
         RAISE;
     END IF;
-    PERFORM mongo_migrate.run_workers(ARRAY[
-        format('SELECT mongo_migrate.end_run(%s, %L, %L)', this_run,
-               CASE WHEN state IN ('57014', '57P01') THEN 'stopped' ELSE 'failed' END, message)]);
+    BEGIN
+        PERFORM mongo_migrate.run_workers(ARRAY[
+            format('SELECT mongo_migrate.end_run(%s, %L, %L)', this_run,
+                   CASE WHEN state IN ('57014', '57P01') THEN 'stopped' ELSE 'failed' END, message)]);
+    EXCEPTION WHEN OTHERS THEN
+        NULL;   -- the first error is the one to tell; the next call sees that nobody is at work
+    END;
     SELECT * INTO done FROM mongo_migrate.chunk_sum
      WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
     RAISE EXCEPTION USING ERRCODE = state,
@@ -332,8 +336,7 @@ BEGIN
                 'mongo_migrate.retry_quarantine, or raise max_errors; then call migrate_collection again',
                 CASE WHEN workers > 0 THEN ': it continues after the last committed batch' END, '.');
     ELSIF ended.state = 'stopped' THEN
-        RAISE NOTICE 'migration of collection % stopped: %', collection,
-            coalesce(ended.error, 'max_duration is over')
+        RAISE NOTICE 'migration of collection % stopped: %', collection, ended.error
             USING HINT = 'Call migrate_collection again: it continues after the last batch.';
     END IF;
     RETURN mongo_migrate.run_result(this_run, started);

@@ -88,7 +88,9 @@ DECLARE
     eta text;
 BEGIN
     SELECT * INTO p FROM mongo_migrate.progress WHERE run_id = report_progress.run_id;
-    IF p.phase <> 'copy' THEN
+    IF NOT FOUND THEN
+        RETURN;
+    ELSIF p.phase <> 'copy' THEN
         RAISE NOTICE '%: % documents copied, adding %', p.collection, p.documents,
             CASE p.phase WHEN 'keys' THEN 'keys' ELSE 'foreign keys' END;
         RETURN;

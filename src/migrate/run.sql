@@ -326,7 +326,9 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM mongo_migrate.chunk
                 WHERE server = r.server AND collection = r.collection AND NOT complete) THEN
-        PERFORM mongo_migrate.end_run(run_id, 'stopped');
+        PERFORM mongo_migrate.end_run(run_id, 'stopped',
+            CASE WHEN mongo_migrate.run_may_go_on(run_id) THEN 'other sessions copy a part of it'
+                 ELSE 'max_duration is over' END);
         RETURN false;
     END IF;
     UPDATE mongo_migrate.run SET phase = 'keys' WHERE run_id = end_copy.run_id;
