@@ -9,15 +9,6 @@
 #include "fdw/scan.h"
 #include "owned.h"
 
-/* Is one of the paths the beginning of another, or the same? */
-static bool
-path_covers(const char *path, const char *other)
-{
-	size_t		length = strlen(path);
-
-	return strncmp(path, other, length) == 0 && (other[length] == '\0' || other[length] == '.');
-}
-
 /*
  * Appends "projection", unless whole documents are needed.  MongoDB refuses a
  * path together with the beginning of it, so that only beginnings are named.
@@ -65,7 +56,8 @@ find_options(const Find *find)
 {
 	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
 
-	find_append_projection(options, find->paths);
+	if (find->projects)
+		find_append_projection(options, find->paths);
 	if (find->limit > 0)
 		bson_append_int64(options, "limit", -1, find->limit);
 	bson_append_int32(options, "batchSize", -1,

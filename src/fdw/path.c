@@ -81,3 +81,12 @@ path_has_position(const char *path)
 		path += length + 1;
 	}
 }
+
+/* Is the first path the beginning of the second, or the same? */
+bool
+path_covers(const char *path, const char *other)
+{
+	size_t		length = strlen(path);
+
+	return strncmp(path, other, length) == 0 && (other[length] == '\0' || other[length] == '.');
+}

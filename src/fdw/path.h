@@ -22,6 +22,9 @@ extern char *path_for_match(const char *path);
  */
 extern char *path_for_projection(const char *path);
 
+/* Is the first the beginning of the second, or the same?  Of projections' paths. */
+extern bool path_covers(const char *path, const char *other);
+
 /* Is a segment of a match document's path a number, which may be a position in an array? */
 extern bool path_has_position(const char *path);
 

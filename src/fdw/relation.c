@@ -12,6 +12,7 @@
 #include "fdw/relation.h"
 #include "miscadmin.h"
 #include "parser/parsetree.h"
+#include "utils/lsyscache.h"
 
 /* A command and the first batch of its reply. */
 #define COST_COMMAND	50.0
@@ -58,4 +59,15 @@ fdw_relation_path(FdwRelation *relation, AttrNumber attnum)
 	if (*column == NULL)
 		*column = mongo_column_options(relation->relid, attnum, relation->options);
 	return (*column)->path;
+}
+
+/* About how many bytes a value of a column has. */
+int
+fdw_relation_width(FdwRelation *relation, AttrNumber attnum)
+{
+	int			width = get_attavgwidth(relation->relid, attnum);
+
+	if (width <= 0)
+		width = get_typlen(get_atttype(relation->relid, attnum));
+	return width > 0 ? width : 4;
 }

@@ -29,6 +29,9 @@ extern FdwRelation *fdw_relation_create(PlannerInfo *root, RelOptInfo *rel, Oid 
 /* The path of a column. */
 extern const char *fdw_relation_path(FdwRelation *relation, AttrNumber attnum);
 
+/* About how many bytes a value of a column has; few where it is not known. */
+extern int	fdw_relation_width(FdwRelation *relation, AttrNumber attnum);
+
 /* estimate.c */
 
 /*

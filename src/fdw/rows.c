@@ -43,6 +43,10 @@ row_reader_create(Relation relation, List *attnums, const MongoTableOptions *tab
 		reader->attnums[reader->ncolumns++] = attnum;
 	}
 	document_plan_finish(reader->plan);
+
+	reader->in_place = true;
+	for (int i = 0; i < reader->ncolumns; i++)
+		reader->in_place &= reader->attnums[i] == i + 1;
 	return reader;
 }
 
@@ -53,6 +57,8 @@ row_reader_read(RowReader *reader, const bson_t *document, Datum *values, bool *
 {
 	if (reader->ncolumns == 0)
 		return true;
+	if (reader->in_place)
+		return document_decode_row(reader->plan, document, values, nulls, error);
 	if (!document_decode_row(reader->plan, document, reader->values, reader->nulls, error))
 		return false;
 	for (int i = 0; i < reader->ncolumns; i++)

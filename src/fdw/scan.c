@@ -31,6 +31,7 @@ fdw_begin_scan(ForeignScanState *node, int eflags)
 	node->fdw_state = state;
 	state->find.table = mongo_table_options(RelationGetRelid(relation));
 	state->find.filter = filter == NIL ? NULL : filter_load(filter);
+	state->find.projects = boolVal(list_nth(plan->fdw_private, SCAN_PROJECTS));
 	state->find.limit = intVal(list_nth(plan->fdw_private, SCAN_LIMIT));
 	state->reader = row_reader_create(relation, list_nth(plan->fdw_private, SCAN_COLUMNS),
 									  state->find.table);

@@ -16,6 +16,7 @@ enum ScanPrivate
 {
 	SCAN_FILTER,				/* from filter_save(); NIL: every document */
 	SCAN_COLUMNS,				/* attribute numbers to decode */
+	SCAN_PROJECTS,				/* are fields of no column left out by the server? */
 	SCAN_LIMIT					/* documents needed at most; 0: all */
 };
 
@@ -28,7 +29,8 @@ typedef struct Find
 {
 	const MongoTableOptions *table;
 	Filter	   *filter;			/* NULL: every document */
-	List	   *paths;			/* paths to return, strings */
+	bool		projects;		/* only the paths are returned, and _id */
+	List	   *paths;			/* strings */
 	int			limit;			/* 0: none */
 } Find;
 
@@ -48,6 +50,7 @@ typedef struct RowReader
 	DocumentPlan *plan;
 	int			ncolumns;
 	AttrNumber *attnums;
+	bool		in_place;		/* they are 1, 2, 3, ... */
 	Datum	   *values;
 	bool	   *nulls;
 } RowReader;
