@@ -225,13 +225,22 @@ domain_takes(DomainConverter *domain, Datum value, bool null)
 
 #else
 
-/* The same in a subtransaction, for want of a soft error; other errors are thrown on. */
+/*
+ * The same in a subtransaction, for want of a soft error; other errors are
+ * thrown on, and this one too in a parallel query, which has no subtransactions.
+ */
 static bool
 domain_takes(DomainConverter *domain, Datum value, bool null)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	volatile bool taken = true;
+
+	if (IsInParallelMode())
+	{
+		domain_check(value, null, domain->base.type, &domain->constraints, domain->context);
+		return true;
+	}
 
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(caller);

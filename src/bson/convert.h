@@ -88,13 +88,14 @@ extern const char *convert_hint(ConvertStatus status);
  */
 extern int	convert_failed_at(const Converter *converter, const int **positions);
 
+extern bool converter_is_domain(const Converter *converter);
+
 /* NULL never reaches a converter, but a domain may refuse it: CONVERT_OK or
  * CONVERT_DOMAIN_CHECK. */
-extern bool converter_is_domain(const Converter *converter);
 extern ConvertStatus convert_null(Converter *converter);
 
 /* A primary message without path (value NULL: for convert_null()), such as
- * "value 12345678901 of BSON type int64 is out of range for type integer"; palloc'd. */
+ * "value 12345678901 of BSON type long is out of range for type integer"; palloc'd. */
 extern char *convert_message(ConvertStatus status, const Converter *converter,
 							 const bson_iter_t *value);
 

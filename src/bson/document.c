@@ -40,8 +40,8 @@ struct Field
 
 typedef struct Column
 {
-	int			number;
-	Converter  *converter;
+	int			number;			/* in its table */
+	Converter  *converter;		/* the caller's */
 	const char *path;
 } Column;
 
