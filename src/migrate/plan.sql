@@ -8,13 +8,15 @@
 
 -- Names ------------------------------------------------------------------
 
+-- A byte-order mark goes.  Only UTF-8 has one; a constant would be an error elsewhere.
 CREATE FUNCTION mongo_migrate.snake_case(name text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
     SELECT coalesce(nullif(trim(BOTH '_' FROM
                regexp_replace(
-                   lower(regexp_replace(regexp_replace(regexp_replace(replace(name, U&'\FEFF', ''),
+                   lower(regexp_replace(regexp_replace(regexp_replace(
+                       CASE getdatabaseencoding() WHEN 'UTF8' THEN replace(name, chr(65279 + 0 * length(name)), '') ELSE name END,
                        'IDs(?![a-z])', 'Ids', 'g'),
                        '([A-Z]+)([A-Z][a-z])', '\1_\2', 'g'),
                        '([a-z0-9])([A-Z])', '\1_\2', 'g') COLLATE "C"),

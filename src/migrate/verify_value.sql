@@ -94,34 +94,18 @@ CREATE FUNCTION mongo_migrate.verify_show(value jsonb) RETURNS text
 COMMENT ON FUNCTION mongo_migrate.verify_show(jsonb) IS
     'a value in canonical Extended JSON as text: scalars without quotes and wrappers';
 
--- jsonb has no U+0000; the noncharacter U+FFFF stands for it, which no text
--- that PostgreSQL got from MongoDB equals by chance.  Other encodings than UTF8
--- lack it, and the extension must be there all the same.
-CREATE FUNCTION mongo_migrate.verify_nul() RETURNS text
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF getdatabaseencoding() = 'UTF8' THEN
-        RETURN chr(65535);
-    END IF;
-    RETURN chr(1);
-END
-$$;
-COMMENT ON FUNCTION mongo_migrate.verify_nul() IS
-    'the character that stands for U+0000 in jsonb and text';
-
+-- jsonb has no U+0000; U+001A stands for it, "substitute", which all encodings have.
 CREATE FUNCTION mongo_migrate.verify_without_nul(document json) RETURNS json
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN pg_catalog.strpos(document::text, '\u0000') = 0 THEN document
-        ELSE pg_catalog.regexp_replace(document::text, '(?<!\\)((?:\\\\)*)\\u0000', '\1' || mongo_migrate.verify_nul(), 'g')::json
+        ELSE pg_catalog.regexp_replace(document::text, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\u001a', 'g')::json
         END;
 COMMENT ON FUNCTION mongo_migrate.verify_without_nul(json) IS
-    'JSON with U+FFFF for U+0000, so that it can become jsonb';
+    'JSON with U+001A for U+0000, so that it can become jsonb';
 
 CREATE FUNCTION mongo_migrate.verify_readable(value text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN pg_catalog.replace(pg_catalog."left"(value, 1000), mongo_migrate.verify_nul(), '\u0000');
+    RETURN pg_catalog.replace(pg_catalog.replace(pg_catalog."left"(value, 1000), pg_catalog.chr(26), '\u0000'), '\u001a', '\u0000');
 COMMENT ON FUNCTION mongo_migrate.verify_readable(text) IS
     'text of a finding: cut to 1000 characters, and U+0000 spelled as \u0000';
 
@@ -139,7 +123,7 @@ CREATE FUNCTION mongo_migrate.verify_document_key(document json, path text DEFAU
     RETURN CASE WHEN pg_catalog.strpos(document::text, '\u0000') = 0
         THEN mongo_migrate.bson_key(document #> mongo_migrate.verify_steps(path))
         ELSE mongo_migrate.bson_key(pg_catalog.replace(
-            (mongo_migrate.verify_without_nul(document) #> mongo_migrate.verify_steps(path))::text, U&'\FFFF', '\u0000')::json)
+            (mongo_migrate.verify_without_nul(document) #> mongo_migrate.verify_steps(path))::text, '\u001a', '\u0000')::json)
         END;
 COMMENT ON FUNCTION mongo_migrate.verify_document_key(json, text) IS
     'the key of the value at a path of a document in canonical Extended JSON';
