@@ -95,6 +95,13 @@ SELECT mongo_migrate.run_workers(ARRAY['SELECT pg_sleep(1000)'], 'SELECT worker_
 RESET mongo_migrate.progress_interval;
 SET mongo_migrate.progres_interval = 0;
 
+-- Transactions of workers are like the caller's, whatever the default is.
+BEGIN ISOLATION LEVEL READ COMMITTED;
+SET default_transaction_isolation = 'serializable';
+SET default_transaction_read_only = on;
+SELECT mongo_migrate.run_workers(ARRAY['DO $$ BEGIN RAISE NOTICE ''%, %'', current_setting(''transaction_isolation''), current_setting(''transaction_read_only''); END $$']);
+ROLLBACK;
+
 -- Transactions in which workers could not do their work.
 BEGIN;
 INSERT INTO worker_log VALUES (0);

@@ -507,7 +507,8 @@ mm_run_workers(PG_FUNCTION_ARGS)
 
 /*
  * Takes on the caller's settings, then its role, in a transaction of its own.
- * Messages go to a backend, in the database's encoding.
+ * Messages go to a backend, in the database's encoding.  Transactions are like
+ * the caller's present one (see check_caller()), not as its settings have them.
  */
 static void
 become_caller(const WorkerIdentity *identity, void *settings)
@@ -518,6 +519,10 @@ become_caller(const WorkerIdentity *identity, void *settings)
 	SetConfigOption("client_encoding", GetDatabaseEncodingName(),
 					PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("application_name", MyBgworkerEntry->bgw_name,
+					PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("default_transaction_isolation", "read committed",
+					PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("default_transaction_read_only", "off",
 					PGC_USERSET, PGC_S_SESSION);
 	if (OidIsValid(identity->role))
 		SetConfigOption("role", GetUserNameFromId(identity->role, false),

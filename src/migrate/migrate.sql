@@ -110,6 +110,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     this_run bigint;
+    useful integer;
     state text; message text; detail text; hint text;
     done mongo_migrate.chunk_sum;
 BEGIN
@@ -119,8 +120,10 @@ BEGIN
     SELECT max(run_id) INTO STRICT this_run FROM mongo_migrate.run
      WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
 
+    SELECT least(workers, incomplete) INTO STRICT useful FROM mongo_migrate.chunk_sum
+     WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
     PERFORM mongo_migrate.run_workers(
-        array_fill(format('CALL mongo_migrate.copy_chunks(%s)', this_run), ARRAY[workers]),
+        array_fill(format('CALL mongo_migrate.copy_chunks(%s)', this_run), ARRAY[useful]),
         format('SELECT mongo_migrate.report_progress(%s)', this_run));
     PERFORM mongo_migrate.run_workers(
         ARRAY[format('CALL mongo_migrate.finish_run(%s)', this_run)],
