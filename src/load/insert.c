@@ -177,20 +177,39 @@ find_column(Attempt *attempt, const ErrorData *error)
 	return NULL;
 }
 
+/* A path of a target's row from the document's top: items[].sku. */
+static const char *
+full_path(LoadTarget *target, const char *path)
+{
+	for (; target->parent != NULL; target = target->parent)
+		path = strcmp(path, "$") == 0 ? psprintf("%s[]", target->path) :
+			psprintf("%s[].%s", target->path, path);
+	return path;
+}
+
 /* Rejects the document that an error is about. */
 static void
 reject_for_error(Attempt *attempt, const ErrorData *error)
 {
 	LoadColumn *column = find_column(attempt, error);
 	const char *reason = error->message;
+	const char *hint = error->hint;
 
 	/* "Failing row contains ..." says nothing that the document does not. */
 	if (error->detail != NULL && error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION &&
 		error->sqlerrcode != ERRCODE_CHECK_VIOLATION)
 		reason = psprintf("%s: %s", error->message, error->detail);
+	if (column != NULL && column->expression != NULL)
+	{
+		reason = psprintf("expression %s of column \"%s\": %s", column->expression, column->name, reason);
+		if (hint == NULL)
+			hint = psprintf("Correct the plan: %s",
+							column_update(attempt->session, attempt->target, column, "expression = '...'"));
+	}
 	document_reject(attempt->session, &attempt->session->documents[attempt->from],
-					attempt->target->name, column == NULL ? NULL : column->path,
-					error->sqlerrcode, reason, error->hint);
+					attempt->target->name, column == NULL || column->path == NULL ? NULL :
+					full_path(attempt->target, column->path),
+					error->sqlerrcode, reason, hint);
 }
 
 /* Inserts a range of documents as far as they can be. */

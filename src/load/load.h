@@ -211,6 +211,8 @@ typedef struct LoadCounts
 /* plan.c */
 extern void load_plan_compile(LoadSession *session);
 
+extern char *column_update(LoadSession *session, LoadTarget *target, LoadColumn *column,
+						   const char *set);
 extern int	column_hint(LoadSession *session, LoadTarget *target, LoadColumn *column,
 						const char *set);
 

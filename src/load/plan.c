@@ -64,7 +64,7 @@ plan_query(LoadSession *session, const char *query)
 }
 
 /* "UPDATE mongo_migrate.plan_column SET ... WHERE ...", for a hint. */
-static char *
+char *
 column_update(LoadSession *session, LoadTarget *target, LoadColumn *column, const char *set)
 {
 	return psprintf("UPDATE mongo_migrate.plan_column SET %s WHERE server = %s AND collection = %s AND target = %s AND column_name = %s;",

@@ -353,28 +353,47 @@ target_run_insert(LoadSession *session, LoadTarget *target, int from, int to)
 }
 
 /*
- * Evaluates the expression of a column for one document, and throws where
- * that fails.
+ * Evaluates the expression of a column for one document and makes the results
+ * values of the column, as an assignment does, and throws where that fails.
  */
 void
 target_evaluate(LoadSession *session, LoadTarget *target, int field, int document)
 {
 	Tuplestorestate *rows = target_rows(session, target, document, document + 1);
 	TupleDesc	desc = documents_desc();
-	Tuplestorestate *documents = document_rows(session, document, document + 1, desc);
+	Tuplestorestate *documents = NULL;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	Oid			length_function;
 	StringInfoData sql;
 
+	if (target->uses_doc)
+		documents = document_rows(session, document, document + 1, desc);
+	get_atttypetypmodcoll(target->relid, target->columns[field]->attnum, &type, &typmod, &collation);
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT e%d.v FROM ", field + 1);
+	appendStringInfo(&sql, "SELECT CAST(e%d.v AS %s) FROM ", field + 1, full_type_name(type, -1));
 	append_batch(&sql, target);
 	append_lateral(&sql, target, field);
 	SPI_connect();
 	statement_show_rows(BATCH, target->desc, rows);
-	statement_show_rows(DOCUMENTS, desc, documents);
+	if (documents != NULL)
+		statement_show_rows(DOCUMENTS, desc, documents);
 	SPI_execute(sql.data, false, 0);
+	/* A cast to a length would cut where an assignment refuses. */
+	if (typmod >= 0 && find_typmod_coercion_function(type, &length_function) == COERCION_PATH_FUNC)
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			bool		isnull;
+			Datum		value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
+
+			if (!isnull)
+				OidFunctionCall3(length_function, value, Int32GetDatum(typmod), BoolGetDatum(false));
+		}
 	SPI_finish();
 	tuplestore_end(rows);
-	tuplestore_end(documents);
+	if (documents != NULL)
+		tuplestore_end(documents);
 }
 
 /* Finds the _id of each document as the root's table may have it: (id, document). */

@@ -1,0 +1,46 @@
+-- What a person meets who mistypes, or whose documents are not as the plan has
+-- it: the message says what, where and why, and the statement that mends it.
+\getenv mongo_uri MONGO_URI
+\set VERBOSITY default
+\set SHOW_CONTEXT never
+\pset format unaligned
+SET client_min_messages = warning;
+CREATE SERVER bad_input FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_bad_input');
+SELECT mongo_migrate.run_command('bad_input', '{"dropDatabase": 1}') \g /dev/null
+SELECT mongo_migrate.run_command('bad_input', '{"insert": "orders", "documents": [
+    {"_id": 1, "amount": "12.5", "name": "a"},
+    {"_id": 2, "amount": "x", "name": "b"},
+    {"_id": 5, "amount": "1", "name": "much too long"},
+    {"_id": 3, "amount": "3.25", "address": {"city": "c"}, "items": [{"sku": "a", "n": "1"}]},
+    {"_id": 4, "items": [{"sku": "b", "n": "two"}]}]}') \g /dev/null
+RESET client_min_messages;
+
+-- An expression that fails on some rows.
+SELECT mongo_migrate.plan_collection('bad_input', 'orders');
+UPDATE mongo_migrate.plan_column SET type = 'numeric', expression = 'value::numeric' WHERE column_name = 'amount';
+UPDATE mongo_migrate.plan_column SET type = 'integer', expression = 'value::integer' WHERE column_name = 'n';
+UPDATE mongo_migrate.plan_column SET type = 'varchar(5)', expression = 'upper(value)' WHERE column_name = 'name';
+SELECT * FROM mongo_migrate.check_plan('bad_input', 'orders');
+SELECT documents FROM mongo_migrate.migrate_collection('bad_input', 'orders', on_error => 'stop', workers => 0);
+SELECT documents FROM mongo_migrate.migrate_collection('bad_input', 'orders', on_error => 'stop');
+SELECT documents, inserted, rejected FROM mongo_migrate.migrate_collection('bad_input', 'orders');
+SELECT source_id, target, path, reason, sqlstate, hint FROM mongo_migrate.quarantine_report WHERE server = 'bad_input' ORDER BY source_id;
+UPDATE mongo_migrate.plan_column SET expression = 'CASE WHEN value ~ ''^[0-9]+$'' THEN value::integer ELSE 2 END' WHERE column_name = 'n';
+SELECT documents, inserted, rejected FROM mongo_migrate.retry_quarantine('bad_input', 'orders');
+UPDATE mongo_migrate.plan_column SET expression = 'left(upper(value), 5)' WHERE column_name = 'name';
+UPDATE mongo_migrate.plan_column SET expression = 'nullif(value, ''x'')::numeric' WHERE column_name = 'amount';
+SELECT documents, inserted, rejected FROM mongo_migrate.retry_quarantine('bad_input', 'orders');
+SELECT count(*) FROM mongo_migrate.quarantine WHERE server = 'bad_input';
+SELECT * FROM public.orders ORDER BY id;
+SELECT * FROM public.orders_items ORDER BY order_id;
+SELECT * FROM mongo_migrate.verify_sample('bad_input', 'orders', 0);
+
+-- What is made here goes.
+DROP TABLE public.orders_items, public.orders;
+SELECT mongo_migrate.run_command('bad_input', '{"dropDatabase": 1}') \g /dev/null
+DELETE FROM mongo_migrate.plan WHERE server = 'bad_input';
+DELETE FROM mongo_migrate.id_map WHERE server = 'bad_input';
+DELETE FROM mongo_migrate.chunk WHERE server = 'bad_input';
+DELETE FROM mongo_migrate.run WHERE server = 'bad_input';
+DELETE FROM mongo_migrate.verification WHERE server = 'bad_input';
+DROP SERVER bad_input;
