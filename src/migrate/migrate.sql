@@ -57,21 +57,21 @@ CREATE FUNCTION mongo_migrate.lock_collection(server name, collection text)
 AS $$
 #variable_conflict use_column
 DECLARE
-    lock bigint := mongo_migrate.run_lock(server, collection);
+    wanted bigint := mongo_migrate.run_lock(server, collection);
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(lock) THEN
+    IF NOT pg_try_advisory_xact_lock(wanted) THEN
         RAISE object_in_use USING
             MESSAGE = format('collection %s is being migrated by another session', collection),
             DETAIL = (SELECT format('The process of that session is %s.', string_agg(k.pid::text, ', '))
-                        FROM mongo_migrate.run_lock_held k WHERE k.lock = lock_collection.lock),
+                        FROM mongo_migrate.run_lock_held k WHERE k.lock = wanted),
             HINT = format('See mongo_migrate.progress; mongo_migrate.stop_migration(%L, %L) ends it after its present batches.',
                           server, collection);
     END IF;
-    FOR lock IN
+    FOR wanted IN
         SELECT mongo_migrate.run_lock(server, collection, chunk) FROM mongo_migrate.chunk
          WHERE server = lock_collection.server AND collection = lock_collection.collection AND NOT complete
     LOOP
-        PERFORM pg_advisory_lock(lock), pg_advisory_unlock(lock);
+        PERFORM pg_advisory_lock(wanted), pg_advisory_unlock(wanted);
     END LOOP;
 END
 $$;
