@@ -159,7 +159,8 @@ SELECT count(*), count(DISTINCT id) FROM readings;
 -- The next pass does not try them again.
 SELECT result(mongo_migrate.migrate_collection('migrate_test', 'readings'));
 
--- All in the caller's transaction.
+-- All in the caller's transaction, in a session that has not loaded the library yet.
+\c -
 BEGIN;
 CREATE TABLE written_before ();
 SELECT result(mongo_migrate.migrate_collection('migrate_test', 'readings', workers => 0));

@@ -165,10 +165,11 @@ AS $$
 DECLARE
     this_run bigint;
     range integer;
-    pause constant interval := current_setting('mongo_migrate.progress_interval');
+    pause interval;
     reported timestamptz := clock_timestamp();
 BEGIN
     this_run := mongo_migrate.prepare_run(server, collection, batch_size, 0, on_error, max_errors, max_duration);
+    pause := current_setting('mongo_migrate.progress_interval');   -- there since the library is loaded
     FOR range IN
         SELECT chunk FROM mongo_migrate.chunk
          WHERE server = run_in_transaction.server AND collection = run_in_transaction.collection
