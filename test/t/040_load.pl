@@ -1,0 +1,313 @@
+# Batches against crashes, lost connections and each other: every document exactly once, one id for each.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use MongoServer;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $mongo = MongoServer->new;
+my $node = PostgreSQL::Test::Cluster->new('load');
+$node->init;
+$node->append_conf('postgresql.conf', "restart_after_crash = on\nlog_min_messages = warning");
+$node->start;
+my $uri = $mongo->uri;
+$node->safe_psql('postgres', <<"SQL");
+CREATE EXTENSION mongo_migrate;
+CREATE SERVER s FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '$uri', database 'shop');
+CREATE PROCEDURE copy_chunk(collection text, chunk integer, batch_size integer) LANGUAGE plpgsql AS \$\$
+DECLARE
+	complete boolean := false;
+BEGIN
+	WHILE NOT complete LOOP
+		SELECT b.complete INTO complete FROM mongo_migrate.copy_batch('s', collection, chunk, batch_size) AS b;
+		COMMIT;
+	END LOOP;
+END \$\$;
+SQL
+
+my $users = 500;
+my $orders = 6000;
+
+# Documents are made by aggregations of the server: users, and orders with a user and two items each.
+sub generate
+{
+	my ($collection, $count, $set) = @_;
+	$mongo->command('shop', qq({"aggregate": 1, "cursor": {}, "pipeline": [
+		{"\$documents": [{}]},
+		{"\$project": {"n": {"\$range": [0, $count]}}}, {"\$unwind": "\$n"},
+		{"\$set": $set}, {"\$out": "$collection"}]}));
+}
+generate('users', $users, '{"_id": {"$concat": ["u", {"$toString": "$n"}]}, "name": {"$toString": "$n"}}');
+generate('orders', $orders,
+	'{"_id": {"$cond": [{"$mod": ["$n", 2]}, "$n", {"$toString": "$n"}]},
+	  "user": {"$concat": ["u", {"$toString": {"$mod": [{"$multiply": ["$n", 7919]}, 500]}}]},
+	  "items": [{"sku": "a"}, {"sku": "b"}]}');
+
+# Plans by hand and empty tables; orders in two chunks that part between numbers and strings.
+sub reset_target
+{
+	$node->safe_psql('postgres', <<'SQL');
+DO $$
+DECLARE
+	map text;
+BEGIN
+	FOR map IN SELECT relation FROM mongo_migrate.id_map WHERE relation IS NOT NULL LOOP
+		EXECUTE 'DROP TABLE ' || map;
+	END LOOP;
+END $$;
+TRUNCATE mongo_migrate.plan, mongo_migrate.id_map, mongo_migrate.chunk, mongo_migrate.quarantine CASCADE;
+DROP TABLE IF EXISTS users, orders, order_items;
+CREATE TABLE users (id bigint NOT NULL, name text);
+CREATE TABLE orders (id bigint NOT NULL, user_id bigint, n integer);
+CREATE TABLE order_items (order_id bigint NOT NULL, position integer NOT NULL, sku text);
+INSERT INTO mongo_migrate.plan (server, collection) VALUES ('s', 'users'), ('s', 'orders');
+INSERT INTO mongo_migrate.plan_target (server, collection, target, parent, kind, path, ordinal) VALUES
+	('s', 'users', 'public.users', NULL, 'root', NULL, 1),
+	('s', 'orders', 'public.orders', NULL, 'root', NULL, 1),
+	('s', 'orders', 'public.order_items', 'public.orders', 'child', 'items', 2);
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, parent_column, refers_to) VALUES
+	('s', 'users', 'public.users', 'id', 1, 'id', '_id', 'bigint', NULL, NULL),
+	('s', 'users', 'public.users', 'name', 2, 'value', 'name', 'text', NULL, NULL),
+	('s', 'orders', 'public.orders', 'id', 1, 'id', '_id', 'bigint', NULL, NULL),
+	('s', 'orders', 'public.orders', 'user_id', 2, 'reference', 'user', 'bigint', NULL, 'users'),
+	('s', 'orders', 'public.orders', 'n', 3, 'value', 'n', 'integer', NULL, NULL),
+	('s', 'orders', 'public.order_items', 'order_id', 1, 'parent', NULL, 'bigint', 'id', NULL),
+	('s', 'orders', 'public.order_items', 'position', 2, 'position', NULL, 'integer', NULL, NULL),
+	('s', 'orders', 'public.order_items', 'sku', 3, 'value', 'sku', 'text', NULL, NULL);
+SELECT mongo_migrate.create_id_map('s', 'users'), mongo_migrate.create_id_map('s', 'orders');
+INSERT INTO mongo_migrate.chunk (server, collection, chunk, lower_id, upper_id) VALUES
+	('s', 'users', 1, NULL, NULL),
+	('s', 'orders', 1, NULL, mongo_migrate.bson_from_json('{"_id": "3"}')),
+	('s', 'orders', 2, mongo_migrate.bson_from_json('{"_id": "3"}'), NULL);
+SQL
+}
+
+# Every document exactly once, its children with it, ids one to one, references to the right user.
+sub check
+{
+	my ($name) = @_;
+	my $map = $node->safe_psql('postgres', "SELECT relation FROM mongo_migrate.id_map WHERE collection = 'users'");
+	is( $node->safe_psql('postgres', <<"SQL"), "$orders|$orders|$orders|" . 2 * $orders . "|$users|$users|$users|$orders|0", $name);
+SELECT (SELECT count(*) FROM orders), (SELECT count(DISTINCT id) FROM orders), (SELECT count(DISTINCT n) FROM orders),
+	(SELECT count(DISTINCT (order_id, position)) FROM order_items JOIN orders ON id = order_id),
+	(SELECT count(*) FROM users), (SELECT count(*) FROM $map), (SELECT count(DISTINCT id) FROM $map),
+	(SELECT sum(documents) FROM mongo_migrate.chunk WHERE collection = 'orders'),
+	(SELECT count(*) FROM orders AS o LEFT JOIN users AS u ON u.id = o.user_id
+	 WHERE u.name IS DISTINCT FROM (o.n * 7919 % 500)::text)
+SQL
+}
+
+# A session that takes statements; send() does not wait for the end of them.
+my $sessions = 0;
+
+sub session
+{
+	my $self = { in => '', out => '', err => '', name => 'session' . ++$sessions };
+	$self->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
+		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, IPC::Run::timeout(180));
+	run_in($self, "SET application_name = '$self->{name}'");
+	return $self;
+}
+
+sub send_to
+{
+	my ($self, $sql) = @_;
+	$self->{out} = '';
+	$self->{in} .= "$sql;\n\\echo done\n";
+	$self->{psql}->pump_nb;
+}
+
+sub wait_for
+{
+	my ($self) = @_;
+	$self->{psql}->pump until $self->{out} =~ /^done$/m;
+	(my $result = $self->{out}) =~ s/\n?done\n//;
+	return $result;
+}
+
+sub run_in
+{
+	send_to(@_);
+	return wait_for($_[0]);
+}
+
+sub pid { return $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE application_name = '$_[0]{name}'"); }
+
+# Waits while a condition holds, for a minute at most; the session gets its input meanwhile.
+sub wait_while
+{
+	my ($self, $condition) = @_;
+	my $patience = time + 60;
+	while ($condition->())
+	{
+		die "waited too long: $self->{err}" if time > $patience;
+		$self->{psql}->pump_nb;
+		usleep(10_000);
+	}
+}
+
+sub wait_until_blocked
+{
+	my ($self, $event) = @_;
+	wait_while($self, sub { return $node->safe_psql('postgres',
+		"SELECT count(*) FROM pg_stat_activity WHERE application_name = '$self->{name}' AND wait_event = '$event'") == 0; });
+}
+
+# Kills a backend the hard way; the whole cluster restarts.
+sub crash
+{
+	my ($self, $pid) = @_;
+	$pid //= pid($self);
+	kill 'KILL', $pid;
+	eval { $self->{psql}->kill_kill };
+	usleep(10_000) while kill 0, $pid;
+	$node->poll_query_until('postgres', 'SELECT true') or die 'no restart';
+}
+
+# How far the copy is; text that changes when it goes on.
+sub progress { return $node->safe_psql('postgres', 'SELECT sum(batches) FROM mongo_migrate.chunk'); }
+
+# A crash while a statement fills a table, in the middle of a batch.
+reset_target();
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF new.n = 1001 THEN
+		PERFORM pg_advisory_xact_lock(1);
+	END IF;
+	RETURN new;
+END $$;
+CREATE TRIGGER stall BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION stall();
+SQL
+my $holder = session();
+run_in($holder, 'SELECT pg_advisory_lock(1)');
+my $victim = session();
+send_to($victim, "CALL copy_chunk('orders', 1, 100)");
+wait_until_blocked($victim, 'advisory');
+is($node->safe_psql('postgres', 'SELECT count(*), (SELECT documents FROM mongo_migrate.chunk WHERE collection = \'orders\' AND chunk = 1) FROM orders'),
+	'500|500', 'the batch is not visible');
+crash($victim);
+is($node->safe_psql('postgres', 'SELECT count(*) FROM orders'), '500', 'the batch is gone after a crash');
+$node->safe_psql('postgres', 'DROP TRIGGER stall ON orders');
+$node->safe_psql('postgres', "CALL copy_chunk('orders', 1, 100)");
+$node->safe_psql('postgres', "CALL copy_chunk('orders', 2, 1000)");
+$node->safe_psql('postgres', "CALL copy_chunk('users', 1, 100)");
+check('a crash inside a batch');
+
+# Crashes at random moments, between batches and in the middle of them.
+reset_target();
+my $crashes = 0;
+my $done = progress();
+for my $round (1 .. 8)
+{
+	$victim = session();
+	my $pid = pid($victim);
+	send_to($victim, "CALL copy_chunk('orders', 1, 3); CALL copy_chunk('orders', 2, 3); CALL copy_chunk('users', 1, 3)");
+	wait_while($victim, sub { return progress() eq $done; });
+	usleep(int rand 100_000);
+	crash($victim, $pid);
+	$crashes++ if $node->safe_psql('postgres', 'SELECT NOT bool_and(complete) FROM mongo_migrate.chunk') eq 't';
+	$done = progress();
+}
+cmp_ok($crashes, '>', 0, "crashed $crashes times");
+$node->safe_psql('postgres', "CALL copy_chunk('$_->[0]', $_->[1], 70)") foreach [ 'orders', 1 ], [ 'orders', 2 ], [ 'users', 1 ];
+check('crashes at random moments');
+
+# A crash of a session that holds a cursor between two batches, and the other chunk meanwhile.
+reset_target();
+$victim = session();
+my $other = session();
+like(run_in($victim, "SELECT mongo_migrate.copy_batch('s', 'orders', 1, 10)"), qr/10,10,0,0,0,f/, 'a batch');
+crash($victim);
+$other = session();
+run_in($other, "CALL copy_chunk('orders', 1, 1000)");
+run_in($other, "CALL copy_chunk('orders', 2, 1000)");
+run_in($other, "CALL copy_chunk('users', 1, 1000)");
+check('a crash between batches');
+
+# Two sessions and one map: the second waits for the first, and takes its ids.
+reset_target();
+my ($one, $two) = (session(), session());
+like(run_in($one, "BEGIN; SELECT mongo_migrate.copy_batch('s', 'orders', 1, 100)"), qr/100,100/, 'references in a transaction');
+send_to($two, "SELECT mongo_migrate.copy_batch('s', 'users', 1, 1000)");
+wait_until_blocked($two, 'transactionid');
+run_in($one, 'COMMIT');
+like(wait_for($two), qr/$users,$users,0,0,0,t/, 'the documents of the references');
+run_in($one, "CALL copy_chunk('orders', 1, 1000); CALL copy_chunk('orders', 2, 1000)");
+check('ids of a session that commits');
+
+# The same with a rollback: the second gives ids of its own.
+reset_target();
+like(run_in($one, "BEGIN; SELECT mongo_migrate.copy_batch('s', 'orders', 1, 100)"), qr/100,100/, 'references in a transaction');
+send_to($two, "SELECT mongo_migrate.copy_batch('s', 'users', 1, 1000)");
+wait_until_blocked($two, 'transactionid');
+run_in($one, 'ROLLBACK');
+like(wait_for($two), qr/$users,$users,0,0,0,t/, 'the documents of the references');
+run_in($one, "CALL copy_chunk('orders', 1, 1000); CALL copy_chunk('orders', 2, 1000)");
+check('ids of a session that rolls back');
+
+# One chunk is one session's.
+reset_target();
+run_in($one, "BEGIN; SELECT mongo_migrate.copy_batch('s', 'orders', 1, 100)");
+run_in($two, "\\set VERBOSITY sqlstate\nSELECT mongo_migrate.copy_batch('s', 'orders', 1, 100)");
+like($two->{err}, qr/55P03/, 'a chunk that another transaction has');
+run_in($one, 'COMMIT');
+
+# Both at once, small batches, references to the same new users from both sides.
+my ($three) = session();
+send_to($one, "CALL copy_chunk('orders', 1, 20)");
+send_to($three, "CALL copy_chunk('orders', 2, 20)");
+send_to($two, "CALL copy_chunk('users', 1, 20)");
+wait_for($_) foreach $one, $two, $three;
+is("$one->{err}$three->{err}", '', 'no deadlock');
+check('three sessions at once');
+
+# The server ends in the middle of a chunk, or forgets the cursor: an error, and then all goes on.
+reset_target();
+generate('wide', 9000, '{"_id": "$n", "name": {"$toString": "$n"}}');
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE wide (id bigint NOT NULL, name text);
+INSERT INTO mongo_migrate.plan (server, collection) VALUES ('s', 'wide');
+INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal) VALUES ('s', 'wide', 'public.wide', 'root', 1);
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type) VALUES
+	('s', 'wide', 'public.wide', 'id', 1, 'id', '_id', 'bigint'),
+	('s', 'wide', 'public.wide', 'name', 2, 'value', 'name', 'text');
+SELECT mongo_migrate.create_id_map('s', 'wide');
+INSERT INTO mongo_migrate.chunk (server, collection, chunk) VALUES ('s', 'wide', 1);
+SQL
+$one = session();
+like(run_in($one, "SELECT mongo_migrate.copy_batch('s', 'wide', 1, 1000)"), qr/1000,1000,0,0,0,f/, 'a batch of a long chunk');
+my $cursors = $mongo->command('admin', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$currentOp": {"idleCursors": true}},
+	{"$match": {"type": "idleCursor", "ns": "shop.wide"}}]}');
+is(scalar @{ $cursors->{cursor}{firstBatch} }, 1, 'the cursor is open between batches');
+$mongo->command('shop', qq({"killCursors": "wide", "cursors": [$cursors->{cursor}{firstBatch}[0]{cursor}{cursorId}]}));
+run_in($one, "CALL copy_chunk('wide', 1, 1000)");
+like($one->{err}, qr/error while reading collection "shop.wide"/, 'a lost cursor is an error');
+like($node->safe_psql('postgres', "SELECT count(*), (SELECT documents FROM mongo_migrate.chunk WHERE collection = 'wide') FROM wide"),
+	qr/^5000\|5000$/, 'what was read before it is in');
+$one->{err} = '';
+run_in($one, "SELECT mongo_migrate.copy_batch('s', 'wide', 1, 1000)");
+is($one->{err}, '', 'the next batch goes on');
+$mongo->kill9;
+run_in($one, "CALL copy_chunk('wide', 1, 1000)");
+like($one->{err}, qr/ERROR/, 'a dead server is an error');
+isnt($node->safe_psql('postgres', "SELECT complete FROM mongo_migrate.chunk WHERE collection = 'wide'"), 't', 'and no end');
+$mongo->start;
+$one->{err} = '';
+run_in($one, "CALL copy_chunk('wide', 1, 1000)");
+is($one->{err}, '', 'the server is back');
+is($node->safe_psql('postgres', "SELECT count(*), count(DISTINCT id), count(DISTINCT name), (SELECT documents FROM mongo_migrate.chunk WHERE collection = 'wide') FROM wide"),
+	'9000|9000|9000|9000', 'every document once');
+
+foreach my $session ($one, $two, $three)
+{
+	$session->{in} .= "\\q\n";
+	$session->{psql}->finish;
+}
+$node->stop;
+done_testing();
