@@ -80,7 +80,7 @@ static const ServerError server_errors[] = {
 
 typedef struct TextHint
 {
-	const char *text;			/* part of the driver's text */
+	const char *part;			/* of the driver's text */
 	const char *hint;
 } TextHint;
 
@@ -156,8 +156,8 @@ find_hint(const bson_error_t *error)
 {
 	const ServerError *known = find_server_error(error);
 
-	for (const TextHint *entry = text_hints; entry->text != NULL; entry++)
-		if (strstr(error->message, entry->text) != NULL)
+	for (const TextHint *entry = text_hints; entry->part != NULL; entry++)
+		if (strstr(error->message, entry->part) != NULL)
 			return entry->hint;
 	if (known != NULL)
 		return known->hint;

@@ -148,7 +148,7 @@ uri_parse(const char *text)
 	bson_error_t error;
 	mongoc_uri_t *uri;
 
-	/* Before the driver sees it, so that no message of its own has the password. */
+	/* First of all, so that no message of the driver has the password. */
 	if (strchr(text, '@') != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
@@ -332,7 +332,7 @@ uri_create(ForeignServer *server, UserMapping *mapping)
 	apply_server_options(uri, server->options);
 	apply_credentials(uri, server->options, user_options);
 
-	/* Otherwise the driver sleeps and tries again where no interrupt reaches it. */
+	/* Otherwise the driver waits and retries where no interrupt reaches. */
 	mongoc_uri_set_option_as_bool(uri, MONGOC_URI_SERVERSELECTIONTRYONCE, true);
 
 	mechanism = mongoc_uri_get_auth_mechanism(uri);

@@ -65,7 +65,7 @@ typedef struct LeftCursor
 	Oid			serverid;
 	Oid			userid;
 	int64		id;
-	char	   *database;		/* in UTF-8, as is the collection; behind this struct */
+	char	   *database;		/* in UTF-8, like the collection */
 	char	   *collection;
 } LeftCursor;
 

@@ -60,7 +60,7 @@ typedef enum OptionKind
 	OPTION_DATABASE,
 	OPTION_PATH,
 	OPTION_FILE,				/* a file of the database server's machine */
-	OPTION_SUPERUSER			/* a boolean that a superuser alone may set to false */
+	OPTION_SUPERUSER			/* a boolean; false takes a superuser */
 } OptionKind;
 
 typedef struct MongoOption
@@ -69,7 +69,7 @@ typedef struct MongoOption
 	int			places;
 	OptionKind	kind;
 	const char *words;			/* separated by comma and space */
-	const char *uri_option;		/* of text, boolean or integer type in the driver */
+	const char *uri_option;		/* what the driver calls it, or NULL */
 } MongoOption;
 
 static const MongoOption mongo_options[] = {

@@ -10,10 +10,10 @@
 /* What the streams of one client share; its owner outlives the client. */
 typedef struct StreamControl
 {
-	bool		interrupted;	/* an interrupt ended a wait: everything fails from here on */
+	bool		interrupted;	/* a wait has ended; now everything fails */
 	bool		broken;			/* a stream failed: good for no new use */
-	int64		cleanup_until;	/* monotonic microseconds that bound every wait; 0: no bound */
-	ErrorData  *error;			/* what the interrupt threw, to be thrown again */
+	int64		cleanup_until;	/* monotonic time in us; 0: no clean-up */
+	ErrorData  *error;			/* what the interrupt threw, if it did */
 	MemoryContext context;		/* for error */
 	dlist_head	streams;		/* the open ones */
 } StreamControl;
