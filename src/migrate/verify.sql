@@ -108,78 +108,143 @@ COMMENT ON FUNCTION mongo_migrate.verify_batch_size(name, text) IS
     'documents that a verification takes at a time: about 8 MB, at most 1000';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_batch_size(name, text) FROM PUBLIC;
 
--- Every document, a page at a time in the order of _id.  A view has no index
--- on _id to page by, and is read as a whole.
+-- Reads documents in canonical Extended JSON.  What libbson does not print,
+-- because a string in it is not UTF-8, is a finding; the others of such a batch
+-- are read one by one.  done: the key of the _id of a document that may come
+-- first and is left out.  last: the key of the last one's.
+CREATE FUNCTION mongo_migrate.verify_read(job mongo_migrate.verify_job, filter json, options json, done bytea,
+    OUT documents json[], OUT last bytea)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    id  json;
+BEGIN
+    BEGIN
+        documents := ARRAY(
+            SELECT d FROM mongo_migrate.find_documents(job.server, job.collection, filter, options, 'canonical') AS d);
+        last := mongo_migrate.verify_document_key(documents[cardinality(documents)]);
+        IF mongo_migrate.verify_document_key(documents[1]) = done THEN
+            documents := documents[2:];
+        END IF;
+        RETURN;
+    EXCEPTION WHEN data_corrupted OR untranslatable_character THEN
+        documents := '{}';
+    END;
+    FOR id IN
+        SELECT mongo_migrate.key_to_json(mongo_migrate.verify_document_key(d))
+        FROM mongo_migrate.find_documents(job.server, job.collection, filter,
+            (options::jsonb || '{"projection": {"_id": 1}}')::json, 'canonical') AS d
+    LOOP
+        last := mongo_migrate.bson_key(id);
+        CONTINUE WHEN last = done;
+        BEGIN
+            documents := documents || ARRAY(
+                SELECT d FROM mongo_migrate.find_documents(job.server, job.collection,
+                    mongo_migrate.verify_filter('{}', json_build_array(id)), '{}', 'canonical') AS d);
+        EXCEPTION WHEN data_corrupted OR untranslatable_character THEN
+            INSERT INTO mongo_migrate.finding (verification_id, collection, source_id, target, kind, target_value)
+            SELECT job.verification, job.collection, mongo_migrate.verify_source_id(id), job.root, 'mismatch',
+                   'cannot be compared: ' || SQLERRM
+            WHERE NOT EXISTS (SELECT FROM mongo_migrate.quarantine AS q
+                              WHERE q.server = job.server AND q.collection = job.collection AND q.key = last);
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_read(mongo_migrate.verify_job, json, json, bytea) IS
+    'the documents of a job that a filter matches, by the options of find_documents(), and the key of the last _id; documents that cannot be read are findings';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_read(mongo_migrate.verify_job, json, json, bytea) FROM PUBLIC;
+
+-- Every document, a page at a time in the order of _id.
 CREATE FUNCTION mongo_migrate.verify_every_document(job mongo_migrate.verify_job, OUT checked bigint, OUT sums numeric[])
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    page        integer := mongo_migrate.verify_batch_size(job.server, job.collection);
-    paged       boolean := mongo_migrate.verify_has_id_index(job.server, job.collection);
-    last        bytea;      -- key of the last document's _id
+    size    integer := mongo_migrate.verify_batch_size(job.server, job.collection);
+    options json := json_build_object('hint', '{"_id": 1}'::json, 'limit', size);
+    last    bytea;      -- key of the last document's _id
+    page    record;
+    batch   record;
+BEGIN
+    checked := 0;
+    LOOP
+        SELECT * INTO page FROM mongo_migrate.verify_read(job, job.filter::json, options, last);
+        EXIT WHEN page.last IS NULL OR page.last = last;
+        SELECT * INTO batch FROM mongo_migrate.verify_documents(job, page.documents);
+        checked := checked + batch.checked;
+        sums := mongo_migrate.verify_add(sums, batch.sums);
+        last := page.last;
+        -- The lower bound is inclusive.
+        options := json_build_object('hint', '{"_id": 1}'::json, 'limit', size + 1,
+                                     'min', json_build_object('_id', mongo_migrate.key_to_json(last)));
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job) IS
+    'holds every document of a job''s collection against its rows; returns their number and, where the job wants them, sums';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job) FROM PUBLIC;
+
+-- The same for a view, which has no index on _id to page by: PostgreSQL keeps
+-- what it yields, on disk where it is much.
+CREATE FUNCTION mongo_migrate.verify_every_of_view(job mongo_migrate.verify_job, OUT checked bigint, OUT sums numeric[])
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    size        integer := mongo_migrate.verify_batch_size(job.server, job.collection);
+    documents   json[] := '{}';
     document    json;
-    documents   json[];
     batch       record;
 BEGIN
     checked := 0;
-    WHILE paged LOOP
-        documents := ARRAY(SELECT d FROM mongo_migrate.find_documents(job.server, job.collection, job.filter::json,
-            CASE WHEN last IS NULL THEN json_build_object('hint', '{"_id": 1}'::json, 'limit', page)
-            ELSE json_build_object('hint', '{"_id": 1}'::json, 'limit', page + 1,
-                                   'min', json_build_object('_id', mongo_migrate.key_to_json(last))) END,
-            'canonical') AS d);
-        -- The lower bound is inclusive: a page may begin with the last document of the one before.
-        IF mongo_migrate.verify_document_key(documents[1]) = last THEN
-            documents := documents[2:];
-        END IF;
-        IF cardinality(documents) = 0 THEN
-            RETURN;
-        END IF;
-        last := mongo_migrate.verify_document_key(documents[cardinality(documents)]);
-        SELECT * INTO batch FROM mongo_migrate.verify_documents(job, documents);
-        checked := checked + batch.checked;
-        sums := mongo_migrate.verify_add(sums, batch.sums);
-    END LOOP;
-
-    documents := '{}';
     FOR document IN
         SELECT d FROM mongo_migrate.find_documents(job.server, job.collection, job.filter::json, '{}', 'canonical') AS d
         UNION ALL SELECT NULL
     LOOP
         IF document IS NOT NULL THEN
             documents := documents || document;
+            CONTINUE WHEN cardinality(documents) < size;
         END IF;
-        IF document IS NULL OR cardinality(documents) = page THEN
-            SELECT * INTO batch FROM mongo_migrate.verify_documents(job, documents);
-            checked := checked + batch.checked;
-            sums := mongo_migrate.verify_add(sums, batch.sums);
-            documents := '{}';
-        END IF;
+        SELECT * INTO batch FROM mongo_migrate.verify_documents(job, documents);
+        checked := checked + batch.checked;
+        sums := mongo_migrate.verify_add(sums, batch.sums);
+        documents := '{}';
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job) IS
-    'holds every document of a job against its rows; returns their number and, where the job wants them, sums';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.verify_every_of_view(mongo_migrate.verify_job) IS
+    'holds every document of a job''s view against its rows; returns their number and, where the job wants them, sums';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_every_of_view(mongo_migrate.verify_job) FROM PUBLIC;
 
 -- Random documents: the server draws their _id, and they are read in batches.
 CREATE FUNCTION mongo_migrate.verify_some_documents(job mongo_migrate.verify_job, sample_size bigint) RETURNS bigint
-    LANGUAGE sql VOLATILE
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(sum((mongo_migrate.verify_documents(job, ARRAY(
-        SELECT d FROM mongo_migrate.find_documents(job.server, job.collection,
-            mongo_migrate.verify_filter(job.filter, b.ids), '{}', 'canonical') AS d))).checked), 0)
-    FROM (SELECT json_agg(mongo_migrate.key_to_json(k.key)) AS ids
-          FROM (SELECT s.key, row_number() OVER () - 1 AS n
-                FROM (SELECT DISTINCT mongo_migrate.verify_document_key(d) AS key
-                      FROM mongo_migrate.aggregate_documents(job.server, job.collection,
-                          json_build_array(json_build_object('$match', job.filter),
-                                           json_build_object('$sample', json_build_object('size', sample_size)),
-                                           '{"$project": {"_id": 1}}'::json),
-                          '{"allowDiskUse": true}', 'canonical') AS d) AS s) AS k
-          GROUP BY k.n / mongo_migrate.verify_batch_size(job.server, job.collection)) AS b
+DECLARE
+    size    integer := mongo_migrate.verify_batch_size(job.server, job.collection);
+    checked bigint := 0;
+    ids     json;
+    page    record;
+BEGIN
+    FOR ids IN
+        SELECT json_agg(mongo_migrate.key_to_json(k.key))
+        FROM (SELECT s.key, row_number() OVER () - 1 AS n
+              FROM (SELECT DISTINCT mongo_migrate.verify_document_key(d) AS key
+                    FROM mongo_migrate.aggregate_documents(job.server, job.collection,
+                        json_build_array(json_build_object('$match', job.filter),
+                                         json_build_object('$sample', json_build_object('size', sample_size)),
+                                         '{"$project": {"_id": 1}}'::json),
+                        '{"allowDiskUse": true}', 'canonical') AS d) AS s) AS k
+        GROUP BY k.n / size
+    LOOP
+        SELECT * INTO page FROM mongo_migrate.verify_read(job, mongo_migrate.verify_filter(job.filter, ids), '{}', NULL);
+        checked := checked + (mongo_migrate.verify_documents(job, page.documents)).checked;
+    END LOOP;
+    RETURN checked;
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_some_documents(mongo_migrate.verify_job, bigint) IS
     'holds random documents of a job against their rows; returns their number';
@@ -265,7 +330,11 @@ BEGIN
             PERFORM mongo_migrate.verify_rows(job, sample_size);
             CONTINUE;
         END IF;
-        SELECT * INTO every FROM mongo_migrate.verify_every_document(job);
+        IF mongo_migrate.verify_has_id_index(server, collection) THEN
+            SELECT * INTO every FROM mongo_migrate.verify_every_document(job);
+        ELSE
+            SELECT * INTO every FROM mongo_migrate.verify_every_of_view(job);
+        END IF;
         checked := checked + every.checked;
         PERFORM mongo_migrate.verify_rows(job, 0);
         PERFORM mongo_migrate.verify_child_rows(job);

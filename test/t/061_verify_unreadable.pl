@@ -1,0 +1,63 @@
+# Documents that libbson does not print, because a string in them is not UTF-8: each is a finding of a
+# verification, which goes on with the others.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use File::Temp qw(tempdir);
+use IO::Compress::Gzip qw(gzip $GzipError);
+use MongoServer;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+# {"_id": $id, "a": $a, "b": $b}
+sub document
+{
+	my ($id, $first, $second) = @_;
+	my $fields = pack('C Z* l<', 0x10, '_id', $id) . join '',
+	  map { pack 'C Z* l< Z*', 2, $_->[0], 1 + length $_->[1], $_->[1] } [ 'a', $first ], [ 'b', $second ];
+	return pack('l<', 5 + length $fields) . $fields . "\0";
+}
+
+my $bytes = join '', document(1, 'good', 'good'), document(2, 'good', "not planned \xff"), document(3, "planned \xff", 'good'),
+  document(4, 'good', 'good'), document(5, 'good', "\xc3");
+my $folder = tempdir(CLEANUP => 1);
+gzip(\$bytes, "$folder/texts.bson.gz") or die "gzip: $GzipError\n";
+
+my $mongo = MongoServer->shared;
+my $node = PostgreSQL::Test::Cluster->new('unreadable');
+$node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
+$node->start;
+$mongo->restore('mm_test_unreadable', $folder);
+my $uri = $mongo->uri;
+$node->safe_psql('postgres', <<"END");
+SET client_min_messages = error;
+CREATE EXTENSION mongo_migrate;
+CREATE SERVER texts FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '$uri', database 'mm_test_unreadable');
+CREATE USER MAPPING FOR CURRENT_USER SERVER texts;
+CREATE TABLE texts (id bigint PRIMARY KEY, a text);
+SELECT mongo_migrate.plan_collection('texts', 'texts');
+SELECT mongo_migrate.migrate_collection('texts', 'texts');
+UPDATE texts SET a = 'changed' WHERE id = 4;
+END
+
+is($node->safe_psql('postgres', "SELECT source_id FROM mongo_migrate.quarantine"), '3', 'what a column needs is in quarantine');
+my $differences = "SELECT source_id, column_name, kind, source_value, target_value FROM mongo_migrate.%s ORDER BY source_id";
+my $expected = <<'END' =~ s/\n\z//r;
+2||mismatch||cannot be compared: document is not valid BSON
+4|a|mismatch|good|changed
+5||mismatch||cannot be compared: document is not valid BSON
+END
+foreach my $call ("verify_sample('texts', 'texts', 0)", "verify_full('texts', 'texts')")
+{
+	is($node->safe_psql('postgres', sprintf $differences, $call), $expected, $call);
+}
+is($node->safe_psql('postgres', "SELECT count(*) FROM mongo_migrate.verify_sample('texts', 'texts', 4) WHERE kind <> 'mismatch'"),
+	0, 'a sample finds nothing else');
+is($node->safe_psql('postgres', "SELECT target_count, ok, quarantined FROM mongo_migrate.verify_counts('texts')"), '4|t|1', 'counts');
+
+$mongo->command('mm_test_unreadable', '{"dropDatabase": 1}');
+$node->stop;
+done_testing();
