@@ -39,12 +39,13 @@
 #define DATE_FIRST	UNIX_MS(DATETIME_MIN_JULIAN)
 #define DATE_END	UNIX_MS(TIMESTAMP_END_JULIAN)
 
-static const struct
+typedef struct BsonTypeName
 {
 	bson_type_t type;
 	const char *name;
-}			type_names[] =
-{
+} BsonTypeName;
+
+static const BsonTypeName type_names[] = {
 	{BSON_TYPE_DOUBLE, "double"},
 	{BSON_TYPE_UTF8, "string"},
 	{BSON_TYPE_DOCUMENT, "object"},
@@ -110,7 +111,7 @@ static void
 add_decimal(LatticeSeen *seen, const bson_iter_t *value)
 {
 	bson_decimal128_t decimal;
-	char		text[BSON_DECIMAL128_STRING];
+	char		decimal_text[BSON_DECIMAL128_STRING];
 	char		digits[BSON_DECIMAL128_STRING];
 	int			ndigits = 0;
 	int			point = -1;
@@ -120,9 +121,9 @@ add_decimal(LatticeSeen *seen, const bson_iter_t *value)
 
 	if (!bson_iter_decimal128(value, &decimal))
 		return;
-	bson_decimal128_to_string(&decimal, text);
+	bson_decimal128_to_string(&decimal, decimal_text);
 
-	for (const char *c = text; *c != '\0'; c++)
+	for (const char *c = decimal_text; *c != '\0'; c++)
 	{
 		if (*c >= '0' && *c <= '9')
 		{
@@ -160,14 +161,14 @@ add_decimal(LatticeSeen *seen, const bson_iter_t *value)
 	else
 	{
 		uint64		whole = 0;
-		uint64		limit = (uint64) PG_INT64_MAX + (text[0] == '-' ? 1 : 0);
+		uint64		limit = (uint64) PG_INT64_MAX + (decimal_text[0] == '-' ? 1 : 0);
 
 		for (int i = 0; i < before; i++)
 			whole = whole * 10 + (i < ndigits ? digits[i] - '0' : 0);
 		if (whole > limit)
 			seen->huge = true;
 		else
-			add_whole(seen, text[0] == '-' ? (int64) (0 - whole) : (int64) whole);
+			add_whole(seen, decimal_text[0] == '-' ? (int64) (0 - whole) : (int64) whole);
 	}
 }
 

@@ -12,15 +12,15 @@
 /* What is known of the values seen; all zero bytes is "none yet". */
 typedef struct LatticeSeen
 {
-	uint32		types;			/* LATTICE_BIT of each BSON type, null and undefined included */
+	uint32		types;			/* LATTICE_BIT of each type, null too */
 
 	/* int32, int64, double, decimal128 */
 	bool		fractions;		/* a finite number that is not whole */
 	bool		huge;			/* a whole number beyond bigint */
 	bool		not_finite;		/* a NaN or an infinity */
-	bool		whole_numbers;	/* a whole number within bigint: whole_min and whole_max are set */
+	bool		whole_numbers;	/* one within bigint: of whole_min ... */
 	int64		whole_min;
-	int64		whole_max;
+	int64		whole_max;		/* ... to whole_max */
 
 	/* decimal128, finite: digits before and after the point */
 	int			decimal_integer_digits;
@@ -32,7 +32,7 @@ typedef struct LatticeSeen
 	uint32		string_max;		/* length of the longest, in characters */
 
 	/* binary, date */
-	bool		binaries_not_uuid;	/* one that is not 16 bytes of subtype 3 or 4 */
+	bool		binaries_not_uuid;	/* other than 16 bytes, subtype 3 or 4 */
 	bool		dates_out_of_range; /* one beyond timestamptz */
 } LatticeSeen;
 

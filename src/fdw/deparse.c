@@ -74,44 +74,44 @@ static const char *const textual_types[] = {
 
 /* Is the text a number such as BSON's numbers are printed? */
 static bool
-is_number_text(const char *text)
+is_number_text(const char *string)
 {
-	if (strcmp(text, "NaN") == 0 || strcmp(text, "Infinity") == 0 || strcmp(text, "-Infinity") == 0)
+	if (strcmp(string, "NaN") == 0 || strcmp(string, "Infinity") == 0 || strcmp(string, "-Infinity") == 0)
 		return true;
-	if (*text == '-')
-		text++;
-	if (!isdigit((unsigned char) *text))
+	if (*string == '-')
+		string++;
+	if (!isdigit((unsigned char) *string))
 		return false;
-	text += strspn(text, "0123456789");
-	if (*text == '.')
-		text += 1 + strspn(text + 1, "0123456789");
-	if (*text == 'e' || *text == 'E')
+	string += strspn(string, "0123456789");
+	if (*string == '.')
+		string += 1 + strspn(string + 1, "0123456789");
+	if (*string == 'e' || *string == 'E')
 	{
 		size_t		digits;
 
-		text++;
-		if (*text == '+' || *text == '-')
-			text++;
-		digits = strspn(text, "0123456789");
+		string++;
+		if (*string == '+' || *string == '-')
+			string++;
+		digits = strspn(string, "0123456789");
 		if (digits == 0 || digits > 4)
 			return false;
-		text += digits;
+		string += digits;
 	}
-	return *text == '\0';
+	return *string == '\0';
 }
 
 static Numeric
-numeric_from_text(const char *text)
+numeric_from_text(const char *string)
 {
-	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
+	return DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(string),
 											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 
 static bool
-numeric_equals_text(Numeric number, const char *text)
+numeric_equals_text(Numeric number, const char *string)
 {
 	return DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(number),
-											NumericGetDatum(numeric_from_text(text))));
+											NumericGetDatum(numeric_from_text(string))));
 }
 
 /*
@@ -120,14 +120,14 @@ numeric_equals_text(Numeric number, const char *text)
  * moderate size, which have an exact form of at most ten digits after the point.
  */
 static bool
-is_plain_number(const char *text, double number)
+is_plain_number(const char *string, double number)
 {
 	char		buffer[64];
 	Numeric		numeric;
 
 	if (!(fabs(number) < (double) (INT64CONST(1) << 43)) || number * 1024 != rint(number * 1024))
 		return false;
-	numeric = numeric_from_text(text);
+	numeric = numeric_from_text(string);
 	snprintf(buffer, sizeof(buffer), "%.10f", number);
 	if (!numeric_equals_text(numeric, buffer))
 		return false;
@@ -137,15 +137,15 @@ is_plain_number(const char *text, double number)
 
 /* The numbers in BSON that convert to the number that text is, and perhaps a few more. */
 static List *
-number_candidates(const char *text)
+number_candidates(const char *string)
 {
-	double		number = strtod(text, NULL);
+	double		number = strtod(string, NULL);
 	List	   *candidates = NIL;
 	bson_decimal128_t decimal;
 
-	if (is_plain_number(text, number))
+	if (is_plain_number(string, number))
 		return list_make1(value_number(number));
-	if (!isnan(number) && bson_decimal128_from_string(text, &decimal))
+	if (!isnan(number) && bson_decimal128_from_string(string, &decimal))
 	{
 		bson_value_t *value = value_new(BSON_TYPE_DECIMAL128);
 
@@ -208,10 +208,10 @@ numeric_text(Datum datum)
 static bson_t *
 match_numeric_range(const Filter *filter, int strategy, Datum datum)
 {
-	const char *text = numeric_text(datum);
-	double		number = strtod(text, NULL);
+	const char *string = numeric_text(datum);
+	double		number = strtod(string, NULL);
 
-	return match_number_range(filter, strategy, number, is_plain_number(text, number));
+	return match_number_range(filter, strategy, number, is_plain_number(string, number));
 }
 
 /* column = number, for float columns: a decimal that is rounded to it may lie on either side. */
@@ -339,64 +339,64 @@ uuid_candidates(const uint8 *bytes)
 
 /* Is the text 24 lower-case hex digits, the text form of an ObjectId? */
 static bool
-is_objectid_text(const char *text)
+is_objectid_text(const char *string)
 {
-	return strlen(text) == 24 && strspn(text, "0123456789abcdef") == 24;
+	return strlen(string) == 24 && strspn(string, "0123456789abcdef") == 24;
 }
 
 /* Is the text as long and punctuated as a uuid's? */
 static bool
-is_uuid_text(const char *text)
+is_uuid_text(const char *string)
 {
-	return strlen(text) == 36 && strspn(text, "0123456789abcdef-") == 36 &&
-		text[8] == '-' && text[13] == '-' && text[18] == '-' && text[23] == '-';
+	return strlen(string) == 36 && strspn(string, "0123456789abcdef-") == 36 &&
+		string[8] == '-' && string[13] == '-' && string[18] == '-' && string[23] == '-';
 }
 
 /* Might the text be a date's: 2024-02-29T12:00:00.123Z? */
 static bool
-is_date_text(const char *text)
+is_date_text(const char *string)
 {
-	size_t		length = strlen(text);
+	size_t		length = strlen(string);
 
-	return length >= 20 && text[length - 1] == 'Z' && strspn(text, "+-0123456789T:.Z") == length;
+	return length >= 20 && string[length - 1] == 'Z' && strspn(string, "+-0123456789T:.Z") == length;
 }
 
 /* The values that convert to the text, dates excepted, and perhaps a few more. */
 static List *
-text_candidates(const char *text)
+text_candidates(const char *string)
 {
-	List	   *candidates = list_make1(value_string(text));
+	List	   *candidates = list_make1(value_string(string));
 
-	if (is_objectid_text(text))
+	if (is_objectid_text(string))
 	{
 		bson_oid_t	oid;
 
-		bson_oid_init_from_string(&oid, text);
+		bson_oid_init_from_string(&oid, string);
 		candidates = lappend(candidates, value_objectid(oid.bytes));
 	}
-	if (is_uuid_text(text))
+	if (is_uuid_text(string))
 	{
-		pg_uuid_t  *uuid = DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(text)));
+		pg_uuid_t  *uuid = DatumGetUUIDP(DirectFunctionCall1(uuid_in, CStringGetDatum(string)));
 
 		candidates = list_concat(candidates, uuid_candidates(uuid->data));
 	}
-	if (is_number_text(text))
-		candidates = list_concat(candidates, number_candidates(text));
-	if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
-		candidates = lappend(candidates, value_boolean(*text == 't'));
+	if (is_number_text(string))
+		candidates = list_concat(candidates, number_candidates(string));
+	if (strcmp(string, "true") == 0 || strcmp(string, "false") == 0)
+		candidates = lappend(candidates, value_boolean(*string == 't'));
 	return candidates;
 }
 
 /* column < text, ...: strings in the range, and all that is no string but converts to text */
 static bson_t *
-match_text_range(const Filter *filter, int strategy, const char *text)
+match_text_range(const Filter *filter, int strategy, const char *string)
 {
 	static const char *const operators[] = {NULL, "$lt", "$lte", NULL, "$gte", "$gt"};
 	List	   *names = NIL;
 
 	for (int i = 0; i < lengthof(textual_types); i++)
 		names = lappend(names, value_string(textual_types[i]));
-	return match_one_of(list_make2(match_operator(filter->path, operators[strategy], value_string(text)),
+	return match_one_of(list_make2(match_operator(filter->path, operators[strategy], value_string(string)),
 								   match_list(filter->path, "$type", names)));
 }
 

@@ -107,7 +107,7 @@ connect_if_possible(Oid serverid, Oid userid)
 	}
 	PG_CATCH();
 	{
-		/* Nothing of the transaction's was begun; what was allocated is the caller's context's. */
+		/* Nothing was begun but allocations, which are the caller's. */
 		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_CONNECTION_EXCEPTION)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(caller);

@@ -46,12 +46,12 @@ typedef enum FilterKind
 typedef struct Filter
 {
 	FilterKind	kind;
-	bool		exact;			/* else MongoDB may return more, and PostgreSQL checks again */
+	bool		exact;			/* else what MongoDB returns is checked */
 	List	   *arms;			/* of AND and OR: Filters */
 	char	   *path;			/* of the others: the column's path ... */
 	FilterForm	form;			/* ... and form */
 	int			strategy;		/* of COMPARE */
-	int			comparand;		/* of COMPARE, ANY and ALL: index of the comparand */
+	int			comparand;		/* of COMPARE, ANY and ALL: its index */
 	Oid			comparand_type; /* its type; of ANY and ALL, its elements' */
 } Filter;
 

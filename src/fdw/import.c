@@ -262,7 +262,7 @@ append_fields(ImportTable *table, const ImportField *parent, const char *parent_
 		char	   *path;
 		char	   *note;
 
-		/* A name that the database's encoding has no characters for cannot be typed. */
+		/* What the database's encoding cannot hold, nobody can type. */
 		if (!pg_verify_mbstr(PG_UTF8, field->name, strlen(field->name), true) ||
 			(GetDatabaseEncoding() != PG_UTF8 && !pg_is_ascii(field->name)))
 			continue;

@@ -16,10 +16,10 @@ struct ImportField
 {
 	char	   *name;			/* as in the document, UTF-8 */
 	LatticeSeen seen;
-	ImportField **fields;		/* of sub-documents, in the order of first sight */
+	ImportField **fields;		/* of sub-documents, as first seen */
 	int			nfields;
 	int			next;			/* the field to be expected next */
-	bool		truncated;		/* it had more fields than a table can have columns */
+	bool		truncated;		/* it has more than are kept */
 };
 
 /* Adds a document's fields; those of sub-documents only when nested is set. */

@@ -216,7 +216,7 @@ static bool
 scan_projects(RelOptInfo *rel, List *columns)
 {
 	FdwRelation *relation = rel->fdw_private;
-	double		needed = 22;	/* length and end of a document, an ObjectId in _id */
+	double		needed = 22;	/* a document with an ObjectId in _id */
 	List	   *names = list_make1("_id");
 	ListCell   *lc;
 

@@ -16,7 +16,7 @@ enum ScanPrivate
 {
 	SCAN_FILTER,				/* from filter_save(); NIL: every document */
 	SCAN_COLUMNS,				/* attribute numbers to decode */
-	SCAN_PROJECTS,				/* are fields of no column left out by the server? */
+	SCAN_PROJECTS,				/* are other fields left out? */
 	SCAN_LIMIT					/* documents needed at most; 0: all */
 };
 

@@ -16,8 +16,8 @@ typedef struct FdwScanState
 	List	   *comparands;		/* ExprStates */
 	int			ncomparands;
 	FilterValue *values;		/* of the comparands */
-	MemoryContext context;		/* cursor, match document, values of comparands */
-	MongoCursor *cursor;		/* NULL before the first row and after the last */
+	MemoryContext context;		/* cursor and what it was made from */
+	MongoCursor *cursor;		/* NULL before and after the rows */
 	bool		started;
 } FdwScanState;
 
