@@ -15,6 +15,58 @@ SELECT mongo_migrate.run_command('bad_input', '{"insert": "orders", "documents":
     {"_id": 4, "items": [{"sku": "b", "n": "two"}]}]}') \g /dev/null
 RESET client_min_messages;
 
+-- A server that is not there, or is another wrapper's.
+SELECT * FROM mongo_migrate.infer_schema('bad_inptu', 'orders');
+SELECT mongo_migrate.plan_collection('nonesuch', 'orders');
+SELECT mongo_migrate.draft_ddl('nonesuch');
+SELECT mongo_migrate.apply_ddl('nonesuch');
+SELECT mongo_migrate.check_plan('nonesuch', 'orders');
+SELECT mongo_migrate.migrate_collection('nonesuch', 'orders');
+SELECT mongo_migrate.migrate_collection('nonesuch', 'orders', workers => 0);
+SELECT mongo_migrate.migrate_all('nonesuch');
+SELECT mongo_migrate.verify_counts('nonesuch');
+SELECT mongo_migrate.verify_sample('nonesuch', 'orders');
+SELECT mongo_migrate.verify_full('nonesuch', 'orders');
+SELECT mongo_migrate.compare_document('nonesuch', 'orders', '1');
+SELECT mongo_migrate.retry_quarantine('nonesuch');
+SELECT mongo_migrate.reset_collection('nonesuch', 'orders');
+SELECT mongo_migrate.stop_migration('nonesuch', 'orders');
+SELECT mongo_migrate.create_id_map('nonesuch', 'orders');
+CREATE FOREIGN DATA WRAPPER bad_input_other;
+CREATE SERVER bad_input_other FOREIGN DATA WRAPPER bad_input_other;
+SELECT mongo_migrate.migrate_collection('bad_input_other', 'orders');
+SELECT mongo_migrate.verify_counts('bad_input_other');
+DROP FOREIGN DATA WRAPPER bad_input_other CASCADE;
+
+-- A collection that is not there, or has no plan.
+SELECT * FROM mongo_migrate.infer_schema('bad_input', 'ordres');
+SELECT mongo_migrate.plan_collection('bad_input', 'invoices');
+SELECT mongo_migrate.migrate_collection('bad_input', 'ordres');
+SELECT mongo_migrate.migrate_collection('bad_input', 'ordres', workers => 0);
+SELECT mongo_migrate.migrate_collection('bad_input', 'ordres', dry_run => true);
+SELECT mongo_migrate.draft_ddl('bad_input', 'orders');
+SELECT mongo_migrate.apply_ddl('bad_input');
+SELECT mongo_migrate.check_plan('bad_input', 'orders');
+SELECT mongo_migrate.verify_counts('bad_input');
+SELECT mongo_migrate.verify_sample('bad_input', 'orders');
+SELECT mongo_migrate.verify_full('bad_input', 'orders');
+SELECT mongo_migrate.compare_document('bad_input', 'orders', '1');
+SELECT mongo_migrate.retry_quarantine('bad_input', 'orders');
+SELECT mongo_migrate.reset_collection('bad_input', 'orders');
+SELECT mongo_migrate.stop_migration('bad_input', 'orders');
+SELECT mongo_migrate.target_id('bad_input', 'orders', '1');
+
+-- Nothing where something must be.
+SELECT mongo_migrate.plan_collection(NULL, 'orders');
+SELECT mongo_migrate.plan_collection('bad_input', NULL);
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', sample_size => NULL);
+SELECT mongo_migrate.migrate_collection(NULL, 'orders');
+SELECT mongo_migrate.migrate_collection('bad_input', NULL);
+SELECT mongo_migrate.migrate_all(NULL);
+SELECT mongo_migrate.verify_sample('bad_input', NULL);
+SELECT mongo_migrate.compare_document('bad_input', NULL, '1');
+SELECT mongo_migrate.reset_collection('bad_input', NULL);
+
 -- An expression that fails on some rows.
 SELECT mongo_migrate.plan_collection('bad_input', 'orders');
 UPDATE mongo_migrate.plan_column SET type = 'numeric', expression = 'value::numeric' WHERE column_name = 'amount';

@@ -8,10 +8,7 @@ AS $$
 DECLARE
     map mongo_migrate.id_map;
 BEGIN
-    PERFORM 1 FROM pg_foreign_server AS s WHERE s.srvname = create_id_map.server;
-    IF NOT FOUND THEN
-        RAISE undefined_object USING MESSAGE = format('server "%s" does not exist', create_id_map.server);
-    END IF;
+    PERFORM mongo_migrate.require_source(server, collection);
     INSERT INTO mongo_migrate.id_map (server, collection)
         VALUES (create_id_map.server, create_id_map.collection)
         ON CONFLICT DO NOTHING;
@@ -128,6 +125,7 @@ DECLARE
     last_entry CONSTANT bigint := (SELECT pg_catalog.max(q.quarantine_id) FROM mongo_migrate.quarantine AS q);
     entry bigint;
 BEGIN
+    PERFORM mongo_migrate.require_plan(server, collection);
     documents := 0; inserted := 0; skipped := 0; rejected := 0; rounded := 0; gone := 0;
     FOR of_collection IN
         SELECT DISTINCT q.collection FROM mongo_migrate.quarantine AS q

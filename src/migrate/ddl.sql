@@ -346,10 +346,7 @@ CREATE FUNCTION mongo_migrate.require_plan(server name, collection text) RETURNS
     AS $$
 #variable_conflict use_variable
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_foreign_server AS s WHERE s.srvname = server) THEN
-        RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-            MESSAGE = format('server "%s" does not exist', server);
-    END IF;
+    PERFORM mongo_migrate.require_source(server);
     IF NOT EXISTS (SELECT FROM mongo_migrate.plan AS p
                    WHERE p.server = server AND p.collection = coalesce(collection, p.collection)) THEN
         RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',

@@ -320,6 +320,7 @@ DECLARE
     ended mongo_migrate.run;
 BEGIN
     PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, dry_run);
+    PERFORM mongo_migrate.require_source(server, collection);
     PERFORM mongo_migrate.lock_collection(server, collection);
     IF dry_run THEN
         RETURN mongo_migrate.rehearse_run(server, collection, batch_size, on_error);
@@ -398,6 +399,7 @@ DECLARE
     message text; detail text; hint text;
 BEGIN
     PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, dry_run);
+    PERFORM mongo_migrate.require_source(server);
     FOR source IN
         SELECT collection, kind FROM mongo_migrate.list_collections(server)
          WHERE collection NOT IN (SELECT collection FROM mongo_migrate.plan WHERE server = migrate_all.server)
@@ -446,6 +448,8 @@ CREATE FUNCTION mongo_migrate.stop_migration(server name, collection text)
     RETURNS boolean
     LANGUAGE sql VOLATILE
     BEGIN ATOMIC
+        SELECT mongo_migrate.require_source(server, collection);
+        SELECT mongo_migrate.require_plan(server, collection);
         WITH stopped AS (
             UPDATE mongo_migrate.run r
                SET state = 'stopped', error = 'stop_migration was called',
@@ -475,6 +479,7 @@ DECLARE
     map text;
     referring text;
 BEGIN
+    PERFORM mongo_migrate.require_source(server, collection);
     PERFORM mongo_migrate.require_plan(server, collection);
     PERFORM mongo_migrate.lock_collection(server, collection);
     FOREACH target IN ARRAY targets LOOP

@@ -658,6 +658,12 @@ DECLARE
     id_note text;
     result text;
 BEGIN
+    PERFORM mongo_migrate.require_source(server, collection);
+    IF sample_size IS NULL OR schema IS NULL OR replan IS NULL THEN
+        RAISE null_value_not_allowed USING
+            MESSAGE = format('%s must not be null', CASE WHEN sample_size IS NULL THEN 'sample_size'
+                                                         WHEN schema IS NULL THEN 'schema' ELSE 'replan' END);
+    END IF;
     IF id_type NOT IN ('bigint', 'uuid', 'source') THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
             MESSAGE = format('invalid id_type "%s"', id_type),

@@ -271,6 +271,7 @@ CREATE FUNCTION mongo_migrate.verify_require_plan(server name, collection text) 
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM mongo_migrate.require_source(server);
     IF NOT EXISTS (SELECT FROM mongo_migrate.plan AS p
                    WHERE p.server = $1 AND p.collection = coalesce($2, p.collection)) THEN
         RAISE object_not_in_prerequisite_state USING
@@ -289,6 +290,7 @@ CREATE FUNCTION mongo_migrate.verify_begin(server name, collection text, kind te
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+    SELECT mongo_migrate.require_source($1, $2) WHERE $3 <> 'counts';
     SELECT mongo_migrate.verify_require_plan($1, $2);
     INSERT INTO mongo_migrate.verification (server, collection, kind, options)
     VALUES ($1, $2, $3, $4) RETURNING verification_id;

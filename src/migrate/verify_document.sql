@@ -114,6 +114,7 @@ CREATE FUNCTION mongo_migrate.compare_document(server name, collection text, id 
     LANGUAGE plpgsql VOLATILE
 AS $$
 BEGIN
+    PERFORM mongo_migrate.require_source(server, collection);
     PERFORM mongo_migrate.verify_require_plan(server, collection);
     RETURN QUERY
         SELECT v.source_id, v.target, v.element, v.column_name, v.source_value, v.target_value, v.kind

@@ -23,6 +23,7 @@ PG_FUNCTION_INFO_V1(mm_run_command);
 PG_FUNCTION_INFO_V1(mm_find_documents);
 PG_FUNCTION_INFO_V1(mm_aggregate_documents);
 PG_FUNCTION_INFO_V1(mm_driver_version);
+PG_FUNCTION_INFO_V1(mm_require_source);
 
 static void
 destroy_bson(void *object)
@@ -232,6 +233,22 @@ mm_aggregate_documents(PG_FUNCTION_ARGS)
 {
 	return_documents(fcinfo, true);
 	return (Datum) 0;
+}
+
+/*
+ * require_source(server [, collection]) returns void: throws where a name is
+ * null, or where the server is none that the user may use.
+ */
+Datum
+mm_require_source(PG_FUNCTION_ARGS)
+{
+	for (int i = 0; i < PG_NARGS(); i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("%s must not be null", i == 0 ? "server" : "collection")));
+	mongo_server_oid(NameStr(*PG_GETARG_NAME(0)));
+	PG_RETURN_VOID();
 }
 
 /* driver_version() returns text */

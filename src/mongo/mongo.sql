@@ -6,6 +6,18 @@ CREATE FUNCTION mongo_migrate.validator(options text[], catalog oid) RETURNS voi
 COMMENT ON FUNCTION mongo_migrate.validator(text[], oid) IS
     'checks the options of servers, user mappings, foreign tables and columns';
 
+CREATE FUNCTION mongo_migrate.require_source(server name) RETURNS void
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_require_source';
+COMMENT ON FUNCTION mongo_migrate.require_source(name) IS
+    'an error where the server is none of mongo_migrate''s that the user may use';
+
+CREATE FUNCTION mongo_migrate.require_source(server name, collection text) RETURNS void
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_require_source';
+COMMENT ON FUNCTION mongo_migrate.require_source(name, text) IS
+    'an error where the server is none of mongo_migrate''s that the user may use, or where no collection is named';
+
 CREATE FUNCTION mongo_migrate.run_command(server name, command json, mode text DEFAULT 'relaxed')
     RETURNS json
     LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
