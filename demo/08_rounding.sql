@@ -1,8 +1,7 @@
 \echo
 \echo == 8. A planted bug: 43 amounts lose their last digit, as a rounding bug would have it.
 UPDATE public.transactions SET amount = trunc(amount, 1)
-WHERE id IN (SELECT id FROM public.transactions WHERE amount <> trunc(amount, 1) ORDER BY id % 997, id LIMIT 43);
-
+WHERE id IN (SELECT id FROM public.transactions WHERE amount <> trunc(amount, 1) ORDER BY created_at LIMIT 43);
 
 \echo -- sample_size 0 compares every document and every row.
 SELECT source_id, column_name, kind, source_value, target_value

@@ -24,18 +24,20 @@ lint_step() {
 	"$@" || status=1
 }
 
-# Runs pgindent with the options given on the sources, which are compiled: their debug information has the names
-# of types that it wants to know. It comes with the development package of PostgreSQL 17 and later.
+# Lays out a copy of the sources, which are compiled, in a folder: the debug information of what was built has the
+# names of types that pgindent wants to know. It comes with the development package of PostgreSQL 17 and later.
 run_pgindent() {
-	local bin typedefs
-	bin=$(find_pgindent)
-	typedefs=$(mktemp)
+	local folder=$1
+	cp --parents -t "$folder" src/*.[ch] src/*/*.[ch]
 	{
 		objdump -Wi src/*.o src/*/*.o | sed -n '/DW_TAG_typedef/{n;s/.*: *//p}'
 		sed -nE 's/^\} ?(\w+);$/\1/p; s/^typedef .*[ *](\w+);$/\1/p; s/^typedef .*\(\*(\w+)\).*/\1/p' src/*.[ch] src/*/*.[ch]
-	} | sort -u > "$typedefs"
-	PATH=$bin:$PATH pgindent --typedefs="$typedefs" "$@" src/*.[ch] src/*/*.[ch]
-	rm -f "$typedefs"
+	} | grep -vx text | sort -u > "$folder/typedefs"	# text is more often a variable
+	(
+		cd "$folder"
+		PATH=$(find_pgindent):$PATH pgindent --typedefs=typedefs src/*.[ch] src/*/*.[ch]
+		sed -Ei 's/\btext \* (\w)/text *\1/; s/,(\.\w+ = )/, \1/g' src/*.[ch] src/*/*.[ch]
+	)
 }
 
 find_pgindent() {
@@ -46,25 +48,36 @@ find_pgindent() {
 }
 
 lint_layout() {
-	if [ -n "$(find_pgindent)" ]; then
-		run_pgindent --diff
-	else
+	local folder file status=0
+	if [ -z "$(find_pgindent)" ]; then
 		echo "skipped: pgindent comes with PostgreSQL 17 and later; ./dev matrix sid has it"
+		return
 	fi
+	folder=$(mktemp -d)
+	run_pgindent "$folder"
+	for file in src/*.[ch] src/*/*.[ch]; do
+		diff -u "$file" "$folder/$file" || status=1
+	done
+	rm -rf "$folder"
+	return $status
 }
 
 # Lays the sources out as pgindent does; where there is none, by the one of the newest leg.
 dev_format() {
+	local folder
 	need_build_packages
 	pg_bin=/usr/lib/postgresql/$pg_major/bin
 	cd "$top" || return
-	if [ -n "$(find_pgindent)" ]; then
-		build
-		run_pgindent
-	else
+	if [ -z "$(find_pgindent)" ]; then
 		run_in_leg sid format
 		(cd "$legs/sid/srv/mongo_migrate" && tar -cf - src/*.[ch] src/*/*.[ch]) | tar -xf - --no-same-owner
+		return
 	fi
+	build
+	folder=$(mktemp -d)
+	run_pgindent "$folder"
+	cp -r "$folder/src" .
+	rm -rf "$folder"
 }
 
 make_variable() { make -s PG_CONFIG="$pg_bin/pg_config" --eval="print-variable: ; @echo \$($1)" print-variable; }

@@ -6,8 +6,11 @@ legs=${MM_LEGS:-$cache/legs}
 # Runs ./dev COMMAND... on a copy of the checkout in the folder of a Debian release. Namespaces of its own hold
 # the mounts and the processes, so that nothing outlives the command.
 run_in_leg() {
-	local leg=$1 root=$legs/$1
+	local leg=$1 root=$legs/$1 lock
 	shift
+	mkdir -p "$cache"
+	exec {lock}> "$cache/$leg.lock"
+	flock "$lock"		# one at a time; the lock ends with this process
 	make_leg "$leg"
 	fetch_mongod		# by this machine; a mongod of its own may not run over there
 	as_root cp -u "$MONGOD" "$root/usr/local/bin/mongod"
@@ -15,11 +18,14 @@ run_in_leg() {
 	as_root rm -rf "$root/srv/mongo_migrate"
 	as_root mkdir -p "$root/srv/mongo_migrate"
 	tar -C "$top" "${not_copied[@]}" -cf - . | as_root tar -C "$root/srv/mongo_migrate" --no-same-owner -xf -
+	as_root mkdir -p "$root/srv/shared/data"
 	say "$leg: ./dev $*"
 	# shellcheck disable=SC2016
 	run_group "${sudo[@]}" unshare --mount --pid --fork --kill-child sh -c '
-		root=$1 && shift
-		mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && exec chroot "$root" "$@"' sh "$root" \
+		root=$1 data=$2 && shift 2
+		[ ! -d "$data" ] || mount --bind "$data" "$root/srv/shared/data" || exit
+		mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && exec chroot "$root" "$@"' \
+		sh "$root" "${MM_DATA:-$top/../shared/data}" \
 		env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
 		JOBS="$jobs" ${http_proxy:+http_proxy="$http_proxy"} /srv/mongo_migrate/dev "$@"
 }

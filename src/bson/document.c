@@ -303,7 +303,7 @@ error_prepend(DocumentError *error, const char *segment)
 static void
 error_prepend_position(DocumentError *error, int position)
 {
-	char text[	16];
+	char		text[16];
 
 	snprintf(text, sizeof(text), "%d", position);
 	error_prepend(error, text);

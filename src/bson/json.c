@@ -33,7 +33,7 @@ append_comma(TextSink *text)
 {
 	if (text->comma)
 		appendStringInfoChar(text->out, ',');
-	text	  ->comma = true;
+	text->comma = true;
 }
 
 /* An object or array begins. */
@@ -44,7 +44,7 @@ text_open(JsonSink *sink, bool array)
 
 	append_comma(text);
 	appendStringInfoChar(text->out, array ? '[' : '{');
-	text	  ->comma = false;
+	text->comma = false;
 }
 
 /* It ends. */
@@ -54,7 +54,7 @@ text_close(JsonSink *sink, bool array)
 	TextSink   *text = (TextSink *) sink;
 
 	appendStringInfoChar(text->out, array ? ']' : '}');
-	text	  ->comma = true;
+	text->comma = true;
 
 	return CONVERT_OK;
 }
@@ -165,7 +165,7 @@ text_key(JsonSink *sink, const char *utf8, size_t length)
 	append_comma(text);
 	status = append_string(text, utf8, length);
 	appendStringInfoChar(text->out, ':');
-	text	  ->comma = false;
+	text->comma = false;
 
 	return status;
 }
@@ -231,17 +231,17 @@ text_sink_init(TextSink *text, StringInfo out)
 		.literal = text_literal
 	};
 
-	text	  ->sink = events;
-	text	  ->out = out;
-	text	  ->comma = false;
-	text	  ->escape = !text_server_takes_utf8();
+	text->sink = events;
+	text->out = out;
+	text->comma = false;
+	text->escape = !text_server_takes_utf8();
 }
 
 /* Appends a value as Extended JSON; what is there after a failure is of no use. */
 ConvertStatus
 json_append_value(StringInfo out, const bson_iter_t *value, JsonMode mode)
 {
-	TextSink text;
+	TextSink	text;
 
 	text_sink_init(&text, out);
 	return json_emit_value(&text.sink, value, mode);
@@ -251,7 +251,7 @@ json_append_value(StringInfo out, const bson_iter_t *value, JsonMode mode)
 ConvertStatus
 json_append_document(StringInfo out, const bson_t *document, JsonMode mode)
 {
-	TextSink text;
+	TextSink	text;
 
 	text_sink_init(&text, out);
 	return json_emit_document(&text.sink, document, mode);

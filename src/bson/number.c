@@ -32,7 +32,7 @@
 static void
 number_from_shortest(Number *number, double value)
 {
-	char text[	DOUBLE_SHORTEST_DECIMAL_LEN];
+	char		text[DOUBLE_SHORTEST_DECIMAL_LEN];
 	int			length = double_to_shortest_decimal_bufn(value, text);
 	uint64		digits = 0;
 	int			fraction = 0;
@@ -52,9 +52,9 @@ number_from_shortest(Number *number, double value)
 	}
 	if (i < length)
 	{
-		text[		length] = '\0';
+		text[length] = '\0';
 
-		number->exponent = atoi(text +i + 1);
+		number->exponent = atoi(text + i + 1);
 	}
 	number->coefficient = digits;
 	number->exponent -= fraction;

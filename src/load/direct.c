@@ -27,7 +27,7 @@ struct DirectInsert
 	ResultRelInfo *result;
 	BulkInsertState bulk;
 	CommandId	command;
-	TupleTableSlot *slots[DIRECT_ROWS];	/* made when first used */
+	TupleTableSlot *slots[DIRECT_ROWS]; /* made when first used */
 	int			nslots;
 	Size		size;
 };

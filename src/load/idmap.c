@@ -228,7 +228,7 @@ id_map_open(LoadSession *session, const char *collection)
 						  " WHERE server OPERATOR(pg_catalog.=) $1"
 						  "   AND collection OPERATOR(pg_catalog.=) $2",
 						  2, types, values, NULL, false, 0);
-	MemoryContextSwitchTo(context);	/* SPI leaves its own */
+	MemoryContextSwitchTo(context); /* SPI leaves its own */
 	id_type = SPI_processed == 0 ? NULL : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	name = SPI_processed == 0 ? NULL : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 	if (id_type != NULL && strcmp(id_type, "source") == 0)

@@ -216,7 +216,7 @@ reject_for_error(Attempt *attempt, const ErrorData *error)
 static void
 insert_range(LoadSession *session, int from, int to)
 {
-	Attempt		attempt = {.session = session,.from = from,.to = to};
+	Attempt		attempt = {.session = session, .from = from, .to = to};
 	ErrorData  *error = try(insert_rows, &attempt);
 
 	if (error == NULL)

@@ -60,25 +60,31 @@ typedef struct LoadColumn
 	char	   *path;			/* NULL: parent, position */
 	AttrNumber	attnum;			/* in the table */
 	bool		not_null;		/* in the table */
-	Oid			type;			/* of the batch's value; domains are their base type here */
+	Oid			type;			/* of the batch's value; domains are their
+								 * base type here */
 	int32		typmod;
 	Converter  *converter;		/* NULL: parent, position */
-	IdMap	   *map;			/* the value is a key until this map resolves it; or NULL */
-	Converter  *from_key;		/* the value is a key until this makes a value of it; or NULL */
+	IdMap	   *map;			/* the value is a key until this map resolves
+								 * it; or NULL */
+	Converter  *from_key;		/* the value is a key until this makes a value
+								 * of it; or NULL */
 	struct LoadColumn *parent;	/* parent: the column of the parent's target */
 	char	   *expression;		/* SQL over value and doc, or NULL */
-	char	   *cast;			/* the type that its result has to be cast to, or NULL */
+	char	   *cast;			/* the type that its result has to be cast to,
+								 * or NULL */
 } LoadColumn;
 
 /* A table and the rows that the batch has for it. */
 struct LoadTarget
 {
-	char	   *name;			/* as in the plan: qualified, quoted where needed */
+	char	   *name;			/* as in the plan: qualified, quoted where
+								 * needed */
 	char	   *path;			/* root: NULL */
 	bool		included;		/* false: only on the way to a child's rows */
 	LoadTarget *parent;			/* root: NULL */
 	LoadBranch *branch;
-	LoadTarget *next_of_table;	/* another target fed by the same table of the document plan */
+	LoadTarget *next_of_table;	/* another target fed by the same table of the
+								 * document plan */
 	int			table;			/* in the document plan */
 	int			first;			/* its first column there */
 	Oid			relid;
@@ -91,7 +97,8 @@ struct LoadTarget
 	int			ndecoded;
 	LoadColumn **columns;
 	TupleDesc	desc;			/* of the batch's rows, as statements see them */
-	SPIPlanPtr	insert;			/* not direct: the statement that fills the table */
+	SPIPlanPtr	insert;			/* not direct: the statement that fills the
+								 * table */
 	LoadColumn *id;				/* root: its column of role id, or NULL */
 	DocumentPlan *id_plan;		/* that column alone, where it has no map */
 
@@ -113,7 +120,8 @@ struct LoadBranch
 {
 	LoadSession *session;
 	bson_t	   *filter;			/* NULL: the find's filter says all */
-	bool	   *matches;		/* documents of the batch that it matches, where there is one */
+	bool	   *matches;		/* documents of the batch that it matches,
+								 * where there is one */
 	DocumentPlan *plan;
 	LoadTarget **by_table;		/* first target of a table of the plan */
 	int			doc_column;		/* of table 0, or -1 */
@@ -140,7 +148,8 @@ typedef struct Rejection
 
 typedef struct LoadDocument
 {
-	const uint8_t *bytes;		/* a bson_t asks for more alignment than palloc gives */
+	const uint8_t *bytes;		/* a bson_t asks for more alignment than
+								 * palloc gives */
 	uint32		length;
 	DocumentState state;
 	Datum		doc;			/* jsonb, where an expression mentions it */
@@ -163,7 +172,8 @@ struct LoadSession
 	MemoryContext batch_context;	/* reset at the start of each batch */
 	NameData	server;
 	char	   *collection;
-	int			chunk;			/* -1: no chunk; documents are asked for by _id */
+	int			chunk;			/* -1: no chunk; documents are asked for by
+								 * _id */
 	Oid			serverid;
 	Oid			userid;
 	MongoConnection *connection;
@@ -178,7 +188,8 @@ struct LoadSession
 	List	   *rounding;		/* Converters that may round */
 	List	   *maps;			/* IdMaps in one order for every session */
 	LoadSource *source;
-	bytea	   *last_id;		/* where the source stands, as the chunk has it; or NULL */
+	bytea	   *last_id;		/* where the source stands, as the chunk has
+								 * it; or NULL */
 
 	/* The batch. */
 	int			ndocuments;
@@ -244,7 +255,8 @@ extern void source_match(LoadBranch *branch);
 typedef enum LoadMode
 {
 	LOAD_FIRST,					/* no document has been here before */
-	LOAD_CATCHING_UP,			/* those with rows or in quarantine are skipped */
+	LOAD_CATCHING_UP,			/* those with rows or in quarantine are
+								 * skipped */
 	LOAD_RETRYING				/* those with rows are skipped */
 } LoadMode;
 extern void batch_start(LoadSession *session);

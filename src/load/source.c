@@ -40,7 +40,8 @@ struct LoadSource
 	bool		first;			/* no document yet */
 	bool		tail;			/* to go on with MaxKey */
 	bool		at_max;			/* the last document's _id is MaxKey */
-	bytea	   *last_key;		/* of the last document done or given; collections: till the first */
+	bytea	   *last_key;		/* of the last document done or given;
+								 * collections: till the first */
 };
 
 /* Lends a bytea of the chunk as the document {"_id": ...}. */

@@ -268,7 +268,10 @@ mm_verify_json(PG_FUNCTION_ARGS)
 	JsonbValue *value;
 	JsonbValue	root;
 
-	/* The value may become a scalar, which has no parent: it goes through an array. */
+	/*
+	 * The value may become a scalar, which has no parent: it goes through an
+	 * array.
+	 */
 	if (JB_ROOT_IS_SCALAR(jsonb))
 		PG_RETURN_POINTER(jsonb);
 	root.type = jbvBinary;
