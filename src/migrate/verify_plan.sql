@@ -227,7 +227,7 @@ AS $$
 DECLARE
     ident   record;
 BEGIN
-    SELECT * INTO ident FROM mongo_migrate.verify_id(server, refers_to, type, 
+    SELECT * INTO ident FROM mongo_migrate.verify_id(server, refers_to, type,
         '((mongo_migrate.verify_without_nul(f.document) -> ''_id'')::jsonb)');
     RETURN format(
         ', found%1$s AS MATERIALIZED (SELECT DISTINCT ON (key) f.key, %2$s AS id FROM ('
