@@ -35,6 +35,7 @@ SQL_PARTS = \
 	src/migrate/verify_sums.sql \
 	src/migrate/verify.sql \
 	src/migrate/verify_document.sql \
+	src/migrate/verify_schedule.sql \
 	src/migrate/grants.sql
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 

@@ -1,0 +1,107 @@
+-- verify_schedule.sql: everything verified at night, and an alert where it fails.
+
+-- An alert: a warning for the log, and a notification for whoever listens.
+CREATE FUNCTION mongo_migrate.verify_alert(server name, collection text, verification bigint, error text)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kinds   jsonb := (SELECT jsonb_object_agg(f.kind, f.n)
+                      FROM (SELECT kind, count(*) AS n FROM mongo_migrate.finding AS f
+                            WHERE f.verification_id = verification AND f.collection = $2
+                                AND kind NOT IN ('rounded', 'orphan') GROUP BY kind) AS f);
+BEGIN
+    IF kinds IS NULL AND error IS NULL THEN
+        RETURN false;
+    END IF;
+    RAISE WARNING USING
+        MESSAGE = format('verification of collection "%s" of server "%s" failed: %s', collection, server,
+            coalesce(error, (SELECT string_agg(format('%s %s', n, kind), ', ' ORDER BY kind)
+                             FROM jsonb_each_text(kinds) AS e(kind, n)))),
+        HINT = coalesce(format('SELECT * FROM mongo_migrate.finding WHERE verification_id = %s AND collection = %L;',
+                               verification, collection), '');
+    PERFORM pg_notify('mongo_migrate', json_strip_nulls(json_build_object('alert', 'verification', 'server', server,
+        'collection', collection, 'verification_id', verification, 'findings', kinds, 'error', left(error, 1000)))::text);
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_alert(name, text, bigint, text) IS
+    'warns, and notifies channel mongo_migrate, of the error of a verification of a collection, or of its findings beside roundings and orphans; whether there was any';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_alert(name, text, bigint, text) FROM PUBLIC;
+
+-- The planned collections that have a table.
+CREATE FUNCTION mongo_migrate.verify_migrated(server name) RETURNS SETOF text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT DISTINCT t.collection FROM mongo_migrate.plan_target AS t
+    WHERE t.server = $1 AND t.included AND to_regclass(t.target) IS NOT NULL
+    ORDER BY 1
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_migrated(name) IS 'the planned collections whose tables are there';
+
+-- No SET here: expressions of the plan see the caller's search_path.
+CREATE FUNCTION mongo_migrate.verify_all(server name, tolerance bigint DEFAULT 0, sample_size bigint DEFAULT 1000)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    collection text;
+    counts  bigint;
+    sample  bigint;
+    alerts  boolean[] := '{}';
+BEGIN
+    PERFORM mongo_migrate.verify_counts(server, tolerance);
+    SELECT pg_catalog.max(v.verification_id) INTO counts
+    FROM mongo_migrate.verification AS v
+    WHERE v.server OPERATOR(pg_catalog.=) verify_all.server AND v.kind OPERATOR(pg_catalog.=) 'counts';
+
+    FOR collection IN SELECT mongo_migrate.verify_migrated(server) LOOP
+        alerts := pg_catalog.array_append(alerts, mongo_migrate.verify_alert(server, collection, counts, NULL));
+        BEGIN
+            sample := mongo_migrate.verify_begin(server, collection, 'sample',
+                pg_catalog.jsonb_build_object('sample_size', sample_size));
+            PERFORM mongo_migrate.verify_end(sample, mongo_migrate.verify_collection(sample, server, collection,
+                sample_size, false, pg_catalog.current_setting('search_path')));
+            alerts := pg_catalog.array_append(alerts, mongo_migrate.verify_alert(server, collection, sample, NULL));
+        EXCEPTION WHEN OTHERS THEN
+            alerts := pg_catalog.array_append(alerts, mongo_migrate.verify_alert(server, collection, NULL, SQLERRM));
+        END;
+    END LOOP;
+    RETURN NOT true OPERATOR(pg_catalog.=) ANY (alerts);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_all(name, bigint, bigint) IS
+    'verify_counts() and verify_sample() of every planned collection that has a table; what fails is a WARNING and a notification of channel mongo_migrate, {"alert": "verification", "server", "collection", "verification_id", "findings": {kind: number}, "error"}. Result: whether all is well. An error in one collection does not keep the others from being verified';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_all(name, bigint, bigint) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.schedule_verification(server name, cron text, tolerance bigint DEFAULT 0,
+    sample_size bigint DEFAULT 1000) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    name    text := format('mongo_migrate verification of %s', server);
+    command text := format('SELECT mongo_migrate.verify_all(%L, %s, %s)', server, tolerance, sample_size);
+    job     bigint;
+BEGIN
+    PERFORM mongo_migrate.verify_require_plan(server, NULL);
+    IF to_regprocedure('cron.schedule(text, text, text)') IS NULL THEN
+        RAISE undefined_function USING
+            MESSAGE = 'extension "pg_cron" is not in this database',
+            DETAIL = 'It runs what is scheduled.',
+            HINT = format('Install it: package pg_cron, shared_preload_libraries = ''pg_cron'', cron.database_name = %L, '
+                'CREATE EXTENSION pg_cron; or have another scheduler run: %s;', current_database(), command);
+    END IF;
+    IF cron IS NULL THEN
+        EXECUTE 'SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = $1' USING name;
+    ELSE
+        EXECUTE 'SELECT cron.schedule($1, $2, $3)' INTO job USING name, cron, command;
+    END IF;
+    RETURN job;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.schedule_verification(name, text, bigint, bigint) IS
+    'has pg_cron run verify_all() for a server; cron: when, as in crontab; NULL: no more. Result: the number of pg_cron''s job. Errors: no plan, 42883 without pg_cron';
+REVOKE ALL ON FUNCTION mongo_migrate.schedule_verification(name, text, bigint, bigint) FROM PUBLIC;
