@@ -129,7 +129,7 @@ estimate_collection(Oid relid, Oid serverid, Oid userid, const char *collection,
 
 	if (estimates == NULL)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(Estimate)};
+		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Estimate)};
 
 		estimates = hash_create("collection sizes", 64, &ctl, HASH_ELEM | HASH_BLOBS);
 	}
