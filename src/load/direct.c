@@ -17,7 +17,7 @@
 #include "nodes/execnodes.h"
 
 /* Rows that are kept back, and their bytes, before they are inserted. */
-#define DIRECT_ROWS 256
+#define DIRECT_ROWS 64
 #define DIRECT_BYTES (64 * 1024)
 
 struct DirectInsert

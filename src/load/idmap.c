@@ -86,6 +86,7 @@ typedef struct WantedKey
 	Datum	   *value;			/* where the id goes */
 	bool	   *null;			/* set when there is none */
 	bool		reference;
+	int			distinct;		/* its number among the distinct keys */
 } WantedKey;
 
 /* A key of the batch, once. */
@@ -301,7 +302,7 @@ id_map_want(IdMap *map, Datum *value, bool *null, bool reference)
 	}
 	map->wanted[map->nwanted++] = (WantedKey)
 	{
-		key, value, null, reference
+		.key = key,.value = value,.null = null,.reference = reference
 	};
 }
 
@@ -491,19 +492,24 @@ id_map_resolve(IdMap *map, bool allocate)
 	qsort(map->wanted, map->nwanted, sizeof(WantedKey), compare_wanted);
 	keys = MemoryContextAllocHuge(map->session->batch_context, map->nwanted * sizeof(DistinctKey));
 	for (int i = 0; i < map->nwanted; i++)
-		if (nkeys == 0 || key_compare(keys[nkeys - 1].key, map->wanted[i].key) != 0)
-			keys[nkeys++] = (DistinctKey)
+	{
+		WantedKey  *wanted = &map->wanted[i];
+
+		if (nkeys == 0 || key_compare(keys[nkeys - 1].key, wanted->key) != 0)
 		{
-			map->wanted[i].key, (Datum) 0, false
-		};
+			keys[nkeys].key = wanted->key;
+			keys[nkeys++].found = false;
+		}
+		wanted->distinct = nkeys - 1;
+	}
 	look_up(map, keys, nkeys);
 
-	for (int i = 0, k = 0; i < map->nwanted; i++)
+	for (int i = 0; i < map->nwanted; i++)
 	{
-		while (key_compare(keys[k].key, map->wanted[i].key) != 0)
-			k++;
-		missing |= !keys[k].found;
-		contended &= keys[k].found || map->wanted[i].reference;
+		bool		found = keys[map->wanted[i].distinct].found;
+
+		missing |= !found;
+		contended &= found || map->wanted[i].reference;
 	}
 	if (missing && allocate)
 		add_missing(map, keys, nkeys, contended);
@@ -511,16 +517,15 @@ id_map_resolve(IdMap *map, bool allocate)
 	if (MemoryContextMemAllocated(map->cache_context, true) >
 		CACHE_BYTES / list_length(map->session->maps))
 		cache_clear(map);
-	for (int i = 0, k = 0; i < map->nwanted; i++)
+	for (int i = 0; i < map->nwanted; i++)
 	{
 		WantedKey  *wanted = &map->wanted[i];
+		DistinctKey *key = &keys[wanted->distinct];
 
-		while (key_compare(keys[k].key, wanted->key) != 0)
-			k++;
-		*wanted->null = !keys[k].found && !allocate;
-		*wanted->value = *wanted->null ? (Datum) 0 : keys[k].id;
+		*wanted->null = !key->found && !allocate;
+		*wanted->value = *wanted->null ? (Datum) 0 : key->id;
 		if (wanted->reference && !*wanted->null)
-			cache_put(map, wanted->key, keys[k].id);
+			cache_put(map, wanted->key, key->id);
 	}
 	pfree(keys);
 	id_map_reset(map);

@@ -387,6 +387,7 @@ read_columns(LoadSession *session, LoadTarget *target, Relation relation, SPITup
 		column->path = plan_value(session, rows, row, PLAN_PATH);
 		column->expression = plan_value(session, rows, row, PLAN_EXPRESSION);
 		text = plan_value(session, rows, row, PLAN_TYPE);
+
 		parse_type(session, target, column, "type", text, &type, &typmod);
 		if (relation != NULL)
 			find_attribute(session, target, column, relation, type, typmod);

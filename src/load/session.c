@@ -147,8 +147,8 @@ load_session_begin(Name server, const char *collection, int chunk, const Checkpo
 				 errmsg("a batch cannot be copied from within another one")));
 	watch();
 	if (kept != NULL &&
-		(strcmp(NameStr(kept->server), NameStr(*server)) != 0 ||
-		 strcmp(kept->collection, collection) != 0 || kept->chunk != chunk ||
+		(strcmp(kept->collection, collection) != 0 || kept->chunk != chunk ||
+		 kept->serverid != mongo_server_oid(NameStr(*server)) ||
 		 kept->userid != GetUserId() ||
 		 strcmp(kept->fingerprint, checkpoint->fingerprint) != 0 ||
 		 !same_bytes(kept->last_id, checkpoint->last_id) ||
