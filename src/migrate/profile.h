@@ -6,6 +6,7 @@
 #define MM_PROFILE_H
 
 #include "bson/lattice.h"
+#include "lib/stringinfo.h"
 #include "utils/palloc.h"
 
 #define PROFILE_TYPES		22	/* BSON types 1 to 19, MaxKey, MinKey */
