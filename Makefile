@@ -20,6 +20,7 @@ SQL_PARTS = \
 	src/migrate/infer.sql \
 	src/migrate/plan.sql \
 	src/migrate/ddl.sql \
+	src/migrate/replan.sql \
 	src/load/load.sql \
 	src/worker.sql \
 	src/migrate/chunk.sql \

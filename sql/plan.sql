@@ -54,6 +54,57 @@ SELECT mongo_migrate.plan_collection('plan', 'orders', replan => true);
 (SELECT * FROM columns EXCEPT SELECT * FROM before) UNION ALL (SELECT * FROM before EXCEPT SELECT * FROM columns);
 DROP TABLE before;
 
+-- Planned anew, the plan keeps what a person changed in it, and tells what the documents changed.
+SELECT load('edits', ('{"_id": 1, "amount": 1.5, "name": "a", "code": 1, "rare": true, "odd": 1, "user": "' || lpad('1', 24, '5') || '",
+    "items": [{"sku": "a", "qty": 1}], "notes": [{"text": "x"}], "logs": [{"at": 1}]}')::json);
+SELECT mongo_migrate.plan_collection('plan', 'edits');
+SELECT mongo_migrate.plan_collection('plan', 'edits', replan => true);
+CREATE VIEW edited AS SELECT t.target, c.ordinal, c.column_name, c.role, c.path, c.type, c.nullable, c.expression, c.parent_column, c.refers_to,
+        c.on_dangling, c.included
+    FROM mongo_migrate.plan_column AS c JOIN mongo_migrate.plan_target AS t USING (server, collection, target)
+    WHERE (c.server, c.collection) = ('plan', 'edits') ORDER BY t.ordinal, c.ordinal;
+CREATE FUNCTION edit(name text, path text, change text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('UPDATE mongo_migrate.plan_column SET %s WHERE server = ''plan'' AND collection = ''edits'' AND target LIKE ''%%'' || %L AND path = %L',
+                   change, name, path);
+END
+$$;
+SELECT edit('edits', 'amount', $$type = 'numeric(10,2)', expression = 'round(value::numeric, 2)', column_name = 'total'$$),
+       edit('edits', 'rare', $$type = 'text'$$), edit('edits', 'user', $$on_dangling = 'keep'$$), edit('items', 'qty', $$included = false$$),
+       edit('notes', 'text', $$column_name = 'body'$$), edit('edits', '_id', $$column_name = 'edit_id'$$);
+UPDATE mongo_migrate.plan_column SET parent_column = 'edit_id'
+    WHERE (server, collection, role) = ('plan', 'edits', 'parent') AND target <> 'public.edits_logs';
+UPDATE mongo_migrate.plan_target SET target = 'public.edit_lines', note = 'mine' WHERE server = 'plan' AND target = 'public.edits_items';
+DELETE FROM mongo_migrate.plan_target WHERE server = 'plan' AND target = 'public.edits_logs';
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type)
+    VALUES ('plan', 'edits', 'public.edits', 'logs', 20, 'value', 'logs', 'jsonb');
+-- Nothing new in the source.
+CREATE TABLE before AS SELECT * FROM edited;
+SELECT mongo_migrate.plan_collection('plan', 'edits', replan => true);
+(SELECT 'now', * FROM edited EXCEPT SELECT 'now', * FROM before) UNION ALL (SELECT 'before', * FROM before EXCEPT SELECT 'before', * FROM edited)
+    ORDER BY 1 DESC, 3;
+-- Fields that came, went, and changed; a new field wants a name that a person gave.
+SELECT mongo_migrate.run_command('plan', '{"delete": "edits", "deletes": [{"q": {}, "limit": 0}]}') ->> 'n' AS n;
+SELECT load('edits', ('{"_id": 1, "amount": "1.5", "name": "a", "code": "x", "total": 3, "user": "' || lpad('1', 24, '5') || '",
+    "items": [{"sku": "a", "qty": 1, "price": 2}], "parts": [{"n": 1}], "lines": [{"n": 1}]}')::json);
+SELECT mongo_migrate.plan_collection('plan', 'edits', replan => true);
+SELECT * FROM edited;
+SELECT target, parent, path, ordinal FROM mongo_migrate.plan_target WHERE (server, collection) = ('plan', 'edits') ORDER BY ordinal;
+SELECT severity, target, column_name, problem FROM mongo_migrate.check_plan('plan', 'edits');
+-- And once more: the edits are edits still.
+DROP TABLE before;
+CREATE TABLE before AS SELECT * FROM edited;
+SELECT mongo_migrate.plan_collection('plan', 'edits', replan => true);
+(SELECT * FROM edited EXCEPT SELECT * FROM before) UNION ALL (SELECT * FROM before EXCEPT SELECT * FROM edited);
+-- Without its plan there is nothing to keep.
+DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('plan', 'edits');
+SELECT mongo_migrate.plan_collection('plan', 'edits');
+SELECT count(*) FROM edited WHERE expression IS NOT NULL;
+DROP TABLE before;
+DROP VIEW edited;
+DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('plan', 'edits');
+DROP FUNCTION edit;
+
 -- Names that collide, are reserved, too long or hostile.
 SELECT load('names', (SELECT ('{"_id": 1, "a b": 1, "a_b": 2, "aB": 3, "user": 4, "ctid": 5, "select": 6, "' || repeat('long', 20) || 'a": 7, "' ||
     repeat('long', 20) || 'b": 8, "x\"; DROP TABLE y; --": 9, "a": {"b": 10}, "line\nbreak": 11, "": 12}')::json));

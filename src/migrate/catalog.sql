@@ -14,6 +14,7 @@ CREATE TABLE mongo_migrate.plan
     sampled     bigint,                 -- documents that the plan was made from
     planned_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
     note        text,
+    proposed    jsonb,                  -- the rows of the plan before any edit, as plan_entries() has them
     PRIMARY KEY (server, collection)
 );
 

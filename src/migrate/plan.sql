@@ -656,6 +656,8 @@ DECLARE
     read bigint;
     total bigint;
     id_note text;
+    before jsonb;
+    edited jsonb;
     result text;
 BEGIN
     PERFORM mongo_migrate.require_source(server, collection);
@@ -677,7 +679,7 @@ BEGIN
                WHERE (p.server, p.collection) = ($1, $2)) AND NOT replan THEN
         RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
             MESSAGE = format('collection "%s" of server "%s" is planned already', collection, server),
-            HINT = format('SELECT mongo_migrate.plan_collection(%L, %L, replan => true) makes its plan anew; edits of the plan are lost then.',
+            HINT = format('SELECT mongo_migrate.plan_collection(%L, %L, replan => true) makes its plan anew and keeps the edits of it.',
                           server, collection);
     END IF;
     IF EXISTS (SELECT FROM mongo_migrate.chunk AS c
@@ -686,6 +688,8 @@ BEGIN
             MESSAGE = format('collection "%s" of server "%s" has been migrated by its present plan', collection, server),
             HINT = 'Edit the plan, or remove the rows of the target tables and of mongo_migrate.chunk first.';
     END IF;
+    SELECT p.proposed, mongo_migrate.plan_entries(server, collection) INTO before, edited
+        FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
     DELETE FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
 
     -- What the documents show.
@@ -730,6 +734,9 @@ BEGIN
                                        coalesce(id_note, 'no document'));
     PERFORM mongo_migrate.plan_fields(server, collection, target, relation, NULL, NULL, '', read < total);
     PERFORM mongo_migrate.report_unmatched(server, collection, target, relation);
+    UPDATE mongo_migrate.plan AS p SET proposed = mongo_migrate.plan_entries(server, collection)
+        WHERE (p.server, p.collection) = ($1, $2);
+    PERFORM mongo_migrate.merge_plan(server, collection, before, edited);
 
     SELECT format('%s: %s, %s, %s, from %s of %s', collection,
                   mongo_migrate.counted(count(DISTINCT t.target), 'table'),
@@ -743,5 +750,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean) IS
-    'plans a collection''s tables in plan, plan_target and plan_column, to be edited there; target: its table, else by its name in schema; sample_size: documents to read, 0 for all; id_type: bigint, uuid or source, else by the _id values; replan: replace the plan that there is';
+    'plans a collection''s tables in plan, plan_target and plan_column, to be edited there; target: its table, else by its name in schema; sample_size: documents to read, 0 for all; id_type: bigint, uuid or source, else by the _id values; replan: make the plan that there is anew, with the edits of it; what is new, gone or of another type is told in notices';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean) FROM PUBLIC;
