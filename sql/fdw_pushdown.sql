@@ -227,6 +227,10 @@ SELECT * FROM loose WHERE t > 'f' ORDER BY _id;
 SELECT mongo_migrate.run_command('fdw_pushdown', '{"create": "loose_view", "viewOn": "loose", "collation": {"locale": "en", "strength": 1}, "pipeline": []}') ->> 'ok' AS ok;
 CREATE FOREIGN TABLE loose_view (_id text, t text COLLATE "C") SERVER fdw_pushdown;
 SELECT * FROM loose_view WHERE t IN ('x', 'e') ORDER BY _id;
+SELECT * FROM loose_view WHERE t > 'f' ORDER BY _id;
+SET mongo_migrate.enable_pushdown = off;
+SELECT * FROM loose_view WHERE t > 'f' ORDER BY _id;
+RESET mongo_migrate.enable_pushdown;
 
 -- With pushdown turned off nothing is asked but the documents, and the rows are the same.
 SET mongo_migrate.enable_pushdown = off;

@@ -181,6 +181,25 @@ ANALYZE people;
 SELECT reltuples FROM pg_class WHERE oid = 'people'::regclass;
 SELECT attname, null_frac > 0 AS has_nulls, n_distinct FROM pg_stats
  WHERE tablename = 'people' AND attname IN ('_id', 'name', 'years') ORDER BY attname;
+SELECT mongo_migrate.run_command('fdw_scan', '{"insert": "people", "documents": [{"_id": 6}]}') ->> 'n' AS inserted;
+CREATE FUNCTION estimated_rows(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (FORMAT JSON) ' || query INTO plan;
+    RETURN plan -> 0 -> 'Plan' ->> 'Plan Rows';
+END
+$$;
+SELECT estimated_rows('SELECT * FROM people'), estimated_rows('SELECT * FROM people WHERE _id = 3');
+CREATE FOREIGN TABLE fresh (_id bigint) SERVER fdw_scan OPTIONS (collection 'people', use_remote_estimate 'true');
+ANALYZE fresh;
+SELECT estimated_rows('SELECT * FROM fresh');
+SELECT mongo_migrate.run_command('fdw_scan', '{"insert": "people", "documents": [{"_id": 7}]}') ->> 'n' AS inserted;
+ANALYZE people;
+SELECT estimated_rows('SELECT * FROM people');
+ALTER FOREIGN TABLE fresh OPTIONS (SET collection 'many');
+SELECT estimated_rows('SELECT * FROM fresh');
+SELECT mongo_migrate.run_command('fdw_scan', '{"delete": "people", "deletes": [{"q": {"_id": {"$gt": 5}}, "limit": 0}]}') ->> 'n' AS deleted;
 ANALYZE adults;
 SELECT reltuples FROM pg_class WHERE oid = 'adults'::regclass;
 CREATE FOREIGN TABLE strict (_id bigint, city text OPTIONS (path 'address')) SERVER fdw_scan OPTIONS (collection 'people');
@@ -197,4 +216,5 @@ COPY people (_id) FROM '/dev/null';
 
 SELECT mongo_migrate.run_command('fdw_scan', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 DROP TABLE wanted;
+DROP FUNCTION estimated_rows;
 DROP SERVER fdw_scan CASCADE;

@@ -74,10 +74,9 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 {
 	TupleDesc	descriptor = RelationGetDescr(relation);
 	Oid			relid = RelationGetRelid(relation);
-	Oid			serverid = GetForeignTable(relid)->serverid;
 	Oid			userid = relation->rd_rel->relowner;
 	MongoTableOptions *table = mongo_table_options(relid);
-	MongoConnection *connection = mongo_connect(serverid, userid);
+	MongoConnection *connection = mongo_connect(GetForeignTable(relid)->serverid, userid);
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "mongo analyze",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext per_document = AllocSetContextCreate(context, "document",
@@ -98,7 +97,7 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 		attnums = lappend_int(attnums, i);
 	memset(nulls, true, descriptor->natts * sizeof(bool));
 	reader = row_reader_create(relation, attnums, table);
-	if (!estimate_collection(relid, serverid, userid, table->collection, totalrows, &bytes))
+	if (!estimate_collection(relid, userid, false, totalrows, &bytes))
 		*totalrows = count_documents(connection, table->collection);
 	*totaldeadrows = 0;
 
@@ -129,12 +128,11 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 bool
 fdw_analyze(Relation relation, AcquireSampleRowsFunc *func, BlockNumber *totalpages)
 {
-	Oid			relid = RelationGetRelid(relation);
 	double		documents;
-	double		bytes = 0;
+	double		bytes;
 
-	estimate_collection(relid, GetForeignTable(relid)->serverid, relation->rd_rel->relowner,
-						mongo_table_options(relid)->collection, &documents, &bytes);
+	(void) estimate_collection(RelationGetRelid(relation), relation->rd_rel->relowner, true,
+							   &documents, &bytes);
 	*func = acquire_sample;
 	*totalpages = Min(bytes / BLCKSZ + 1, MaxBlockNumber);
 	return true;

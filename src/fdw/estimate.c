@@ -13,6 +13,7 @@
 #include "mongo/connection.h"
 #include "mongo/options.h"
 #include "utils/hsearch.h"
+#include "utils/inval.h"
 #include "utils/timestamp.h"
 
 /* How long a collection's size is believed, in milliseconds. */
@@ -117,30 +118,52 @@ connect_if_possible(Oid serverid, Oid userid)
 	return connection;
 }
 
+/* Forgets what is known of a foreign table whose options may have changed; of all for InvalidOid. */
+static void
+relcache_callback(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	Estimate   *estimate;
+
+	hash_seq_init(&status, estimates);
+	while ((estimate = hash_seq_search(&status)) != NULL)
+	{
+		if (relid == InvalidOid || relid == estimate->relid)
+			estimate->taken_at = 0;
+	}
+}
+
+/* To be called before the first estimate of the session. */
+static void
+initialize(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Estimate)};
+
+	if (estimates != NULL)
+		return;
+	estimates = hash_create("collection sizes", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+}
+
 /* The number of documents in a foreign table's collection, and their size. */
 bool
-estimate_collection(Oid relid, Oid serverid, Oid userid, const char *collection,
-					double *documents, double *bytes)
+estimate_collection(Oid relid, Oid userid, bool fresh, double *documents, double *bytes)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	Estimate	fresh = {relid, now};
+	Estimate	latest = {relid, now};
 	Estimate   *estimate;
 	MongoConnection *connection;
 
-	if (estimates == NULL)
-	{
-		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Estimate)};
-
-		estimates = hash_create("collection sizes", 64, &ctl, HASH_ELEM | HASH_BLOBS);
-	}
+	initialize();
 	estimate = hash_search(estimates, &relid, HASH_FIND, NULL);
-	if (estimate == NULL ||
+	if (estimate == NULL || fresh ||
 		TimestampDifferenceExceeds(estimate->taken_at, now, ESTIMATE_AGE))
 	{
-		connection = connect_if_possible(serverid, userid);
-		fresh.known = connection != NULL && ask_server(connection, collection, &fresh);
+		connection = connect_if_possible(GetForeignTable(relid)->serverid, userid);
+		latest.known = connection != NULL &&
+			ask_server(connection, mongo_table_options(relid)->collection, &latest);
 		estimate = hash_search(estimates, &relid, HASH_ENTER, NULL);
-		*estimate = fresh;
+		*estimate = latest;
 	}
 	*documents = estimate->documents;
 	*bytes = estimate->bytes;

@@ -50,22 +50,21 @@ clause_filter(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo)
 	return filter_from_clause(root, rel, rinfo->clause, &comparands);
 }
 
-/* Sets the size of the collection where PostgreSQL has no statistics of its own. */
+/* Sets the size of the collection where PostgreSQL does not know it, or shall ask. */
 static void
 set_collection_size(RelOptInfo *rel, FdwRelation *relation)
 {
 	double		documents;
 	double		bytes;
 
-	if (rel->tuples >= 0)
+	if (rel->tuples >= 0 && !relation->remote_estimate)
 		return;
-	if (estimate_collection(relation->relid, relation->serverid, relation->userid,
-							relation->options->collection, &documents, &bytes))
+	if (estimate_collection(relation->relid, relation->userid, false, &documents, &bytes))
 	{
 		rel->tuples = documents;
 		rel->pages = ceil(bytes / BLCKSZ);
 	}
-	else
+	else if (rel->tuples < 0)
 	{
 		/* As for a table that was never analyzed. */
 		rel->pages = 10;
@@ -210,7 +209,7 @@ needed_columns(RelOptInfo *rel, List *clauses)
  * Does it pay to have MongoDB leave fields out?  That costs it a fifth of its
  * time for a document, so not when the columns make up most of the documents
  * anyway.  Where the width of strings and the like is not known, they are taken
- * for short: then a projection is sent rather than not.
+ * for short, so that a projection is sent rather than not.
  */
 static bool
 scan_projects(RelOptInfo *rel, List *columns)

@@ -37,11 +37,13 @@ fdw_relation_create(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	ForeignServer *server = GetForeignServer(rel->serverid);
 
 	relation->relid = relid;
-	relation->serverid = rel->serverid;
 	relation->userid = MM_REL_CHECK_AS_USER(root, rel);
 	if (!OidIsValid(relation->userid))
 		relation->userid = GetUserId();
 	relation->options = mongo_table_options(relid);
+	relation->remote_estimate =
+		option_boolean(GetForeignTable(relid)->options, "use_remote_estimate",
+					   option_boolean(server->options, "use_remote_estimate", false));
 	relation->startup_cost = cost_option(server, "fdw_startup_cost", COST_COMMAND);
 	relation->tuple_cost = cost_option(server, "fdw_tuple_cost", COST_RETRIEVED);
 	relation->ncolumns = rel->max_attr;
@@ -61,7 +63,7 @@ fdw_relation_path(FdwRelation *relation, AttrNumber attnum)
 	return (*column)->path;
 }
 
-/* About how many bytes a value of a column has. */
+/* About how many bytes a value of a column has; ten where nothing is known. */
 int
 fdw_relation_width(FdwRelation *relation, AttrNumber attnum)
 {
@@ -69,5 +71,5 @@ fdw_relation_width(FdwRelation *relation, AttrNumber attnum)
 
 	if (width <= 0)
 		width = get_typlen(get_atttype(relation->relid, attnum));
-	return width > 0 ? width : 4;
+	return width > 0 ? width : 10;
 }

@@ -12,12 +12,12 @@
 typedef struct FdwRelation
 {
 	Oid			relid;
-	Oid			serverid;
 	Oid			userid;			/* whose user mapping is used */
 	MongoTableOptions *options;
 	int			ncolumns;
 	MongoColumnOptions **columns;	/* by attnum - 1; NULL until asked for */
 
+	bool		remote_estimate;	/* option use_remote_estimate */
 	Cost		startup_cost;	/* options fdw_startup_cost and fdw_tuple_cost */
 	Cost		tuple_cost;
 	double		examined;		/* documents that MongoDB looks at, and ... */
@@ -29,17 +29,18 @@ extern FdwRelation *fdw_relation_create(PlannerInfo *root, RelOptInfo *rel, Oid 
 /* The path of a column. */
 extern const char *fdw_relation_path(FdwRelation *relation, AttrNumber attnum);
 
-/* About how many bytes a value of a column has; few where it is not known. */
+/* About how many bytes a value of a column has. */
 extern int	fdw_relation_width(FdwRelation *relation, AttrNumber attnum);
 
 /* estimate.c */
 
 /*
  * The number of documents in a foreign table's collection as the server's
- * metadata has it, and their total size in bytes; remembered for a minute.
- * False when the server cannot say: it is down, or the collection is a view.
+ * metadata has it, and their total size in bytes; remembered for a minute
+ * unless fresh ones are wanted.  False when the server cannot say: it is down,
+ * or the collection is a view.
  */
-extern bool estimate_collection(Oid relid, Oid serverid, Oid userid, const char *collection,
+extern bool estimate_collection(Oid relid, Oid userid, bool fresh,
 								double *documents, double *bytes);
 
 #endif							/* MM_RELATION_H */
