@@ -67,8 +67,83 @@ SELECT mongo_migrate.verify_sample('bad_input', NULL);
 SELECT mongo_migrate.compare_document('bad_input', NULL, '1');
 SELECT mongo_migrate.reset_collection('bad_input', NULL);
 
--- An expression that fails on some rows.
+-- A plan that cannot be made.
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', target => 'a.b.c');
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', target => 'a..b');
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', target => 'pg_catalog.pg_class');
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', target => 'mongo_migrate.orders');
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', schema => 'pg_temp');
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', id_type => 'serial');
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', sample_size => -1);
 SELECT mongo_migrate.plan_collection('bad_input', 'orders');
+SELECT mongo_migrate.plan_collection('bad_input', 'orders');
+-- A plan made anew does not keep the id type of a table that was given up.
+CREATE TABLE public.other_orders (id text);
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', target => 'other_orders', replan => true);
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', replan => true);
+SELECT column_name, type FROM mongo_migrate.plan_column WHERE role IN ('id', 'parent') ORDER BY 1;
+DROP TABLE public.other_orders;
+
+-- A plan that is wrong: each change by itself.
+CREATE FUNCTION pg_temp.trouble(change text, of text DEFAULT 'amount')
+    RETURNS TABLE (place text, problem text, hint text, severity text) LANGUAGE plpgsql AS $$
+BEGIN
+    IF of LIKE 'public.%' THEN
+        EXECUTE format('UPDATE mongo_migrate.plan_target SET %s WHERE target = %L', change, of);
+    ELSE
+        EXECUTE format('UPDATE mongo_migrate.plan_column SET %s WHERE column_name = %L', change, of);
+    END IF;
+    RETURN QUERY SELECT concat_ws('.', c.target, c.column_name), c.problem, c.hint, c.severity
+                   FROM mongo_migrate.check_plan('bad_input') AS c;
+    RAISE EXCEPTION 'undo' USING ERRCODE = 'P9999';
+EXCEPTION WHEN SQLSTATE 'P9999' THEN
+    NULL;
+END
+$$;
+SELECT * FROM pg_temp.trouble('type = ''nmeric(10,2)''');
+SELECT * FROM pg_temp.trouble('type = ''numeric(10,2''');
+SELECT * FROM pg_temp.trouble('type = ''text; DROP TABLE x''');
+SELECT * FROM pg_temp.trouble('type = ''nonesuch.money''');
+SELECT * FROM pg_temp.trouble('type = ''point''');
+SELECT * FROM pg_temp.trouble('type = ''record''');
+SELECT * FROM pg_temp.trouble('type = ''point'', expression = ''point(1, 2)''');
+SELECT * FROM pg_temp.trouble('source_type = ''txt''');
+SELECT * FROM pg_temp.trouble('source_type = ''point'', expression = ''value''');
+SELECT * FROM pg_temp.trouble('expression = ''value:numeric''');
+SELECT * FROM pg_temp.trouble('expression = ''val''');
+SELECT * FROM pg_temp.trouble('expression = ''nonesuch(value)''');
+SELECT * FROM pg_temp.trouble('expression = ''now()'', type = ''numeric''');
+SELECT * FROM pg_temp.trouble('expression = ''generate_series(1, 2)'', type = ''integer''');
+SELECT * FROM pg_temp.trouble('expression = ''value -- and a remark''');
+SELECT * FROM pg_temp.trouble('path = ''amuont''');
+SELECT * FROM pg_temp.trouble('path = ''address.ctiy''');
+SELECT * FROM pg_temp.trouble('path = ''name.first''');
+SELECT * FROM pg_temp.trouble('path = ''items.0.sku''');
+SELECT * FROM pg_temp.trouble('path = ''items.0.suk''');
+SELECT * FROM pg_temp.trouble('path = ''items[].sku''');
+SELECT * FROM pg_temp.trouble('path = ''name\''');
+SELECT * FROM pg_temp.trouble('path = ''sky''', 'sku');
+SELECT * FROM pg_temp.trouble('parent_column = ''order''', 'order_id');
+SELECT * FROM pg_temp.trouble('path = ''itms''', 'public.orders_items');
+SELECT * FROM pg_temp.trouble('path = ''name''', 'public.orders_items');
+SELECT * FROM pg_temp.trouble('filter = ''{"amount": {"$nonesuch": 1}}''', 'public.orders');
+SELECT * FROM pg_temp.trouble('filter = ''[1]''', 'public.orders');
+SELECT * FROM pg_temp.trouble('filter = ''{"amount": {"$gt": "3"}}''', 'public.orders');
+SELECT * FROM pg_temp.trouble('filter = ''{}''', 'public.orders_items');
+SELECT * FROM pg_temp.trouble('target = ''pg_catalog.orders''', 'public.orders');
+SELECT * FROM pg_temp.trouble('target = ''orders''', 'public.orders');
+SELECT * FROM pg_temp.trouble('target = ''public.my orders''', 'public.orders');
+SELECT * FROM pg_temp.trouble('existing = true', 'public.orders');
+-- Nothing is done by such a plan, whoever asks.
+UPDATE mongo_migrate.plan_column SET type = 'nmeric' WHERE column_name = 'amount';
+SELECT mongo_migrate.apply_ddl('bad_input');
+SELECT mongo_migrate.migrate_collection('bad_input', 'orders');
+SELECT mongo_migrate.migrate_collection('bad_input', 'orders', workers => 0);
+SELECT mongo_migrate.migrate_collection('bad_input', 'orders', dry_run => true);
+SELECT collection, complete FROM mongo_migrate.migrate_all('bad_input');
+UPDATE mongo_migrate.plan_column SET type = 'text' WHERE column_name = 'amount';
+
+-- An expression that fails on some rows.
 UPDATE mongo_migrate.plan_column SET type = 'numeric', expression = 'value::numeric' WHERE column_name = 'amount';
 UPDATE mongo_migrate.plan_column SET type = 'integer', expression = 'value::integer' WHERE column_name = 'n';
 UPDATE mongo_migrate.plan_column SET type = 'varchar(5)', expression = 'upper(value)' WHERE column_name = 'name';
@@ -86,6 +161,20 @@ SELECT count(*) FROM mongo_migrate.quarantine WHERE server = 'bad_input';
 SELECT * FROM public.orders ORDER BY id;
 SELECT * FROM public.orders_items ORDER BY order_id;
 SELECT * FROM mongo_migrate.verify_sample('bad_input', 'orders', 0);
+
+-- A table without a column, or without a table, that documents were loaded into.
+ALTER TABLE public.orders RENAME COLUMN name TO title;
+SELECT mongo_migrate.migrate_collection('bad_input', 'orders');
+SELECT mongo_migrate.migrate_collection('bad_input', 'orders', workers => 0);
+SELECT mongo_migrate.verify_sample('bad_input', 'orders');
+ALTER TABLE public.orders RENAME COLUMN title TO name;
+ALTER TABLE public.orders_items RENAME TO items;
+SELECT mongo_migrate.migrate_collection('bad_input', 'orders');
+SELECT mongo_migrate.migrate_collection('bad_input', 'orders', dry_run => true);
+SELECT mongo_migrate.verify_sample('bad_input', 'orders');
+SELECT mongo_migrate.verify_counts('bad_input');
+ALTER TABLE public.items RENAME TO orders_items;
+SELECT documents, skipped, complete FROM mongo_migrate.migrate_collection('bad_input', 'orders');
 
 -- What is made here goes.
 DROP TABLE public.orders_items, public.orders;

@@ -31,6 +31,7 @@ PG_FUNCTION_INFO_V1(mm_bson_from_json);
 PG_FUNCTION_INFO_V1(mm_bson_key);
 PG_FUNCTION_INFO_V1(mm_key_to_json);
 PG_FUNCTION_INFO_V1(mm_document_key);
+PG_FUNCTION_INFO_V1(mm_path_segments);
 PG_FUNCTION_INFO_V1(mm_decode_document);
 
 static void
@@ -160,6 +161,23 @@ mm_key_to_json(PG_FUNCTION_ARGS)
 	if (status != CONVERT_OK)
 		throw_status(status);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));
+}
+
+/* path_segments(path text) returns text[] */
+Datum
+mm_path_segments(PG_FUNCTION_ARGS)
+{
+	ArrayBuildState *names = initArrayResult(TEXTOID, CurrentMemoryContext, false);
+	ListCell   *cell;
+
+	foreach(cell, document_path_split(text_to_cstring(PG_GETARG_TEXT_PP(0))))
+	{
+		char	   *name = lfirst(cell);
+
+		accumArrayResult(names, CStringGetTextDatum(pg_any_to_server(name, strlen(name), PG_UTF8)),
+						 false, TEXTOID, CurrentMemoryContext);
+	}
+	PG_RETURN_DATUM(makeArrayResult(names, CurrentMemoryContext));
 }
 
 /* document_key(document bytea, path text) returns bytea */

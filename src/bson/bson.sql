@@ -25,6 +25,11 @@ CREATE FUNCTION mongo_migrate.document_key(document bytea, path text DEFAULT '_i
 COMMENT ON FUNCTION mongo_migrate.document_key(bytea, text) IS
     'the key of the value at a path of a BSON document; NULL where there is none, or null';
 
+CREATE FUNCTION mongo_migrate.path_segments(path text) RETURNS text[]
+    LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_path_segments';
+COMMENT ON FUNCTION mongo_migrate.path_segments(text) IS
+    'the field names and positions that a path is made of: a.b\.c -> a, b.c; none for $';
+
 CREATE FUNCTION mongo_migrate.decode_document(document bytea, paths text[], types text[],
         mode text DEFAULT 'relaxed', strict boolean DEFAULT true, round boolean DEFAULT false,
         OUT "table" integer, OUT "values" text[])

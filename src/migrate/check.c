@@ -8,6 +8,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "bson/convert.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -16,20 +17,30 @@
 #include "utils/plancache.h"
 
 PG_FUNCTION_INFO_V1(mm_canonical_type);
+PG_FUNCTION_INFO_V1(mm_check_bson_type);
 PG_FUNCTION_INFO_V1(mm_check_expression);
 
-/* Parses an argument that is a type; returns its full name if so asked. */
-static char *
-type_argument(text *argument, bool full)
+/* Parses an argument that is a type. */
+static Oid
+parse_type_argument(text *argument, int32 *typmod)
 {
 	char	   *name = text_to_cstring(argument);
 	Oid			type;
-	int32		typmod;
 
-	if (!MM_PARSE_TYPE(name, &type, &typmod))
+	if (!MM_PARSE_TYPE(name, &type, typmod))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("type \"%s\" does not exist", name)));
+	return type;
+}
+
+/* The name of a type that is an argument, the full one if so asked. */
+static char *
+type_argument(text *argument, bool full)
+{
+	int32		typmod;
+	Oid			type = parse_type_argument(argument, &typmod);
+
 	return format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN |
 								(full ? FORMAT_TYPE_FORCE_QUALIFY : 0));
 }
@@ -39,6 +50,17 @@ Datum
 mm_canonical_type(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TEXT_P(cstring_to_text(type_argument(PG_GETARG_TEXT_PP(0), false)));
+}
+
+/* check_bson_type(type text): throws for a type that no BSON value can become. */
+Datum
+mm_check_bson_type(PG_FUNCTION_ARGS)
+{
+	int32		typmod;
+	Oid			type = parse_type_argument(PG_GETARG_TEXT_PP(0), &typmod);
+
+	converter_create(type, typmod, JSON_RELAXED, false);
+	PG_RETURN_VOID();
 }
 
 /*
@@ -53,7 +75,7 @@ mm_check_expression(PG_FUNCTION_ARGS)
 	char	   *type = type_argument(PG_GETARG_TEXT_PP(2), true);
 	StringInfoData sql;
 	SPIPlanPtr	plan;
-	List	   *sources;
+	CachedPlanSource *source;
 
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT CAST((%s\n) AS %s) FROM (SELECT NULL::%s AS value, NULL::pg_catalog.jsonb AS doc) AS source",
@@ -62,9 +84,10 @@ mm_check_expression(PG_FUNCTION_ARGS)
 	plan = SPI_prepare(sql.data, 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
-	sources = SPI_plan_get_plan_sources(plan);
-	if (list_length(sources) != 1 || ((CachedPlanSource *) linitial(sources))->resultDesc == NULL ||
-		((CachedPlanSource *) linitial(sources))->resultDesc->natts != 1)
+	source = linitial(SPI_plan_get_plan_sources(plan));
+	if (list_length(SPI_plan_get_plan_sources(plan)) != 1 || source->resultDesc == NULL ||
+		source->resultDesc->natts != 1 ||
+		linitial_node(Query, source->query_list)->hasTargetSRFs)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("it is not one value")));

@@ -9,6 +9,13 @@ COMMENT ON FUNCTION mongo_migrate.canonical_type(text) IS
     'a type''s name as PostgreSQL prints it; an error when there is no such type';
 REVOKE ALL ON FUNCTION mongo_migrate.canonical_type(text) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.check_bson_type(type text) RETURNS void
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_check_bson_type';
+COMMENT ON FUNCTION mongo_migrate.check_bson_type(text) IS
+    'an error where no BSON value can become a value of the type';
+REVOKE ALL ON FUNCTION mongo_migrate.check_bson_type(text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.check_expression(expression text, source_type text, type text) RETURNS void
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'mm_check_expression';
@@ -61,6 +68,16 @@ CREATE FUNCTION mongo_migrate.mend_column(c mongo_migrate.plan_column, change te
 $$;
 COMMENT ON FUNCTION mongo_migrate.mend_column(mongo_migrate.plan_column, text) IS
     'the statement that changes one column of a plan, for hints';
+
+CREATE FUNCTION mongo_migrate.mend_target(t mongo_migrate.plan_target, change text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT format('UPDATE mongo_migrate.plan_target SET %s WHERE (server, collection, target) = (%L, %L, %L);',
+                  change, t.server, t.collection, t.target)
+$$;
+COMMENT ON FUNCTION mongo_migrate.mend_target(mongo_migrate.plan_target, text) IS
+    'the statement that changes one target of a plan, for hints';
 
 -- Tables -----------------------------------------------------------------
 
@@ -377,6 +394,12 @@ BEGIN
     IF c.source_type IS NOT NULL THEN
         PERFORM mongo_migrate.canonical_type(c.source_type);
     END IF;
+    IF c.path IS NOT NULL THEN
+        step := CASE WHEN c.expression IS NOT NULL AND c.source_type IS NOT NULL THEN 'source_type' ELSE 'type' END;
+        PERFORM mongo_migrate.check_bson_type(CASE step WHEN 'type' THEN c.type ELSE c.source_type END);
+        step := 'path';
+        PERFORM mongo_migrate.path_segments(c.path);
+    END IF;
     step := 'expression';
     PERFORM mongo_migrate.check_expression(c.expression, coalesce(c.source_type, c.type), c.type);
     IF c.role = 'reference' AND c.refers_key = '_id' THEN
@@ -404,7 +427,7 @@ BEGIN
         hint := mongo_migrate.mend_column(c, format('type = %L', map.column_type));
     END IF;
 EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_parameter_value OR fdw_table_not_found
-              OR data_exception THEN
+              OR fdw_invalid_data_type OR data_exception THEN
     GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
     problem := format('%s: %s', step, SQLERRM);
     hint := concat_ws(' ', nullif(hint, ''),
@@ -420,7 +443,101 @@ COMMENT ON FUNCTION mongo_migrate.check_column(mongo_migrate.plan_column, regcla
     'what is wrong with a column of a plan, and the statement that mends it; NULL: nothing';
 REVOKE ALL ON FUNCTION mongo_migrate.check_column(mongo_migrate.plan_column, regclass) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.check_plan(server name, collection text)
+CREATE FUNCTION mongo_migrate.find_path(server name, collection text, base text, path text,
+        OUT known text, OUT problem text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    here mongo_migrate.plan_path;
+    next mongo_migrate.plan_path;
+    segment text;
+BEGIN
+    known := nullif(base, '');
+    FOREACH segment IN ARRAY mongo_migrate.path_segments(path) LOOP
+        SELECT p.* INTO here FROM mongo_migrate.plan_path AS p
+        WHERE (p.server, p.collection, p.path) = ($1, $2, known);
+        SELECT p.* INTO next FROM mongo_migrate.plan_path AS p
+        WHERE (p.server, p.collection) = ($1, $2) AND p.parent IS NOT DISTINCT FROM known
+          AND (p.key = segment OR (p.key IS NULL AND segment ~ '^[0-9]{1,9}$'))
+        ORDER BY p.key LIMIT 1;
+        IF next.path IS NOT NULL THEN
+            known := next.path;
+            CONTINUE;
+        END IF;
+
+        -- What was not followed, or has data for keys, may have more than was seen.
+        IF NOT coalesce(here.is_map, false) AND (
+                (here.path IS NOT NULL AND NOT here.types ?| ARRAY['object', 'array'])
+                OR EXISTS (SELECT FROM mongo_migrate.plan_path AS p
+                           WHERE (p.server, p.collection) = ($1, $2) AND p.parent IS NOT DISTINCT FROM known)) THEN
+            problem := format('no document read has path "%s"', mongo_migrate.full_path(base, path));
+            IF EXISTS (SELECT FROM mongo_migrate.plan_path AS p
+                       WHERE (p.server, p.collection) = ($1, $2) AND p.parent IS NOT DISTINCT FROM known
+                         AND p.key || '[]' = segment AND p.types ? 'array') THEN
+                problem := problem || ': [] stands for every element of an array, and a column takes one value';
+            END IF;
+        END IF;
+        known := NULL;
+        RETURN;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.find_path(name, text, text, text) IS
+    'the plan_path of a path that begins at base (as target_base has it), or why documents cannot have it; both NULL: not known';
+REVOKE ALL ON FUNCTION mongo_migrate.find_path(name, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_filter(t mongo_migrate.plan_target) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    detail text;
+BEGIN
+    IF t.kind <> 'root' THEN
+        RETURN 'only tables of kind root have a filter';
+    ELSIF jsonb_typeof(t.filter) <> 'object' THEN
+        RETURN 'filter: a match document is an object such as {"deleted": false}';
+    END IF;
+    -- explain has the server parse the filter, and does not read.
+    PERFORM mongo_migrate.run_command(t.server, json_build_object(
+        'explain', json_build_object('find', t.collection, 'filter', t.filter), 'verbosity', 'queryPlanner'));
+    RETURN NULL;
+EXCEPTION WHEN fdw_error OR invalid_parameter_value THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+    RETURN 'filter: ' || coalesce(nullif(detail, ''), SQLERRM);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_filter(mongo_migrate.plan_target) IS
+    'what is wrong with the filter of a target; NULL: nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.check_filter(mongo_migrate.plan_target) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_target_name(t mongo_migrate.plan_target, OUT problem text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    names text[];
+BEGIN
+    names := parse_ident(t.target);
+    IF cardinality(names) <> 2 THEN
+        problem := format('target "%s" has no schema', t.target);
+        hint := mongo_migrate.mend_target(t, format('target = %L', 'public.' || t.target));
+    ELSIF mongo_migrate.is_system_schema(names[1]) THEN
+        problem := format('schema "%s" belongs to the system', names[1]);
+        hint := mongo_migrate.mend_target(t, format('target = %L', 'public.' || quote_ident(names[2])));
+    END IF;
+EXCEPTION WHEN invalid_parameter_value THEN
+    problem := format('target "%s" is not a name of a table', t.target);
+    hint := mongo_migrate.mend_target(t, 'target = ''schema.table''');
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_target_name(mongo_migrate.plan_target) IS
+    'what is wrong with the name of a target, and the statement that mends it; NULL: nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.check_target_name(mongo_migrate.plan_target) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_plan(server name, collection text DEFAULT NULL)
     RETURNS TABLE (target text, column_name name, problem text, hint text, severity text)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -429,77 +546,94 @@ CREATE FUNCTION mongo_migrate.check_plan(server name, collection text)
 DECLARE
     planned mongo_migrate.plan_target;
     field mongo_migrate.plan_column;
-    seen mongo_migrate.plan_path;
     base text;
+    known text;
+    empty bigint;
     relation regclass;
 BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
     FOR planned IN SELECT * FROM mongo_migrate.plan_target AS t
-             WHERE (t.server, t.collection) = ($1, $2) AND t.included ORDER BY t.ordinal
+             WHERE t.server = server AND t.collection = coalesce(collection, t.collection) AND t.included
+             ORDER BY t.collection COLLATE "C", t.ordinal
     LOOP
         target := planned.target;
         column_name := NULL;
         severity := 'error';
-        IF cardinality(parse_ident(planned.target)) <> 2 THEN
-            problem := format('target "%s" has no schema', planned.target);
-            hint := format('UPDATE mongo_migrate.plan_target SET target = %L WHERE (server, collection, target) = (%L, %L, %L);',
-                           'public.' || planned.target, server, collection, planned.target);
+        SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_target_name(planned) AS k;
+        IF problem IS NOT NULL THEN
             RETURN NEXT;
             CONTINUE;
         END IF;
         relation := to_regclass(planned.target);
         IF planned.existing AND relation IS NULL THEN
             problem := format('table %s does not exist', planned.target);
-            hint := format('To have it created: UPDATE mongo_migrate.plan_target SET existing = false WHERE (server, collection, target) = (%L, %L, %L);',
-                           server, collection, planned.target);
+            hint := 'To have it created: ' || mongo_migrate.mend_target(planned, 'existing = false');
             RETURN NEXT;
         END IF;
         IF planned.kind = 'root' AND NOT EXISTS (
                 SELECT FROM mongo_migrate.plan_column AS c
-                WHERE (c.server, c.collection, c.target) = ($1, $2, planned.target) AND c.role = 'id' AND c.included) THEN
+                WHERE (c.server, c.collection, c.target) = (server, planned.collection, planned.target)
+                  AND c.role = 'id' AND c.included) THEN
             problem := 'it has no column of role id';
             hint := 'Rows are known by their id; plan a column for path _id with role id.';
             RETURN NEXT;
         END IF;
         IF (SELECT count(*) FROM mongo_migrate.plan_column AS c
-            WHERE (c.server, c.collection, c.target) = ($1, $2, planned.target) AND c.included) > 1600 THEN
+            WHERE (c.server, c.collection, c.target) = (server, planned.collection, planned.target) AND c.included) > 1600 THEN
             problem := 'it has more columns than PostgreSQL''s 1600';
             hint := 'Set included = false for some, or plan a sub-document as one column of type jsonb.';
             RETURN NEXT;
         END IF;
+        IF planned.filter IS NOT NULL THEN
+            problem := mongo_migrate.check_filter(planned);
+            hint := mongo_migrate.mend_target(planned, 'filter = ''{...}''');
+            IF problem IS NOT NULL THEN
+                RETURN NEXT;
+            END IF;
+        END IF;
 
-        base := mongo_migrate.target_base(server, collection, planned.target);
+        base := mongo_migrate.target_base(server, planned.collection, planned.target);
+        IF planned.kind <> 'root' AND NOT EXISTS (
+                SELECT FROM mongo_migrate.plan_path AS p
+                WHERE (p.server, p.collection, p.path) = (server, planned.collection, base)) THEN
+            severity := 'warning';
+            problem := format('no document read has an array with elements at path "%s"', left(base, -2));
+            hint := mongo_migrate.mend_target(planned, 'path = ''...''');
+            RETURN NEXT;
+            base := NULL;
+        END IF;
         FOR field IN SELECT * FROM mongo_migrate.plan_column AS c
-                 WHERE (c.server, c.collection, c.target) = ($1, $2, planned.target) AND c.included ORDER BY c.ordinal
+                 WHERE (c.server, c.collection, c.target) = (server, planned.collection, planned.target) AND c.included
+                 ORDER BY c.ordinal
         LOOP
             column_name := field.column_name;
             severity := 'error';
             SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_column(field, relation) AS k;
             IF problem IS NULL AND field.role = 'parent' AND NOT EXISTS (
                     SELECT FROM mongo_migrate.plan_column AS o
-                    WHERE (o.server, o.collection, o.target, o.column_name) = ($1, $2, planned.parent, field.parent_column)
+                    WHERE (o.server, o.collection, o.target, o.column_name) =
+                          (server, planned.collection, planned.parent, field.parent_column)
                       AND o.included) THEN
                 problem := format('the plan of %s has no column "%s"', planned.parent, field.parent_column);
                 hint := mongo_migrate.mend_column(field, 'parent_column = ''...''');
             END IF;
             IF problem IS NOT NULL THEN
                 RETURN NEXT;
+                CONTINUE;
             END IF;
+            CONTINUE WHEN base IS NULL OR field.path IS NULL OR field.role = 'id';
 
             severity := 'warning';
-            SELECT p.* INTO seen FROM mongo_migrate.plan_path AS p
-            WHERE (p.server, p.collection, p.path) = ($1, $2, mongo_migrate.full_path(base, field.path));
-            IF field.role <> 'id' AND field.path IS NOT NULL AND field.path <> '$' AND seen.path IS NULL AND NOT EXISTS (
-                    SELECT FROM mongo_migrate.plan_path AS p
-                    WHERE (p.server, p.collection) = ($1, $2) AND p.path <> base
-                      AND starts_with(mongo_migrate.full_path(base, field.path), p.path || '.')) THEN
-                problem := format('no document read has path "%s"', mongo_migrate.full_path(base, field.path));
-                hint := mongo_migrate.mend_column(field, 'path = ''...''');
-                RETURN NEXT;
-            ELSIF NOT field.nullable AND field.expression IS NULL AND field.role IN ('value', 'reference')
-                  AND seen.nulls + seen.missing > 0 THEN
-                problem := format('it is NOT NULL, and %s of the documents read have no value', seen.nulls + seen.missing);
+            SELECT f.known, f.problem INTO known, problem
+            FROM mongo_migrate.find_path(server, planned.collection, base, field.path) AS f;
+            SELECT p.nulls + p.missing INTO empty FROM mongo_migrate.plan_path AS p
+            WHERE (p.server, p.collection, p.path) = (server, planned.collection, known);
+            hint := mongo_migrate.mend_column(field, 'path = ''...''');
+            IF problem IS NULL AND NOT field.nullable AND field.expression IS NULL AND empty > 0 THEN
+                problem := format('it is NOT NULL, and %s of the documents read have no value', empty);
                 hint := mongo_migrate.mend_column(field, 'nullable = true');
+            END IF;
+            IF problem IS NOT NULL THEN
                 RETURN NEXT;
             END IF;
         END LOOP;
@@ -507,7 +641,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_plan(name, text) IS
-    'what is wrong with a collection''s plan, and the statement that mends it; severity error: it cannot be applied, warning: documents may be rejected';
+    'what is wrong with a collection''s plan (NULL: with every plan of the server), and the statement that mends it; severity error: it cannot be applied, warning: documents may be rejected, or a column may stay empty';
 REVOKE ALL ON FUNCTION mongo_migrate.check_plan(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.apply_ddl(server name, collection text DEFAULT NULL)
@@ -545,6 +679,15 @@ BEGIN
             target := table_plan.target;
             action := 'exists';
             IF to_regclass(table_plan.target) IS NULL THEN
+                IF EXISTS (SELECT FROM mongo_migrate.chunk AS k
+                           WHERE (k.server, k.collection) = (server, planned.collection) AND k.documents > 0) THEN
+                    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+                        MESSAGE = format('table %s does not exist, and documents of collection "%s" were migrated',
+                                         table_plan.target, planned.collection),
+                        DETAIL = 'They would be taken to have their rows in it.',
+                        HINT = format('To migrate them anew: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true); or without that table: %s',
+                                      server, planned.collection, mongo_migrate.mend_target(table_plan, 'included = false'));
+                END IF;
                 IF to_regnamespace(quote_ident((parse_ident(table_plan.target))[1])) IS NULL THEN
                     EXECUTE format('CREATE SCHEMA %I', (parse_ident(table_plan.target))[1]);
                 END IF;

@@ -157,6 +157,21 @@ COMMENT ON FUNCTION mongo_migrate.id_family(text) IS
 
 -- Ids --------------------------------------------------------------------
 
+CREATE FUNCTION mongo_migrate.has_ids(server name, collection text) RETURNS boolean
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT EXISTS (SELECT FROM mongo_migrate.id_map AS m
+                   WHERE (m.server, m.collection) = ($1, $2) AND m.relation IS NOT NULL)
+        OR EXISTS (SELECT FROM mongo_migrate.chunk AS k
+                   WHERE k.server = $1 AND k.documents > 0 AND (k.collection = $2 OR k.collection IN (
+                       SELECT c.collection FROM mongo_migrate.plan_column AS c
+                       WHERE c.server = $1 AND c.refers_to = $2)))
+$$;
+COMMENT ON FUNCTION mongo_migrate.has_ids(name, text) IS
+    'whether documents of a collection may have ids already: its map has been made, or documents that have or refer to ids were migrated';
+REVOKE ALL ON FUNCTION mongo_migrate.has_ids(name, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.ensure_id_map(server name, collection text, id_type text DEFAULT NULL,
         column_type text DEFAULT NULL) RETURNS mongo_migrate.id_map
     LANGUAGE plpgsql VOLATILE
@@ -174,11 +189,7 @@ BEGIN
                   coalesce(column_type, before.column_type) = before.column_type)) THEN
         RETURN before;
     END IF;
-    IF id_type <> before.id_type AND (before.relation IS NOT NULL OR EXISTS (
-            SELECT FROM mongo_migrate.chunk AS k
-            WHERE k.server = server AND k.documents > 0 AND (k.collection = collection OR k.collection IN (
-                SELECT c.collection FROM mongo_migrate.plan_column AS c
-                WHERE c.server = server AND c.refers_to = collection)))) THEN
+    IF id_type <> before.id_type AND mongo_migrate.has_ids(server, collection) THEN
         RAISE EXCEPTION USING ERRCODE = 'object_in_use',
             MESSAGE = format('ids of collection "%s" are of type %s already', collection, before.id_type),
             DETAIL = 'Documents that have or refer to these ids were migrated, or are about to be.',
@@ -211,6 +222,13 @@ COMMENT ON FUNCTION mongo_migrate.ensure_id_map(name, text, text, text) IS
 REVOKE ALL ON FUNCTION mongo_migrate.ensure_id_map(name, text, text, text) FROM PUBLIC;
 
 -- Writing a plan -----------------------------------------------------------
+
+CREATE FUNCTION mongo_migrate.is_system_schema(schema text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT schema ~ '^pg_' OR schema IN ('information_schema', 'mongo_migrate') $$;
+COMMENT ON FUNCTION mongo_migrate.is_system_schema(text) IS
+    'whether a schema is PostgreSQL''s, a session''s own or the extension''s, where no table of documents belongs';
 
 CREATE FUNCTION mongo_migrate.plan_relation(target text, explicit boolean) RETURNS regclass
     LANGUAGE plpgsql STABLE STRICT
@@ -609,6 +627,10 @@ BEGIN
     SELECT * INTO proposal FROM mongo_migrate.propose_id(server, collection);
     IF relation IS NULL THEN
         map := mongo_migrate.ensure_id_map(server, collection, id_type);
+        IF id_type IS NULL AND NOT mongo_migrate.has_ids(server, collection) THEN
+            -- An earlier plan may have chosen otherwise.
+            map := mongo_migrate.ensure_id_map(server, collection, proposal.id_type, proposal.column_type);
+        END IF;
     ELSE
         new.column_name := coalesce(
             mongo_migrate.find_column(relation, ARRAY['_id', 'id'], '{}'),
@@ -675,6 +697,12 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_name', MESSAGE = format('invalid target "%s"', target),
             HINT = 'A target is a table name, or schema.table.';
     END IF;
+    schema := CASE WHEN cardinality(names) = 2 THEN names[1] ELSE schema END;
+    IF mongo_migrate.is_system_schema(schema) THEN
+        RAISE EXCEPTION USING ERRCODE = 'reserved_name',
+            MESSAGE = format('schema "%s" belongs to the system', schema),
+            HINT = 'Name a schema of your own; it is created where there is none.';
+    END IF;
     IF EXISTS (SELECT FROM mongo_migrate.plan AS p
                WHERE (p.server, p.collection) = ($1, $2)) AND NOT replan THEN
         RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
@@ -716,7 +744,6 @@ BEGIN
         WHERE (p.server, p.collection) = ($1, $2);
 
     -- The collection's own table, and from there all others.
-    schema := CASE WHEN cardinality(names) = 2 THEN names[1] ELSE schema END;
     IF target IS NULL THEN
         target := mongo_migrate.free_target(schema, mongo_migrate.snake_case(collection));
     ELSE
