@@ -225,6 +225,22 @@ SELECT * FROM differences('tagged');
 UPDATE tagged_t SET tagged_id = 3 WHERE user_id = 1;
 SELECT * FROM differences('tagged');
 
+-- More than a page, over every type bracket of _id.
+SELECT load('brackets', (SELECT json_agg(json_build_object('_id', id, 'a', n)) FROM (
+    SELECT id, row_number() OVER () AS n FROM (
+        SELECT to_json(i) FROM generate_series(1, 700) AS i
+        UNION ALL SELECT to_json('s' || i) FROM generate_series(1, 700) AS i
+        UNION ALL SELECT json_build_object('$date', json_build_object('$numberLong', i::text)) FROM generate_series(1, 700) AS i
+        UNION ALL VALUES ('{"$minKey": 1}'::json), ('{"$maxKey": 1}'), ('null'), ('true'), ('{"a": 1}')) AS ids(id)) AS u));
+CREATE TABLE brackets (id bigint PRIMARY KEY, a integer);
+SELECT json_agg(d -> '_id') AS ids FROM mongo_migrate.find_documents('ve ri''fy', 'brackets', options => '{"sort": {"a": 1}}', mode => 'canonical') AS d \gset
+CALL map('brackets', 'bigint', :'ids');
+INSERT INTO brackets SELECT i, i FROM generate_series(1, 2105) AS i;
+CALL plan('brackets', '"ta.rget ""x""".brackets', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "a", "path": "a"}');
+UPDATE brackets SET a = 0 WHERE id IN (1, 700, 701, 1400, 1401, 2100, 2101, 2102, 2103, 2104, 2105);
+SELECT source_id, kind, source_value FROM differences('brackets') ORDER BY source_value::integer;
+SELECT documents FROM mongo_migrate.verification ORDER BY verification_id DESC LIMIT 1;
+
 -- A view, and a source that is gone.
 SELECT mongo_migrate.run_command('ve ri''fy', '{"create": "strings2", "viewOn": "strings", "pipeline": [{"$match": {"a": {"$lt": 3}}}]}') ->> 'ok' AS ok;
 UPDATE mongo_migrate.plan SET collection = 'strings2' WHERE collection = 'strings';
@@ -251,5 +267,5 @@ DELETE FROM mongo_migrate.verification WHERE server = 've ri''fy';
 \set VERBOSITY terse
 SET client_min_messages = warning;
 DROP SCHEMA "ta.rget ""x""" CASCADE;
-DROP TABLE mongo_migrate."test_map users", mongo_migrate."test_map o'r ""d", mongo_migrate."test_map mapped";
+DROP TABLE mongo_migrate."test_map users", mongo_migrate."test_map o'r ""d", mongo_migrate."test_map mapped", mongo_migrate."test_map brackets";
 DROP SERVER "ve ri'fy" CASCADE;

@@ -180,6 +180,13 @@ BEGIN
         options := json_build_object('hint', '{"_id": 1}'::json, 'limit', size + 1,
                                      'min', json_build_object('_id', mongo_migrate.key_to_json(last)));
     END LOOP;
+
+    -- A minimum without a maximum ends before MaxKey.
+    SELECT * INTO page FROM mongo_migrate.verify_read(job,
+        json_build_object('$and', json_build_array(job.filter, '{"_id": {"$type": "maxKey"}}'::json)), '{}', last);
+    SELECT * INTO batch FROM mongo_migrate.verify_documents(job, page.documents);
+    checked := checked + batch.checked;
+    sums := mongo_migrate.verify_add(sums, batch.sums);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job) IS
