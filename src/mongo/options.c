@@ -148,18 +148,23 @@ near_name_offer(NearName *near, const char *candidate)
 	}
 }
 
-/* Throws for an option that does not exist here, with the one that was meant. */
+/* Throws for an option that does not exist here, with the one that was meant or all that do. */
 static void
 throw_unknown_option(const char *name, int place)
 {
 	NearName	near = {.source = name};
 	bool		elsewhere = false;
 	const MongoOption *option;
+	StringInfoData valid;
 
+	initStringInfo(&valid);
 	for (option = mongo_options; option->name != NULL; option++)
 	{
 		if (option->places & place)
+		{
 			near_name_offer(&near, option->name);
+			appendStringInfo(&valid, "%s%s", valid.len > 0 ? ", " : "", option->name);
+		}
 		else if (strcmp(option->name, name) == 0)
 			elsewhere = true;
 	}
@@ -171,7 +176,9 @@ throw_unknown_option(const char *name, int place)
 			 elsewhere ?
 			 errhint("This is an option of other objects, such as the server.") :
 			 near.match != NULL ?
-			 errhint("Perhaps you meant the option \"%s\".", near.match) : 0));
+			 errhint("Perhaps you meant the option \"%s\".", near.match) :
+			 valid.len > 0 ?
+			 errhint("Valid options are: %s.", valid.data) : 0));
 }
 
 /* Throws for a value; hint is what a good one looks like. */
@@ -311,6 +318,8 @@ mm_validator(PG_FUNCTION_ARGS)
 		catalog == UserMappingRelationId ? ON_USER :
 		catalog == ForeignTableRelationId ? ON_TABLE :
 		catalog == AttributeRelationId ? ON_COLUMN : 0;
+	bool		password = false;
+	bool		username = false;
 	ListCell   *lc;
 
 	foreach(lc, options)
@@ -324,7 +333,14 @@ mm_validator(PG_FUNCTION_ARGS)
 		if (option->name == NULL)
 			throw_unknown_option(def->defname, place);
 		check_value(option, defGetString(def));
+		password |= strcmp(def->defname, "password") == 0;
+		username |= strcmp(def->defname, "username") == 0;
 	}
+	/* The driver would not send it, and nobody would know why. */
+	if (password && !username)
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
+				 errmsg("option \"password\" needs option \"username\"")));
 	PG_RETURN_VOID();
 }
 
