@@ -56,6 +56,17 @@ SELECT mongo_migrate.reset_collection('bad_input', 'orders');
 SELECT mongo_migrate.stop_migration('bad_input', 'orders');
 SELECT mongo_migrate.target_id('bad_input', 'orders', '1');
 
+CREATE FOREIGN TABLE ordres (_id int, amount text) SERVER bad_input;
+SELECT * FROM ordres;
+ALTER FOREIGN TABLE ordres OPTIONS (ADD collection 'oders');
+SELECT * FROM ordres;
+ALTER FOREIGN TABLE ordres OPTIONS (SET collection 'orders');
+SELECT amount FROM ordres WHERE _id = 1;
+DROP FOREIGN TABLE ordres;
+IMPORT FOREIGN SCHEMA mm_test_bad_input LIMIT TO (ordres) FROM SERVER bad_input INTO public;
+IMPORT FOREIGN SCHEMA bad_input FROM SERVER bad_input INTO public;
+IMPORT FOREIGN SCHEMA mm_test_bad_input FROM SERVER bad_input INTO public OPTIONS (sampel_size '3');
+
 -- Nothing where something must be.
 SELECT mongo_migrate.plan_collection(NULL, 'orders');
 SELECT mongo_migrate.plan_collection('bad_input', NULL);

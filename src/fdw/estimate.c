@@ -12,18 +12,24 @@
 #include "fdw/relation.h"
 #include "mongo/connection.h"
 #include "mongo/options.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 /* How long a collection's size is believed, in milliseconds. */
 #define ESTIMATE_AGE 60000
+
+/* The server's code for a collection that does not exist. */
+#define NAMESPACE_NOT_FOUND 26
 
 typedef struct Estimate
 {
 	Oid			relid;			/* hash key, must be first */
 	TimestampTz taken_at;
 	bool		known;
+	bool		missing;		/* there is no such collection */
 	double		documents;
 	double		bytes;
 } Estimate;
@@ -57,7 +63,7 @@ ask_server(MongoConnection *connection, const char *collection, Estimate *estima
 	bson_t		reply;
 	bson_iter_t iter;
 	bson_iter_t batch;
-	bson_error_t error;
+	bson_error_t error = {0};
 	bool		known = false;
 
 	command = BCON_NEW("aggregate", BCON_UTF8(name),
@@ -89,6 +95,7 @@ ask_server(MongoConnection *connection, const char *collection, Estimate *estima
 	bson_destroy(&reply);
 	bson_destroy(command);
 	mongo_connection_check(connection);
+	estimate->missing = error.domain == MONGOC_ERROR_SERVER && error.code == NAMESPACE_NOT_FOUND;
 	return known;
 }
 
@@ -145,7 +152,32 @@ initialize(void)
 	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
 }
 
-/* The number of documents in a foreign table's collection, and their size. */
+/* MongoDB takes a collection that does not exist for an empty one; a person may have mistyped it. */
+static void
+warn_of_missing(Oid relid)
+{
+	ForeignTable *table = GetForeignTable(relid);
+	const char *verb = "ADD";
+	ListCell   *cell;
+
+	foreach(cell, table->options)
+	{
+		if (strcmp(((DefElem *) lfirst(cell))->defname, "collection") == 0)
+			verb = "SET";
+	}
+	ereport(WARNING,
+			(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
+			 errmsg("collection \"%s\" of foreign table \"%s\" does not exist on server \"%s\"",
+					mongo_table_options(relid)->collection, get_rel_name(relid), GetForeignServer(table->serverid)->servername),
+			 errdetail("It reads as an empty one."),
+			 errhint("ALTER FOREIGN TABLE %s OPTIONS (%s collection '...'), unless it is still to come.",
+					 quote_identifier(get_rel_name(relid)), verb)));
+}
+
+/*
+ * The number of documents in a foreign table's collection, and their size.
+ * Warns, once as long as that is remembered, where there is no such collection.
+ */
 bool
 estimate_collection(Oid relid, Oid userid, bool fresh, double *documents, double *bytes)
 {
@@ -164,6 +196,8 @@ estimate_collection(Oid relid, Oid userid, bool fresh, double *documents, double
 			ask_server(connection, mongo_table_options(relid)->collection, &latest);
 		estimate = hash_search(estimates, &relid, HASH_ENTER, NULL);
 		*estimate = latest;
+		if (latest.missing)
+			warn_of_missing(relid);
 	}
 	*documents = estimate->documents;
 	*bytes = estimate->bytes;
