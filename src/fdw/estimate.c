@@ -58,6 +58,7 @@ number_field(const bson_t *document, const char *path)
 static bool
 ask_server(MongoConnection *connection, const char *collection, Estimate *estimate)
 {
+	mongoc_client_t *client = mongo_connection_client(connection);
 	const char *name = mongo_utf8(collection);
 	bson_t	   *command;
 	bson_t		reply;
@@ -69,9 +70,8 @@ ask_server(MongoConnection *connection, const char *collection, Estimate *estima
 	command = BCON_NEW("aggregate", BCON_UTF8(name),
 					   "pipeline", "[", "{", "$collStats", "{", "storageStats", "{", "}", "}", "}", "]",
 					   "cursor", "{", "}");
-	if (mongoc_client_command_simple(mongo_connection_client(connection),
-									 mongo_connection_database(connection),
-									 command, NULL, &reply, &error) &&
+	if (mongoc_client_command_simple(client, mongo_connection_database(connection), command,
+									 mongoc_client_get_read_prefs(client), &reply, &error) &&
 		bson_iter_init(&iter, &reply) &&
 		bson_iter_find_descendant(&iter, "cursor.firstBatch", &batch) &&
 		BSON_ITER_HOLDS_ARRAY(&batch) && bson_iter_recurse(&batch, &iter))

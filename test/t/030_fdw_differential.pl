@@ -62,8 +62,8 @@ my %fields = (
 	],
 	n => [
 		'numeric',
-		sub { pick(int32(pick(@wholes)), int64(pick(@longs)), double(pick(@doubles)), decimal(pick(@decimals))); },
-		sub { "'" . pick(@wholes, @longs, @decimals, @doubles, '0.30000000000000001', '1e400') . "'::numeric"; }
+		sub { pick(int32(pick(@wholes)), int64(pick(@longs)), double(pick(@doubles)), decimal(pick(@decimals, '1E+400', '1E-6000'))); },
+		sub { "'" . pick(@wholes, @longs, @decimals, @doubles, '0.30000000000000001', '1e400', '1e-6000', '1e401') . "'::numeric"; }
 	],
 	f => [
 		'double precision',
