@@ -225,6 +225,16 @@ SELECT * FROM differences('tagged');
 UPDATE tagged_t SET tagged_id = 3 WHERE user_id = 1;
 SELECT * FROM differences('tagged');
 
+-- An id by an expression; a value that its source type rounds; a comment in an expression.
+SELECT load('prefixed', '[{"_id": "u-5", "a": 1.25}, {"_id": "u-6", "a": 2.25}, {"_id": "u-7", "a": null}]');
+CREATE TABLE prefixed (id bigint PRIMARY KEY, a numeric);
+INSERT INTO prefixed VALUES (5, 2.6), (6, 4.5);
+CALL map('prefixed', 'source');
+CALL plan('prefixed', '"ta.rget ""x""".prefixed', NULL, NULL,
+    '{"name": "id", "role": "id", "path": "_id", "source_type": "text", "expression": "substr(value, 3)::bigint"}',
+    '{"name": "a", "path": "a", "source_type": "numeric(5,1)", "expression": "2 * value -- twice"}');
+SELECT * FROM differences('prefixed');
+
 -- More than a page, over every type bracket of _id.
 SELECT load('brackets', (SELECT json_agg(json_build_object('_id', id, 'a', n)) FROM (
     SELECT id, row_number() OVER () AS n FROM (

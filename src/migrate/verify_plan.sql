@@ -179,9 +179,10 @@ DECLARE
     positions   text := '';
 BEGIN
     SELECT * INTO root FROM mongo_migrate.verify_root(server, collection, target);
-    SELECT * INTO ident FROM mongo_migrate.verify_id(server, collection, root.key_type, 'd.id');
+    SELECT * INTO ident FROM mongo_migrate.verify_id(server, collection,
+        CASE WHEN root.expression IS NULL THEN root.key_type ELSE coalesce(to_regtype(root.source_type), root.key_type) END, 'd.id');
     IF root.expression IS NOT NULL THEN
-        ident.id := format('(SELECT (%s) FROM (SELECT %s AS value, '
+        ident.id := format('(SELECT (%s' || chr(10) || ') FROM (SELECT %s AS value, '
                            'mongo_migrate.verify_json(d.document::jsonb, ''relaxed'') AS doc) AS x)::%s',
                            root.expression, ident.id, format_type(root.key_type, NULL));
     END IF;
@@ -257,8 +258,6 @@ AS $$
 DECLARE
     value   text := 'e.v' || col.number;
     found_  text := 'f' || col.number;
-    source_type oid := col.type;
-    typed   text;
     part    record;
 BEGIN
     IF col.role = 'reference' THEN
@@ -275,9 +274,10 @@ BEGIN
     ELSIF col.expression IS NOT NULL THEN
         SELECT * INTO part FROM mongo_migrate.verify_fragments(
             coalesce(to_regtype(col.source_type), col.type), -1, value, 'NULL', 'relaxed');
-        shown := format('(SELECT (%s) FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%s) THEN %s END AS value%s) AS x)::%s::text',
-                        col.expression, value, part.typed, CASE WHEN col.expression ~ '\mdoc\M' THEN ', e.doc' END,
-                        format_type(col.type, col.typmod));
+        shown := format('(SELECT (%s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%s) '
+                        'THEN (%s)::%s END AS value%s) AS x)::%s::text',
+                        col.expression, value, part.typed, coalesce(col.source_type, format_type(col.type, col.typmod)),
+                        CASE WHEN col.expression ~* '\mdoc\M' THEN ', e.doc' END, format_type(col.type, col.typmod));
         kind := format('CASE WHEN %s::text COLLATE "C" IS DISTINCT FROM %s THEN ''mismatch'' END', stored, shown);
     ELSE
         SELECT * INTO part FROM mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode);
@@ -352,7 +352,7 @@ BEGIN
                                        steps, col.key_form, col.number);
             lookups := concat(lookups, mongo_migrate.verify_found(server, col.refers_to, col.refers_key, col.type, col.number));
             joins := concat(joins, format(' LEFT JOIN found%1$s AS f%1$s ON f%1$s.key = e.r%1$s', col.number));
-        ELSIF col.expression ~ '\mdoc\M' AND whole <> ALL (fields) THEN
+        ELSIF col.expression ~* '\mdoc\M' AND whole <> ALL (fields) THEN
             fields := fields || whole;
         END IF;
         SELECT * INTO test FROM mongo_migrate.verify_column(server, mode, col, stored);
