@@ -10,9 +10,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $seed = $ENV{MM_SEED} // time;
-my $documents = $ENV{MM_DOCUMENTS} // 300;
-my $conditions = $ENV{MM_CONDITIONS} // 1500;
+my $seed = $ENV{MM_SEED} || time;
+my $documents = $ENV{MM_DOCUMENTS} || 300;
+my $conditions = $ENV{MM_CONDITIONS} || 1500;
 diag("seed $seed");
 srand($seed);
 
