@@ -51,10 +51,9 @@ ALTER SERVER opt OPTIONS (ADD read_concern 'strong');
 ALTER SERVER opt OPTIONS (ADD compressors 'zlib,lz4');
 ALTER SERVER opt OPTIONS (ADD auth_mechanism 'GSSAPI');
 ALTER SERVER opt OPTIONS (ADD auth_mechanism 'MONGODB-AWS');
-CREATE FOREIGN TABLE ft (id int OPTIONS (path '')) SERVER opt;
-CREATE FOREIGN TABLE ft (id int OPTIONS (path 'a..b')) SERVER opt;
-CREATE FOREIGN TABLE ft (id int OPTIONS (path '.a')) SERVER opt;
-CREATE FOREIGN TABLE ft (id int OPTIONS (path 'a.')) SERVER opt;
+CREATE FOREIGN TABLE ft (id int OPTIONS (path 'a\')) SERVER opt;
+CREATE FOREIGN TABLE ft (a int OPTIONS (path ''), b int OPTIONS (path 'a..b'), c int OPTIONS (path 'a\.'), d int OPTIONS (path 'a\\')) SERVER opt;
+DROP FOREIGN TABLE ft;
 
 -- All of them, well.
 ALTER SERVER opt OPTIONS (ADD database 'shop', ADD replica_set 'rs0', ADD app_name 'test',

@@ -228,17 +228,19 @@ check_words(const MongoOption *option, const char *value)
 	}
 }
 
-/* Checks a path such as address.city, items.0.sku, or $. */
+/*
+ * Checks a path such as address.city, items.0.sku, or $.  A field may have the
+ * empty name, so that only a backslash with nothing after it is wrong.
+ */
 static void
 check_path(const MongoOption *option, const char *value)
 {
-	size_t		length = strlen(value);
-
-	if (length == 0 || value[0] == '.' || value[length - 1] == '.' ||
-		strstr(value, "..") != NULL)
-		throw_invalid_value(option->name, value,
-							"A path is field names and array positions separated by dots, "
-							"such as address.city or items.0.sku, or $ for the whole document.");
+	for (const char *c = value; *c != '\0'; c++)
+		if (*c == '\\' && *++c == '\0')
+			throw_invalid_value(option->name, value,
+								"A path is field names and array positions separated by dots, "
+								"such as address.city or items.0.sku, or $ for the whole document. "
+								"A backslash takes the next character as it is.");
 }
 
 /* Whether the current user may name files of the database server's machine. */
