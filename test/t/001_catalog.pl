@@ -55,7 +55,7 @@ none("SELECT c.oid::regclass FROM pg_class c, aclexplode(relacl) a"
 # Some run the caller's expressions with the caller's search_path, and qualify all of their own.
 none("SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = prolang"
 	  . " WHERE p.oid IN ($functions) AND lanname IN ('sql', 'plpgsql') AND prosqlbody IS NULL AND prokind <> 'p'"
-	  . " AND proname NOT IN ('retry_quarantine', 'verify_sample', 'verify_full', 'compare_document', 'verify_reference')"
+	  . " AND prosrc NOT LIKE '%OPERATOR(pg_catalog.%' AND prosrc NOT LIKE '%pg_catalog.current_setting(''search_path'')%'"
 	  . " AND NOT coalesce(array_to_string(proconfig, ',') LIKE '%search_path=%', false) ORDER BY 1",
 	'every function in SQL or PL/pgSQL sets its search_path');
 none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions) AND prosecdef ORDER BY 1",
