@@ -10,6 +10,7 @@
 
 #include "bson/document.h"
 #include "bson/document_path.h"
+#include "bson/encode.h"
 #include "bson/json.h"
 #include "bson/key.h"
 #include "bson/walk.h"
@@ -33,6 +34,7 @@ PG_FUNCTION_INFO_V1(mm_key_to_json);
 PG_FUNCTION_INFO_V1(mm_document_key);
 PG_FUNCTION_INFO_V1(mm_path_segments);
 PG_FUNCTION_INFO_V1(mm_decode_document);
+PG_FUNCTION_INFO_V1(mm_encode_value);
 
 static void
 destroy_bson(void *object)
@@ -373,4 +375,31 @@ mm_decode_document(PG_FUNCTION_ARGS)
 	if (!document_decode(test.plan, &document, test_row, &test, &error))
 		document_error_throw(&error, "test", &document);
 	return (Datum) 0;
+}
+
+/* encode_value(value anyelement, bson_type text) returns bytea */
+Datum
+mm_encode_value(PG_FUNCTION_ARGS)
+{
+	bson_t	   *document = owned_bson_new(CurrentMemoryContext);
+	Encoder    *encoder = encoder_create(get_fn_expr_argtype(fcinfo->flinfo, 0),
+										 PG_ARGISNULL(1) ? NULL :
+										 text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	ConvertStatus status = CONVERT_OK;
+
+	if (PG_ARGISNULL(0))
+		bson_append_null(document, "v", -1);
+	else
+		status = encoder->encode(encoder, PG_GETARG_DATUM(0), document, "v", -1);
+	if (status != CONVERT_OK)
+	{
+		const char *hint = encode_hint(status, encoder);
+
+		ereport(ERROR,
+				(errcode(convert_sqlstate(status)),
+				 errmsg("%s", encode_message(status, encoder, PG_GETARG_DATUM(0))),
+				 hint == NULL ? 0 : errhint("%s", hint)));
+	}
+	PG_RETURN_BYTEA_P((bytea *) cstring_to_text_with_len((const char *) bson_get_data(document),
+														 document->len));
 }

@@ -22,12 +22,6 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
-#define DECIMAL128_BIAS 6176
-
-/* 10^34 - 1, the largest coefficient of a decimal128. */
-#define DECIMAL128_MAX_COEFFICIENT \
-	((uint128) UINT64CONST(10000000000000000) * UINT64CONST(1000000000000000000) - 1)
-
 /* Parses what double_to_shortest_decimal() writes for a finite number. */
 static void
 number_from_shortest(Number *number, double value)
@@ -61,7 +55,7 @@ number_from_shortest(Number *number, double value)
 }
 
 /* A double: by its value where that is whole, else by its shortest form. */
-static void
+void
 number_from_double(Number *number, double value)
 {
 	number->negative = signbit(value) != 0;
@@ -80,7 +74,7 @@ number_from_double(Number *number, double value)
 }
 
 /* An integer. */
-static void
+void
 number_from_int64(Number *number, int64 value)
 {
 	number->kind = NUMBER_FINITE;
@@ -159,7 +153,7 @@ number_strip(Number *number)
 }
 
 /* As an int64, when it is one. */
-static ConvertStatus
+ConvertStatus
 number_to_int64(Number number, int64 *result)
 {
 	uint128		limit;

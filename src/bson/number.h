@@ -33,6 +33,13 @@ typedef struct Number
 /* A whole double from this on is printed with an exponent. */
 #define NUMBER_POINT_LIMIT UINT64CONST(1000000000000000)
 
+/* What is added to the exponent in a decimal128. */
+#define DECIMAL128_BIAS 6176
+
+/* 10^34 - 1, the largest coefficient of a decimal128. */
+#define DECIMAL128_MAX_COEFFICIENT \
+	((uint128) UINT64CONST(10000000000000000) * UINT64CONST(1000000000000000000) - 1)
+
 /* Room for any number as text. */
 #define NUMBER_TEXT_SIZE 64
 
@@ -42,7 +49,11 @@ typedef struct Number
  */
 extern bool number_from_value(Number *number, const bson_iter_t *value);
 
+extern void number_from_double(Number *number, double value);
+extern void number_from_int64(Number *number, int64 value);
 extern void number_from_decimal128(Number *number, const bson_decimal128_t *decimal);
+
+extern ConvertStatus number_to_int64(Number number, int64 *result);
 
 /* As an int64; a double by its exact value. */
 extern ConvertStatus number_value_to_int64(const bson_iter_t *value, int64 *result);
@@ -70,5 +81,20 @@ extern int	number_value_text(const bson_iter_t *value, char buffer[NUMBER_TEXT_S
 
 /* A double as Extended JSON has it: 1.0, -0.0, 1.5E+20.  Returns the length. */
 extern int	number_double_text(double value, char buffer[NUMBER_TEXT_SIZE]);
+
+/* number_encode.c */
+
+/*
+ * The number that a text is: digits with a point and an exponent, NaN, or an
+ * infinity.  CONVERT_BAD_SYNTAX for another text, CONVERT_INEXACT for more
+ * digits than a Number has.
+ */
+extern ConvertStatus number_from_text(Number *number, const char *text, size_t length);
+
+/* The decimal128 with all of the number's digits, trailing zeros included where they fit. */
+extern ConvertStatus number_to_decimal128(Number number, bson_decimal128_t *result);
+
+/* The double whose shortest decimal form is the number, else CONVERT_INEXACT. */
+extern ConvertStatus number_to_double(Number number, double *result);
 
 #endif							/* MM_NUMBER_H */

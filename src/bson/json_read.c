@@ -1,0 +1,441 @@
+/*
+ * json_read.c
+ *	  Extended JSON v2 to BSON, number by number exactly.
+ *
+ * The text comes out of a json or jsonb value, so that its syntax is right.
+ * libbson's reader takes a number that is not an integer for a double; this one
+ * keeps its digits, as a decimal where a double does not have them.  Objects
+ * that stand for a value of BSON, such as {"$oid": ...}, are known by their
+ * first key, and are left to libbson but for the most frequent.
+ *
+ * Nothing is owned but strings in CurrentMemoryContext; nothing throws for data.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "bson/json_read.h"
+#include "bson/number.h"
+#include "bson/walk.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+
+/* The text that is left to read. */
+typedef struct JsonReader
+{
+	const char *at;
+	const char *end;
+	const char **detail;
+} JsonReader;
+
+/* First keys of objects that stand for a value; in jsonb too they come first. */
+static const char *const special_keys[] = {
+	"$oid", "$date", "$numberInt", "$numberLong", "$numberDouble", "$numberDecimal", "$binary",
+	"$uuid", "$regularExpression", "$code", "$symbol", "$dbPointer", "$timestamp", "$minKey",
+	"$maxKey", "$undefined"
+};
+
+static ConvertStatus read_value(JsonReader *reader, bson_t *document, const char *key,
+								int key_length, int depth);
+
+static void
+skip_space(JsonReader *reader)
+{
+	while (reader->at < reader->end && strchr(" \t\r\n", *reader->at) != NULL)
+		reader->at++;
+}
+
+/* Takes the character if it is the next one. */
+static bool
+take(JsonReader *reader, char c)
+{
+	skip_space(reader);
+	if (reader->at >= reader->end || *reader->at != c)
+		return false;
+	reader->at++;
+	return true;
+}
+
+/* Four hexadecimal digits. */
+static uint32
+read_hex4(JsonReader *reader)
+{
+	uint32		value = 0;
+
+	for (int i = 0; i < 4 && reader->at < reader->end; i++, reader->at++)
+	{
+		char		c = *reader->at;
+
+		value = value * 16 + (c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
+	}
+	return value;
+}
+
+/* What follows a backslash. */
+static ConvertStatus
+read_escape(JsonReader *reader, StringInfo out)
+{
+	static const char from[] = "bfnrt";
+	static const char to[] = "\b\f\n\r\t";
+	char		c = *reader->at++;
+	const char *found = strchr(from, c);
+	unsigned char utf8[8];
+	uint32		codepoint;
+
+	if (c != 'u')
+	{
+		appendStringInfoChar(out, found != NULL ? to[found - from] : c);
+		return CONVERT_OK;
+	}
+	codepoint = read_hex4(reader);
+	if (codepoint >= 0xD800 && codepoint < 0xDC00 && reader->end - reader->at >= 6 &&
+		reader->at[0] == '\\' && reader->at[1] == 'u')
+	{
+		reader->at += 2;
+		codepoint = 0x10000 + ((codepoint - 0xD800) << 10) + (read_hex4(reader) - 0xDC00);
+	}
+	if ((codepoint >= 0xD800 && codepoint < 0xE000) || codepoint > 0x10FFFF)
+		return CONVERT_BAD_ENCODING;
+	unicode_to_utf8(codepoint, utf8);
+	appendBinaryStringInfo(out, (char *) utf8, pg_utf_mblen(utf8));
+	return CONVERT_OK;
+}
+
+/* A string, the opening quote of which is taken already. */
+static ConvertStatus
+read_string(JsonReader *reader, StringInfo out)
+{
+	initStringInfo(out);
+	while (reader->at < reader->end && *reader->at != '"')
+	{
+		ConvertStatus status;
+
+		if (*reader->at != '\\')
+		{
+			const char *run = reader->at;
+
+			while (reader->at < reader->end && *reader->at != '"' && *reader->at != '\\')
+				reader->at++;
+			appendBinaryStringInfo(out, run, reader->at - run);
+			continue;
+		}
+		reader->at++;
+		status = read_escape(reader, out);
+		if (status != CONVERT_OK)
+			return status;
+	}
+	reader->at++;
+	return CONVERT_OK;
+}
+
+/* libbson refuses what is larger than a document can be. */
+static ConvertStatus
+appended(bool ok)
+{
+	return ok ? CONVERT_OK : CONVERT_TOO_LONG;
+}
+
+/* A number: the first type that holds its digits. */
+static ConvertStatus
+read_number(JsonReader *reader, bson_t *document, const char *key, int key_length)
+{
+	const char *text = reader->at;
+	bool		integer = true;
+	bson_decimal128_t decimal;
+	ConvertStatus status;
+	Number		number;
+	double		real;
+	int64		whole;
+
+	for (; reader->at < reader->end && strchr("+-.0123456789eE", *reader->at) != NULL; reader->at++)
+		integer &= strchr(".eE", *reader->at) == NULL;
+	status = number_from_text(&number, text, reader->at - text);
+	if (status != CONVERT_OK)
+		return status;
+	if (integer && number_to_int64(number, &whole) == CONVERT_OK)
+	{
+		if (whole >= PG_INT32_MIN && whole <= PG_INT32_MAX)
+			return appended(bson_append_int32(document, key, key_length, (int32) whole));
+		return appended(bson_append_int64(document, key, key_length, whole));
+	}
+	if (number_to_double(number, &real) == CONVERT_OK)
+		return appended(bson_append_double(document, key, key_length, real));
+	status = number_to_decimal128(number, &decimal);
+	if (status != CONVERT_OK)
+		return status;
+	return appended(bson_append_decimal128(document, key, key_length, &decimal));
+}
+
+/* Goes to the end of the object or array that begins here. */
+static void
+skip_container(JsonReader *reader)
+{
+	int			level = 0;
+
+	while (reader->at < reader->end)
+	{
+		char		c = *reader->at++;
+
+		if (c == '"')
+		{
+			for (; reader->at < reader->end && *reader->at != '"'; reader->at++)
+				reader->at += *reader->at == '\\';
+			reader->at++;
+		}
+		else if (c == '{' || c == '[')
+			level++;
+		else if ((c == '}' || c == ']') && --level == 0)
+			return;
+	}
+}
+
+/* The key that the object has first, if it is one of special_keys, else NULL. */
+static const char *
+find_special(JsonReader reader)
+{
+	if (!take(&reader, '{') || !take(&reader, '"') || *reader.at != '$')
+		return NULL;
+	for (int i = 0; i < lengthof(special_keys); i++)
+	{
+		size_t		length = strlen(special_keys[i]);
+
+		if (reader.end - reader.at > length && strncmp(reader.at, special_keys[i], length) == 0 &&
+			reader.at[length] == '"')
+			return special_keys[i];
+	}
+	return NULL;
+}
+
+/* Sixteen bytes from a UUID's text. */
+bool
+json_read_uuid(const char *text, size_t length, uint8 *bytes)
+{
+	if (length != 36)
+		return false;
+	for (int i = 0, n = 0; i < 36; i++)
+	{
+		int			digit;
+
+		if (i == 8 || i == 13 || i == 18 || i == 23)
+		{
+			if (text[i] != '-')
+				return false;
+			continue;
+		}
+		if (!isxdigit((unsigned char) text[i]))
+			return false;
+		digit = text[i] <= '9' ? text[i] - '0' : (text[i] | 0x20) - 'a' + 10;
+		bytes[n / 2] = n % 2 == 0 ? digit << 4 : bytes[n / 2] | digit;
+		n++;
+	}
+	return true;
+}
+
+/* The string of {"$oid": "..."} and the like, which have nothing else; false when it is not so. */
+static bool
+read_special_string(JsonReader reader, StringInfo string)
+{
+	StringInfoData name;
+
+	return take(&reader, '{') && take(&reader, '"') && read_string(&reader, &name) == CONVERT_OK &&
+		take(&reader, ':') && take(&reader, '"') && read_string(&reader, string) == CONVERT_OK &&
+		take(&reader, '}');
+}
+
+/* An object that stands for a value, by libbson. */
+static ConvertStatus
+read_by_driver(JsonReader *reader, const char *text, int length, bson_t *document,
+			   const char *key, int key_length)
+{
+	char	   *wrapped = psprintf("{\"v\": %.*s}", length, text);
+	bson_error_t error;
+	bson_t	   *read = bson_new_from_json((const uint8_t *) wrapped, -1, &error);
+	bson_iter_t iter;
+	ConvertStatus status = CONVERT_BAD_SYNTAX;
+
+	pfree(wrapped);
+	if (read == NULL)
+	{
+		char	   *reason = pstrdup(error.message);
+
+		*reader->detail = pg_verify_mbstr(GetDatabaseEncoding(), reason, strlen(reason), true) ?
+			reason : NULL;
+		return CONVERT_BAD_SYNTAX;
+	}
+	if (bson_iter_init_find(&iter, read, "v") && !BSON_ITER_HOLDS_DOCUMENT(&iter))
+		status = appended(bson_append_iter(document, key, key_length, &iter));
+	bson_destroy(read);
+	return status;
+}
+
+/* An object that stands for a value. */
+static ConvertStatus
+read_special(JsonReader *reader, const char *name, bson_t *document, const char *key,
+			 int key_length)
+{
+	const char *text = reader->at;
+	JsonReader	copy = *reader;
+	StringInfoData string;
+	bson_oid_t	oid;
+	uint8		uuid[16];
+	bson_decimal128_t decimal;
+	Number		number;
+	ConvertStatus status;
+
+	skip_container(reader);
+	if (strcmp(name, "$oid") == 0)
+	{
+		if (!read_special_string(copy, &string) || !bson_oid_is_valid(string.data, string.len) ||
+			string.len != 24)
+			return CONVERT_BAD_SYNTAX;
+		bson_oid_init_from_string(&oid, string.data);
+		return appended(bson_append_oid(document, key, key_length, &oid));
+	}
+	if (strcmp(name, "$uuid") == 0)
+	{
+		if (!read_special_string(copy, &string) || !json_read_uuid(string.data, string.len, uuid))
+			return CONVERT_BAD_SYNTAX;
+		return appended(bson_append_binary(document, key, key_length, BSON_SUBTYPE_UUID, uuid,
+										   sizeof(uuid)));
+	}
+
+	/* libbson makes NaN of what it cannot read. */
+	if (strcmp(name, "$numberDecimal") == 0)
+	{
+		if (!read_special_string(copy, &string))
+			return CONVERT_BAD_SYNTAX;
+		status = number_from_text(&number, string.data, string.len);
+		if (status == CONVERT_OK)
+			status = number_to_decimal128(number, &decimal);
+		return status != CONVERT_OK ? status :
+			appended(bson_append_decimal128(document, key, key_length, &decimal));
+	}
+
+	/* libbson cuts such code off without a word. */
+	if (strcmp(name, "$code") == 0)
+	{
+		char	   *code = pnstrdup(text, reader->at - text);
+
+		if (strstr(code, "\\u0000") != NULL)
+		{
+			*reader->detail = "$code with \\u0000 cannot be read";
+			return CONVERT_BAD_SYNTAX;
+		}
+	}
+	return read_by_driver(reader, text, reader->at - text, document, key, key_length);
+}
+
+/* The elements of an object or array, the opening of which is taken already. */
+static ConvertStatus
+read_elements(JsonReader *reader, bool array, bson_t *document, int depth)
+{
+	char		close = array ? ']' : '}';
+	uint32		position = 0;
+	ConvertStatus status;
+
+	if (take(reader, close))
+		return CONVERT_OK;
+	do
+	{
+		char		buffer[16];
+		const char *key;
+		StringInfoData name;
+		int			length;
+
+		CHECK_FOR_INTERRUPTS();
+		if (array)
+			length = bson_uint32_to_string(position++, &key, buffer, sizeof(buffer));
+		else
+		{
+			if (!take(reader, '"'))
+				return CONVERT_BAD_SYNTAX;
+			status = read_string(reader, &name);
+			if (status != CONVERT_OK)
+				return status;
+			if (memchr(name.data, 0, name.len) != NULL)
+				return CONVERT_NUL_BYTE;
+			key = name.data;
+			length = name.len;
+			take(reader, ':');
+		}
+		status = read_value(reader, document, key, length, depth);
+		if (!array)
+			pfree(name.data);
+		if (status != CONVERT_OK)
+			return status;
+	} while (take(reader, ','));
+	return take(reader, close) ? CONVERT_OK : CONVERT_BAD_SYNTAX;
+}
+
+/* An object or array. */
+static ConvertStatus
+read_container(JsonReader *reader, bson_t *document, const char *key, int key_length, int depth)
+{
+	bool		array = *reader->at == '[';
+	bson_t		child;
+	ConvertStatus status;
+
+	if (depth >= WALK_MAX_DEPTH)
+		return CONVERT_TOO_DEEP;
+	reader->at++;
+	if (!(array ? bson_append_array_begin(document, key, key_length, &child) :
+		  bson_append_document_begin(document, key, key_length, &child)))
+		return CONVERT_TOO_LONG;
+	status = read_elements(reader, array, &child, depth + 1);
+	if (!(array ? bson_append_array_end(document, &child) :
+		  bson_append_document_end(document, &child)) && status == CONVERT_OK)
+		return CONVERT_TOO_LONG;
+	return status;
+}
+
+/* Any value. */
+static ConvertStatus
+read_value(JsonReader *reader, bson_t *document, const char *key, int key_length, int depth)
+{
+	const char *special;
+	StringInfoData string;
+	ConvertStatus status;
+
+	skip_space(reader);
+	if (reader->at >= reader->end)
+		return CONVERT_BAD_SYNTAX;
+	switch (*reader->at)
+	{
+		case '{':
+			special = find_special(*reader);
+			if (special != NULL)
+				return read_special(reader, special, document, key, key_length);
+			return read_container(reader, document, key, key_length, depth);
+		case '[':
+			return read_container(reader, document, key, key_length, depth);
+		case '"':
+			reader->at++;
+			status = read_string(reader, &string);
+			if (status == CONVERT_OK)
+				status = appended(bson_append_utf8(document, key, key_length, string.data, string.len));
+			pfree(string.data);
+			return status;
+		case 't':
+			reader->at += 4;
+			return appended(bson_append_bool(document, key, key_length, true));
+		case 'f':
+			reader->at += 5;
+			return appended(bson_append_bool(document, key, key_length, false));
+		case 'n':
+			reader->at += 4;
+			return appended(bson_append_null(document, key, key_length));
+		default:
+			return read_number(reader, document, key, key_length);
+	}
+}
+
+/* Appends a value in JSON as a field; see json_read.h. */
+ConvertStatus
+json_read_value(const char *utf8, size_t length, bson_t *document, const char *key,
+				int key_length, const char **detail)
+{
+	JsonReader	reader = {.at = utf8, .end = utf8 + length, .detail = detail};
+
+	*detail = NULL;
+	return read_value(&reader, document, key, key_length, 0);
+}
