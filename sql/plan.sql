@@ -167,6 +167,17 @@ SELECT mongo_migrate.plan_collection('plan', 'people', replan => true, id_type =
 DROP TABLE public.bare, public.people_pets, public.people;
 DROP TYPE public.mood;
 
+-- Tables that were created for a plan are not somebody's own for the next one: they get their keys.
+SELECT load('made', '{"_id": 1, "a b": 1, "a_b": 2, "parts": [{"n": 1}]}');
+SELECT mongo_migrate.plan_collection('plan', 'made');
+SELECT * FROM mongo_migrate.apply_ddl('plan', 'made');
+SELECT mongo_migrate.plan_collection('plan', 'made', replan => true);
+SELECT target, existing FROM targets WHERE collection = 'made';
+SELECT column_name, path FROM columns WHERE target = 'public.made';
+SELECT * FROM mongo_migrate.apply_ddl('plan', 'made');
+SELECT mongo_migrate.key_ddl('plan', 'made');
+DROP TABLE public.made, public.made_parts;
+
 -- An array within an array of its own name.
 SELECT load('folders', '{"_id": 1, "name": "a", "children": [{"name": "b", "children": [{"name": "c", "children": []}]}, null]}');
 SELECT mongo_migrate.plan_collection('plan', 'folders');

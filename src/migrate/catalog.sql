@@ -15,6 +15,7 @@ CREATE TABLE mongo_migrate.plan
     planned_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
     note        text,
     proposed    jsonb,                  -- the rows of the plan before any edit, as plan_entries() has them
+    created     text[]      NOT NULL DEFAULT '{}',  -- tables that apply_ddl() made for the plan before this one
     PRIMARY KEY (server, collection)
 );
 

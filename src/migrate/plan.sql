@@ -230,7 +230,8 @@ CREATE FUNCTION mongo_migrate.is_system_schema(schema text) RETURNS boolean
 COMMENT ON FUNCTION mongo_migrate.is_system_schema(text) IS
     'whether a schema is PostgreSQL''s, a session''s own or the extension''s, where no table of documents belongs';
 
-CREATE FUNCTION mongo_migrate.plan_relation(target text, explicit boolean) RETURNS regclass
+CREATE FUNCTION mongo_migrate.plan_relation(server name, collection text, target text, explicit boolean)
+    RETURNS regclass
     LANGUAGE plpgsql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -239,7 +240,11 @@ DECLARE
     relation regclass := to_regclass(target);
     kind "char" := (SELECT relkind FROM pg_class WHERE oid = relation);
 BEGIN
-    IF relation IS NULL OR kind IN ('r', 'p') THEN
+    -- What was created for a plan is created for the one that follows it, too, and gets its keys.
+    IF relation IS NULL OR EXISTS (SELECT FROM mongo_migrate.plan AS p
+                                   WHERE (p.server, p.collection) = ($1, $2) AND target = ANY (p.created)) THEN
+        RETURN NULL;
+    ELSIF kind IN ('r', 'p') THEN
         RETURN relation;
     END IF;
     IF explicit THEN
@@ -250,9 +255,9 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.plan_relation(text, boolean) IS
-    'the existing table of that qualified name; NULL: there is none';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_relation(text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.plan_relation(name, text, text, boolean) IS
+    'the existing table of that qualified name; NULL: there is none, or it was made for an earlier plan of the collection';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_relation(name, text, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.free_target(schema text, wanted text) RETURNS text
     LANGUAGE sql STABLE STRICT
@@ -450,7 +455,7 @@ DECLARE
     parent_target mongo_migrate.plan_target;
     parent_table text := (parse_ident(parent))[2];
     target text := mongo_migrate.free_target((parse_ident(parent))[1], parent_table || '_' || wanted);
-    relation regclass := mongo_migrate.plan_relation(target, false);
+    relation regclass := mongo_migrate.plan_relation(field.server, field.collection, target, false);
     pivot boolean := mongo_migrate.only_type(element.types) IS DISTINCT FROM 'object';
     complete boolean := (SELECT p.sampled >= p.documents FROM mongo_migrate.plan AS p
                          WHERE (p.server, p.collection) = (field.server, field.collection));
@@ -674,6 +679,7 @@ CREATE FUNCTION mongo_migrate.plan_collection(server name, collection text, targ
 #variable_conflict use_variable
 DECLARE
     names text[] := parse_ident(target);
+    created text[];
     relation regclass;
     read bigint;
     total bigint;
@@ -718,10 +724,13 @@ BEGIN
     END IF;
     SELECT p.proposed, mongo_migrate.plan_entries(server, collection) INTO before, edited
         FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
+    created := ARRAY(SELECT t.target FROM mongo_migrate.plan_target AS t
+                     WHERE (t.server, t.collection) = ($1, $2) AND NOT t.existing
+                       AND starts_with(obj_description(to_regclass(t.target), 'pg_class'), 'MongoDB: ' || collection));
     DELETE FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
 
     -- What the documents show.
-    INSERT INTO mongo_migrate.plan (server, collection) VALUES (server, collection);
+    INSERT INTO mongo_migrate.plan (server, collection, created) VALUES (server, collection, created);
     INSERT INTO mongo_migrate.plan_path (server, collection, path, ordinal, parent, key, types, present,
             nulls, missing, is_map, is_unique, proposed_type, proposed_nullable, refers_to, refers_key, key_form, note)
         SELECT $1, $2, i.path, i.ordinal, i.parent, i.key, i.types, i.present,
@@ -754,7 +763,7 @@ BEGIN
                 HINT = 'Name another target.';
         END IF;
     END IF;
-    relation := mongo_migrate.plan_relation(target, true);
+    relation := mongo_migrate.plan_relation(server, collection, target, true);
     INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal, existing)
     VALUES (server, collection, target, 'root', 1, relation IS NOT NULL);
     PERFORM mongo_migrate.plan_root_id(server, collection, target, relation, id_type,
