@@ -54,6 +54,33 @@ number_from_shortest(Number *number, double value)
 	number->exponent -= fraction;
 }
 
+/*
+ * A double that is the nearest one to a decimal of at most 15 digits, few of
+ * them behind the point, as amounts of money are.  No other decimal of so few
+ * digits has the same nearest double, so that this one is the shortest form;
+ * and the quotient of two whole doubles is the nearest one to the true quotient.
+ */
+static bool
+number_from_short_fraction(Number *number, double value)
+{
+	static const double powers[] = {10, 100, 1000, 10000};
+
+	for (int i = 0; i < lengthof(powers); i++)
+	{
+		double		scaled = rint(fabs(value) * powers[i]);
+
+		if (scaled >= 1e15)
+			return false;
+		if (scaled / powers[i] == fabs(value))
+		{
+			number->coefficient = (uint64) scaled;
+			number->exponent = -(i + 1);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* A double: by its value where that is whole, else by its shortest form. */
 void
 number_from_double(Number *number, double value)
@@ -69,7 +96,7 @@ number_from_double(Number *number, double value)
 		number->coefficient = (uint64) fabs(value);
 		number->exponent = 0;
 	}
-	else
+	else if (!number_from_short_fraction(number, value))
 		number_from_shortest(number, value);
 }
 

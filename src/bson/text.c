@@ -17,6 +17,28 @@
 
 #define MS_PER_DAY INT64CONST(86400000)
 
+/* Is it ASCII, which is the same in every encoding, and without U+0000? */
+static inline bool
+is_plain_ascii(const char *utf8, size_t length)
+{
+	const uint64 high = UINT64CONST(0x8080808080808080);
+	const uint64 low = UINT64CONST(0x0101010101010101);
+	uint64		chunk;
+
+	for (; length >= sizeof(chunk); length -= sizeof(chunk), utf8 += sizeof(chunk))
+	{
+		memcpy(&chunk, utf8, sizeof(chunk));
+		if (((chunk - low) | chunk) & high)
+			return false;
+	}
+	for (; length > 0; length--, utf8++)
+	{
+		if (*utf8 == '\0' || IS_HIGHBIT_SET(*utf8))
+			return false;
+	}
+	return true;
+}
+
 /* Looks at the bytes of a string. */
 ConvertStatus
 text_check(const char *utf8, size_t length)
@@ -67,15 +89,16 @@ recode(const char *utf8, size_t length, const char **result, size_t *result_leng
 ConvertStatus
 text_to_server(const char *utf8, size_t length, const char **result, size_t *result_length)
 {
-	ConvertStatus status = text_check(utf8, length);
+	ConvertStatus status;
 
-	if (status != CONVERT_OK)
-		return status;
-	if (!text_server_takes_utf8())
-		return recode(utf8, length, result, result_length);
 	*result = utf8;
 	*result_length = length;
-	return CONVERT_OK;
+	if (is_plain_ascii(utf8, length))
+		return CONVERT_OK;
+	status = text_check(utf8, length);
+	if (status != CONVERT_OK || text_server_takes_utf8())
+		return status;
+	return recode(utf8, length, result, result_length);
 }
 
 /*
