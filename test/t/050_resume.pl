@@ -237,12 +237,12 @@ like($output, qr/^f$/m, 'it is not complete');
 like($output, qr/NOTICE:  .*migration of collection orders stopped: stop_migration was called/, 'and says why');
 is(query("SELECT state FROM mongo_migrate.progress WHERE collection = 'orders'"), 'stopped', 'stopped');
 
-# Few worker slots; one is the logical replication launcher's.
+# Few worker slots; one is the logical replication launcher's. As many workers are wanted as chunks are left.
 $node->append_conf('postgresql.conf', 'max_worker_processes = 3');
 $node->restart;
 ($status, $out, $err) = $node->psql('postgres', $call =~ s/250/250, workers => 4/r);
 is($out, 't', 'it completes with fewer workers');
-like($err, qr/NOTICE:  started 2 of 4 background workers/, 'and says so');
+like($err, qr/NOTICE:  started 2 of [34] background workers/, 'and says so');
 check_result('few workers: every document exactly once');
 $node->append_conf('postgresql.conf', 'max_worker_processes = 1');
 $node->restart;
