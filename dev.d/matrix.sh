@@ -6,11 +6,11 @@ legs=${MM_LEGS:-$cache/legs}
 # Runs ./dev COMMAND... on a copy of the checkout in the folder of a Debian release. Namespaces of its own hold
 # the mounts and the processes, so that nothing outlives the command.
 run_in_leg() {
-	local leg=$1 root=$legs/$1 lock
+	local leg=$1 root=$legs/$1 lock status=0
 	shift
 	mkdir -p "$cache"
 	exec {lock}> "$cache/$leg.lock"
-	flock "$lock"		# one at a time; the lock ends with this process
+	flock "$lock"		# one command at a time
 	make_leg "$leg"
 	fetch_mongod		# by this machine; a mongod of its own may not run over there
 	as_root cp -u "$MONGOD" "$root/usr/local/bin/mongod"
@@ -27,7 +27,9 @@ run_in_leg() {
 		mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && exec chroot "$root" "$@"' \
 		sh "$root" "${MM_DATA:-$top/../shared/data}" \
 		env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
-		JOBS="$jobs" ${http_proxy:+http_proxy="$http_proxy"} /srv/mongo_migrate/dev "$@"
+		JOBS="$jobs" ${http_proxy:+http_proxy="$http_proxy"} /srv/mongo_migrate/dev "$@" || status=$?
+	exec {lock}>&-
+	return $status
 }
 
 # Makes the folder of a release where there is none yet. PostgreSQL and the rest are installed
