@@ -168,7 +168,8 @@ warn_of_missing(Oid relid)
 	ereport(WARNING,
 			(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
 			 errmsg("collection \"%s\" of foreign table \"%s\" does not exist on server \"%s\"",
-					mongo_table_options(relid)->collection, get_rel_name(relid), GetForeignServer(table->serverid)->servername),
+					mongo_table_options(relid)->collection, get_rel_name(relid),
+					GetForeignServer(table->serverid)->servername),
 			 errdetail("It reads as an empty one."),
 			 errhint("ALTER FOREIGN TABLE %s OPTIONS (%s collection '...'), unless it is still to come.",
 					 quote_identifier(get_rel_name(relid)), verb)));
