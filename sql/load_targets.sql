@@ -176,6 +176,7 @@ CREATE ROLE load_targets_user;
 GRANT USAGE ON SCHEMA mongo_migrate, load_targets TO load_targets_user;
 GRANT SELECT ON ALL TABLES IN SCHEMA mongo_migrate TO load_targets_user;
 GRANT UPDATE ON mongo_migrate.chunk TO load_targets_user;
+GRANT INSERT, UPDATE ON mongo_migrate.drift TO load_targets_user;
 GRANT EXECUTE ON FUNCTION mongo_migrate.copy_batch TO load_targets_user;
 GRANT USAGE ON FOREIGN SERVER load_targets TO load_targets_user;
 CREATE USER MAPPING FOR load_targets_user SERVER load_targets OPTIONS (password_required 'false');

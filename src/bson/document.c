@@ -36,6 +36,8 @@ struct Field
 	PathNode   *node;			/* NULL: not wanted */
 	Field	   *next;			/* the field that came after it last time, or
 								 * NULL */
+	uint64		document;		/* no node: number of the last document that had it */
+	int64		documents;		/* documents that had it since the last report */
 };
 
 typedef struct Column
@@ -93,6 +95,8 @@ struct DocumentPlan
 	int			ntables;
 	uint64		generation;		/* of the document or sub-document being
 								 * walked */
+	uint64		document;		/* number of the document being decoded */
+	bool		met_unknown;	/* an unknown field, since the last report */
 	uint8_t    *wrapper;		/* a document as a field of another, for
 								 * columns of path $ */
 	uint32		wrapper_size;
@@ -131,6 +135,30 @@ node_create(const char *name)
 	return node;
 }
 
+/* The child of a name, or NULL. */
+static PathNode *
+node_child(PathNode *node, const char *name)
+{
+	for (int i = 0; i < node->nchildren; i++)
+	{
+		if (strcmp(node->children[i]->field.name, name) == 0)
+			return node->children[i];
+	}
+	return NULL;
+}
+
+/* Adds a child with a name, which it keeps. */
+static PathNode *
+node_add_child(PathNode *node, const char *name)
+{
+	PathNode   *child = node_create(name);
+
+	node->children = grow(node->children, node->nchildren, sizeof(PathNode *));
+	node->children[node->nchildren++] = child;
+	node->has_names |= child->position < 0;
+	return child;
+}
+
 /* The node at a path below root, made where it is missing. */
 static PathNode *
 node_at(PathNode *root, const char *path)
@@ -140,22 +168,9 @@ node_at(PathNode *root, const char *path)
 
 	foreach(cell, document_path_split(path))
 	{
-		const char *name = lfirst(cell);
-		PathNode   *child = NULL;
+		PathNode   *child = node_child(node, lfirst(cell));
 
-		for (int i = 0; i < node->nchildren && child == NULL; i++)
-		{
-			if (strcmp(node->children[i]->field.name, name) == 0)
-				child = node->children[i];
-		}
-		if (child == NULL)
-		{
-			child = node_create(name);
-			node->children = grow(node->children, node->nchildren, sizeof(PathNode *));
-			node->children[node->nchildren++] = child;
-			node->has_names |= child->position < 0;
-		}
-		node = child;
+		node = child != NULL ? child : node_add_child(node, lfirst(cell));
 	}
 	return node;
 }
@@ -233,6 +248,48 @@ document_plan_add_position(DocumentPlan *plan, int table_number)
 	table->positions[table->npositions++] = table->ncolumns;
 	MemoryContextSwitchTo(caller);
 	return table->ncolumns++;
+}
+
+/*
+ * Has a table, and those below it, know paths from the n-th on.  A node that
+ * takes nothing is made where the walk comes by for others' sake; elsewhere it
+ * would ask for a sub-document.
+ */
+static void
+table_ignore(DocumentPlan *plan, int number, List *paths, int n)
+{
+	PathNode   *root = plan->tables[number]->root;
+	PathNode   *node = root;
+	ListCell   *cell;
+
+	foreach(cell, document_path_split(list_nth(paths, n)))
+	{
+		PathNode   *child = node_child(node, lfirst(cell));
+
+		if (child == NULL)
+		{
+			if (node->has_names || (number == 0 && node == root))
+				node_add_child(node, lfirst(cell));
+			return;
+		}
+		node = child;
+	}
+	if (n + 1 < list_length(paths))
+	{
+		for (int i = 0; i < node->ntables; i++)
+			table_ignore(plan, node->tables[i], paths, n + 1);
+	}
+}
+
+/* Has decode know what it need not take. */
+void
+document_plan_ignore(DocumentPlan *plan, List *paths)
+{
+	MemoryContext caller = MemoryContextSwitchTo(plan->context);
+
+	Assert(!plan->finished && paths != NIL);
+	table_ignore(plan, 0, paths, 0);
+	MemoryContextSwitchTo(caller);
 }
 
 /* The slot of the table of known fields where a name is or would be. */
@@ -355,13 +412,24 @@ find_field(DocumentPlan *plan, PathNode *node, const char *name, uint32 length)
 	if (node->unwanted == MAX_UNWANTED_FIELDS || length > 64)
 		return &node->unknown;
 
-	field = MemoryContextAllocZero(plan->context, sizeof(Field) + length);
+	field = MemoryContextAllocZero(plan->context, sizeof(Field) + length + 1);
 	memcpy((char *) (field + 1), name, length);
 	field->name = (char *) (field + 1);
 	field->length = length;
 	node->unwanted++;
 	*slot = field;
 	return field;
+}
+
+/* Counts the document being decoded for a field that it has. */
+static inline void
+count_unknown(DocumentPlan *plan, Field *field)
+{
+	if (field->document == plan->document)
+		return;
+	field->document = plan->document;
+	field->documents++;
+	plan->met_unknown = true;
 }
 
 /* Walks a document or sub-document whose fields are a node's children. */
@@ -387,8 +455,10 @@ walk_document(Decode *decode, Table *table, PathNode *node, Walk *walk)
 		previous = field;
 		child = field->node;
 		if (child == NULL)
+		{
+			count_unknown(plan, field);
 			continue;
-
+		}
 		if (child->seen == generation)
 			fail(decode, table, NULL, CONVERT_DUPLICATE_KEY,
 				 psprintf("field \"%s\" stands twice in its document", name));
@@ -617,6 +687,7 @@ decode_document(Decode *decode, const bson_t *document)
 	bool		ok;
 
 	Assert(decode->plan->finished);
+	decode->plan->document++;
 	row_begin(decode, table);
 	if (!walk_start(&walk, bson_get_data(document), document->len))
 		ok = fail_corrupt(decode, table);
@@ -650,6 +721,50 @@ document_decode_row(DocumentPlan *plan, const bson_t *document, Datum *values, b
 	plan->tables[0]->values = values;
 	plan->tables[0]->nulls = nulls;
 	return decode_document(&decode, document);
+}
+
+/* Tells of a field, if documents had it, and forgets them. */
+static void
+report_field(Field *field, int table, const char *path, DocumentUnknown report, void *arg)
+{
+	if (field->documents > 0)
+		report(arg, table, path, field->documents);
+	field->documents = 0;
+}
+
+/* Tells of the unknown fields of a node at a path, and of those below. */
+static void
+report_node(PathNode *node, int table, const char *path, DocumentUnknown report, void *arg)
+{
+	const char *prefix = path[0] == '\0' ? "" : psprintf("%s.", path);
+
+	if (node->fields == NULL)
+		return;
+	for (uint32 i = 0; i <= node->fields_mask; i++)
+	{
+		Field	   *field = node->fields[i];
+		char	   *name;
+
+		if (field == NULL || (field->node == NULL ? field->documents == 0 : field->node->fields == NULL))
+			continue;
+		name = psprintf("%s%s", prefix, document_path_escape(field->name));
+		if (field->node != NULL)
+			report_node(field->node, table, name, report, arg);
+		else
+			report_field(field, table, name, report, arg);
+	}
+	report_field(&node->unknown, table, psprintf("%s*", prefix), report, arg);
+}
+
+/* Tells of the unknown fields since the last call; see document.h. */
+void
+document_plan_report_unknown(DocumentPlan *plan, DocumentUnknown report, void *arg)
+{
+	if (!plan->met_unknown)
+		return;
+	plan->met_unknown = false;
+	for (int i = 0; i < plan->ntables; i++)
+		report_node(plan->tables[i]->root, i, "", report, arg);
 }
 
 /* Throws a decode error. */

@@ -11,6 +11,7 @@
 #define MM_DOCUMENT_H
 
 #include "bson/convert.h"
+#include "nodes/pg_list.h"
 
 typedef struct DocumentPlan DocumentPlan;
 
@@ -44,6 +45,13 @@ extern int	document_plan_add_column(DocumentPlan *plan, int table, const char *p
 /* Adds an int4 column: the element's position in its array, from 0. */
 extern int	document_plan_add_position(DocumentPlan *plan, int table);
 
+/*
+ * Has decode know what no column or table takes: paths has those of arrays
+ * from the top down, and last the array's or field's own.  What is not known
+ * in this way is unknown.  To be called after the last column.
+ */
+extern void document_plan_ignore(DocumentPlan *plan, List *paths);
+
 /* To be called once, after the last column and before the first decode. */
 extern void document_plan_finish(DocumentPlan *plan);
 
@@ -62,6 +70,14 @@ extern bool document_decode(DocumentPlan *plan, const bson_t *document,
 /* The same for a plan of table 0 alone, into the caller's arrays. */
 extern bool document_decode_row(DocumentPlan *plan, const bson_t *document,
 								Datum *values, bool *nulls, DocumentError *error);
+
+/*
+ * Calls report for each unknown field that documents had since the last call,
+ * with the number of documents.  "*" in place of a name stands for the fields
+ * beyond a bounded number of names.  A path is relative to its table's row.
+ */
+typedef void (*DocumentUnknown) (void *arg, int table, const char *path, int64 documents);
+extern void document_plan_report_unknown(DocumentPlan *plan, DocumentUnknown report, void *arg);
 
 /* Throws a decode error: message, collection, _id and path. */
 pg_noreturn extern void document_error_throw(const DocumentError *error, const char *collection,

@@ -563,6 +563,7 @@ mm_copy_batch(PG_FUNCTION_ARGS)
 	}
 	batch_load(session, checkpoint->catching_up ? LOAD_CATCHING_UP : LOAD_FIRST,
 			   on_error_argument(PG_GETARG_TEXT_PP(4)), fcinfo->args[5]);
+	drift_count(session);
 	batch_count(session, &counts);
 	if (session->ndocuments > 0)
 		last_id = id_document(document_bson(&session->documents[session->ndocuments - 1], &bson));
@@ -580,6 +581,7 @@ retry_batch(LoadSession *session, LoadCounts *counts)
 	bson_t		bson;
 
 	batch_load(session, LOAD_RETRYING, true, no_run);
+	drift_count(session);
 	batch_count(session, counts);
 	for (int i = 0; i < session->ndocuments; i++)
 		if (session->documents[i].state != DOCUMENT_REJECTED)

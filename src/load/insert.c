@@ -178,8 +178,8 @@ find_column(Attempt *attempt, const ErrorData *error)
 }
 
 /* A path of a target's row from the document's top: items[].sku. */
-static const char *
-full_path(LoadTarget *target, const char *path)
+const char *
+target_path(LoadTarget *target, const char *path)
 {
 	for (; target->parent != NULL; target = target->parent)
 		path = strcmp(path, "$") == 0 ? psprintf("%s[]", target->path) :
@@ -208,7 +208,7 @@ reject_for_error(Attempt *attempt, const ErrorData *error)
 	}
 	document_reject(attempt->session, &attempt->session->documents[attempt->from],
 					attempt->target->name, column == NULL || column->path == NULL ? NULL :
-					full_path(attempt->target, column->path),
+					target_path(attempt->target, column->path),
 					error->sqlerrcode, reason, hint);
 }
 

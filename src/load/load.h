@@ -270,6 +270,7 @@ extern void document_reject(LoadSession *session, LoadDocument *document, const 
 							const char *hint);
 
 /* insert.c */
+extern const char *target_path(LoadTarget *target, const char *path);
 extern void batch_insert(LoadSession *session);
 extern bool sqlstate_is_data(int sqlstate);
 
@@ -288,6 +289,10 @@ extern Oid	id_map_relid(IdMap *map);
 extern void id_map_want(IdMap *map, Datum *value, bool *null, bool reference);
 extern void id_map_resolve(IdMap *map, bool allocate);
 extern void id_map_reset(IdMap *map);
+
+/* drift.c */
+extern void drift_know_plan(LoadSession *session);
+extern void drift_count(LoadSession *session);
 
 /* quarantine.c */
 extern void quarantine_put(LoadSession *session, LoadDocument *document, NullableDatum run_id);

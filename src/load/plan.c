@@ -682,6 +682,7 @@ load_plan_compile(LoadSession *session)
 				document_plan_add_column(branch->plan, 0, "$",
 										 converter_create(JSONBOID, -1, JSON_RELAXED, false));
 	}
+	drift_know_plan(session);
 	for (int b = 0; b < session->nbranches; b++)
 		document_plan_finish(session->branches[b]->plan);
 	MemoryContextSwitchTo(caller);

@@ -196,6 +196,19 @@ CREATE TABLE mongo_migrate.dangling_reference
     at          timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp()
 );
 
+-- Fields that documents had in a load and the plan does not know.  It commits
+-- with the batches.
+CREATE TABLE mongo_migrate.drift
+(
+    server      name        NOT NULL,
+    collection  text        NOT NULL,
+    path        text        NOT NULL,   -- from the document's top: items[].sku
+    documents   bigint      NOT NULL,   -- that had it
+    first_seen  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    last_seen   timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    PRIMARY KEY (server, collection, path)
+);
+
 -- One row for each run of verification, and its findings.
 CREATE TABLE mongo_migrate.verification
 (
@@ -231,7 +244,7 @@ DECLARE
     relation text;
 BEGIN
     FOREACH relation IN ARRAY ARRAY['plan', 'plan_path', 'plan_target', 'plan_column', 'id_map', 'run', 'chunk',
-        'quarantine', 'dangling_reference', 'verification', 'finding']
+        'quarantine', 'dangling_reference', 'drift', 'verification', 'finding']
     LOOP
         PERFORM pg_catalog.pg_extension_config_dump('mongo_migrate.' || relation, '');
     END LOOP;
@@ -252,5 +265,6 @@ COMMENT ON TABLE mongo_migrate.run IS 'One row for each call of a migration of a
 COMMENT ON TABLE mongo_migrate.chunk IS 'Checkpoints: one row for each range of _id of a collection';
 COMMENT ON TABLE mongo_migrate.quarantine IS 'Documents that could not become rows, with the reason; see retry_quarantine()';
 COMMENT ON TABLE mongo_migrate.dangling_reference IS 'References whose document does not exist, found after the load';
+COMMENT ON TABLE mongo_migrate.drift IS 'Fields that documents had in a load and the plan does not know, with the number of documents';
 COMMENT ON TABLE mongo_migrate.verification IS 'One row for each run of a verification';
 COMMENT ON TABLE mongo_migrate.finding IS 'Findings of verifications, one row each';

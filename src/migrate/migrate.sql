@@ -208,6 +208,30 @@ CREATE FUNCTION mongo_migrate.quarantine_reasons(server name, collection text)
 COMMENT ON FUNCTION mongo_migrate.quarantine_reasons(name, text) IS
     'the commonest reasons of a collection''s quarantine, for a message';
 
+CREATE FUNCTION mongo_migrate.report_drift(server name, collection text, since timestamptz)
+    RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    shown constant integer := 20;
+    fields text[] := ARRAY(
+        SELECT format('%s (%s)', d.path, mongo_migrate.counted(d.documents, 'document'))
+          FROM mongo_migrate.drift d
+         WHERE (d.server, d.collection) = ($1, $2) AND d.last_seen >= since
+         ORDER BY d.documents DESC, d.path COLLATE "C");
+BEGIN
+    IF fields <> '{}' THEN
+        RAISE NOTICE '%: fields that the plan does not know, and that were not copied: %', collection,
+            concat_ws(', ', array_to_string(fields[:shown], ', '),
+                CASE WHEN cardinality(fields) > shown THEN format('and %s more', cardinality(fields) - shown) END)
+            USING HINT = 'SELECT * FROM mongo_migrate.drift; has them all. A row in mongo_migrate.plan_column makes a field known, also with included = false.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.report_drift(name, text, timestamptz) IS
+    'raises a NOTICE that names the fields unknown to the plan that documents had since a time';
+
 CREATE FUNCTION mongo_migrate.rehearse_run(server name, collection text, batch_size integer, on_error text)
     RETURNS mongo_migrate.migration_result
     LANGUAGE plpgsql VOLATILE
@@ -273,6 +297,7 @@ BEGIN
         result.docs_per_second := round(result.documents
             / nullif(extract(epoch FROM clock_timestamp() - copy_started), 0));
         reasons := mongo_migrate.quarantine_reasons(server, collection);
+        PERFORM mongo_migrate.report_drift(server, collection, started);
         RAISE EXCEPTION USING ERRCODE = 'MM000', MESSAGE = 'the rehearsal is over';
     EXCEPTION WHEN SQLSTATE 'MM000' THEN
         NULL;
@@ -344,6 +369,7 @@ BEGIN
         RAISE NOTICE 'migration of collection % stopped: %', collection, ended.error
             USING HINT = 'Call migrate_collection again: it continues after the last batch.';
     END IF;
+    PERFORM mongo_migrate.report_drift(server, collection, started);
     RETURN mongo_migrate.run_result(this_run, started);
 END
 $$;
@@ -516,6 +542,7 @@ BEGIN
     DELETE FROM mongo_migrate.chunk d WHERE (d.server, d.collection) = (server, collection);
     DELETE FROM mongo_migrate.quarantine d WHERE (d.server, d.collection) = (server, collection);
     DELETE FROM mongo_migrate.dangling_reference d WHERE (d.server, d.collection) = (server, collection);
+    DELETE FROM mongo_migrate.drift d WHERE (d.server, d.collection) = (server, collection);
     DELETE FROM mongo_migrate.run d WHERE (d.server, d.collection) = (server, collection);
 END
 $$;
