@@ -55,6 +55,17 @@ boundary_init(bson_t *document, bson_iter_t *id, const bytea *bytes)
 				 errmsg("a boundary in mongo_migrate.chunk is not a document with _id")));
 }
 
+/* Whether a boundary is MaxKey, which find does not take for a min. */
+static bool
+boundary_is_max(const bytea *bytes)
+{
+	bson_t		document;
+	bson_iter_t id;
+
+	boundary_init(&document, &id, bytes);
+	return BSON_ITER_HOLDS_MAXKEY(&id);
+}
+
 /* A key in the current context. */
 static bytea *
 key_of(const bson_iter_t *value)
@@ -274,7 +285,7 @@ source_open(LoadSession *session, const Checkpoint *checkpoint)
 
 		lower = checkpoint->last_id;
 		boundary_init(&document, &id, lower);
-		source->at_max = BSON_ITER_HOLDS_MAXKEY(&id);
+		source->at_max = boundary_is_max(lower);
 		source->last_key = key_of(&id);
 	}
 	MemoryContextSwitchTo(old);
@@ -283,6 +294,8 @@ source_open(LoadSession *session, const Checkpoint *checkpoint)
 		return source;
 	if (source->view)
 		aggregate_range(source, lower, checkpoint->upper_id);
+	else if (lower != NULL && boundary_is_max(lower))
+		find_tail(source);
 	else
 		find_range(source, lower, checkpoint->upper_id);
 	return source;

@@ -176,7 +176,8 @@ BEGIN
         checked := checked + batch.checked;
         sums := mongo_migrate.verify_add(sums, batch.sums);
         last := page.last;
-        -- The lower bound is inclusive.
+        -- MaxKey is no minimum: nothing is above.  The lower bound is inclusive.
+        EXIT WHEN last = mongo_migrate.bson_key('{"$maxKey": 1}');
         options := json_build_object('hint', '{"_id": 1}'::json, 'limit', size + 1,
                                      'min', json_build_object('_id', mongo_migrate.key_to_json(last)));
     END LOOP;

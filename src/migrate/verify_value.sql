@@ -152,9 +152,21 @@ COMMENT ON FUNCTION mongo_migrate.verify_reference(json, text) IS
     'the key, as in an id map, of the document that a value in canonical Extended JSON refers to by a plan''s key_form; NULL for null';
 
 -- The filter of a root, for those of a list of _id.
+-- libbson's reader of Extended JSON mistakes the key of a code or a DBPointer
+-- that comes after others in an array: they stand by themselves.
 CREATE FUNCTION mongo_migrate.verify_filter(filter jsonb, ids json) RETURNS json
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN pg_catalog.json_build_object('$and', pg_catalog.json_build_array(
-        filter, pg_catalog.json_build_object('_id', pg_catalog.json_build_object('$in', COALESCE(ids, '[]'::json)))));
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH part AS (
+        SELECT json_build_object('_id', json_build_object('$in', coalesce(json_agg(id), '[]'))) AS ids
+        FROM json_array_elements(ids) AS id WHERE id::text !~ '"[$](code|dbPointer)"'
+        UNION ALL
+        SELECT json_build_object('_id', json_build_object('$eq', id))
+        FROM json_array_elements(ids) AS id WHERE id::text ~ '"[$](code|dbPointer)"')
+    SELECT json_build_object('$and', json_build_array(filter,
+        CASE count(*) WHEN 1 THEN (array_agg(p.ids))[1] ELSE json_build_object('$or', json_agg(p.ids)) END))
+    FROM part AS p
+$$;
 COMMENT ON FUNCTION mongo_migrate.verify_filter(jsonb, json) IS
     'a match document for those of a list of _id that a filter matches';

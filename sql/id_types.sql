@@ -1,0 +1,108 @@
+-- _id of every BSON type, together in one collection and each in one of its
+-- own: every document exactly once, whatever the ranges that it is read by.
+\getenv mongo_uri MONGO_URI
+\set SHOW_CONTEXT never
+\pset format unaligned
+SET client_min_messages = warning;
+CREATE SERVER id_types FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_id_types');
+SELECT mongo_migrate.run_command('id_types', '{"dropDatabase": 1}') \g /dev/null
+CREATE TABLE ids (n integer GENERATED ALWAYS AS IDENTITY, kind text, id json);
+INSERT INTO ids (kind, id) VALUES
+    ('minkey', '{"$minKey": 1}'),
+    ('null', 'null'),
+    ('int', '1'), ('int', '-5'), ('int', '2147483647'),
+    ('long', '{"$numberLong": "9223372036854775807"}'), ('long', '{"$numberLong": "-9223372036854775808"}'), ('long', '{"$numberLong": "9007199254740993"}'),
+    ('double', '{"$numberDouble": "1.5"}'), ('double', '{"$numberDouble": "NaN"}'), ('double', '{"$numberDouble": "Infinity"}'),
+    ('double', '{"$numberDouble": "-Infinity"}'), ('double', '{"$numberDouble": "-0.0"}'), ('double', '{"$numberDouble": "1e300"}'), ('double', '{"$numberDouble": "5e-324"}'),
+    ('decimal', '{"$numberDecimal": "2.50"}'), ('decimal', '{"$numberDecimal": "1E+6144"}'), ('decimal', '{"$numberDecimal": "-1E-6176"}'),
+    ('decimal', '{"$numberDecimal": "1234567890123456789012345678901.234"}'),
+    ('symbol', '{"$symbol": "sym"}'),
+    ('string', '""'), ('string', '"a"'), ('string', '"A"'), ('string', '"a\u0000b"'), ('string', '"é😀"'), ('string', '"1"'), ('string', to_json(repeat('k', 900))),
+    ('object', '{}'), ('object', '{"a": 1}'), ('object', '{"a": {"b": null}, "c": [1, null, {"$oid": "65a000000000000000000001"}]}'),
+    ('object', '{"b": 1, "a": 2}'), ('object', '{"a": 2, "b": 1}'),
+    ('binary', '{"$binary": {"base64": "", "subType": "00"}}'), ('binary', '{"$binary": {"base64": "AQID", "subType": "00"}}'),
+    ('binary', '{"$binary": {"base64": "AQID", "subType": "80"}}'),
+    ('uuid', '{"$binary": {"base64": "c//SZESzTGmQ6OfR38A11A==", "subType": "04"}}'),
+    ('legacy_uuid', '{"$binary": {"base64": "c//SZESzTGmQ6OfR38A11A==", "subType": "03"}}'),
+    ('objectid', '{"$oid": "65a000000000000000000001"}'), ('objectid', '{"$oid": "000000000000000000000000"}'), ('objectid', '{"$oid": "ffffffffffffffffffffffff"}'),
+    ('bool', 'false'), ('bool', 'true'),
+    ('date', '{"$date": {"$numberLong": "0"}}'), ('date', '{"$date": {"$numberLong": "-1"}}'), ('date', '{"$date": {"$numberLong": "9223372036854775807"}}'),
+    ('date', '{"$date": "2024-01-01T00:00:00.123Z"}'),
+    ('timestamp', '{"$timestamp": {"t": 1, "i": 2}}'), ('timestamp', '{"$timestamp": {"t": 4294967295, "i": 4294967295}}'),
+    ('dbpointer', '{"$dbPointer": {"$ref": "b", "$id": {"$oid": "56e1fc72e0c917e9c4714161"}}}'),
+    ('code', '{"$code": "x"}'), ('code', '{"$code": "x", "$scope": {"a": 1}}'),
+    ('dbref', '{"$ref": "c", "$id": 1}'),
+    ('maxkey', '{"$maxKey": 1}');
+SELECT sum((mongo_migrate.run_command('id_types', json_build_object('insert', c.name, 'documents', json_build_array(
+           json_build_object('_id', i.id, 'kind', i.kind, 'parts', '[{"n": 1}, {"n": 2}]'::json)))) ->> 'n')::integer) AS documents
+  FROM (SELECT * FROM ids ORDER BY md5(n::text)) AS i, LATERAL (VALUES ('mixed'), ('of_' || i.kind)) AS c (name);
+CREATE VIEW sums AS SELECT sum(documents) AS documents, sum(inserted) AS inserted, sum(skipped) AS skipped, sum(rejected) AS rejected,
+        bool_and(complete) AS complete FROM mongo_migrate.chunk WHERE server = 'id_types' AND collection = 'mixed';
+RESET client_min_messages;
+
+-- Each type by itself, and all; then once more.
+SELECT collection, documents, inserted, rejected, complete FROM mongo_migrate.migrate_all('id_types', workers => 0);
+SELECT collection, id_type, column_type FROM mongo_migrate.id_map WHERE server = 'id_types' ORDER BY 1;
+SELECT p.collection, v.* FROM mongo_migrate.plan AS p, mongo_migrate.verify_full(p.server, p.collection) AS v WHERE p.server = 'id_types';
+SELECT * FROM mongo_migrate.verify_counts('id_types') WHERE NOT ok;
+SELECT sum(skipped) AS skipped, sum(inserted) AS inserted, bool_and(complete) AS complete FROM mongo_migrate.migrate_all('id_types', workers => 0);
+-- The map goes both ways.
+SELECT count(*) AS lost FROM ids
+ WHERE mongo_migrate.bson_key(mongo_migrate.source_id('id_types', 'mixed', mongo_migrate.target_id('id_types', 'mixed', id))) <> mongo_migrate.bson_key(id);
+SELECT count(*), count(DISTINCT id) FROM mixed;
+
+-- A document a batch, in workers, each batch a commit; then what has come since.
+SELECT mongo_migrate.reset_collection('id_types', 'mixed', truncate => true);
+SELECT documents, inserted, complete FROM mongo_migrate.migrate_collection('id_types', 'mixed', batch_size => 1);
+SELECT mongo_migrate.run_command('id_types', '{"insert": "mixed", "documents": [
+    {"_id": "late", "kind": "string", "parts": [{"n": 1}]}, {"_id": 7.5, "kind": "double", "parts": []}, {"_id": {"z": 1}, "kind": "object", "parts": []}]}') ->> 'n' AS n;
+SELECT documents, inserted, skipped, complete FROM mongo_migrate.migrate_collection('id_types', 'mixed', batch_size => 7);
+SELECT * FROM mongo_migrate.verify_full('id_types', 'mixed');
+
+-- A range a document, and a range a few; a resume at each document.
+CREATE FUNCTION split(every integer) RETURNS bigint LANGUAGE sql AS $$
+    SELECT mongo_migrate.reset_collection('id_types', 'mixed', truncate => true);
+    WITH bound AS (
+        SELECT mongo_migrate.bson_from_json(d) AS id, n, row_number() OVER (ORDER BY n) AS chunk
+          FROM mongo_migrate.find_documents('id_types', 'mixed', '{}', '{"projection": {"_id": 1}, "sort": {"_id": 1}}', 'canonical')
+                 WITH ORDINALITY AS f (d, n)
+         WHERE (n - 1) % every = 0)
+    INSERT INTO mongo_migrate.chunk (server, collection, chunk, lower_id, upper_id)
+    SELECT 'id_types', 'mixed', chunk, CASE WHEN n > 1 THEN id END, lead(id) OVER (ORDER BY n) FROM bound;
+    SELECT count(*) FROM mongo_migrate.chunk WHERE server = 'id_types' AND collection = 'mixed';
+$$;
+SELECT split(1);
+SELECT documents, inserted, complete FROM mongo_migrate.migrate_collection('id_types', 'mixed');
+SELECT count(*) AS not_one FROM mongo_migrate.chunk WHERE server = 'id_types' AND collection = 'mixed' AND documents <> 1;
+SELECT * FROM mongo_migrate.verify_full('id_types', 'mixed');
+SELECT split(10);
+DO $$
+BEGIN
+    -- A new session of the loader for each batch, as after a crash.
+    WHILE EXISTS (SELECT FROM mongo_migrate.chunk WHERE server = 'id_types' AND NOT complete) LOOP
+        PERFORM mongo_migrate.copy_batch(server, collection, chunk, 1)
+           FROM mongo_migrate.chunk WHERE server = 'id_types' AND NOT complete ORDER BY md5(documents::text || chunk) LIMIT 1;
+    END LOOP;
+END
+$$;
+TABLE sums;
+SELECT * FROM mongo_migrate.verify_full('id_types', 'mixed');
+
+-- What is made here goes.
+SET client_min_messages = warning;
+DO $$
+BEGIN
+    EXECUTE (SELECT 'DROP TABLE ' || string_agg(target, ', ') FROM mongo_migrate.plan_target WHERE server = 'id_types');
+    EXECUTE (SELECT 'DROP TABLE ' || string_agg(relation, ', ') FROM mongo_migrate.id_map WHERE server = 'id_types' AND relation IS NOT NULL);
+END
+$$;
+SELECT mongo_migrate.run_command('id_types', '{"dropDatabase": 1}') \g /dev/null
+DELETE FROM mongo_migrate.plan WHERE server = 'id_types';
+DELETE FROM mongo_migrate.id_map WHERE server = 'id_types';
+DELETE FROM mongo_migrate.chunk WHERE server = 'id_types';
+DELETE FROM mongo_migrate.run WHERE server = 'id_types';
+DELETE FROM mongo_migrate.verification WHERE server = 'id_types';
+DROP FUNCTION split;
+DROP VIEW sums;
+DROP TABLE ids;
+DROP SERVER id_types;
