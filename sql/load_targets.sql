@@ -165,7 +165,16 @@ SELECT pg_temp.expression('load_targets.keyed', 'key', 'bigint', $$format('%s-%s
 SELECT pg_temp.expression('load_targets.keyed_tags', 'tag', 'text', $$value || '@' || (doc->>'kind')$$);
 SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1);
 TABLE keyed_tags;
+-- A catch-up pass knows it; a document that cannot become doc is left out, and doc is nobody else's.
+SELECT mongo_migrate.run_command('load_targets', '{"insert": "people", "documents": [{"_id": 5, "name": "Ed", "note": "a\u0000b"}, {"_id": 6, "name": "Flo"}]}')->'n' AS n;
+SELECT pg_temp.again('people');
+UPDATE mongo_migrate.chunk SET catching_up = true WHERE server = 'load_targets';
+SELECT documents, inserted, skipped, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1);
+SELECT * FROM entries;
+SELECT mongo_migrate.batch_document(0);
+DELETE FROM mongo_migrate.quarantine WHERE server = 'load_targets';
 DELETE FROM mongo_migrate.plan_target WHERE server = 'load_targets';
+UPDATE mongo_migrate.chunk SET catching_up = false WHERE server = 'load_targets';
 SELECT pg_temp.again('people');
 
 -- Row security and rights are the caller's; neither is the document's fault.
@@ -177,7 +186,7 @@ GRANT USAGE ON SCHEMA mongo_migrate, load_targets TO load_targets_user;
 GRANT SELECT ON ALL TABLES IN SCHEMA mongo_migrate TO load_targets_user;
 GRANT UPDATE ON mongo_migrate.chunk TO load_targets_user;
 GRANT INSERT, UPDATE ON mongo_migrate.drift TO load_targets_user;
-GRANT EXECUTE ON FUNCTION mongo_migrate.copy_batch TO load_targets_user;
+GRANT EXECUTE ON FUNCTION mongo_migrate.copy_batch, mongo_migrate.batch_document TO load_targets_user;
 GRANT USAGE ON FOREIGN SERVER load_targets TO load_targets_user;
 CREATE USER MAPPING FOR load_targets_user SERVER load_targets OPTIONS (password_required 'false');
 SELECT pg_temp.plan('people', 'load_targets.secured', '{"id": "id _id bigint", "name": "value name text"}');

@@ -72,7 +72,7 @@ batch_add_document(LoadSession *session, const bson_t *document)
 	added = &session->documents[session->ndocuments++];
 	*added = (LoadDocument)
 	{
-		.bytes = bytes,.length = document->len
+		.bytes = bytes, .length = document->len
 	};
 	session->size += document->len;
 }
@@ -149,8 +149,6 @@ take_row(void *arg, int table, Datum *values, bool *nulls)
 
 	for (LoadTarget *target = branch->by_table[table]; target != NULL; target = target->next_of_table)
 		add_row(session, target, values, nulls);
-	if (table == 0 && branch->doc_column >= 0)
-		session->documents[session->current].doc = values[branch->doc_column];
 }
 
 /* Values that were rounded so far. */
@@ -369,13 +367,15 @@ skip_present(LoadSession *session, LoadMode mode)
 {
 	bool		known = false;
 
+	if (mode == LOAD_CATCHING_UP)
+		quarantine_mark_present(session);
 	for (int i = 0; i < session->ntargets; i++)
 	{
 		LoadTarget *target = session->targets[i];
 
 		if (target->id != NULL && target->included)
 		{
-			target_mark_present(session, target);
+			batch_mark_present(session, target);
 			known = true;
 		}
 	}
@@ -385,8 +385,6 @@ skip_present(LoadSession *session, LoadMode mode)
 				 errmsg("no table of collection \"%s\" of server \"%s\" has a planned column of role id, by which loaded documents could be known",
 						session->collection, NameStr(session->server)),
 				 errhint("Without one a collection can be loaded once only, into empty tables.")));
-	if (mode == LOAD_CATCHING_UP)
-		quarantine_mark_present(session);
 }
 
 /* Throws the first rejection, if there is one. */

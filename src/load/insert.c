@@ -236,6 +236,39 @@ insert_range(LoadSession *session, int from, int to)
 	}
 }
 
+/* Marks the documents of a range that have their row. */
+static void
+mark_present(Attempt *attempt)
+{
+	target_mark_present(attempt->session, attempt->target, attempt->from, attempt->to);
+}
+
+/*
+ * The same for a range of which some documents may have no id, because the
+ * plan's expression or type fails for them.  They have no row, then.
+ */
+static void
+mark_range(LoadSession *session, LoadTarget *target, int from, int to)
+{
+	Attempt		attempt = {.session = session, .target = target, .from = from, .to = to};
+
+	if (try(mark_present, &attempt) != NULL && to - from > 1)
+	{
+		int			middle = from + (to - from) / 2;
+
+		mark_range(session, target, from, middle);
+		mark_range(session, target, middle, to);
+	}
+}
+
+/* Marks the documents of the batch that have their row in a root's table as skipped. */
+void
+batch_mark_present(LoadSession *session, LoadTarget *target)
+{
+	if (session->ndocuments > 0)
+		mark_range(session, target, 0, session->ndocuments);
+}
+
 /* Inserts the batch; each document that is still read becomes inserted or rejected. */
 void
 batch_insert(LoadSession *session)

@@ -89,7 +89,6 @@ struct LoadTarget
 	int			first;			/* its first column there */
 	Oid			relid;
 	bool		direct;			/* rows go in through the table access method */
-	bool		uses_doc;		/* an expression mentions doc */
 	bson_t	   *filter;			/* root: its match document, or NULL */
 
 	/* Columns in the order of a row's values: first those that decode fills. */
@@ -124,7 +123,6 @@ struct LoadBranch
 								 * where there is one */
 	DocumentPlan *plan;
 	LoadTarget **by_table;		/* first target of a table of the plan */
-	int			doc_column;		/* of table 0, or -1 */
 };
 
 typedef enum DocumentState
@@ -152,7 +150,8 @@ typedef struct LoadDocument
 								 * palloc gives */
 	uint32		length;
 	DocumentState state;
-	Datum		doc;			/* jsonb, where an expression mentions it */
+	Datum		doc;			/* jsonb, once an expression has asked for it;
+								 * or 0 */
 	uint64		rounded;		/* values that were rounded to a numeric scale */
 	Rejection  *rejection;		/* DOCUMENT_REJECTED */
 } LoadDocument;
@@ -185,6 +184,7 @@ struct LoadSession
 	int			nbranches;
 	LoadBranch **branches;
 	bson_t	   *filter;			/* the find's, or NULL */
+	DocumentPlan *doc_plan;		/* the whole document as jsonb */
 	List	   *rounding;		/* Converters that may round */
 	List	   *maps;			/* IdMaps in one order for every session */
 	LoadSource *source;
@@ -235,7 +235,7 @@ extern void target_prepare_insert(LoadSession *session, LoadTarget *target);
 extern void target_run_insert(LoadSession *session, LoadTarget *target, int from, int to);
 extern void target_evaluate(LoadSession *session, LoadTarget *target, int field, int document);
 extern void batch_mark_skipped(LoadSession *session);
-extern void target_mark_present(LoadSession *session, LoadTarget *target);
+extern void target_mark_present(LoadSession *session, LoadTarget *target, int from, int to);
 
 /* session.c */
 extern LoadSession *load_session_create(Name server, const char *collection, int chunk,
@@ -272,6 +272,7 @@ extern void document_reject(LoadSession *session, LoadDocument *document, const 
 /* insert.c */
 extern const char *target_path(LoadTarget *target, const char *path);
 extern void batch_insert(LoadSession *session);
+extern void batch_mark_present(LoadSession *session, LoadTarget *target);
 extern bool sqlstate_is_data(int sqlstate);
 
 /* direct.c */

@@ -97,6 +97,13 @@ COMMENT ON FUNCTION mongo_migrate.copy_batch(name, text, integer, integer, text,
     'copies the next batch_size documents of a chunk into the tables of the plan and moves the chunk''s checkpoint, in the current transaction; on_error: quarantine, or stop at the first bad document; returns what became of the documents, the number of values rounded to a numeric scale, and whether the chunk is complete; error 55P03 where another transaction has the chunk';
 REVOKE ALL ON FUNCTION mongo_migrate.copy_batch(name, text, integer, integer, text, bigint) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.batch_document(document integer) RETURNS jsonb
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 1
+    AS 'MODULE_PATHNAME', 'mm_batch_document';
+COMMENT ON FUNCTION mongo_migrate.batch_document(integer) IS
+    'for the statements of a batch: its document of that number, which expressions of a plan know as doc';
+REVOKE ALL ON FUNCTION mongo_migrate.batch_document(integer) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.bson_id(document bytea) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'mm_bson_id';

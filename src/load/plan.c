@@ -628,7 +628,6 @@ make_branches(LoadSession *session)
 			branch->plan = document_plan_create(session->context, true);
 			document_plan_add_table(branch->plan, -1, NULL);
 			branch->by_table = palloc0((session->ntargets + 1) * sizeof(LoadTarget *));
-			branch->doc_column = -1;
 			session->branches[session->nbranches++] = branch;
 			every &= branch->filter != NULL;
 		}
@@ -677,14 +676,15 @@ load_plan_compile(LoadSession *session)
 
 		target->next_of_table = branch->by_table[target->table];
 		branch->by_table[target->table] = target;
-		if (target->uses_doc && branch->doc_column < 0)
-			branch->doc_column =
-				document_plan_add_column(branch->plan, 0, "$",
-										 converter_create(JSONBOID, -1, JSON_RELAXED, false));
 	}
 	drift_know_plan(session);
 	for (int b = 0; b < session->nbranches; b++)
 		document_plan_finish(session->branches[b]->plan);
+	session->doc_plan = document_plan_create(session->context, true);
+	document_plan_add_table(session->doc_plan, -1, NULL);
+	document_plan_add_column(session->doc_plan, 0, "$",
+							 converter_create(JSONBOID, -1, JSON_RELAXED, false));
+	document_plan_finish(session->doc_plan);
 	MemoryContextSwitchTo(caller);
 	SPI_finish();
 }

@@ -6,7 +6,9 @@
  * batch, INSERT INTO target SELECT ... FROM the batch: triggers, defaults,
  * partitions, row security and foreign tables are then PostgreSQL's business,
  * with the rights of the caller.  An expression of the plan becomes a lateral
- * sub-select over a row (value, doc), which the planner flattens.
+ * sub-select over a row (value, doc), which the planner flattens.  doc is a
+ * function of the document's number, batch_document(), which lends the batch's
+ * own copy: a document of megabytes is not copied for each of its child rows.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -15,6 +17,7 @@
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
+#include "fmgr.h"
 #include "load/load.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -28,9 +31,13 @@
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
-/* Names that no table and no expression's sub-query has by accident. */
+PG_FUNCTION_INFO_V1(mm_batch_document);
+
+/* A name that no table and no expression's sub-query has by accident. */
 #define BATCH "mongo_migrate batch"
-#define DOCUMENTS "mongo_migrate documents"
+
+/* The session whose statement is running, for batch_document(). */
+static LoadSession *running = NULL;
 
 /* SPI has no name for a plan's freeing in the form that owned.h wants. */
 static void
@@ -58,25 +65,63 @@ statement_show_rows(const char *name, TupleDesc desc, Tuplestorestate *rows)
 		elog(ERROR, "cannot register relation \"%s\"", name);
 }
 
-/* The rows of the relation of documents: (document, doc). */
-static TupleDesc
-documents_desc(void)
+/*
+ * Runs a statement of the session in the current SPI connection: plan, or
+ * else sql.
+ */
+static void
+run_statement(LoadSession *session, SPIPlanPtr plan, const char *sql)
 {
-	TupleDesc	desc = CreateTemplateTupleDesc(2);
+	LoadSession *outer = running;
+	int			result;
 
-	TupleDescInitEntry(desc, 1, "document", INT4OID, -1, 0);
-	TupleDescInitEntry(desc, 2, "doc", JSONBOID, -1, 0);
-	return desc;
+	running = session;
+	PG_TRY();
+	{
+		result = plan != NULL ? SPI_execute_plan(plan, NULL, NULL, false, 0) :
+			SPI_execute(sql, false, 0);
+		if (result < 0)
+			elog(ERROR, "cannot run a batch's statement: %s", SPI_result_code_string(result));
+	}
+	PG_FINALLY();
+	{
+		running = outer;
+	}
+	PG_END_TRY();
 }
 
-/* Whether an expression may speak of doc; true too often only costs time. */
-static bool
-mentions_doc(const char *expression)
+/* batch_document(document integer): a document of the running batch as jsonb */
+Datum
+mm_batch_document(PG_FUNCTION_ARGS)
 {
-	for (const char *c = expression; *c != '\0'; c++)
-		if (pg_strncasecmp(c, "doc", 3) == 0)
-			return true;
-	return false;
+	int			number = PG_GETARG_INT32(0);
+	LoadDocument *document;
+	DocumentError error;
+	MemoryContext old;
+	bson_t		bson;
+	bool		isnull;
+
+	if (running == NULL || number < 0 || number >= running->ndocuments)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("batch_document() can be called by the statements of a batch only")));
+	document = &running->documents[number];
+	if (DatumGetPointer(document->doc) == NULL)
+	{
+		old = MemoryContextSwitchTo(running->batch_context);
+		if (!document_decode_row(running->doc_plan, document_bson(document, &bson),
+								 &document->doc, &isnull, &error))
+		{
+			int			sqlstate = convert_sqlstate(error.status);
+
+			document->doc = (Datum) 0;
+			ereport(ERROR,
+					(errcode(sqlstate_is_data(sqlstate) ? sqlstate : ERRCODE_DATA_EXCEPTION),
+					 errmsg("doc: %s", error.message)));
+		}
+		MemoryContextSwitchTo(old);
+	}
+	PG_RETURN_DATUM(document->doc);
 }
 
 /*
@@ -128,12 +173,13 @@ full_table_name(Oid relid)
 									  get_rel_name(relid));
 }
 
-/* "(SELECT (expression) AS v FROM (SELECT value AS value, doc AS doc) AS source)". */
+/* An expression over a value of the batch b as one more relation, alias (v). */
 static void
-append_expression(StringInfo sql, const char *expression, const char *value, const char *doc)
+append_lateral(StringInfo sql, const char *expression, int field, const char *alias)
 {
-	appendStringInfo(sql, "(SELECT (%s\n) AS v FROM (SELECT %s AS value, %s AS doc) AS source)",
-					 expression, value, doc);
+	appendStringInfo(sql, " CROSS JOIN LATERAL (SELECT (%s\n) AS v FROM (SELECT b.\"%d\" AS value,"
+					 " mongo_migrate.batch_document(b.document) AS doc) AS source) AS %s",
+					 expression, field + 1, alias);
 }
 
 /* Throws an error of parsing an expression as one of the plan. */
@@ -220,27 +266,6 @@ origin(LoadColumn *column)
 	return column;
 }
 
-/* The relations that a target's statements read from. */
-static void
-append_batch(StringInfo sql, LoadTarget *target)
-{
-	appendStringInfoString(sql, "\"" BATCH "\" AS b");
-	if (target->uses_doc)
-		appendStringInfoString(sql, " JOIN \"" DOCUMENTS "\" AS d"
-							   " ON d.document OPERATOR(pg_catalog.=) b.document");
-}
-
-/* The expression of a column as one more relation, e<n>(v). */
-static void
-append_lateral(StringInfo sql, LoadTarget *target, int field)
-{
-	appendStringInfoString(sql, " CROSS JOIN LATERAL ");
-	append_expression(sql, origin(target->columns[field])->expression,
-					  psprintf("b.\"%d\"", field + 1),
-					  target->uses_doc ? "d.doc" : "NULL::pg_catalog.jsonb");
-	appendStringInfo(sql, " AS e%d", field + 1);
-}
-
 /*
  * Prepares the statement that fills a target from the batch.  Needs an SPI
  * connection; the plan belongs to the session.
@@ -257,11 +282,6 @@ target_prepare_insert(LoadSession *session, LoadTarget *target)
 	initStringInfo(&values);
 	initStringInfo(&from);
 	for (int i = 0; i < target->ncolumns; i++)
-		if (origin(target->columns[i])->expression != NULL &&
-			mentions_doc(origin(target->columns[i])->expression))
-			target->uses_doc = true;
-	append_batch(&from, target);
-	for (int i = 0; i < target->ncolumns; i++)
 	{
 		LoadColumn *column = origin(target->columns[i]);
 		const char *comma = i == 0 ? "" : ", ";
@@ -274,35 +294,17 @@ target_prepare_insert(LoadSession *session, LoadTarget *target)
 		}
 		appendStringInfo(&values, column->cast == NULL ? "%se%d.v" : "%sCAST(e%d.v AS %s)",
 						 comma, i + 1, column->cast);
-		append_lateral(&from, target, i);
+		append_lateral(&from, column->expression, i, psprintf("e%d", i + 1));
 	}
 	statement_show_rows(BATCH, target->desc, NULL);
-	statement_show_rows(DOCUMENTS, documents_desc(), NULL);
-	target->insert = SPI_prepare(psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s",
+	target->insert = SPI_prepare(psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE"
+										  " SELECT %s FROM \"" BATCH "\" AS b%s",
 										  full_table_name(target->relid), columns.data, values.data,
 										  from.data), 0, NULL);
 	MemoryContextSwitchTo(context); /* SPI leaves its own */
 	SPI_unregister_relation(BATCH);
-	SPI_unregister_relation(DOCUMENTS);
 	SPI_keepplan(target->insert);
 	owned_register(session->context, target->insert, free_plan);
-}
-
-/* The whole documents of a range of the batch as rows, by desc. */
-static Tuplestorestate *
-document_rows(LoadSession *session, int from, int to, TupleDesc desc)
-{
-	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
-
-	for (int i = from; i < to; i++)
-	{
-		Datum		values[2] = {Int32GetDatum(i), session->documents[i].doc};
-		bool		nulls[2] = {false, false};
-
-		if (session->documents[i].state == DOCUMENT_READ)
-			tuplestore_putvalues(rows, desc, values, nulls);
-	}
-	return rows;
 }
 
 /* A target's rows of a range of documents as its statements see them. */
@@ -334,22 +336,12 @@ void
 target_run_insert(LoadSession *session, LoadTarget *target, int from, int to)
 {
 	Tuplestorestate *rows = target_rows(session, target, from, to);
-	TupleDesc	desc = documents_desc();
-	Tuplestorestate *documents;
-	int			result;
 
-	documents = target->uses_doc ? document_rows(session, from, to, desc) : NULL;
 	SPI_connect();
 	statement_show_rows(BATCH, target->desc, rows);
-	if (documents != NULL)
-		statement_show_rows(DOCUMENTS, desc, documents);
-	result = SPI_execute_plan(target->insert, NULL, NULL, false, 0);
-	if (result < 0)
-		elog(ERROR, "cannot fill table %s: %s", target->name, SPI_result_code_string(result));
+	run_statement(session, target->insert, NULL);
 	SPI_finish();
 	tuplestore_end(rows);
-	if (documents != NULL)
-		tuplestore_end(documents);
 }
 
 /*
@@ -360,26 +352,20 @@ void
 target_evaluate(LoadSession *session, LoadTarget *target, int field, int document)
 {
 	Tuplestorestate *rows = target_rows(session, target, document, document + 1);
-	TupleDesc	desc = documents_desc();
-	Tuplestorestate *documents = NULL;
 	Oid			type;
 	int32		typmod;
 	Oid			collation;
 	Oid			length_function;
 	StringInfoData sql;
 
-	if (target->uses_doc)
-		documents = document_rows(session, document, document + 1, desc);
 	get_atttypetypmodcoll(target->relid, target->columns[field]->attnum, &type, &typmod, &collation);
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT CAST(e%d.v AS %s) FROM ", field + 1, full_type_name(type, -1));
-	append_batch(&sql, target);
-	append_lateral(&sql, target, field);
+	appendStringInfo(&sql, "SELECT CAST(e.v AS %s) FROM \"" BATCH "\" AS b",
+					 full_type_name(type, -1));
+	append_lateral(&sql, target->columns[field]->expression, field, "e");
 	SPI_connect();
 	statement_show_rows(BATCH, target->desc, rows);
-	if (documents != NULL)
-		statement_show_rows(DOCUMENTS, desc, documents);
-	SPI_execute(sql.data, false, 0);
+	run_statement(session, NULL, sql.data);
 	/* A cast to a length would cut where an assignment refuses. */
 	if (typmod >= 0 && find_typmod_coercion_function(type, &length_function) == COERCION_PATH_FUNC)
 		for (uint64 i = 0; i < SPI_processed; i++)
@@ -392,19 +378,17 @@ target_evaluate(LoadSession *session, LoadTarget *target, int field, int documen
 		}
 	SPI_finish();
 	tuplestore_end(rows);
-	if (documents != NULL)
-		tuplestore_end(documents);
 }
 
 /* Finds the _id of each document as the root's table may have it: (id, document). */
 static Tuplestorestate *
-find_ids(LoadSession *session, LoadTarget *target, TupleDesc desc)
+find_ids(LoadSession *session, LoadTarget *target, int from, int to, TupleDesc desc)
 {
 	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
 	Datum	   *ids = palloc(session->ndocuments * sizeof(Datum));
 	bool	   *nulls = palloc(session->ndocuments * sizeof(bool));
 
-	for (int i = 0; i < session->ndocuments; i++)
+	for (int i = from; i < to; i++)
 	{
 		DocumentError error;
 		bson_t		bson;
@@ -426,7 +410,7 @@ find_ids(LoadSession *session, LoadTarget *target, TupleDesc desc)
 	}
 	if (target->id->map != NULL)
 		id_map_resolve(target->id->map, false);
-	for (int i = 0; i < session->ndocuments; i++)
+	for (int i = from; i < to; i++)
 	{
 		Datum		row[2] = {ids[i], Int32GetDatum(i)};
 		bool		row_nulls[2] = {false, false};
@@ -438,12 +422,12 @@ find_ids(LoadSession *session, LoadTarget *target, TupleDesc desc)
 }
 
 /*
- * Marks the documents of the batch that have their row in a root's table
+ * Marks those of a range of documents that have their row in a root's table
  * already as skipped.  The statement is planned anew each time: the table
  * may have grown, or have got its index, since the last.
  */
 void
-target_mark_present(LoadSession *session, LoadTarget *target)
+target_mark_present(LoadSession *session, LoadTarget *target, int from, int to)
 {
 	TupleDesc	desc = CreateTemplateTupleDesc(2);
 	Tuplestorestate *rows;
@@ -451,26 +435,22 @@ target_mark_present(LoadSession *session, LoadTarget *target)
 	Oid			equals = lookup_type_cache(getBaseType(get_atttype(target->relid, target->id->attnum)),
 										   TYPECACHE_EQ_OPR)->eq_opr;
 
-	TupleDescInitEntry(desc, 1, "id", target->id->type, target->id->typmod, 0);
+	TupleDescInitEntry(desc, 1, "1", target->id->type, target->id->typmod, 0);
 	TupleDescInitEntry(desc, 2, "document", INT4OID, -1, 0);
-	rows = find_ids(session, target, desc);
+	rows = find_ids(session, target, from, to, desc);
 
 	initStringInfo(&sql);
 	appendStringInfoString(&sql, "SELECT b.document FROM \"" BATCH "\" AS b");
 	if (target->id->expression != NULL)
-	{
-		appendStringInfoString(&sql, " CROSS JOIN LATERAL ");
-		append_expression(&sql, target->id->expression, "b.id", "NULL::pg_catalog.jsonb");
-		appendStringInfoString(&sql, " AS e");
-	}
+		append_lateral(&sql, target->id->expression, 0, "e");
 	appendStringInfo(&sql, " WHERE EXISTS (SELECT FROM %s AS t WHERE t.%s %s CAST(%s AS %s))",
 					 full_table_name(target->relid), quote_identifier(target->id->name),
 					 full_operator_name(equals),
-					 target->id->expression != NULL ? "e.v" : "b.id",
+					 target->id->expression != NULL ? "e.v" : "b.\"1\"",
 					 full_type_name(get_atttype(target->relid, target->id->attnum), -1));
 	SPI_connect();
 	statement_show_rows(BATCH, desc, rows);
-	SPI_execute(sql.data, false, 0);
+	run_statement(session, NULL, sql.data);
 	batch_mark_skipped(session);
 	SPI_finish();
 	tuplestore_end(rows);
