@@ -52,6 +52,41 @@ SELECT (r).inserted FROM mongo_migrate.migrate_collection('drift', 'wide', worke
 SELECT count(*), count(*) FILTER (WHERE documents = 1), max(documents) FILTER (WHERE path = '*') AS others FROM mongo_migrate.drift
     WHERE (server, collection) = ('drift', 'wide');
 
+-- On request they are kept, with their names, in a column of each table that has rows of documents.
+SELECT pg_temp.load('kept', '[{"_id": 1, "name": "a", "secret": 1, "items": [{"sku": "a", "seats": [{"n": 1}]}, null], "tags": [1], "shape": {"w": 1}}]');
+SELECT mongo_migrate.plan_collection('drift', 'kept', schema => 'drift', extra => true);
+UPDATE mongo_migrate.plan_column SET included = false WHERE server = 'drift' AND collection = 'kept' AND column_name = 'secret';
+SELECT mongo_migrate.plan_collection('drift', 'kept', schema => 'drift', replan => true);
+SELECT target, column_name, role, type, included, note FROM mongo_migrate.plan_column WHERE (server, collection, role) = ('drift', 'kept', 'extra');
+SELECT mongo_migrate.draft_ddl('drift', 'kept');
+SELECT pg_temp.load('kept', '[
+    {"_id": 2, "name": "b", "a.b": {"$date": {"$numberLong": "0"}}, "$x": null, "secret": 5, "items": [{"sku": "b", "gift": [1, {"y": 2.5}]}, null, {"seats": [{"n": 2, "row": "A"}], "sku": "c"}],
+     "id": {"$oid": "0123456789abcdef01234567"}, "tags": [], "shape": {"w": 2, "h": 1}},
+    {"_id": 3, "name": "c", "items": [], "tags": [], "shape": {"w": 2}},
+    {"_id": 4, "name": "d", "items": [5], "tags": [], "shape": {"w": 2}}]');
+SELECT (r).inserted, (r).rejected FROM mongo_migrate.migrate_collection('drift', 'kept', workers => 0) AS r;
+SELECT id, name, shape_w, extra FROM drift.kept ORDER BY id;
+SELECT kept_id, position, sku, extra FROM drift.kept_items ORDER BY 1, 2;
+SELECT * FROM drift.kept_items_seats ORDER BY 1, 2, 3;
+SELECT path, reason FROM mongo_migrate.quarantine WHERE (server, collection) = ('drift', 'kept');
+SELECT source_id, target, column_name, kind, source_value, target_value FROM mongo_migrate.verify_full('drift', 'kept');
+UPDATE drift.kept SET extra = jsonb_set(extra, '{$x}', '1') WHERE id = 2;
+UPDATE drift.kept_items SET extra = NULL WHERE kept_id = 2;
+SELECT source_id, target, column_name, kind, source_value, target_value FROM mongo_migrate.verify_full('drift', 'kept') ORDER BY target COLLATE "C";
+UPDATE mongo_migrate.plan_column SET type = 'text' WHERE (server, collection, target, role) = ('drift', 'kept', 'drift.kept', 'extra');
+SELECT target, column_name, problem, hint FROM mongo_migrate.check_plan('drift', 'kept');
+-- A table that exists takes them where it has such a column.
+CREATE TABLE drift.mine (id bigint PRIMARY KEY, name text, extra jsonb);
+CREATE TABLE drift.mine_items (mine_id bigint, position integer, sku text, extra text, PRIMARY KEY (mine_id, position));
+SELECT pg_temp.load('mine', '[{"_id": 1, "name": "a", "items": [{"sku": "a"}]}]');
+\set VERBOSITY terse
+SELECT mongo_migrate.plan_collection('drift', 'mine', schema => 'drift', extra => true);
+\set VERBOSITY default
+SELECT target, column_name, included, note FROM mongo_migrate.plan_column WHERE (server, collection, role) = ('drift', 'mine', 'extra');
+SELECT pg_temp.load('mine', '[{"_id": 2, "name": "b", "new": 1, "items": []}]');
+SELECT (r).inserted FROM mongo_migrate.migrate_collection('drift', 'mine', workers => 0) AS r;
+TABLE drift.mine;
+
 SELECT mongo_migrate.run_command('drift', '{"dropDatabase": 1}') -> 'ok' AS ok;
 \set VERBOSITY terse
 SET client_min_messages = error;

@@ -20,6 +20,7 @@
 #include "bson/json.h"
 #include "bson/walk.h"
 #include "common/hashfn.h"
+#include "owned.h"
 #include "utils/memutils.h"
 
 /* Unwanted fields remembered for each node; beyond, they are looked up each time. */
@@ -59,7 +60,9 @@ struct PathNode
 	int			ntables;
 	PathNode  **children;
 	int			nchildren;
-	bool		has_names;		/* some child's name is no position */
+	bool		has_names;		/* some child's name is no position, or unknown
+								 * names are wanted */
+	bool		walked;			/* there is something below to look for */
 	Field	  **fields;			/* open-addressed table of the known fields */
 	uint32		fields_mask;
 	int			unwanted;		/* fields in it that have no node */
@@ -78,6 +81,9 @@ typedef struct Table
 	int			ndomains;
 	int		   *positions;		/* columns with the element's position */
 	int			npositions;
+	Column	   *extras;			/* columns with the row's unknown fields */
+	int			nextras;
+	bson_t	   *unknown;		/* these fields; NULL without such a column */
 	int		   *children;		/* child tables */
 	int			nchildren;
 	Datum	   *values;
@@ -250,6 +256,24 @@ document_plan_add_position(DocumentPlan *plan, int table_number)
 	return table->ncolumns++;
 }
 
+/* Adds a column for unknown fields. */
+int
+document_plan_add_extra(DocumentPlan *plan, int table_number, Converter *converter)
+{
+	MemoryContext caller = MemoryContextSwitchTo(plan->context);
+	Table	   *table = plan->tables[table_number];
+	Column		column = {table->ncolumns++, converter, "$"};
+
+	Assert(!plan->finished);
+	if (table->unknown == NULL)
+		table->unknown = owned_bson_new(plan->context);
+	table->root->has_names = true;
+	table->extras = grow(table->extras, table->nextras, sizeof(Column));
+	table->extras[table->nextras++] = column;
+	MemoryContextSwitchTo(caller);
+	return column.number;
+}
+
 /*
  * Has a table, and those below it, know paths from the n-th on.  A node that
  * takes nothing is made where the walk comes by for others' sake; elsewhere it
@@ -315,7 +339,8 @@ node_finish(PathNode *node)
 	uint32		size = 8;
 
 	node->unknown.length = PG_UINT32_MAX;
-	if (node->nchildren == 0)
+	node->walked = node->nchildren > 0 || node->has_names;
+	if (!node->walked)
 		return;
 	while (size < 2 * (node->nchildren + MAX_UNWANTED_FIELDS))
 		size *= 2;
@@ -432,6 +457,15 @@ count_unknown(DocumentPlan *plan, Field *field)
 	plan->met_unknown = true;
 }
 
+/* Takes a field that no column or table is for. */
+static bool
+take_unknown(Decode *decode, Table *table, PathNode *node, Field *field, const bson_iter_t *value)
+{
+	count_unknown(decode->plan, field);
+	return node != table->root || table->unknown == NULL ||
+		bson_append_iter(table->unknown, NULL, 0, value);
+}
+
 /* Walks a document or sub-document whose fields are a node's children. */
 static bool
 walk_document(Decode *decode, Table *table, PathNode *node, Walk *walk)
@@ -456,8 +490,9 @@ walk_document(Decode *decode, Table *table, PathNode *node, Walk *walk)
 		child = field->node;
 		if (child == NULL)
 		{
-			count_unknown(plan, field);
-			continue;
+			if (take_unknown(decode, table, node, field, &walk->iter))
+				continue;
+			return fail_corrupt(decode, table);
 		}
 		if (child->seen == generation)
 			fail(decode, table, NULL, CONVERT_DUPLICATE_KEY,
@@ -524,11 +559,11 @@ visit_below(Decode *decode, Table *table, PathNode *node, const bson_iter_t *val
 		}
 		if (node->has_names && !fail_shape(decode, table, CONVERT_NOT_DOCUMENT, value))
 			return false;
-		return node->nchildren == 0 || walk_positions(decode, table, node, value);
+		return !node->walked || walk_positions(decode, table, node, value);
 	}
 	if (node->ntables > 0 && !fail_shape(decode, table, CONVERT_NOT_ARRAY, value))
 		return false;
-	if (node->nchildren == 0)
+	if (!node->walked)
 		return true;
 	if (type != BSON_TYPE_DOCUMENT)
 		return fail_shape(decode, table,
@@ -538,13 +573,13 @@ visit_below(Decode *decode, Table *table, PathNode *node, const bson_iter_t *val
 	return walk_document(decode, table, node, &walk);
 }
 
-/* Converts a value for each of a node's columns. */
+/* Converts a value for each of some columns. */
 static bool
-visit_columns(Decode *decode, Table *table, PathNode *node, const bson_iter_t *value)
+convert_columns(Decode *decode, Table *table, Column *columns, int ncolumns, const bson_iter_t *value)
 {
-	for (int i = 0; i < node->ncolumns; i++)
+	for (int i = 0; i < ncolumns; i++)
 	{
-		Column	   *column = &node->columns[i];
+		Column	   *column = &columns[i];
 		Converter  *converter = column->converter;
 		ConvertStatus status = converter->convert(converter, value,
 												  &table->values[column->number]);
@@ -565,9 +600,9 @@ visit(Decode *decode, Table *table, PathNode *node, const bson_iter_t *value)
 
 	if (type == BSON_TYPE_NULL || type == BSON_TYPE_UNDEFINED)
 		return true;
-	if (!visit_columns(decode, table, node, value))
+	if (!convert_columns(decode, table, node->columns, node->ncolumns, value))
 		return false;
-	return (node->nchildren == 0 && node->ntables == 0) ||
+	return (!node->walked && node->ntables == 0) ||
 		visit_below(decode, table, node, value);
 }
 
@@ -576,6 +611,8 @@ static void
 row_begin(Decode *decode, Table *table)
 {
 	memset(table->nulls, true, table->ncolumns);
+	if (table->unknown != NULL && !bson_empty(table->unknown))
+		bson_reinit(table->unknown);
 	for (int i = 0; i < table->nchildren; i++)
 		decode->plan->tables[table->children[i]]->array = NULL;
 }
@@ -603,13 +640,53 @@ check_domains(Decode *decode, Table *table)
 	return true;
 }
 
+/*
+ * A document as the only field of another one, which the plan keeps until the
+ * next call: converters take an iterator on a field.
+ */
+static bool
+wrap_document(DocumentPlan *plan, const bson_t *document, bson_iter_t *iter)
+{
+	uint32		size = document->len + 7;	/* length, type, empty name,
+											 * document, 0 */
+	uint32		size_le = BSON_UINT32_TO_LE(size);
+
+	if (size > plan->wrapper_size)
+	{
+		if (plan->wrapper != NULL)
+			pfree(plan->wrapper);
+		plan->wrapper = NULL;
+		plan->wrapper = MemoryContextAllocHuge(plan->context, size);
+		plan->wrapper_size = size;
+	}
+	memcpy(plan->wrapper, &size_le, sizeof(size_le));
+	plan->wrapper[4] = BSON_TYPE_DOCUMENT;
+	plan->wrapper[5] = 0;
+	memcpy(plan->wrapper + 6, bson_get_data(document), document->len);
+	plan->wrapper[size - 1] = 0;
+	return bson_iter_init_from_data(iter, plan->wrapper, size) && bson_iter_next(iter);
+}
+
+/* Converts the unknown fields of a row for the columns that take them. */
+static bool
+fill_extras(Decode *decode, Table *table)
+{
+	bson_iter_t iter;
+
+	if (table->unknown == NULL || bson_empty(table->unknown))
+		return true;
+	if (!wrap_document(decode->plan, table->unknown, &iter))
+		return fail_corrupt(decode, table);
+	return convert_columns(decode, table, table->extras, table->nextras, &iter);
+}
+
 /* Gives a complete row away, then the rows of its child tables. */
 static bool
 row_end(Decode *decode, int number)
 {
 	Table	   *table = decode->plan->tables[number];
 
-	if (!check_domains(decode, table))
+	if (!fill_extras(decode, table) || !check_domains(decode, table))
 		return false;
 	if (decode->row != NULL)
 		decode->row(decode->arg, number, table->values, table->nulls);
@@ -647,35 +724,15 @@ row_end(Decode *decode, int number)
 	return true;
 }
 
-/*
- * Converts the document itself for the columns of path $: as the only field of
- * another document, because converters take an iterator on a field.
- */
+/* Converts the document itself for the columns of path $. */
 static bool
 visit_whole(Decode *decode, Table *table, const bson_t *document)
 {
-	DocumentPlan *plan = decode->plan;
-	uint32		size = document->len + 7;	/* length, type, empty name,
-											 * document, 0 */
-	uint32		size_le = BSON_UINT32_TO_LE(size);
 	bson_iter_t iter;
 
-	if (size > plan->wrapper_size)
-	{
-		if (plan->wrapper != NULL)
-			pfree(plan->wrapper);
-		plan->wrapper = NULL;
-		plan->wrapper = MemoryContextAllocHuge(plan->context, size);
-		plan->wrapper_size = size;
-	}
-	memcpy(plan->wrapper, &size_le, sizeof(size_le));
-	plan->wrapper[4] = BSON_TYPE_DOCUMENT;
-	plan->wrapper[5] = 0;
-	memcpy(plan->wrapper + 6, bson_get_data(document), document->len);
-	plan->wrapper[size - 1] = 0;
-	if (!bson_iter_init_from_data(&iter, plan->wrapper, size) || !bson_iter_next(&iter))
+	if (!wrap_document(decode->plan, document, &iter))
 		return fail_corrupt(decode, table);
-	return visit_columns(decode, table, table->root, &iter);
+	return convert_columns(decode, table, table->root->columns, table->root->ncolumns, &iter);
 }
 
 /* Decodes a document, whose error path is $ when it is not a part's. */
@@ -693,7 +750,7 @@ decode_document(Decode *decode, const bson_t *document)
 		ok = fail_corrupt(decode, table);
 	else
 		ok = (table->root->ncolumns == 0 || visit_whole(decode, table, document)) &&
-			(table->root->nchildren == 0 ||
+			(!table->root->walked ||
 			 walk_document(decode, table, table->root, &walk)) &&
 			row_end(decode, 0);
 	if (!ok && decode->error->path == NULL)

@@ -46,6 +46,12 @@ extern int	document_plan_add_column(DocumentPlan *plan, int table, const char *p
 extern int	document_plan_add_position(DocumentPlan *plan, int table);
 
 /*
+ * Adds a column for the row's unknown fields, by the names that they have:
+ * the converter gets a document of them; NULL where there are none.
+ */
+extern int	document_plan_add_extra(DocumentPlan *plan, int table, Converter *converter);
+
+/*
  * Has decode know what no column or table takes: paths has those of arrays
  * from the top down, and last the array's or field's own.  What is not known
  * in this way is unknown.  To be called after the last column.

@@ -38,7 +38,8 @@ typedef enum ColumnRole
 	COLUMN_PARENT,
 	COLUMN_POSITION,
 	COLUMN_REFERENCE,
-	COLUMN_VALUE
+	COLUMN_VALUE,
+	COLUMN_EXTRA
 } ColumnRole;
 
 /* The order of keys in a map and its index: that of type bytea. */

@@ -204,7 +204,7 @@ drop_unused_targets(LoadSession *session)
 static ColumnRole
 parse_role(const char *role)
 {
-	static const char *const roles[] = {"id", "parent", "position", "reference", "value"};
+	static const char *const roles[] = {"id", "parent", "position", "reference", "value", "extra"};
 
 	for (int i = 0; i < lengthof(roles); i++)
 		if (strcmp(role, roles[i]) == 0)
@@ -286,6 +286,17 @@ compile_column(LoadSession *session, LoadTarget *target, LoadColumn *column,
 		case COLUMN_POSITION:
 			column->type = INT4OID;
 			column->typmod = -1;
+			return;
+		case COLUMN_EXTRA:
+			column->type = getBaseTypeAndTypmod(type, &typmod);
+			column->typmod = typmod;
+			if (column->type != JSONBOID)
+				ereport(ERROR,
+						(errcode(ERRCODE_DATATYPE_MISMATCH),
+						 errmsg("column \"%s\" of table %s, for fields that the plan does not know, must be of type jsonb",
+								column->name, target->name),
+						 column_hint(session, target, column, "type = 'jsonb'")));
+			column->converter = converter_create(column->type, typmod, json_mode, true);
 			return;
 		case COLUMN_REFERENCE:
 			compile_key(session, target, column, refers_to,
@@ -392,7 +403,8 @@ read_columns(LoadSession *session, LoadTarget *target, Relation relation, SPITup
 		if (relation != NULL)
 			find_attribute(session, target, column, relation, type, typmod);
 		if (target->parent == NULL && column->role != COLUMN_ID &&
-			column->role != COLUMN_REFERENCE && column->role != COLUMN_VALUE)
+			column->role != COLUMN_REFERENCE && column->role != COLUMN_VALUE &&
+			column->role != COLUMN_EXTRA)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("column \"%s\" of table %s has a role that only tables with a parent have",
@@ -435,6 +447,8 @@ add_to_document_plan(LoadSession *session, LoadTarget *target)
 			continue;
 		number = column->role == COLUMN_POSITION ?
 			document_plan_add_position(target->branch->plan, target->table) :
+			column->role == COLUMN_EXTRA ?
+			document_plan_add_extra(target->branch->plan, target->table, column->converter) :
 			document_plan_add_column(target->branch->plan, target->table, column->path,
 									 column->converter);
 		if (first < 0)

@@ -81,8 +81,9 @@ CREATE TABLE mongo_migrate.plan_column
                  'parent',      -- child: a column of the parent's key
                  'position',    -- child: the element's position in its array, from 0
                  'reference',   -- another document's id
-                 'value')),     -- a field
-    path        text,           -- relative to the row; '$': the whole document or element; parent, position: NULL
+                 'value',       -- a field
+                 'extra')),     -- jsonb: the row's fields that the plan does not know
+    path        text,           -- relative to the row; '$': the whole document or element; extra: '$'; parent, position: NULL
     type        text    NOT NULL,
     nullable    boolean NOT NULL DEFAULT true,
     source_type text,           -- type in which an expression sees value (and writes back)
@@ -104,7 +105,8 @@ CREATE TABLE mongo_migrate.plan_column
         ON UPDATE CASCADE ON DELETE CASCADE,
     CHECK ((role = 'parent') = (parent_column IS NOT NULL)),
     CHECK ((role = 'reference') = (refers_to IS NOT NULL)),
-    CHECK ((path IS NULL) = (role IN ('parent', 'position')))
+    CHECK ((path IS NULL) = (role IN ('parent', 'position'))),
+    CHECK (role <> 'extra' OR path = '$')
 );
 
 -- One row for each collection whose documents have an id in PostgreSQL, planned

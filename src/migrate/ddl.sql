@@ -50,6 +50,16 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.full_path(text, text) IS
     'a column''s path from the document''s top, from its row''s';
 
+CREATE FUNCTION mongo_migrate.source_path(server name, collection text, target text, path text) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT concat_ws('.', collection, nullif(mongo_migrate.full_path(mongo_migrate.target_base($1, $2, $3), path), ''))
+$$;
+COMMENT ON FUNCTION mongo_migrate.source_path(name, text, text, text) IS
+    'where a column of a target comes from, with the collection: orders.items[].sku';
+REVOKE ALL ON FUNCTION mongo_migrate.source_path(name, text, text, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.one_line(remark text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -96,10 +106,8 @@ CREATE FUNCTION mongo_migrate.table_ddl(server name, collection text, target tex
                         THEN 'DEFAULT mongo_migrate.objectid_generate()' END,
                    CASE WHEN NOT c.nullable THEN 'NOT NULL' END) AS "constraint",
                concat_ws('; ',
-                   CASE WHEN c.path IS NULL THEN c.note
-                        ELSE c.collection || '.' ||
-                             mongo_migrate.full_path(mongo_migrate.target_base($1, $2, $3), c.path) ||
-                             coalesce(': ' || c.note, '') END,
+                   CASE WHEN c.path IS NULL OR c.role = 'extra' THEN c.note
+                        ELSE mongo_migrate.source_path($1, $2, $3, c.path) || coalesce(': ' || c.note, '') END,
                    'refers to ' || c.refers_to,
                    'as ' || c.expression) AS remark,
                count(*) OVER () = row_number() OVER (ORDER BY c.ordinal, c.column_name) AS last
@@ -126,13 +134,11 @@ CREATE FUNCTION mongo_migrate.comment_ddl(server name, collection text, target t
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT format('COMMENT ON TABLE %s IS %L', target, 'MongoDB: ' || collection ||
-                  CASE WHEN mongo_migrate.target_base($1, $2, $3) = '' THEN ''
-                       ELSE '.' || mongo_migrate.target_base($1, $2, $3) END)
+    SELECT format('COMMENT ON TABLE %s IS %L', target, 'MongoDB: ' || mongo_migrate.source_path($1, $2, $3, '$'))
     UNION ALL
     (SELECT format('COMMENT ON COLUMN %s.%I IS %L', target, c.column_name,
-                   'MongoDB: ' || c.collection || '.' ||
-                   mongo_migrate.full_path(mongo_migrate.target_base($1, $2, $3), c.path))
+                   'MongoDB: ' || CASE WHEN c.role = 'extra' THEN 'other fields of ' ELSE '' END ||
+                   mongo_migrate.source_path($1, $2, $3, c.path))
      FROM mongo_migrate.plan_column AS c
      WHERE (c.server, c.collection, c.target) = ($1, $2, $3) AND c.included AND c.path IS NOT NULL
      ORDER BY c.ordinal, c.column_name)
@@ -407,6 +413,12 @@ BEGIN
         map := mongo_migrate.ensure_id_map(c.server, c.refers_to);
     ELSIF c.role = 'id' THEN
         map := mongo_migrate.ensure_id_map(c.server, c.collection);
+    END IF;
+
+    IF c.role = 'extra' AND canonical <> 'jsonb' THEN
+        problem := format('fields that the plan does not know go to jsonb, and the column is %s', canonical);
+        hint := mongo_migrate.mend_column(c, 'type = ''jsonb''');
+        RETURN;
     END IF;
 
     IF relation IS NOT NULL THEN

@@ -222,10 +222,10 @@ DECLARE
          ORDER BY d.documents DESC, d.path COLLATE "C");
 BEGIN
     IF fields <> '{}' THEN
-        RAISE NOTICE '%: fields that the plan does not know, and that were not copied: %', collection,
+        RAISE NOTICE '%: fields that the plan does not know: %', collection,
             concat_ws(', ', array_to_string(fields[:shown], ', '),
                 CASE WHEN cardinality(fields) > shown THEN format('and %s more', cardinality(fields) - shown) END)
-            USING HINT = 'SELECT * FROM mongo_migrate.drift; has them all. A row in mongo_migrate.plan_column makes a field known, also with included = false.';
+            USING HINT = 'Fields of a row itself are in its column of role extra, where there is one; others are not copied. A row in mongo_migrate.plan_column makes a field known, also with included = false.';
     END IF;
 END
 $$;

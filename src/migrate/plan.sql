@@ -670,9 +670,54 @@ COMMENT ON FUNCTION mongo_migrate.plan_root_id(name, text, text, regclass, text,
     'plans the id column of a collection''s own table, and its id map';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_root_id(name, text, text, regclass, text, text) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.plan_extra(server name, collection text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    target mongo_migrate.plan_target;
+    new mongo_migrate.plan_column;
+    relation regclass;
+BEGIN
+    new.server := server;
+    new.collection := collection;
+    new.role := 'extra';
+    new.path := '$';
+    new.type := 'jsonb';
+    new.nullable := true;
+    new.refers_key := '_id';
+    new.key_form := 'exact';
+    new.on_dangling := 'null';
+    new.is_unique := false;
+    FOR target IN
+        SELECT t.* FROM mongo_migrate.plan_target AS t
+        WHERE (t.server, t.collection) = (server, collection) AND t.kind IN ('root', 'child') ORDER BY t.ordinal
+    LOOP
+        new.target := target.target;
+        new.column_name := 'extra';
+        new.included := true;
+        new.note := 'fields that the plan does not know';
+        IF target.existing THEN
+            relation := to_regclass(target.target);
+            new.included := mongo_migrate.column_type(relation, 'extra') IS NOT DISTINCT FROM 'jsonb'
+                AND 'extra' <> ALL (mongo_migrate.used_columns(server, collection, target.target));
+            new.note := CASE WHEN new.included THEN new.note
+                ELSE format('no column extra of type jsonb in %s; %s', target.target, new.note) END;
+        ELSE
+            relation := NULL;
+        END IF;
+        PERFORM mongo_migrate.add_plan_column(new, relation);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_extra(name, text) IS
+    'plans a column extra for the fields that the plan does not know, in each table that has rows of documents';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_extra(name, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.plan_collection(server name, collection text, target text DEFAULT NULL,
         sample_size bigint DEFAULT 10000, id_type text DEFAULT NULL, schema text DEFAULT 'public',
-        replan boolean DEFAULT false) RETURNS text
+        replan boolean DEFAULT false, extra boolean DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -770,6 +815,9 @@ BEGIN
                                        coalesce(id_note, 'no document'));
     PERFORM mongo_migrate.plan_fields(server, collection, target, relation, NULL, NULL, '', read < total);
     PERFORM mongo_migrate.report_unmatched(server, collection, target, relation);
+    IF coalesce(extra, jsonb_path_exists(before, '$.*.role ? (@ == "extra")')) THEN
+        PERFORM mongo_migrate.plan_extra(server, collection);
+    END IF;
     UPDATE mongo_migrate.plan AS p SET proposed = mongo_migrate.plan_entries(server, collection)
         WHERE (p.server, p.collection) = ($1, $2);
     PERFORM mongo_migrate.merge_plan(server, collection, before, edited);
@@ -785,6 +833,6 @@ BEGIN
     RETURN result;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean) IS
-    'plans a collection''s tables in plan, plan_target and plan_column, to be edited there; target: its table, else by its name in schema; sample_size: documents to read, 0 for all; id_type: bigint, uuid or source, else by the _id values; replan: make the plan that there is anew, with the edits of it; what is new, gone or of another type is told in notices';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean, boolean) IS
+    'plans a collection''s tables in plan, plan_target and plan_column, to be edited there; target: its table, else by its name in schema; sample_size: documents to read, 0 for all; id_type: bigint, uuid or source, else by the _id values; replan: make the plan that there is anew, with the edits of it; what is new, gone or of another type is told in notices; extra: with columns for the fields that the plan does not know, NULL: as before, else without';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean, boolean) FROM PUBLIC;

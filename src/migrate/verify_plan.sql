@@ -306,6 +306,29 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_referred(name, text, text) IS
     'SQL for the rows that a reference to a collection may refer to by an id';
 
+-- The names of fields that a plan has something for, in the rows of a target.
+CREATE FUNCTION mongo_migrate.verify_known(server name, collection text, target text) RETURNS text[]
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH same AS (
+        SELECT t.target FROM mongo_migrate.plan_target AS t
+        WHERE (t.server, t.collection) = ($1, $2)
+          AND mongo_migrate.target_base($1, $2, t.target) = mongo_migrate.target_base($1, $2, $3)
+    ), known AS (
+        SELECT c.path FROM same AS s JOIN mongo_migrate.plan_column AS c
+            ON (c.server, c.collection, c.target) = ($1, $2, s.target)
+        WHERE c.path <> '$'
+        UNION ALL
+        SELECT t.path FROM same AS s JOIN mongo_migrate.plan_target AS t
+            ON (t.server, t.collection, t.parent) = ($1, $2, s.target)
+        WHERE t.path <> '$'
+    )
+    SELECT coalesce(array_agg(DISTINCT (mongo_migrate.verify_steps(k.path))[1]), '{}') FROM known AS k
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_known(name, text, text) IS
+    'the fields of a target''s rows that its plan knows, in columns or tables, included or not';
+
 -- What a statement for one target is made of.
 CREATE FUNCTION mongo_migrate.verify_parts(server name, collection text, target text, every boolean,
     OUT fields text[],      -- of expected: v<n>, a value; r<n>, the key of what is referred to; doc
@@ -346,7 +369,10 @@ BEGIN
             CONTINUE;
         END IF;
 
-        fields := fields || format('l.content #> %L AS v%s', steps, col.number);
+        fields := fields || CASE col.role
+            WHEN 'extra' THEN format('CASE WHEN jsonb_typeof(l.content) = ''object'' THEN nullif(l.content - %L::text[], ''{}'') END AS v%s',
+                                     mongo_migrate.verify_known(server, collection, target), col.number)
+            ELSE format('l.content #> %L AS v%s', steps, col.number) END;
         IF col.role = 'reference' THEN
             fields := fields || format('mongo_migrate.verify_reference(l.document #> %L, %L) AS r%s',
                                        steps, col.key_form, col.number);
