@@ -269,14 +269,19 @@ CREATE FUNCTION mongo_migrate.plan_references(server name)
             FROM mongo_migrate.plan_target AS o JOIN mongo_migrate.plan_column AS i USING (server, collection, target)
             WHERE o.server = c.server AND o.collection = c.refers_to AND o.kind = 'root' AND o.included
               AND i.role = 'id' AND i.included
+              -- A foreign key leads to one table: it has to have every document that there is.
+              AND (o.filter IS NULL OR NOT EXISTS (
+                       SELECT FROM mongo_migrate.plan_target AS other
+                       WHERE (other.server, other.collection) = (o.server, o.collection) AND other.kind = 'root'
+                         AND other.included AND other.target <> o.target))
               AND (NOT o.existing OR mongo_migrate.has_unique(to_regclass(o.target), ARRAY[i.column_name]))
-            ORDER BY o.ordinal LIMIT 1) AS r
+            ORDER BY o.filter IS NOT NULL, o.ordinal LIMIT 1) AS r
     WHERE c.server = $1 AND c.role = 'reference' AND c.refers_key = '_id' AND c.on_dangling <> 'keep'
       AND c.included AND t.included AND NOT t.existing
     ORDER BY c.collection, t.ordinal, c.ordinal
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_references(name) IS
-    'the foreign keys between collections: for each planned reference to a collection that has a plan too; done: it exists';
+    'the foreign keys between collections: for each planned reference to a collection that has a plan too and one table with all its documents; done: it exists';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_references(name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.reference_ddl(server name)

@@ -64,6 +64,23 @@ CREATE FUNCTION mongo_migrate.dangling_query(server name, collection text, targe
 COMMENT ON FUNCTION mongo_migrate.dangling_query(name, text, text, name, text, name) IS
     'a query for the dangling references of a column: the row''s place (ctid), its key as jsonb and the value as text';
 
+CREATE FUNCTION mongo_migrate.referred_rows(server name, collection text,
+        OUT relation text, OUT column_name name, OUT several boolean)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN count(*) = 1 THEN min(t.target)
+                ELSE format('(%s)', string_agg(format('SELECT %I AS id FROM %s', c.column_name, t.target), ' UNION ALL '
+                                               ORDER BY t.ordinal)) END,
+           CASE WHEN count(*) = 1 THEN min(c.column_name) ELSE 'id' END, count(*) > 1
+      FROM mongo_migrate.plan_target t
+      JOIN mongo_migrate.plan_column c USING (server, collection, target)
+     WHERE (t.server, t.collection) = ($1, $2) AND t.kind = 'root' AND t.included
+       AND c.role = 'id' AND c.included
+$$;
+COMMENT ON FUNCTION mongo_migrate.referred_rows(name, text) IS
+    'SQL for the rows that a reference to a collection may refer to, and their id column: the table of its documents, or a sub-query for several';
+
 CREATE FUNCTION mongo_migrate.loaded_references(server name, collections text[])
     RETURNS TABLE (collection text, target text, column_name name, refers_to text, refers_target text,
                    refers_column name, statement text, done boolean, policy text)
@@ -76,15 +93,15 @@ AS $$
           JOIN mongo_migrate.plan_column c
                 ON (c.server, c.collection, c.target, c.column_name) = ($1, r.collection, r.target, r.column_name)
          UNION ALL
-        SELECT c.collection, c.target, c.column_name, c.refers_to, o.target, i.column_name, NULL, NULL, c.on_dangling
+        SELECT c.collection, c.target, c.column_name, c.refers_to, o.relation, o.column_name, NULL, NULL, c.on_dangling
           FROM mongo_migrate.plan_column c
           JOIN mongo_migrate.plan_target t USING (server, collection, target)
-          JOIN mongo_migrate.plan_target o ON (o.server, o.collection) = (c.server, c.refers_to)
-                AND o.kind = 'root' AND o.included
-          JOIN mongo_migrate.plan_column i ON (i.server, i.collection, i.target) = (o.server, o.collection, o.target)
-                AND i.role = 'id' AND i.included
-         WHERE c.server = $1 AND c.role = 'reference' AND c.refers_key = '_id' AND c.on_dangling = 'keep'
-           AND c.included AND t.included
+         CROSS JOIN LATERAL mongo_migrate.referred_rows(c.server, c.refers_to) o
+         WHERE c.server = $1 AND c.role = 'reference' AND c.refers_key = '_id'
+           AND c.included AND t.included AND o.relation IS NOT NULL
+           AND (c.on_dangling = 'keep' OR (o.several AND NOT t.existing
+                AND (c.collection, c.target, c.column_name) NOT IN (
+                    SELECT r.collection, r.target, r.column_name FROM mongo_migrate.plan_references($1) r)))
     ), loaded AS MATERIALIZED (
         SELECT p.collection FROM mongo_migrate.plan p
          WHERE p.server = $1 AND mongo_migrate.is_loaded(p.server, p.collection)
@@ -96,7 +113,7 @@ AS $$
      ORDER BY r.collection COLLATE "C", r.target COLLATE "C", r.column_name
 $$;
 COMMENT ON FUNCTION mongo_migrate.loaded_references(name, text[]) IS
-    'the references of loaded collections to loaded collections, from or to some of them (NULL: all), with their policy; statement and done as of plan_references, NULL for policy keep';
+    'the references of loaded collections to loaded collections, from or to some of them (NULL: all), with their policy; statement and done as of plan_references, NULL for policy keep and where several tables share the documents referred to';
 
 CREATE FUNCTION mongo_migrate.settle_dangling(server name, collection text, target text, column_name name,
         refers_to text, refers_target text, refers_column name, policy text)
@@ -312,6 +329,11 @@ BEGIN
         PERFORM mongo_migrate.mend_dangling(server, r.collection, r.target, r.column_name,
             r.refers_to, r.refers_target, r.refers_column);
         CONTINUE WHEN r.done;
+        IF r.statement IS NULL THEN
+            PERFORM mongo_migrate.settle_dangling(server, r.collection, r.target, r.column_name,
+                r.refers_to, r.refers_target, r.refers_column, r.policy);
+            CONTINUE;
+        END IF;
         BEGIN
             EXECUTE r.statement;
         EXCEPTION WHEN foreign_key_violation THEN
