@@ -36,7 +36,7 @@ run_pgindent() {
 	(
 		cd "$folder"
 		PATH=$(find_pgindent):$PATH pgindent --typedefs=typedefs src/*.[ch] src/*/*.[ch]
-		sed -Ei 's/\btext \* (\w)/text *\1/; s/,(\.\w+ = )/, \1/g' src/*.[ch] src/*/*.[ch]
+		sed -Ei 's/\btext \* (\w)/text *\1/' src/*.[ch] src/*/*.[ch]
 	)
 }
 

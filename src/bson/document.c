@@ -37,7 +37,8 @@ struct Field
 	PathNode   *node;			/* NULL: not wanted */
 	Field	   *next;			/* the field that came after it last time, or
 								 * NULL */
-	uint64		document;		/* no node: number of the last document that had it */
+	uint64		document;		/* no node: number of the last document that
+								 * had it */
 	int64		documents;		/* documents that had it since the last report */
 };
 
@@ -60,8 +61,8 @@ struct PathNode
 	int			ntables;
 	PathNode  **children;
 	int			nchildren;
-	bool		has_names;		/* some child's name is no position, or unknown
-								 * names are wanted */
+	bool		has_names;		/* some child's name is no position, or
+								 * unknown names are wanted */
 	bool		walked;			/* there is something below to look for */
 	Field	  **fields;			/* open-addressed table of the known fields */
 	uint32		fields_mask;

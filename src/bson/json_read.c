@@ -434,7 +434,7 @@ ConvertStatus
 json_read_value(const char *utf8, size_t length, bson_t *document, const char *key,
 				int key_length, const char **detail)
 {
-	JsonReader	reader = {.at = utf8, .end = utf8 + length, .detail = detail};
+	JsonReader	reader = {.at = utf8,.end = utf8 + length,.detail = detail};
 
 	*detail = NULL;
 	return read_value(&reader, document, key, key_length, 0);

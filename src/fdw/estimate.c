@@ -144,7 +144,7 @@ relcache_callback(Datum arg, Oid relid)
 static void
 initialize(void)
 {
-	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Estimate)};
+	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(Estimate)};
 
 	if (estimates != NULL)
 		return;

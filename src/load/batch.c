@@ -72,7 +72,7 @@ batch_add_document(LoadSession *session, const bson_t *document)
 	added = &session->documents[session->ndocuments++];
 	*added = (LoadDocument)
 	{
-		.bytes = bytes, .length = document->len
+		.bytes = bytes,.length = document->len
 	};
 	session->size += document->len;
 }

@@ -302,7 +302,7 @@ id_map_want(IdMap *map, Datum *value, bool *null, bool reference)
 	}
 	map->wanted[map->nwanted++] = (WantedKey)
 	{
-		.key = key, .value = value, .null = null, .reference = reference
+		.key = key,.value = value,.null = null,.reference = reference
 	};
 }
 

@@ -216,7 +216,7 @@ reject_for_error(Attempt *attempt, const ErrorData *error)
 static void
 insert_range(LoadSession *session, int from, int to)
 {
-	Attempt		attempt = {.session = session, .from = from, .to = to};
+	Attempt		attempt = {.session = session,.from = from,.to = to};
 	ErrorData  *error = try(insert_rows, &attempt);
 
 	if (error == NULL)
@@ -250,7 +250,7 @@ mark_present(Attempt *attempt)
 static void
 mark_range(LoadSession *session, LoadTarget *target, int from, int to)
 {
-	Attempt		attempt = {.session = session, .target = target, .from = from, .to = to};
+	Attempt		attempt = {.session = session,.target = target,.from = from,.to = to};
 
 	if (try(mark_present, &attempt) != NULL && to - from > 1)
 	{

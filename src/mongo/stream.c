@@ -250,7 +250,7 @@ wait_for(StreamControl *control, struct pollfd *fds, nfds_t count, int64 deadlin
 static bool
 wait_for_socket(StreamControl *control, int fd, short events, int64 deadline)
 {
-	struct pollfd pollfd = {.fd = fd, .events = events};
+	struct pollfd pollfd = {.fd = fd,.events = events};
 
 	return wait_for(control, &pollfd, 1, deadline) > 0;
 }
@@ -528,7 +528,7 @@ static int
 connect_tcp(StreamControl *control, const mongoc_host_list_t *host, int64 deadline,
 			bson_error_t *error)
 {
-	struct addrinfo hints = {.ai_family = host->family, .ai_socktype = SOCK_STREAM};
+	struct addrinfo hints = {.ai_family = host->family,.ai_socktype = SOCK_STREAM};
 	struct addrinfo *addresses;
 	char		port[8];
 	int			status;
