@@ -463,26 +463,6 @@ batch_count(LoadSession *session, LoadCounts *counts)
 	}
 }
 
-/* A document's {"_id": ...} as bytea in the current context. */
-static bytea *
-id_document(const bson_t *document)
-{
-	bson_t		id_only = BSON_INITIALIZER;
-	bson_iter_t id;
-	bytea	   *result;
-
-	if (!bson_iter_init_find(&id, document, "_id"))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("document has no _id")));
-	bson_append_iter(&id_only, "_id", -1, &id);
-	result = palloc(VARHDRSZ + id_only.len);
-	SET_VARSIZE(result, VARHDRSZ + id_only.len);
-	memcpy(VARDATA(result), bson_get_data(&id_only), id_only.len);
-	bson_destroy(&id_only);
-	return result;
-}
-
 /* A row of counts, and one more column. */
 static Datum
 counts_row(FunctionCallInfo fcinfo, const LoadCounts *counts, Datum last)
@@ -564,7 +544,7 @@ mm_copy_batch(PG_FUNCTION_ARGS)
 	drift_count(session);
 	batch_count(session, &counts);
 	if (session->ndocuments > 0)
-		last_id = id_document(document_bson(&session->documents[session->ndocuments - 1], &bson));
+		last_id = document_id(document_bson(&session->documents[session->ndocuments - 1], &bson));
 	checkpoint_move(session, &counts, last_id, complete);
 	MemoryContextSwitchTo(caller);
 	load_session_end(session, last_id, complete);
@@ -647,5 +627,5 @@ mm_bson_id(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("not a BSON document")));
-	PG_RETURN_BYTEA_P(id_document(&document));
+	PG_RETURN_BYTEA_P(document_id(&document));
 }

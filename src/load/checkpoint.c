@@ -49,15 +49,8 @@ result_bytes(int column, MemoryContext context)
 {
 	bool		isnull;
 	Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull);
-	bytea	   *bytes;
-	bytea	   *copy;
 
-	if (isnull)
-		return NULL;
-	bytes = DatumGetByteaPP(value);
-	copy = MemoryContextAlloc(context, VARSIZE_ANY(bytes));
-	memcpy(copy, bytes, VARSIZE_ANY(bytes));
-	return copy;
+	return isnull ? NULL : bytes_copy(DatumGetByteaPP(value), context);
 }
 
 /* A boolean of the current SPI result. */

@@ -247,6 +247,8 @@ extern void load_session_end(LoadSession *session, const bytea *last_id, bool co
 
 /* source.c */
 extern bytea *document_key(const bson_t *document);
+extern bytea *document_id(const bson_t *document);
+extern bytea *bytes_copy(const bytea *bytes, MemoryContext context);
 extern LoadSource *source_open(LoadSession *session, const Checkpoint *checkpoint);
 extern const bson_t *source_next(LoadSource *source);
 extern bool source_add_by_id(LoadSession *session, const bson_iter_t *id);

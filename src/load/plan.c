@@ -15,6 +15,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "load/load.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "owned.h"
@@ -116,7 +117,8 @@ static bson_t *
 parse_filter(LoadSession *session, LoadTarget *target, const char *json)
 {
 	bson_error_t error;
-	bson_t	   *filter = bson_new_from_json((const uint8_t *) json, -1, &error);
+	char	   *utf8 = pg_server_to_any(json, strlen(json), PG_UTF8);
+	bson_t	   *filter = bson_new_from_json((const uint8_t *) utf8, -1, &error);
 
 	if (filter == NULL)
 		ereport(ERROR,

@@ -159,11 +159,7 @@ load_session_begin(Name server, const char *collection, int chunk, const Checkpo
 	{
 		session = load_session_create(server, collection, chunk, CurrentMemoryContext);
 		session->fingerprint = MemoryContextStrdup(session->context, checkpoint->fingerprint);
-		if (checkpoint->last_id != NULL)
-		{
-			session->last_id = MemoryContextAlloc(session->context, VARSIZE_ANY(checkpoint->last_id));
-			memcpy(session->last_id, checkpoint->last_id, VARSIZE_ANY(checkpoint->last_id));
-		}
+		session->last_id = bytes_copy(checkpoint->last_id, session->context);
 		session->source = source_open(session, checkpoint);
 		MemoryContextSetParent(session->context, TopMemoryContext);
 		kept = session;
@@ -187,8 +183,7 @@ load_session_end(LoadSession *session, const bytea *last_id, bool complete)
 	{
 		if (session->last_id != NULL)
 			pfree(session->last_id);
-		session->last_id = MemoryContextAlloc(session->context, VARSIZE_ANY(last_id));
-		memcpy(session->last_id, last_id, VARSIZE_ANY(last_id));
+		session->last_id = bytes_copy(last_id, session->context);
 	}
 	batch_start(session);
 }

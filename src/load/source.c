@@ -21,6 +21,7 @@
 #include "bson/json.h"
 #include "bson/key.h"
 #include "load/load.h"
+#include "mongo/options.h"
 #include "owned.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -36,6 +37,8 @@ struct LoadSource
 {
 	LoadSession *session;
 	MongoCursor *cursor;		/* NULL: there are no more */
+	bytea	   *lower_id;		/* of the chunk, each NULL where it has none */
+	bytea	   *upper_id;
 	bool		view;
 	bool		first;			/* no document yet */
 	bool		tail;			/* to go on with MaxKey */
@@ -88,6 +91,39 @@ document_key(const bson_t *document)
 	return bson_iter_init_find(&id, document, "_id") ? key_of(&id) : NULL;
 }
 
+/* A document's {"_id": ...} in the current context. */
+bytea *
+document_id(const bson_t *document)
+{
+	bson_t		id_only = BSON_INITIALIZER;
+	bson_iter_t id;
+	bytea	   *result;
+
+	if (!bson_iter_init_find(&id, document, "_id"))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("document has no _id")));
+	bson_append_iter(&id_only, "_id", -1, &id);
+	result = palloc(VARHDRSZ + id_only.len);
+	SET_VARSIZE(result, VARHDRSZ + id_only.len);
+	memcpy(VARDATA(result), bson_get_data(&id_only), id_only.len);
+	bson_destroy(&id_only);
+	return result;
+}
+
+/* A copy of bytes, or NULL. */
+bytea *
+bytes_copy(const bytea *bytes, MemoryContext context)
+{
+	bytea	   *copy;
+
+	if (bytes == NULL)
+		return NULL;
+	copy = MemoryContextAlloc(context, VARSIZE_ANY(bytes));
+	memcpy(copy, bytes, VARSIZE_ANY(bytes));
+	return copy;
+}
+
 static bool
 keys_equal(const bytea *a, const bytea *b)
 {
@@ -108,7 +144,7 @@ collection_is_view(LoadSession *session)
 
 	BSON_APPEND_INT32(command, "listCollections", 1);
 	BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
-	BSON_APPEND_UTF8(&filter, "name", session->collection);
+	BSON_APPEND_UTF8(&filter, "name", mongo_utf8(session->collection));
 	bson_append_document_end(command, &filter);
 	BSON_APPEND_BOOL(command, "nameOnly", true);
 	BSON_APPEND_BOOL(command, "authorizedCollections", true);
@@ -268,37 +304,67 @@ aggregate_range(LoadSource *source, const bytea *lower, const bytea *upper)
 									 session->context);
 }
 
+/* Begins to read after last_id, or from the beginning where that is NULL. */
+static void
+begin_after(LoadSource *source, const bytea *last_id)
+{
+	const bytea *lower = source->lower_id;
+
+	source->first = true;
+	if (last_id != NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(source->session->context);
+		bson_t		document;
+		bson_iter_t id;
+
+		lower = last_id;
+		boundary_init(&document, &id, lower);
+		source->at_max = boundary_is_max(lower);
+		if (source->last_key != NULL)
+			pfree(source->last_key);
+		source->last_key = key_of(&id);
+		MemoryContextSwitchTo(old);
+	}
+	if (source->view)
+		aggregate_range(source, lower, source->upper_id);
+	else if (source->at_max)
+		source->cursor = NULL;
+	else if (lower != NULL && boundary_is_max(lower))
+		find_tail(source);
+	else
+		find_range(source, lower, source->upper_id);
+}
+
 /* Opens the source of a chunk where its checkpoint stands; belongs to the session. */
 LoadSource *
 source_open(LoadSession *session, const Checkpoint *checkpoint)
 {
-	MemoryContext old = MemoryContextSwitchTo(session->context);
-	LoadSource *source = palloc0(sizeof(LoadSource));
-	const bytea *lower = checkpoint->lower_id;
+	LoadSource *source = MemoryContextAllocZero(session->context, sizeof(LoadSource));
 
 	source->session = session;
-	source->first = true;
-	if (checkpoint->last_id != NULL)
-	{
-		bson_t		document;
-		bson_iter_t id;
-
-		lower = checkpoint->last_id;
-		boundary_init(&document, &id, lower);
-		source->at_max = boundary_is_max(lower);
-		source->last_key = key_of(&id);
-	}
-	MemoryContextSwitchTo(old);
+	source->lower_id = bytes_copy(checkpoint->lower_id, session->context);
+	source->upper_id = bytes_copy(checkpoint->upper_id, session->context);
 	source->view = collection_is_view(session);
-	if (source->at_max && !source->view)
-		return source;
-	if (source->view)
-		aggregate_range(source, lower, checkpoint->upper_id);
-	else if (lower != NULL && boundary_is_max(lower))
-		find_tail(source);
-	else
-		find_range(source, lower, checkpoint->upper_id);
+	begin_after(source, checkpoint->last_id);
 	return source;
+}
+
+/*
+ * Goes on after the last document given, with a new cursor: the server has
+ * dropped the old one.
+ */
+static void
+reopen(LoadSource *source)
+{
+	LoadSession *session = source->session;
+	bytea	   *last_id = session->last_id;
+	bson_t		bson;
+
+	mongo_cursor_close(source->cursor);
+	source->cursor = NULL;
+	if (session->ndocuments > 0)
+		last_id = document_id(document_bson(&session->documents[session->ndocuments - 1], &bson));
+	begin_after(source, last_id);
 }
 
 /*
@@ -364,15 +430,25 @@ seen_before(LoadSource *source, const bson_t *document)
 	return seen;
 }
 
-/* The next document, lent until the next call; NULL when there are no more. */
+/*
+ * The next document, lent until the next call; NULL when there are no more.
+ * Each document given has to be added to the batch before the next call.
+ */
 const bson_t *
 source_next(LoadSource *source)
 {
 	while (source->cursor != NULL)
 	{
-		const bson_t *document = mongo_cursor_next(source->cursor);
+		bool		lost = false;
 		bool		wanted;
+		const bson_t *document = source->first ? mongo_cursor_next(source->cursor) :
+			mongo_cursor_next_or_lost(source->cursor, &lost);
 
+		if (lost)
+		{
+			reopen(source);
+			continue;
+		}
 		if (document == NULL)
 		{
 			mongo_cursor_close(source->cursor);

@@ -14,6 +14,10 @@
 #include "mongo/options.h"
 #include "owned.h"
 
+/* Codes of the server: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml */
+#define CURSOR_NOT_FOUND 43
+#define CURSOR_KILLED 237
+
 struct MongoCursor
 {
 	MongoConnection *connection;
@@ -92,25 +96,62 @@ mongo_aggregate(MongoConnection *connection, const char *collection, const bson_
 	return cursor_open(connection, collection, NULL, pipeline, opts, owner);
 }
 
-/* The next document, or NULL at the end; throws for everything else. */
+/* Throws what the driver or the server said of a cursor. */
+static void
+cursor_throw(MongoCursor *cursor, const bson_error_t *error, const bson_t *reply)
+{
+	mongo_throw(error, reply,
+				psprintf("reading collection \"%s\" of server \"%s\"", cursor->namespace,
+						 mongo_connection_server(cursor->connection)));
+}
+
+/* Whether the server's reply says that it does not know the cursor. */
+static bool
+reply_says_lost(const bson_t *reply)
+{
+	bson_iter_t code;
+
+	return bson_iter_init_find(&code, reply, "code") &&
+		(bson_iter_as_int64(&code) == CURSOR_NOT_FOUND || bson_iter_as_int64(&code) == CURSOR_KILLED);
+}
+
+/* The next document, or NULL at the end and where the cursor is lost. */
 const bson_t *
-mongo_cursor_next(MongoCursor *cursor)
+mongo_cursor_next_or_lost(MongoCursor *cursor, bool *lost)
 {
 	const bson_t *document;
 	const bson_t *reply;
 	bson_error_t error;
 
+	*lost = false;
 	if (cursor->ended)
 		return NULL;
 	if (mongoc_cursor_next(cursor->cursor, &document))
 		return document;
 	mongo_connection_check(cursor->connection);
 	if (mongoc_cursor_error_document(cursor->cursor, &error, &reply))
-		mongo_throw(&error, reply,
-					psprintf("reading collection \"%s\" of server \"%s\"", cursor->namespace,
-							 mongo_connection_server(cursor->connection)));
+	{
+		*lost = reply_says_lost(reply);
+		if (*lost)
+			return NULL;
+		cursor_throw(cursor, &error, reply);
+	}
 	cursor->ended = true;
 	return NULL;
+}
+
+/* The next document, or NULL at the end; throws for everything else. */
+const bson_t *
+mongo_cursor_next(MongoCursor *cursor)
+{
+	bool		lost;
+	const bson_t *document = mongo_cursor_next_or_lost(cursor, &lost);
+	const bson_t *reply;
+	bson_error_t error;
+
+	if (lost && mongoc_cursor_error_document(cursor->cursor, &error, &reply))
+		cursor_throw(cursor, &error, reply);
+	return document;
 }
 
 /* Ends the cursor before its context does. */

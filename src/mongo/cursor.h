@@ -28,6 +28,12 @@ extern MongoCursor *mongo_aggregate(MongoConnection *connection, const char *col
  */
 extern const bson_t *mongo_cursor_next(MongoCursor *cursor);
 
+/*
+ * The same, but where the server no longer knows the cursor, because it was
+ * idle for too long or killed, returns NULL with *lost set.
+ */
+extern const bson_t *mongo_cursor_next_or_lost(MongoCursor *cursor, bool *lost);
+
 /* Ends the cursor before its context does. */
 extern void mongo_cursor_close(MongoCursor *cursor);
 

@@ -287,13 +287,9 @@ my $cursors = $mongo->command('admin', '{"aggregate": 1, "cursor": {}, "pipeline
 	{"$match": {"type": "idleCursor", "ns": "shop.wide"}}]}');
 is(scalar @{ $cursors->{cursor}{firstBatch} }, 1, 'the cursor is open between batches');
 $mongo->command('shop', qq({"killCursors": "wide", "cursors": [$cursors->{cursor}{firstBatch}[0]{cursor}{cursorId}]}));
-run_in($one, "CALL copy_chunk('wide', 1, 1000)");
-like($one->{err}, qr/error while reading collection "shop.wide"/, 'a lost cursor is an error');
-like($node->safe_psql('postgres', "SELECT count(*), (SELECT documents FROM mongo_migrate.chunk WHERE collection = 'wide') FROM wide"),
-	qr/^5000\|5000$/, 'what was read before it is in');
-$one->{err} = '';
-run_in($one, "SELECT mongo_migrate.copy_batch('s', 'wide', 1, 1000)");
-is($one->{err}, '', 'the next batch goes on');
+like(run_in($one, "SELECT mongo_migrate.copy_batch('s', 'wide', 1, 3000)"), qr/3000,3000,0,0,0,f/, 'what has been read');
+like(run_in($one, "SELECT mongo_migrate.copy_batch('s', 'wide', 1, 3000)"), qr/3000,3000,0,0,0,f/, 'another cursor goes on');
+is($one->{err}, '', 'a lost cursor is no error');
 $mongo->kill9;
 run_in($one, "CALL copy_chunk('wide', 1, 1000)");
 like($one->{err}, qr/ERROR/, 'a dead server is an error');
