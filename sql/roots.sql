@@ -97,7 +97,8 @@ SELECT mongo_migrate.run_command('roots', '{"dropDatabase": 1}') -> 'ok' AS ok;
 SET client_min_messages = error;
 SELECT mongo_migrate.reset_collection('roots', collection, truncate => true) FROM mongo_migrate.plan WHERE server = 'roots';
 DELETE FROM mongo_migrate.plan WHERE server = 'roots';
-SELECT format('DROP TABLE %s', relation) FROM mongo_migrate.id_map WHERE server = 'roots' AND relation IS NOT NULL \gexec
+SELECT relation AS map FROM mongo_migrate.id_map WHERE server = 'roots' AND relation IS NOT NULL \gset
+DROP TABLE :map;
 DELETE FROM mongo_migrate.id_map WHERE server = 'roots';
 DROP SCHEMA roots CASCADE;
 DROP SERVER roots CASCADE;
