@@ -92,7 +92,9 @@ SELECT mongo_migrate.run_command('drift', '{"dropDatabase": 1}') -> 'ok' AS ok;
 SET client_min_messages = error;
 SELECT mongo_migrate.reset_collection('drift', collection, truncate => true) FROM mongo_migrate.plan WHERE server = 'drift';
 DELETE FROM mongo_migrate.plan WHERE server = 'drift';
+\set ECHO none
 SELECT format('DROP TABLE %s', relation) FROM mongo_migrate.id_map WHERE server = 'drift' AND relation IS NOT NULL \gexec
+\set ECHO all
 DELETE FROM mongo_migrate.id_map WHERE server = 'drift';
 DROP SCHEMA drift CASCADE;
 DROP SERVER drift;

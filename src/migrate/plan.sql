@@ -16,7 +16,7 @@ CREATE FUNCTION mongo_migrate.snake_case(name text) RETURNS text
     SELECT coalesce(nullif(trim(BOTH '_' FROM
                regexp_replace(
                    lower(regexp_replace(regexp_replace(regexp_replace(
-                       CASE getdatabaseencoding() WHEN 'UTF8' THEN replace(name, chr(65279 + 0 * length(name)), '') ELSE name END,
+                       regexp_replace(name, '\uFEFF', '', 'g'),
                        'IDs(?![a-z])', 'Ids', 'g'),
                        '([A-Z]+)([A-Z][a-z])', '\1_\2', 'g'),
                        '([a-z0-9])([A-Z])', '\1_\2', 'g') COLLATE "C"),
