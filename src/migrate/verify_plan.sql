@@ -163,9 +163,10 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_root(name, text, text) IS
     'the root target of a target and its id column; an error where it has none';
 
--- WITH clauses from the documents to level<depth>(source_id, id, document,
--- whole, element, present, p1..), the rows that a target should have.  present:
--- the row must be there (no quarantine; a child's parent has its row).
+-- WITH clauses from the documents to level<depth>(number, source_id, id,
+-- document, element, present, p1..), the rows that a target should have.
+-- number: the document's in the batch.  present: the row must be there (no
+-- quarantine; a child's parent has its row).
 CREATE FUNCTION mongo_migrate.verify_levels(server name, collection text, target text)
     RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -188,12 +189,12 @@ BEGIN
     END IF;
     statement := format(
         'WITH source AS MATERIALIZED ('
-        'SELECT mongo_migrate.verify_source_id(d.document -> ''_id'') AS source_id, %s AS id, d.document, '
+        'SELECT d.number, mongo_migrate.verify_source_id(d.document -> ''_id'') AS source_id, %s AS id, d.document, '
         'EXISTS (SELECT FROM mongo_migrate.quarantine AS q '
         'WHERE q.server = %L AND q.collection = %L AND q.key = d.key) AS quarantined '
-        'FROM (SELECT u.key, u.document, (u.document -> ''_id'')::jsonb AS id '
-        'FROM unnest($1, $2) AS u(key, document) OFFSET 0) AS d %s), '
-        'level0 AS (SELECT s.source_id, s.id, s.document, s.document AS whole, NULL::text AS element, '
+        'FROM (SELECT u.number, u.key, u.document, (u.document -> ''_id'')::jsonb AS id '
+        'FROM unnest($1, $2) WITH ORDINALITY AS u(key, document, number) OFFSET 0) AS d %s), '
+        'level0 AS (SELECT s.number, s.source_id, s.id, s.document, NULL::text AS element, '
         '%s AS present FROM source AS s %s)',
         ident.id, server, collection, 'LEFT JOIN ' || ident.map || ' AS m ON m.key = d.key',
         CASE WHEN root.loaded AND root.root <> target THEN format('r.%I IS NOT NULL', root.key)
@@ -204,7 +205,7 @@ BEGIN
     FOR level IN SELECT * FROM mongo_migrate.verify_chain(server, collection, target) AS c WHERE c.depth > 0
     LOOP
         statement := statement || format(
-            ', level%1$s AS (SELECT l.source_id, l.id, e.document, l.whole, l.present, '
+            ', level%1$s AS (SELECT l.number, l.source_id, l.id, e.document, l.present, '
             'concat_ws(''.'', l.element, %2$L, e.n - 1) AS element%3$s, (e.n - 1)::integer AS p%1$s '
             'FROM level%4$s AS l CROSS JOIN LATERAL (SELECT l.document #> %5$L AS elements OFFSET 0) AS a '
             'CROSS JOIN LATERAL json_array_elements('
@@ -277,7 +278,7 @@ BEGIN
         shown := format('(SELECT (%s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%s) '
                         'THEN (%s)::%s END AS value%s) AS x)::%s::text',
                         col.expression, value, part.typed, coalesce(col.source_type, format_type(col.type, col.typmod)),
-                        CASE WHEN col.expression ~* '\mdoc\M' THEN ', e.doc' END, format_type(col.type, col.typmod));
+                        CASE WHEN col.expression ~* '\mdoc\M' THEN ', docs.doc' END, format_type(col.type, col.typmod));
         kind := format('CASE WHEN %s::text COLLATE "C" IS DISTINCT FROM %s THEN ''mismatch'' END', stored, shown);
     ELSE
         SELECT * INTO part FROM mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode);
@@ -331,9 +332,9 @@ COMMENT ON FUNCTION mongo_migrate.verify_known(name, text, text) IS
 
 -- What a statement for one target is made of.
 CREATE FUNCTION mongo_migrate.verify_parts(server name, collection text, target text, every boolean,
-    OUT fields text[],      -- of expected: v<n>, a value; r<n>, the key of what is referred to; doc
-    OUT lookups text,       -- WITH clauses found<n>: what references refer to
-    OUT joins text,         -- of found<n> AS f<n>
+    OUT fields text[],      -- of expected: v<n>, a value; r<n>, the key of what is referred to
+    OUT lookups text,       -- WITH clauses found<n>: what references refer to; docs: documents for expressions
+    OUT joins text,         -- of found<n> AS f<n>, and docs
     OUT owner text,         -- the table's column with the document's id; NULL where there is no row
     OUT same_owner text,    -- condition: a row of the table AS t is of a document of source AS o
     OUT pairs text[],       -- conditions that pair expected AS e and the table AS t
@@ -343,12 +344,12 @@ CREATE FUNCTION mongo_migrate.verify_parts(server name, collection text, target 
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    whole CONSTANT text := 'mongo_migrate.verify_json(l.whole::jsonb, ''relaxed'') AS doc';
     mode    text := mongo_migrate.verify_mode(server);
     col     record;
     stored  text;
     steps   text[];
     test    record;
+    uses_doc boolean := false;
 BEGIN
     fields := '{}';
     kinds := '{}';
@@ -378,8 +379,12 @@ BEGIN
                                        steps, col.key_form, col.number);
             lookups := concat(lookups, mongo_migrate.verify_found(server, col.refers_to, col.refers_key, col.type, col.number));
             joins := concat(joins, format(' LEFT JOIN found%1$s AS f%1$s ON f%1$s.key = e.r%1$s', col.number));
-        ELSIF col.expression ~* '\mdoc\M' AND whole <> ALL (fields) THEN
-            fields := fields || whole;
+        ELSIF col.expression ~* '\mdoc\M' AND NOT uses_doc THEN
+            -- Once a document, however many elements it has.
+            lookups := concat(lookups, ', docs AS MATERIALIZED (SELECT o.number, '
+                              'mongo_migrate.verify_json(o.document::jsonb, ''relaxed'') AS doc FROM source AS o)');
+            joins := concat(joins, ' LEFT JOIN docs ON docs.number = e.number');
+            uses_doc := true;
         END IF;
         SELECT * INTO test FROM mongo_migrate.verify_column(server, mode, col, stored);
         kinds := kinds || format('CASE WHEN e.source_id IS NOT NULL AND %s IS NOT NULL THEN %s END', owner, test.kind);
@@ -432,7 +437,9 @@ BEGIN
     start := mongo_migrate.verify_levels(server, collection, target) || format(
         ', expected AS MATERIALIZED (SELECT %s FROM ('
         'SELECT l.*, l.document::jsonb AS content FROM level%s AS l OFFSET 0) AS l)%s ',
-        array_to_string('{l.*}' || part.fields, ', '), depth, part.lookups);
+        array_to_string('{l.number, l.source_id, l.id, l.present, l.element, l.content}'
+                        || ARRAY(SELECT 'l.p' || n FROM generate_series(1, depth) AS n) || part.fields, ', '),
+        depth, part.lookups);
     IF cardinality(part.pairs) <= depth THEN
         RETURN start || mongo_migrate.verify_as_sets(target, part);
     END IF;
