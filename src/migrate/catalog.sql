@@ -44,6 +44,8 @@ CREATE TABLE mongo_migrate.plan_path
     FOREIGN KEY (server, collection) REFERENCES mongo_migrate.plan ON UPDATE CASCADE ON DELETE CASCADE
 );
 
+CREATE INDEX ON mongo_migrate.plan_path (server, collection, parent);
+
 -- One row for each table that a collection feeds.  The root's row has no
 -- parent; a child or pivot table has a row for each element of an array of its
 -- parent's row.

@@ -281,7 +281,13 @@ CREATE FUNCTION mongo_migrate.add_plan_column(new mongo_migrate.plan_column, rel
 #variable_conflict use_variable
 BEGIN
     -- A name that is in the table already was matched, and is meant.
-    IF relation IS NULL OR NOT new.included THEN
+    IF (relation IS NULL OR NOT new.included) AND (
+            EXISTS (SELECT FROM mongo_migrate.plan_column AS c
+                    WHERE (c.server, c.collection, c.target, c.column_name) =
+                          (new.server, new.collection, new.target, new.column_name))
+            OR EXISTS (SELECT FROM pg_attribute AS a
+                       WHERE a.attrelid IN (relation, 'pg_class'::regclass) AND a.attname = new.column_name
+                         AND (a.attrelid = relation OR a.attnum < 0))) THEN
         new.column_name := mongo_migrate.free_name(new.column_name, ARRAY(
             SELECT c.column_name::text FROM mongo_migrate.plan_column AS c
             WHERE (c.server, c.collection, c.target) = (new.server, new.collection, new.target)
@@ -400,6 +406,8 @@ DECLARE
     has_column boolean;
     nests_itself boolean;
     fields bigint;
+    crowded boolean;         -- the table has hardly room for more columns
+    left_out boolean := false;
 BEGIN
     FOR field IN
         SELECT p.* FROM mongo_migrate.plan_path AS p
@@ -408,6 +416,13 @@ BEGIN
           AND NOT (base IS NULL AND p.key = '_id')
         ORDER BY p.ordinal
     LOOP
+        -- A table has 1600 columns at most; a level of a sub-document may add 60.
+        crowded := relation IS NULL AND field.ordinal > 1400 AND
+            cardinality(mongo_migrate.used_columns(server, collection, target)) >= 1400;
+        IF crowded AND base IS NOT DISTINCT FROM row_base THEN
+            left_out := true;
+            CONTINUE;
+        END IF;
         kind := mongo_migrate.only_type(field.types);
         wanted := prefix || mongo_migrate.snake_case(field.key);
         path := substr(field.path, coalesce(length(row_base) + 2, 1));
@@ -426,8 +441,8 @@ BEGIN
         WHERE p.server = server AND p.collection = collection
           AND p.parent = coalesce(element.path, field.path) AND p.key IS NOT NULL;
 
-        IF NOT has_column AND kind = 'object' AND fields BETWEEN 1 AND 60
-           AND NOT field.is_map AND cardinality(string_to_array(path, '.')) <= 4 THEN
+        IF NOT has_column AND NOT crowded AND kind = 'object' AND fields BETWEEN 1 AND 60
+           AND NOT field.is_map AND cardinality(mongo_migrate.path_segments(path)) <= 4 THEN
             PERFORM mongo_migrate.plan_fields(server, collection, target, relation, field.path,
                     row_base, wanted || '_', nullable OR field.proposed_nullable);
         ELSIF element.path IS NOT NULL AND NOT nests_itself AND
@@ -439,6 +454,9 @@ BEGIN
                     nullable OR field.proposed_nullable);
         END IF;
     END LOOP;
+    IF left_out THEN
+        PERFORM mongo_migrate.plan_extra(server, collection, target);
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_fields(name, text, text, regclass, text, text, text, boolean) IS
@@ -670,7 +688,7 @@ COMMENT ON FUNCTION mongo_migrate.plan_root_id(name, text, text, regclass, text,
     'plans the id column of a collection''s own table, and its id map';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_root_id(name, text, text, regclass, text, text) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.plan_extra(server name, collection text) RETURNS void
+CREATE FUNCTION mongo_migrate.plan_extra(server name, collection text, only_target text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -692,7 +710,11 @@ BEGIN
     new.is_unique := false;
     FOR target IN
         SELECT t.* FROM mongo_migrate.plan_target AS t
-        WHERE (t.server, t.collection) = (server, collection) AND t.kind IN ('root', 'child') ORDER BY t.ordinal
+        WHERE (t.server, t.collection) = (server, collection) AND t.kind IN ('root', 'child')
+          AND t.target = coalesce(only_target, t.target)
+          AND NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS c
+                          WHERE (c.server, c.collection, c.target) = (server, collection, t.target) AND c.role = 'extra')
+        ORDER BY t.ordinal
     LOOP
         new.target := target.target;
         new.column_name := 'extra';
@@ -711,9 +733,9 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.plan_extra(name, text) IS
-    'plans a column extra for the fields that the plan does not know, in each table that has rows of documents';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_extra(name, text) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.plan_extra(name, text, text) IS
+    'plans a column extra for the fields that the plan does not know, in each table that has rows of documents, or in one';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_extra(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_collection(server name, collection text, target text DEFAULT NULL,
         sample_size bigint DEFAULT 10000, id_type text DEFAULT NULL, schema text DEFAULT 'public',
@@ -815,7 +837,10 @@ BEGIN
                                        coalesce(id_note, 'no document'));
     PERFORM mongo_migrate.plan_fields(server, collection, target, relation, NULL, NULL, '', read < total);
     PERFORM mongo_migrate.report_unmatched(server, collection, target, relation);
-    IF coalesce(extra, jsonb_path_exists(before, '$.*.role ? (@ == "extra")')) THEN
+    -- infer_schema() shows 5000 paths at most: there may be more.
+    IF coalesce(extra, jsonb_path_exists(before, '$.*.role ? (@ == "extra")')
+                       OR 5000 <= (SELECT count(*) FROM mongo_migrate.plan_path AS p
+                                   WHERE (p.server, p.collection) = ($1, $2))) THEN
         PERFORM mongo_migrate.plan_extra(server, collection);
     END IF;
     UPDATE mongo_migrate.plan AS p SET proposed = mongo_migrate.plan_entries(server, collection)
