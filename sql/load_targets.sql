@@ -135,9 +135,9 @@ CREATE TABLE expressions (id bigint NOT NULL, name varchar(4), half numeric(4,1)
 SELECT pg_temp.plan('people', 'load_targets.expressions', '{"id": "id _id bigint", "name": "value name varchar(4)", "half": "value score numeric(4,1)",
     "kind": "value kind load_targets.kind", "city_id": "value address.city int", "path": "value $ text", "tags": "value tags text", "share": "value score numeric", "n": "value score int"}');
 SELECT pg_temp.expression('load_targets.expressions', 'name', 'text', 'upper(value) -- a comment');
-SELECT pg_temp.expression('load_targets.expressions', 'half', 'double precision', 'half(value::numeric)');
+SELECT pg_temp.expression('load_targets.expressions', 'half', 'double precision', 'load_targets.half(value::numeric)');
 SELECT pg_temp.expression('load_targets.expressions', 'kind', 'text', $$CASE value WHEN 'alien' THEN 'guest' ELSE value END$$);
-SELECT pg_temp.expression('load_targets.expressions', 'city_id', 'text', '(SELECT c.id FROM cities AS c WHERE c.name = value)');
+SELECT pg_temp.expression('load_targets.expressions', 'city_id', 'text', '(SELECT c.id FROM load_targets.cities AS c WHERE c.name = value)');
 SELECT pg_temp.expression('load_targets.expressions', 'path', 'jsonb', $$doc #>> '{address,zip}'$$);
 SELECT pg_temp.expression('load_targets.expressions', 'tags', 'text[]', $$array_to_string(value, '+') || (doc->>'name')$$);
 SELECT pg_temp.expression('load_targets.expressions', 'share', 'double precision', '100 / value');

@@ -174,7 +174,7 @@ INSERT INTO a VALUES (1, 1235, 5), (3, 0, NULL);
 INSERT INTO b VALUES (2, 8, 6);
 CALL map('events', 'source');
 CALL plan('events', '"ta.rget ""x""".a', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}',
-    '{"name": "cents", "path": "amount", "source_type": "text", "expression": "coalesce(cents(value::numeric), 0)"}',
+    '{"name": "cents", "path": "amount", "source_type": "text", "expression": "coalesce(\"ta.rget \"\"x\"\"\".cents(value::numeric), 0)"}',
     '{"name": "n", "path": "kind", "expression": "(doc #>> ''{meta,n}'')::integer"}');
 CALL plan('events', '"ta.rget ""x""".b', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "amount", "path": "amount"}', '{"name": "n", "path": "meta.n"}');
 UPDATE mongo_migrate.plan_target SET filter = format('{"kind": "%s"}', right(target, 1))::jsonb WHERE collection = 'events';

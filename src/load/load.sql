@@ -123,44 +123,45 @@ CREATE FUNCTION mongo_migrate.retry_quarantine(server name, collection text DEFA
         OUT documents bigint, OUT inserted bigint, OUT skipped bigint, OUT rejected bigint,
         OUT rounded bigint, OUT gone bigint)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     of_collection text;
     ids bytea[];
     counts record;
     -- Entries that fail again are written anew, with the same number.
-    last_entry CONSTANT bigint := (SELECT pg_catalog.max(q.quarantine_id) FROM mongo_migrate.quarantine AS q);
+    last_entry CONSTANT bigint := (SELECT max(q.quarantine_id) FROM mongo_migrate.quarantine AS q);
     entry bigint;
 BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
     documents := 0; inserted := 0; skipped := 0; rejected := 0; rounded := 0; gone := 0;
     FOR of_collection IN
         SELECT DISTINCT q.collection FROM mongo_migrate.quarantine AS q
-            WHERE q.server OPERATOR(pg_catalog.=) retry_quarantine.server
-              AND q.collection OPERATOR(pg_catalog.=) coalesce(retry_quarantine.collection, q.collection)
+            WHERE q.server = retry_quarantine.server
+              AND q.collection = coalesce(retry_quarantine.collection, q.collection)
             ORDER BY 1
     LOOP
         entry := 0;
         LOOP
-            SELECT pg_catalog.max(e.quarantine_id), pg_catalog.array_agg(mongo_migrate.bson_id(e.document))
+            SELECT max(e.quarantine_id), array_agg(mongo_migrate.bson_id(e.document))
                 INTO entry, ids
                 FROM (SELECT q.quarantine_id, q.document
                           FROM mongo_migrate.quarantine AS q
-                          WHERE q.server OPERATOR(pg_catalog.=) retry_quarantine.server
-                            AND q.collection OPERATOR(pg_catalog.=) of_collection
-                            AND q.quarantine_id OPERATOR(pg_catalog.>) entry
-                            AND q.quarantine_id OPERATOR(pg_catalog.<=) last_entry
+                          WHERE q.server = retry_quarantine.server
+                            AND q.collection = of_collection
+                            AND q.quarantine_id > entry
+                            AND q.quarantine_id <= last_entry
                           ORDER BY q.quarantine_id LIMIT 1000
                           FOR UPDATE) AS e;
             EXIT WHEN entry IS NULL;
             SELECT * INTO counts
                 FROM mongo_migrate.copy_documents(retry_quarantine.server, of_collection, ids);
-            documents := documents OPERATOR(pg_catalog.+) counts.documents;
-            inserted := inserted OPERATOR(pg_catalog.+) counts.inserted;
-            skipped := skipped OPERATOR(pg_catalog.+) counts.skipped;
-            rejected := rejected OPERATOR(pg_catalog.+) counts.rejected;
-            rounded := rounded OPERATOR(pg_catalog.+) counts.rounded;
-            gone := gone OPERATOR(pg_catalog.+) counts.gone;
+            documents := documents + counts.documents;
+            inserted := inserted + counts.inserted;
+            skipped := skipped + counts.skipped;
+            rejected := rejected + counts.rejected;
+            rounded := rounded + counts.rounded;
+            gone := gone + counts.gone;
         END LOOP;
     END LOOP;
 END

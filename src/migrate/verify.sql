@@ -4,14 +4,13 @@
 -- and its findings are ordinary rows and commit with the caller.
 
 -- One job a root of the collection's plan.
-CREATE FUNCTION mongo_migrate.verify_jobs(verification bigint, server name, collection text, path text, every boolean,
+CREATE FUNCTION mongo_migrate.verify_jobs(verification bigint, server name, collection text, every boolean,
     sums boolean)
     RETURNS SETOF mongo_migrate.verify_job
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT verification, server, collection, r.target, coalesce(r.filter, '{}'),
-           concat_ws(', ', 'pg_catalog', nullif($4, ''), 'pg_temp'),
            t.targets, ARRAY(SELECT mongo_migrate.verify_statement(server, collection, u, every)
                             FROM unnest(t.targets) WITH ORDINALITY AS s(u, n) ORDER BY n),
            CASE WHEN sums THEN mongo_migrate.verify_sum_statement(server, collection, t.targets) END
@@ -24,7 +23,7 @@ AS $$
     WHERE (r.server, r.collection) = ($2, $3) AND r.kind = 'root' AND t.targets IS NOT NULL
     ORDER BY r.ordinal, r.target
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_jobs(bigint, name, text, text, boolean, boolean) IS
+COMMENT ON FUNCTION mongo_migrate.verify_jobs(bigint, name, text, boolean, boolean) IS
     'what a verification of a collection has to do, a row for each root of its plan; every: statements yield equal values too; sums: numeric columns are summed';
 
 -- ---------- documents to rows ----------
@@ -44,7 +43,6 @@ AS $$
 DECLARE
     half    integer := cardinality(keys) / 2;
 BEGIN
-    PERFORM set_config('search_path', job.path, true);
     EXECUTE pg_catalog.format(
         'INSERT INTO mongo_migrate.finding (verification_id, collection, source_id, target, column_name, kind, '
         'source_value, target_value, element) SELECT $3, $4, f.* FROM (%s) AS f', job.statements[n])
@@ -325,7 +323,7 @@ REVOKE ALL ON FUNCTION mongo_migrate.verify_end(bigint, bigint) FROM PUBLIC;
 
 -- A collection's documents against its rows and back; returns the number of documents.
 CREATE FUNCTION mongo_migrate.verify_collection(verification bigint, server name, collection text, sample_size bigint,
-    sums boolean, path text) RETURNS bigint
+    sums boolean) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -334,7 +332,7 @@ DECLARE
     every   record;
     checked bigint := 0;
 BEGIN
-    FOR job IN SELECT * FROM mongo_migrate.verify_jobs(verification, server, collection, path, false, sums) LOOP
+    FOR job IN SELECT * FROM mongo_migrate.verify_jobs(verification, server, collection, false, sums) LOOP
         IF sample_size > 0 AND sample_size < mongo_migrate.verify_count(server, collection, job.filter::json) THEN
             checked := checked + mongo_migrate.verify_some_documents(job, sample_size);
             PERFORM mongo_migrate.verify_rows(job, sample_size);
@@ -353,9 +351,9 @@ BEGIN
     RETURN checked;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_collection(bigint, name, text, bigint, boolean, text) IS
+COMMENT ON FUNCTION mongo_migrate.verify_collection(bigint, name, text, bigint, boolean) IS
     'compares a sample of a collection (0: all of it) with its tables, both ways; returns the number of documents compared';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_collection(bigint, name, text, bigint, boolean, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION mongo_migrate.verify_collection(bigint, name, text, bigint, boolean) FROM PUBLIC;
 
 -- The findings of a verification.
 CREATE FUNCTION mongo_migrate.verify_findings(verification bigint)
@@ -370,11 +368,11 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_findings(bigint) IS 'the findings of a verification';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_findings(bigint) FROM PUBLIC;
 
--- No SET here: expressions of the plan see the caller's search_path.
 CREATE FUNCTION mongo_migrate.verify_sample(server name, collection text, sample_size bigint DEFAULT 1000)
     RETURNS TABLE (source_id text, target text, column_name text, kind text, source_value text, target_value text,
                    element text)
     LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     verification bigint;
@@ -387,7 +385,7 @@ BEGIN
     verification := mongo_migrate.verify_begin(server, collection, 'sample',
         pg_catalog.jsonb_build_object('sample_size', sample_size));
     PERFORM mongo_migrate.verify_end(verification, mongo_migrate.verify_collection(verification, server, collection,
-        sample_size, false, pg_catalog.current_setting('search_path')));
+        sample_size, false));
     RETURN QUERY SELECT * FROM mongo_migrate.verify_findings(verification);
 END
 $$;
@@ -399,12 +397,13 @@ CREATE FUNCTION mongo_migrate.verify_full(server name, collection text)
     RETURNS TABLE (source_id text, target text, column_name text, kind text, source_value text, target_value text,
                    element text)
     LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     verification bigint := mongo_migrate.verify_begin(server, collection, 'full', '{}');
 BEGIN
     PERFORM mongo_migrate.verify_end(verification, mongo_migrate.verify_collection(verification, server, collection,
-        0, true, pg_catalog.current_setting('search_path')));
+        0, true));
     RETURN QUERY SELECT * FROM mongo_migrate.verify_findings(verification);
 END
 $$;

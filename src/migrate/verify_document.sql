@@ -60,7 +60,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_in_order(text) IS
     'a statement of a verification with its rows ordered by array positions';
 
-CREATE FUNCTION mongo_migrate.verify_side_by_side(server name, collection text, id text, path text)
+CREATE FUNCTION mongo_migrate.verify_side_by_side(server name, collection text, id text)
     RETURNS TABLE (source_id text, target text, column_name text, kind text, source_value text, target_value text,
                    element text)
     LANGUAGE plpgsql VOLATILE
@@ -75,11 +75,10 @@ DECLARE
     job     mongo_migrate.verify_job;
     statement text;
 BEGIN
-    FOR job IN SELECT * FROM mongo_migrate.verify_jobs(NULL, server, collection, path, true, false) LOOP
+    FOR job IN SELECT * FROM mongo_migrate.verify_jobs(NULL, server, collection, true, false) LOOP
         SELECT array_agg(mongo_migrate.verify_document_key(d)), array_agg(mongo_migrate.verify_without_nul(d))
         INTO keys, documents
         FROM mongo_migrate.find_documents(server, collection, mongo_migrate.verify_filter(job.filter, ids), '{}', 'canonical') AS d;
-        PERFORM set_config('search_path', job.path, true);
         FOREACH statement IN ARRAY job.statements LOOP
             RETURN QUERY EXECUTE mongo_migrate.verify_in_order(statement) USING coalesce(keys, '{}'), coalesce(documents, '{}');
             nothing := nothing AND NOT FOUND;
@@ -103,22 +102,22 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_side_by_side(name, text, text, text) IS
-    'the work of compare_document(); path: search_path for the plan''s expressions';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_side_by_side(name, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.verify_side_by_side(name, text, text) IS
+    'the work of compare_document()';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_side_by_side(name, text, text) FROM PUBLIC;
 
--- No SET here: expressions of the plan see the caller's search_path.
 CREATE FUNCTION mongo_migrate.compare_document(server name, collection text, id text)
     RETURNS TABLE (source_id text, target text, element text, column_name text, source_value text, target_value text,
                    kind text)
     LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM mongo_migrate.require_source(server, collection);
     PERFORM mongo_migrate.verify_require_plan(server, collection);
     RETURN QUERY
         SELECT v.source_id, v.target, v.element, v.column_name, v.source_value, v.target_value, v.kind
-        FROM mongo_migrate.verify_side_by_side(server, collection, id, pg_catalog.current_setting('search_path')) AS v;
+        FROM mongo_migrate.verify_side_by_side(server, collection, id) AS v;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.compare_document(name, text, text) IS

@@ -478,7 +478,6 @@ CREATE TYPE mongo_migrate.verify_job AS (
     collection  text,
     root        text,
     filter      jsonb,      -- the root's; never NULL
-    path        text,       -- search_path for the plan's expressions
     targets     text[],
     statements  text[],     -- by target, from verify_statement()
     summing     text        -- from verify_sum_statement(); NULL: sums are not wanted
