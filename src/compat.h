@@ -113,6 +113,15 @@
 	(exec_rt_fetch((plan)->scan.scanrelid, estate)->checkAsUser)
 #endif
 
+/* The same for a table that is written; the same commit. */
+#if PG_VERSION_NUM >= 160000
+#define MM_RESULT_CHECK_AS_USER(result, estate) ExecGetResultRelCheckAsUser(result, estate)
+#else
+#define MM_RESULT_CHECK_AS_USER(result, estate) \
+	(exec_rt_fetch((result)->ri_RangeTableIndex != 0 ? (result)->ri_RangeTableIndex : \
+				   (result)->ri_RootResultRelInfo->ri_RangeTableIndex, estate)->checkAsUser)
+#endif
+
 /*
  * A plain path that scans a foreign table.  PostgreSQL 17 (commit 9e9931d2bf4)
  * added restrictions of joins, 18 (commit e2225346794) disabled nodes.

@@ -12,6 +12,7 @@
 #include "fdw/relation.h"
 #include "mongo/connection.h"
 #include "mongo/options.h"
+#include "mongo/transaction.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -197,7 +198,7 @@ estimate_collection(Oid relid, Oid userid, bool fresh, double *documents, double
 			ask_server(connection, mongo_table_options(relid)->collection, &latest);
 		estimate = hash_search(estimates, &relid, HASH_ENTER, NULL);
 		*estimate = latest;
-		if (latest.missing)
+		if (latest.missing && !mongo_transaction_is_open(connection))
 			warn_of_missing(relid);
 	}
 	*documents = estimate->documents;

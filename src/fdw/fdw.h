@@ -32,4 +32,33 @@ extern bool fdw_analyze(Relation relation, AcquireSampleRowsFunc *func, BlockNum
 /* import.c */
 extern List *fdw_import_schema(ImportForeignSchemaStmt *stmt, Oid serverid);
 
+/* modify_plan.c */
+extern void fdw_add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *target_rte,
+								   Relation target_relation);
+extern List *fdw_plan_modify(PlannerInfo *root, ModifyTable *plan, Index rtindex,
+							 int subplan_index);
+extern int	fdw_is_updatable(Relation relation);
+extern void fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *resultRelInfo,
+							   List *private, int subplan_index, struct ExplainState *es);
+
+/* modify.c */
+extern void fdw_begin_modify(ModifyTableState *mtstate, ResultRelInfo *resultRelInfo,
+							 List *private, int subplan_index, int eflags);
+extern void fdw_begin_insert(ModifyTableState *mtstate, ResultRelInfo *resultRelInfo);
+extern int	fdw_modify_batch_size(ResultRelInfo *resultRelInfo);
+extern TupleTableSlot *fdw_insert(EState *estate, ResultRelInfo *resultRelInfo,
+								  TupleTableSlot *slot, TupleTableSlot *plan_slot);
+extern TupleTableSlot **fdw_insert_batch(EState *estate, ResultRelInfo *resultRelInfo,
+										 TupleTableSlot **slots, TupleTableSlot **plan_slots,
+										 int *count);
+extern TupleTableSlot *fdw_update(EState *estate, ResultRelInfo *resultRelInfo,
+								  TupleTableSlot *slot, TupleTableSlot *plan_slot);
+extern TupleTableSlot *fdw_delete(EState *estate, ResultRelInfo *resultRelInfo,
+								  TupleTableSlot *slot, TupleTableSlot *plan_slot);
+extern void fdw_end_modify(EState *estate, ResultRelInfo *resultRelInfo);
+extern void fdw_truncate(List *relations, DropBehavior behavior, bool restart_sequences);
+
+/* Must rows be written, and read again, one by one? */
+extern bool fdw_modify_is_immediate(ResultRelInfo *resultRelInfo, CmdType operation);
+
 #endif							/* MM_FDW_H */

@@ -66,6 +66,9 @@ typedef struct FilterValue
 
 /* shippable.c */
 
+/* What a base type is for comparisons. */
+extern FilterForm filter_type_form(Oid type);
+
 /*
  * The filter for a clause over the given base relation, or NULL when the
  * clause is for PostgreSQL alone.  Expressions that it compares with are

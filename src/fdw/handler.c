@@ -2,8 +2,7 @@
  * handler.c
  *	  The entry point of the foreign data wrapper.
  *
- * The wrapper reads.  A statement that would write to a foreign table finds no
- * callback for it, and PostgreSQL says so.
+ * The callbacks, by the phase that they belong to; see fdw.h.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -29,5 +28,20 @@ mm_handler(PG_FUNCTION_ARGS)
 	routine->ExplainForeignScan = fdw_explain_scan;
 	routine->AnalyzeForeignTable = fdw_analyze;
 	routine->ImportForeignSchema = fdw_import_schema;
+
+	routine->IsForeignRelUpdatable = fdw_is_updatable;
+	routine->AddForeignUpdateTargets = fdw_add_update_targets;
+	routine->PlanForeignModify = fdw_plan_modify;
+	routine->BeginForeignModify = fdw_begin_modify;
+	routine->BeginForeignInsert = fdw_begin_insert;
+	routine->GetForeignModifyBatchSize = fdw_modify_batch_size;
+	routine->ExecForeignInsert = fdw_insert;
+	routine->ExecForeignBatchInsert = fdw_insert_batch;
+	routine->ExecForeignUpdate = fdw_update;
+	routine->ExecForeignDelete = fdw_delete;
+	routine->EndForeignModify = fdw_end_modify;
+	routine->EndForeignInsert = fdw_end_modify;
+	routine->ExecForeignTruncate = fdw_truncate;
+	routine->ExplainForeignModify = fdw_explain_modify;
 	PG_RETURN_POINTER(routine);
 }

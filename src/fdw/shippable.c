@@ -41,8 +41,8 @@ typedef struct ClauseContext
 static Filter *filter_from_node(ClauseContext *context, Node *node);
 
 /* How values of a type compare. */
-static FilterForm
-type_form(Oid type)
+FilterForm
+filter_type_form(Oid type)
 {
 	switch (type)
 	{
@@ -100,7 +100,7 @@ column_filter(ClauseContext *context, FilterKind kind, Node *node)
 	filter = palloc0(sizeof(Filter));
 	filter->kind = kind;
 	filter->path = path;
-	filter->form = type_form(getBaseType(var->vartype));
+	filter->form = filter_type_form(getBaseType(var->vartype));
 	return filter;
 }
 
@@ -162,7 +162,7 @@ text_is_shippable(int strategy, Oid collation)
 static bool
 comparison_is_shippable(FilterForm form, int strategy, Oid comparand_type, Oid collation)
 {
-	FilterForm	other = type_form(comparand_type);
+	FilterForm	other = filter_type_form(comparand_type);
 
 	switch (form)
 	{
@@ -236,7 +236,7 @@ filter_from_operator(ClauseContext *context, OpExpr *clause)
 	if (filter == NULL || !is_comparand(context, right))
 		return NULL;
 	op_input_types(operator, &lefttype, &righttype);
-	if (type_form(lefttype) != filter->form)
+	if (filter_type_form(lefttype) != filter->form)
 		return NULL;
 	filter->strategy = operator_strategy(operator, lefttype);
 	filter->comparand_type = righttype;
@@ -262,7 +262,7 @@ filter_from_array_operator(ClauseContext *context, ScalarArrayOpExpr *clause)
 	if (filter == NULL || !is_comparand(context, right))
 		return NULL;
 	op_input_types(clause->opno, &lefttype, &righttype);
-	if (type_form(lefttype) != filter->form)
+	if (filter_type_form(lefttype) != filter->form)
 		return NULL;
 	filter->strategy = operator_strategy(clause->opno, lefttype);
 	filter->comparand_type = righttype;

@@ -224,6 +224,20 @@ apply_server_options(mongoc_uri_t *uri, List *options)
 		mongoc_uri_set_read_concern(uri, concern);
 		mongoc_read_concern_destroy(concern);
 	}
+	value = option_value(options, "write_concern");
+	if (value != NULL)
+	{
+		mongoc_write_concern_t *concern = mongoc_write_concern_new();
+
+		if (strspn(value, "0123456789") == strlen(value))
+			mongoc_write_concern_set_w(concern, atoi(value));
+		else if (strcmp(value, "majority") == 0)
+			mongoc_write_concern_set_w(concern, MONGOC_WRITE_CONCERN_W_MAJORITY);
+		else
+			mongoc_write_concern_set_wtag(concern, value);
+		mongoc_uri_set_write_concern(uri, concern);
+		mongoc_write_concern_destroy(concern);
+	}
 	value = option_value(options, "compressors");
 	if (value != NULL)
 		mongoc_uri_set_compressors(uri, value);

@@ -50,6 +50,7 @@ struct MongoConnection
 	uint32		mapping_hash;	/* 0: the user has no mapping of its own */
 	bool		retired;		/* not to be handed out again */
 	bool		keep;			/* option keep_connections */
+	bool		transactional;	/* option transactions */
 	int			pins;			/* cursors and the like */
 	bool		used;			/* by the current transaction */
 	mongoc_client_t *client;
@@ -70,6 +71,17 @@ typedef struct LeftCursor
 } LeftCursor;
 
 static slist_head left_cursors = SLIST_STATIC_INIT(left_cursors);
+
+/* A session that may have a transaction open on the server. */
+typedef struct LeftSession
+{
+	slist_node	node;
+	Oid			serverid;
+	Oid			userid;
+	uint8		id[16];
+} LeftSession;
+
+static slist_head left_sessions = SLIST_STATIC_INIT(left_sessions);
 
 static dlist_head connections = DLIST_STATIC_INIT(connections);
 
@@ -227,6 +239,32 @@ kill_left_cursors(MongoConnection *self)
 	mongo_connection_check(self);
 }
 
+/*
+ * Has the server end the transactions that were left by connections like this
+ * one.  It need not succeed: the server ends them by itself, after a minute.
+ */
+static void
+kill_left_sessions(MongoConnection *self)
+{
+	slist_mutable_iter iter;
+
+	slist_foreach_modify(iter, &left_sessions)
+	{
+		LeftSession *left = slist_container(LeftSession, node, iter.cur);
+		bson_t	   *command;
+
+		if (left->serverid != self->serverid || left->userid != self->userid)
+			continue;
+		command = BCON_NEW("killSessions", "[", "{", "id",
+						   BCON_BIN(BSON_SUBTYPE_UUID, left->id, sizeof(left->id)), "}", "]");
+		(void) mongoc_client_command_simple(self->client, "admin", command, NULL, NULL, NULL);
+		bson_destroy(command);
+		slist_delete_current(&iter);
+		pfree(left);
+	}
+	mongo_connection_check(self);
+}
+
 /* Makes a connection.  When that fails, the current context cleans up. */
 static MongoConnection *
 connection_create(Oid serverid, Oid userid)
@@ -243,6 +281,7 @@ connection_create(Oid serverid, Oid userid)
 	self->serverid = serverid;
 	self->userid = userid;
 	self->keep = option_boolean(server->options, "keep_connections", true);
+	self->transactional = option_boolean(server->options, "transactions", true);
 	self->server = MemoryContextStrdup(context, server->servername);
 	self->server_hash = GetSysCacheHashValue1(FOREIGNSERVEROID, ObjectIdGetDatum(serverid));
 	if (own_mapping)
@@ -251,6 +290,7 @@ connection_create(Oid serverid, Oid userid)
 	stream_control_init(&self->control, context);
 	connection_establish(self, server, mapping);
 	kill_left_cursors(self);
+	kill_left_sessions(self);
 	self->database = MemoryContextStrdup(context,
 										 client_database(server, mongoc_client_get_uri(self->client)));
 	MemoryContextSetParent(context, TopMemoryContext);
@@ -300,6 +340,12 @@ const char *
 mongo_connection_server(MongoConnection *connection)
 {
 	return connection->server;
+}
+
+bool
+mongo_connection_transactional(MongoConnection *connection)
+{
+	return connection->transactional;
 }
 
 /* Throws the interrupt that the stream saw, if any. */
@@ -373,6 +419,28 @@ mongo_connection_left_cursor(MongoConnection *connection, const char *collection
 	memcpy(left->database, connection->database, database_size);
 	memcpy(left->collection, collection, collection_size);
 	slist_push_head(&left_cursors, &left->node);
+}
+
+/* Notes a session whose transaction could not be aborted; see connection.h. */
+void
+mongo_connection_left_session(MongoConnection *connection, const bson_t *lsid)
+{
+	LeftSession *left;
+	bson_iter_t iter;
+	bson_subtype_t subtype;
+	uint32_t	length;
+	const uint8_t *id;
+
+	if (!bson_iter_init_find(&iter, lsid, "id") || !BSON_ITER_HOLDS_BINARY(&iter))
+		return;
+	bson_iter_binary(&iter, &subtype, &length, &id);
+	left = MemoryContextAllocExtended(TopMemoryContext, sizeof(LeftSession), MCXT_ALLOC_NO_OOM);
+	if (left == NULL || length != sizeof(left->id))
+		return;
+	left->serverid = connection->serverid;
+	left->userid = connection->userid;
+	memcpy(left->id, id, sizeof(left->id));
+	slist_push_head(&left_sessions, &left->node);
 }
 
 /* connections(): one row for each connection of the session */

@@ -23,6 +23,9 @@ extern mongoc_client_t *mongo_connection_client(MongoConnection *connection);
 extern const char *mongo_connection_database(MongoConnection *connection);
 extern const char *mongo_connection_server(MongoConnection *connection);	/* server's name */
 
+/* Option transactions: are writes rolled back with the local transaction? */
+extern bool mongo_connection_transactional(MongoConnection *connection);
+
 /*
  * To be called after each return of the driver that may have waited: throws
  * the interrupt that the stream saw, if any.
@@ -48,5 +51,11 @@ extern void mongo_connection_cleanup_end(MongoConnection *connection);
  */
 extern void mongo_connection_left_cursor(MongoConnection *connection, const char *collection,
 										 int64 id);
+
+/*
+ * Notes a session whose transaction could not be aborted, so that the server is
+ * told by the session's next connection.  Never throws.
+ */
+extern void mongo_connection_left_session(MongoConnection *connection, const bson_t *lsid);
 
 #endif							/* MM_CONNECTION_H */

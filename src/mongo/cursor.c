@@ -3,16 +3,25 @@
  *	  Reading from MongoDB: every early end is an ERROR.
  *
  * mongoc_cursor_next() says false for the end and for a failure alike.  It is
- * called in one place, mongo_cursor_next(), which tells the two apart.  A
- * cursor belongs to the memory context given at its start.
+ * called in one place, fetch(), which tells the two apart.  A cursor belongs to
+ * the memory context given at its start.
+ *
+ * A cursor of MongoDB sees what is written while it is open: a document that
+ * moves in the index that is read would come again.  So, before a write, what
+ * cursors have still to read is put into temporary files.
  */
 #include "postgres.h"
 #include "compat.h"
 
+#include "commands/tablespace.h"
 #include "error.h"
+#include "miscadmin.h"
 #include "mongo/cursor.h"
 #include "mongo/options.h"
+#include "mongo/transaction.h"
 #include "owned.h"
+#include "storage/buffile.h"
+#include "storage/fd.h"
 
 /* Codes of the server: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml */
 #define CURSOR_NOT_FOUND 43
@@ -26,15 +35,26 @@ struct MongoCursor
 	char	   *collection;		/* in UTF-8 */
 	bool		ended;			/* the server said that there are no more */
 	Owned	   *owned;
+	dlist_node	node;			/* in open_cursors while cursor is not NULL */
+	bool		transaction;	/* it reads in the connection's transaction */
+	MemoryContext context;		/* the owner */
+	BufFile    *ahead;			/* documents that were read ahead, or NULL */
+	bool		incomplete;		/* reading ahead failed */
+	uint8	   *buffer;			/* for one of them */
+	uint32		buffer_size;
+	bson_t	   *document;		/* in the buffer; from malloc, so aligned */
 };
 
-/* Ends a cursor; the server is told, and given a second to answer. */
-static void
-destroy_cursor(void *object)
-{
-	MongoCursor *self = object;
+static dlist_head open_cursors = DLIST_STATIC_INIT(open_cursors);
 
-	if (self->cursor != NULL && mongo_connection_cleanup_begin(self->connection))
+/* Ends the driver's cursor; the server is told, and given a second to answer. */
+static void
+destroy_driver_cursor(MongoCursor *self)
+{
+	if (self->cursor == NULL)
+		return;
+	dlist_delete(&self->node);
+	if (mongo_connection_cleanup_begin(self->connection))
 	{
 		int64		id = mongoc_cursor_get_id(self->cursor);
 
@@ -44,6 +64,18 @@ destroy_cursor(void *object)
 			mongo_connection_left_cursor(self->connection, self->collection, id);
 	}
 	self->cursor = NULL;
+}
+
+/* Ends a cursor. */
+static void
+destroy_cursor(void *object)
+{
+	MongoCursor *self = object;
+
+	destroy_driver_cursor(self);
+	if (self->ahead != NULL)
+		BufFileClose(self->ahead);
+	self->ahead = NULL;
 	mongo_connection_unpin(self->connection);
 }
 
@@ -55,14 +87,22 @@ cursor_open(MongoConnection *connection, const char *name, const bson_t *filter,
 	const char *database = mongo_connection_database(connection);
 	MongoCursor *self = MemoryContextAllocZero(owner, sizeof(MongoCursor));
 	const char *utf8_name = mongo_utf8(name);
+	bson_t	   *session_opts = owned_bson_new(owner);
+	mongoc_read_prefs_t *preference = NULL;
 	mongoc_collection_t *collection;
+
+	mongo_pending_flush();
+	if (opts != NULL)
+		bson_concat(session_opts, opts);
 
 	/* The driver would abort. */
 	if (name[0] == '\0')
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
 				 errmsg("the name of a collection must not be empty")));
+	self->transaction = mongo_transaction_append(connection, session_opts);
 	self->connection = connection;
+	self->context = owner;
 	self->namespace = MemoryContextStrdup(owner, psprintf("%s.%s", database, name));
 	self->collection = MemoryContextStrdup(owner, utf8_name);
 	mongo_connection_pin(connection);
@@ -71,11 +111,16 @@ cursor_open(MongoConnection *connection, const char *name, const bson_t *filter,
 	/* Nothing throws from here on, so that the collection needs no owner. */
 	collection = mongoc_client_get_collection(mongo_connection_client(connection), database,
 											  utf8_name);
+	if (self->transaction)
+		preference = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
 	if (pipeline != NULL)
-		self->cursor = mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline, opts,
-												   NULL);
+		self->cursor = mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline,
+												   session_opts, preference);
 	else
-		self->cursor = mongoc_collection_find_with_opts(collection, filter, opts, NULL);
+		self->cursor = mongoc_collection_find_with_opts(collection, filter, session_opts,
+														preference);
+	dlist_push_tail(&open_cursors, &self->node);
+	mongoc_read_prefs_destroy(preference);
 	mongoc_collection_destroy(collection);
 	return self;
 }
@@ -115,43 +160,141 @@ reply_says_lost(const bson_t *reply)
 		(bson_iter_as_int64(&code) == CURSOR_NOT_FOUND || bson_iter_as_int64(&code) == CURSOR_KILLED);
 }
 
-/* The next document, or NULL at the end and where the cursor is lost. */
-const bson_t *
-mongo_cursor_next_or_lost(MongoCursor *cursor, bool *lost)
+/*
+ * The next document from the server, or NULL at the end.  A lost cursor is NULL
+ * too where the caller asks for that; everything else is thrown.
+ */
+static const bson_t *
+fetch(MongoCursor *cursor, bool *lost)
 {
 	const bson_t *document;
 	const bson_t *reply;
 	bson_error_t error;
 
-	*lost = false;
-	if (cursor->ended)
-		return NULL;
 	if (mongoc_cursor_next(cursor->cursor, &document))
 		return document;
 	mongo_connection_check(cursor->connection);
 	if (mongoc_cursor_error_document(cursor->cursor, &error, &reply))
 	{
-		*lost = reply_says_lost(reply);
-		if (*lost)
-			return NULL;
-		cursor_throw(cursor, &error, reply);
+		if (lost == NULL || !reply_says_lost(reply))
+			cursor_throw(cursor, &error, reply);
+		*lost = true;
 	}
-	cursor->ended = true;
 	return NULL;
+}
+
+/* The next document that was read ahead, or NULL at the end. */
+static const bson_t *
+fetch_ahead(MongoCursor *cursor)
+{
+	uint32		length;
+
+	if (BufFileRead(cursor->ahead, &length, sizeof(length)) != sizeof(length))
+		return NULL;
+	if (length > cursor->buffer_size)
+	{
+		cursor->buffer = cursor->buffer == NULL ?
+			MemoryContextAlloc(cursor->context, length) : repalloc(cursor->buffer, length);
+		cursor->buffer_size = length;
+	}
+	if (BufFileRead(cursor->ahead, cursor->buffer, length) != length ||
+		!bson_init_static(cursor->document, cursor->buffer, length))
+		elog(ERROR, "could not read from temporary file of a cursor");
+	return cursor->document;
+}
+
+/* The next document of a cursor, wherever it is read from; see fetch() for lost. */
+static const bson_t *
+cursor_next(MongoCursor *cursor, bool *lost)
+{
+	const bson_t *document = NULL;
+
+	if (cursor->ended)
+		return NULL;
+	if (cursor->incomplete)
+		elog(ERROR, "cursor of collection \"%s\" failed before", cursor->namespace);
+	if (cursor->ahead != NULL)
+		document = fetch_ahead(cursor);
+	else if (cursor->cursor != NULL)
+		document = fetch(cursor, lost);
+	else
+		elog(ERROR, "cursor of collection \"%s\" ended with its transaction", cursor->namespace);
+	cursor->ended = document == NULL && (lost == NULL || !*lost);
+	return document;
+}
+
+/* The next document, or NULL at the end and where the cursor is lost. */
+const bson_t *
+mongo_cursor_next_or_lost(MongoCursor *cursor, bool *lost)
+{
+	*lost = false;
+	return cursor_next(cursor, lost);
 }
 
 /* The next document, or NULL at the end; throws for everything else. */
 const bson_t *
 mongo_cursor_next(MongoCursor *cursor)
 {
-	bool		lost;
-	const bson_t *document = mongo_cursor_next_or_lost(cursor, &lost);
-	const bson_t *reply;
-	bson_error_t error;
+	return cursor_next(cursor, NULL);
+}
 
-	if (lost && mongoc_cursor_error_document(cursor->cursor, &error, &reply))
-		cursor_throw(cursor, &error, reply);
-	return document;
+/* Reads a cursor to its end into a temporary file. */
+static void
+read_ahead(MongoCursor *cursor)
+{
+	MemoryContext old = MemoryContextSwitchTo(cursor->context);
+	const bson_t *document;
+
+	if (cursor->incomplete)
+		elog(ERROR, "cursor of collection \"%s\" failed before", cursor->namespace);
+
+	/* It outlives the subtransaction that writes; destroy_cursor() closes it. */
+	cursor->incomplete = true;
+	PrepareTempTablespaces();
+	cursor->ahead = BufFileCreateTemp(true);
+	cursor->document = bson_malloc0(sizeof(bson_t));
+	owned_register(cursor->context, cursor->document, bson_free);
+	MemoryContextSwitchTo(old);
+	while ((document = fetch(cursor, NULL)) != NULL)
+	{
+		CHECK_FOR_INTERRUPTS();
+		BufFileWrite(cursor->ahead, unconstify(uint32_t *, &document->len), sizeof(document->len));
+		BufFileWrite(cursor->ahead, unconstify(uint8_t *, bson_get_data(document)), document->len);
+	}
+	if (BufFileSeek(cursor->ahead, 0, 0, SEEK_SET) != 0)
+		elog(ERROR, "could not rewind temporary file of a cursor");
+	cursor->incomplete = false;
+	destroy_driver_cursor(cursor);
+}
+
+/* Has all open cursors of a connection read to their ends; see cursor.h. */
+void
+mongo_cursors_read_ahead(MongoConnection *connection)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &open_cursors)
+	{
+		MongoCursor *cursor = dlist_container(MongoCursor, node, iter.cur);
+
+		if (cursor->connection == connection && !cursor->ended)
+			read_ahead(cursor);
+	}
+}
+
+/* Ends all cursors of the connection's transaction, which aborts. */
+void
+mongo_cursors_abandon(MongoConnection *connection)
+{
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &open_cursors)
+	{
+		MongoCursor *cursor = dlist_container(MongoCursor, node, iter.cur);
+
+		if (cursor->connection == connection && cursor->transaction)
+			destroy_driver_cursor(cursor);
+	}
 }
 
 /* Ends the cursor before its context does. */

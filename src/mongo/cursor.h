@@ -38,6 +38,16 @@ extern const bson_t *mongo_cursor_next_or_lost(MongoCursor *cursor, bool *lost);
 extern void mongo_cursor_close(MongoCursor *cursor);
 
 /*
+ * Has all cursors that are open on the connection read to their ends, so that
+ * they do not see what is written from now on.  What they read waits in
+ * temporary files.
+ */
+extern void mongo_cursors_read_ahead(MongoConnection *connection);
+
+/* Ends all cursors of the connection's transaction, which aborts.  Never throws. */
+extern void mongo_cursors_abandon(MongoConnection *connection);
+
+/*
  * Runs one command on the server's database.  The reply is owned by owner.
  * Throws for every failure, ok: 0 and write errors included.
  */

@@ -40,6 +40,9 @@ PG_FUNCTION_INFO_V1(mm_validator);
 /* Name of the foreign data wrapper. */
 #define WRAPPER_NAME "mongo_migrate"
 
+/* Documents written at a time where batch_size does not say. */
+#define DEFAULT_BATCH_SIZE 1000
+
 /* Where an option may stand. */
 #define ON_SERVER	0x01
 #define ON_USER		0x02
@@ -57,6 +60,7 @@ typedef enum OptionKind
 	OPTION_WORD,				/* one of words */
 	OPTION_WORDS,				/* some of words, separated by commas */
 	OPTION_URI,
+	OPTION_WRITE_CONCERN,
 	OPTION_DATABASE,
 	OPTION_PATH,
 	OPTION_FILE,				/* a file of the database server's machine */
@@ -112,6 +116,16 @@ static const MongoOption mongo_options[] = {
 	{"path", ON_COLUMN, OPTION_PATH},
 	{"extended_json", ON_SERVER | ON_TABLE | ON_COLUMN, OPTION_WORD, "relaxed, canonical, plain"},
 	{"fetch_size", ON_SERVER | ON_TABLE, OPTION_POSITIVE},
+
+	/* writing */
+	{"bson_type", ON_COLUMN, OPTION_WORD,
+	"int, long, double, decimal, string, date, objectId, binData, uuid, bool, object, array"},
+	{"null_as", ON_SERVER | ON_TABLE | ON_COLUMN, OPTION_WORD, "null, unset"},
+	{"batch_size", ON_SERVER | ON_TABLE, OPTION_POSITIVE},
+	{"updatable", ON_SERVER | ON_TABLE, OPTION_BOOLEAN},
+	{"truncatable", ON_SERVER | ON_TABLE, OPTION_BOOLEAN},
+	{"transactions", ON_SERVER, OPTION_BOOLEAN},
+	{"write_concern", ON_SERVER, OPTION_WRITE_CONCERN},
 
 	/* planning */
 	{"use_remote_estimate", ON_SERVER | ON_TABLE, OPTION_BOOLEAN},
@@ -288,6 +302,11 @@ check_value(const MongoOption *option, const char *value)
 		case OPTION_WORD:
 		case OPTION_WORDS:
 			check_words(option, value);
+			break;
+		case OPTION_WRITE_CONCERN:
+			if (strspn(value, "0") == strlen(value))
+				throw_invalid_value(option->name, value,
+									"The value is majority, a number of members from 1, or the name of a write concern of the set.");
 			break;
 		case OPTION_URI:
 			mongo_uri_check(value);
@@ -506,6 +525,15 @@ mongo_server_oid(const char *name)
 	return serverid;
 }
 
+/* Is NULL to be written as null, rather than left out? */
+static bool
+null_as_null(List *options, bool otherwise)
+{
+	const char *value = option_value(options, "null_as");
+
+	return value == NULL ? otherwise : strcmp(value, "null") == 0;
+}
+
 /* The options of a foreign table, with its server's as defaults. */
 MongoTableOptions *
 mongo_table_options(Oid foreigntableid)
@@ -520,6 +548,14 @@ mongo_table_options(Oid foreigntableid)
 										 json_mode_option(server->options, JSON_RELAXED));
 	result->fetch_size = option_integer(table->options, "fetch_size",
 										option_integer(server->options, "fetch_size", 0));
+	result->batch_size = option_integer(table->options, "batch_size",
+										option_integer(server->options, "batch_size",
+													   DEFAULT_BATCH_SIZE));
+	result->updatable = option_boolean(table->options, "updatable",
+									   option_boolean(server->options, "updatable", true));
+	result->truncatable = option_boolean(table->options, "truncatable",
+										 option_boolean(server->options, "truncatable", true));
+	result->null_as_null = null_as_null(table->options, null_as_null(server->options, false));
 	return result;
 }
 
@@ -533,5 +569,8 @@ mongo_column_options(Oid foreigntableid, AttrNumber attnum, const MongoTableOpti
 
 	result->path = path != NULL ? pstrdup(path) : get_attname(foreigntableid, attnum, false);
 	result->json_mode = json_mode_option(options, table->json_mode);
+	result->bson_type = option_value(options, "bson_type") == NULL ? NULL :
+		pstrdup(option_value(options, "bson_type"));
+	result->null_as_null = null_as_null(options, table->null_as_null);
 	return result;
 }

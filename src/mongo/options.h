@@ -20,13 +20,18 @@ typedef struct MongoTableOptions
 	char	   *collection;		/* option collection, else the table's name */
 	JsonMode	json_mode;		/* table's, else server's, else relaxed */
 	int			fetch_size;		/* documents a batch; 0: the server's choice */
-	/* the wrapper's issue adds its own (costs, estimates, ...) */
+	int			batch_size;		/* documents written at a time */
+	bool		updatable;
+	bool		truncatable;
+	bool		null_as_null;	/* option null_as: NULL is written as null */
 } MongoTableOptions;
 
 typedef struct MongoColumnOptions
 {
 	char	   *path;			/* option path, else the column's name */
 	JsonMode	json_mode;		/* column's, else table's */
+	char	   *bson_type;		/* option bson_type, or NULL */
+	bool		null_as_null;	/* column's, else table's */
 } MongoColumnOptions;
 
 /* Looks a server up by name; throws, with the near name, when there is none,

@@ -1,0 +1,214 @@
+-- Writing to foreign tables: what is written, what comes back, what is refused.
+SET timezone = 'UTC';
+\getenv mongo_uri MONGO_URI
+CREATE SERVER fdw_modify FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_fdw_modify');
+SELECT mongo_migrate.run_command('fdw_modify', '{"dropDatabase": 1}') ->> 'ok' AS ok;
+-- The documents of a collection as they are, by libbson's own printer
+CREATE FUNCTION documents(collection text, filter json DEFAULT '{}') RETURNS SETOF json LANGUAGE sql
+    AS $$ SELECT mongo_migrate.find_documents('fdw_modify', collection, filter, '{"sort": {"n": 1, "_id": 1}}', 'canonical') $$;
+
+CREATE FOREIGN TABLE people
+(
+    _id    mongo_migrate.objectid,
+    n      integer,
+    name   text,
+    city   text OPTIONS (path 'address.city'),
+    zip    text OPTIONS (path 'address.zip'),
+    phone  text OPTIONS (null_as 'null'),
+    amount numeric(10,2),
+    owner  text OPTIONS (bson_type 'objectId'),
+    at     timestamptz(3),
+    tags   text[],
+    friend text OPTIONS (path 'friends.1.name'),
+    address json,
+    friends jsonb,
+    doc    json OPTIONS (path '$', extended_json 'canonical')
+) SERVER fdw_modify;
+
+-- INSERT: the given _id or a new ObjectId, sub-documents, NULL left out or null
+INSERT INTO people (_id, n, name, city, zip, amount, owner, at, tags) VALUES
+    ('6b0489aa0000000000000001', 1, 'Ada', 'London', 'W1', 12.3, '6b0489aa00000000000000ff', '2024-02-29 12:34:56.7894+00', '{a,NULL,b}');
+INSERT INTO people (_id, n, name, phone) VALUES ('6b0489aa0000000000000002', 2, 'Blaise', '555');
+SELECT documents('people');
+INSERT INTO people (n, name) VALUES (3, 'Carl'), (4, 'Dora') RETURNING n, length(_id::text), name, phone, amount;
+INSERT INTO people (_id, n, friends) VALUES ('6b0489aa0000000000000005', 5, '[{"name": "Sophie"}, {"name": "Wilhelm"}]') RETURNING friend, doc;
+INSERT INTO people (doc) VALUES ('{"_id": {"$oid": "6b0489aa0000000000000006"}, "n": 6, "x": {"$numberLong": "1"}, "ø": 1.0}') RETURNING n, doc;
+INSERT INTO people (doc) VALUES ('{"n": 7}') RETURNING length(_id::text);
+SELECT documents('people', '{"n": {"$gte": 5, "$lt": 7}}');
+-- What is refused
+INSERT INTO people (doc, name) VALUES ('{"n": 7}', 'x');
+INSERT INTO people (address, zip) VALUES ('{"city": "x"}', 'z');
+INSERT INTO people (friend) VALUES ('x');
+INSERT INTO people (doc) VALUES ('[1]');
+INSERT INTO people (owner) VALUES ('nobody');
+INSERT INTO people (doc) VALUES ('{"x": {"$oid": "1"}}');
+INSERT INTO people (_id, name) VALUES ('6b0489aa0000000000000001', 'Ada again');
+INSERT INTO people (n, name) SELECT 100, 'many' UNION ALL SELECT 100, 'x' UNION ALL SELECT 1 / 0, 'y';
+SELECT count(*) FROM people WHERE n >= 100 OR name LIKE '%again';
+
+-- ON CONFLICT DO NOTHING: by _id, within the statement too
+INSERT INTO people (_id, n) VALUES ('6b0489aa0000000000000001', 200), ('6b0489aa00000000000000c8', 200), ('6b0489aa00000000000000c8', 201), (NULL, 200)
+    ON CONFLICT DO NOTHING;
+INSERT INTO people (_id, n) VALUES ('6b0489aa00000000000000c8', 200) ON CONFLICT DO NOTHING RETURNING n;
+INSERT INTO people (_id, n) VALUES ('6b0489aa00000000000000c9', 200) ON CONFLICT DO NOTHING RETURNING n;
+INSERT INTO people (_id, n) VALUES ('6b0489aa00000000000000c8', 200) ON CONFLICT (_id) DO NOTHING;
+INSERT INTO people (_id, n) VALUES ('6b0489aa00000000000000c8', 200) ON CONFLICT (_id) DO UPDATE SET n = 1;
+SELECT n, count(*) FROM people WHERE n >= 200 GROUP BY n;
+DELETE FROM people WHERE n >= 200;
+
+-- UPDATE: what is set and no other, in its sub-document, in its place
+EXPLAIN (VERBOSE, COSTS OFF) UPDATE people SET name = upper(name) WHERE n = 1;
+UPDATE people SET name = upper(name), zip = NULL, phone = NULL WHERE n = 1;
+UPDATE people SET city = 'Paris' WHERE n = 2;
+UPDATE people SET friend = 'Bill' WHERE n = 5 RETURNING friends;
+UPDATE people SET friend = NULL WHERE n IN (1, 5) RETURNING n, friends;
+UPDATE people SET friend = 'Bill' WHERE n = 1;
+UPDATE people SET doc = '{"n": 6, "y": {"$numberDecimal": "1.50"}}' WHERE n = 6;
+UPDATE people p SET amount = v.amount FROM (VALUES (3, 1.5), (4, 2.5)) v (n, amount) WHERE p.n = v.n RETURNING p.n, p.amount, v.amount;
+SELECT n, name, doc::jsonb - '_id' AS doc FROM people ORDER BY n, name;
+UPDATE people SET address = '{"city": {"$symbol": "x"}}' WHERE n = 2;
+SELECT documents('people', '{"n": 2}');
+-- What is refused
+UPDATE people SET _id = '6b0489aa0000000000000009' WHERE n = 1;
+UPDATE people SET address = '{}', city = 'x' WHERE n = 1;
+UPDATE people SET doc = '{}', name = 'x' WHERE n = 1;
+UPDATE people SET doc = NULL WHERE n = 1;
+UPDATE people SET doc = '{"$set": {"a": 1}}' WHERE n = 1;
+UPDATE people SET doc = '{"_id": 5}' WHERE n = 1;
+UPDATE people SET owner = 'nobody' WHERE n = 1;
+UPDATE people SET address = '5' WHERE n = 1;
+UPDATE people SET city = 'nowhere' WHERE n = 1;
+SELECT n, address FROM people WHERE n = 1;
+
+-- DELETE
+DELETE FROM people WHERE n = 6 RETURNING n, doc::jsonb - '_id' AS doc;
+DELETE FROM people WHERE n > 3;
+DELETE FROM people WHERE false;
+SELECT n, name FROM people ORDER BY n;
+
+-- A statement does not see what it writes: documents that move in the index that is read, copies of themselves
+SELECT mongo_migrate.run_command('fdw_modify', '{"createIndexes": "numbers", "indexes": [{"key": {"n": 1}, "name": "n"}]}') ->> 'ok' AS ok;
+CREATE FOREIGN TABLE numbers (_id bigint, n bigint, t text) SERVER fdw_modify OPTIONS (fetch_size '10', batch_size '7');
+INSERT INTO numbers SELECT i, i, 'x' FROM generate_series(1, 100) i;
+UPDATE numbers SET n = n + 10 WHERE n > 0;
+SELECT count(*), sum(n) FROM numbers;
+INSERT INTO numbers SELECT _id + 100, n FROM numbers;
+SELECT count(*), sum(n) FROM numbers;
+DELETE FROM numbers a USING numbers b WHERE a._id = b._id + 100;
+SELECT count(*), sum(n) FROM numbers;
+DO $$
+DECLARE
+    r record;
+BEGIN
+    FOR r IN SELECT _id FROM numbers WHERE n > 0 ORDER BY _id LOOP
+        UPDATE numbers SET n = n + 1000 WHERE _id = r._id AND n < 1000;
+    END LOOP;
+END
+$$;
+SELECT count(*), sum(n) FROM numbers;
+-- Later statements, and functions, see what was written before
+WITH w AS (UPDATE numbers SET n = 0 WHERE _id <= 3 RETURNING _id) SELECT count(*) FROM w;
+SELECT count(*) FROM numbers WHERE n = 0;
+CREATE FUNCTION zeros() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT count(*) FROM numbers WHERE n = -1); END $$;
+UPDATE numbers SET n = -1 WHERE _id <= 3 AND zeros() < 100;
+SELECT zeros();
+
+-- The row identity, by type: numbers that are equal, text that stands for ObjectIds, compound keys
+SELECT mongo_migrate.run_command('fdw_modify', '{"insert": "keys", "documents": [{"_id": 1, "v": 1}, {"_id": 2.0, "v": 1}, {"_id": 3.5, "v": 1},
+    {"_id": {"$numberDecimal": "4.50"}, "v": 1}, {"_id": {"$oid": "6b0489aa0000000000000001"}, "v": 2}, {"_id": "text", "v": 2},
+    {"_id": {"$date": "2024-02-29T00:00:00Z"}, "v": 3}, {"_id": {"b": 1, "a": [1, 2]}, "v": 4}, {"_id": {"$binary": {"base64": "ABEiM0RVZneImaq7zN3u/w==", "subType": "03"}}, "v": 5}]}') ->> 'n' AS inserted;
+CREATE FOREIGN TABLE key_numbers (_id numeric, v integer) SERVER fdw_modify OPTIONS (collection 'keys');
+CREATE FOREIGN TABLE key_texts (_id text, v integer) SERVER fdw_modify OPTIONS (collection 'keys');
+CREATE FOREIGN TABLE key_dates (_id timestamptz, v integer) SERVER fdw_modify OPTIONS (collection 'keys');
+CREATE FOREIGN TABLE key_json (_id json, v integer) SERVER fdw_modify OPTIONS (collection 'keys');
+CREATE FOREIGN TABLE key_jsonb (_id jsonb, v integer) SERVER fdw_modify OPTIONS (collection 'keys');
+CREATE FOREIGN TABLE key_uuids (_id uuid, v integer) SERVER fdw_modify OPTIONS (collection 'keys');
+CREATE FOREIGN TABLE key_none (v integer) SERVER fdw_modify OPTIONS (collection 'keys');
+UPDATE key_numbers SET v = 10 WHERE v = 1;
+UPDATE key_texts SET v = 20 WHERE v = 2;
+UPDATE key_dates SET v = 30 WHERE v = 3;
+UPDATE key_json SET v = 40 WHERE v = 4;
+UPDATE key_uuids SET v = 50 WHERE v = 5 RETURNING *;
+UPDATE key_jsonb SET v = 60 WHERE v = 40;
+UPDATE key_none SET v = 60;
+DELETE FROM key_none;
+INSERT INTO key_none VALUES (70) RETURNING v;
+SELECT v, count(*) FROM key_none GROUP BY v ORDER BY v;
+-- Two documents with one text
+INSERT INTO key_texts VALUES ('6b0489aa0000000000000001', 21);
+UPDATE key_texts SET v = 22 WHERE v = 21;
+SELECT v, count(*) FROM key_none GROUP BY v ORDER BY v;
+
+-- COPY, partitions, triggers, generated columns, defaults, checks of views
+COPY people (n, name, city) FROM stdin;
+10	Emmy	Erlangen
+11	Fermat	\N
+\.
+SELECT n, name, city FROM people WHERE n >= 10 ORDER BY n;
+CREATE TABLE events (_id bigint, kind text) PARTITION BY LIST (kind);
+CREATE TABLE events_local PARTITION OF events FOR VALUES IN ('local');
+CREATE FOREIGN TABLE events_mongo PARTITION OF events FOR VALUES IN ('mongo') SERVER fdw_modify OPTIONS (collection 'events', batch_size '2');
+INSERT INTO events SELECT i, CASE i % 2 WHEN 0 THEN 'local' ELSE 'mongo' END FROM generate_series(1, 7) i;
+INSERT INTO events VALUES (8, 'mongo') RETURNING tableoid::regclass, *;
+UPDATE events SET _id = _id + 10 WHERE kind = 'local';
+UPDATE events SET kind = 'mongo' WHERE _id = 12;
+DELETE FROM events WHERE _id IN (1, 14);
+SELECT tableoid::regclass, array_agg(_id ORDER BY _id) FROM events GROUP BY 1 ORDER BY 1::text;
+DROP TABLE events;
+
+CREATE FOREIGN TABLE items (_id integer, price numeric NOT NULL DEFAULT 1, quantity integer, total numeric GENERATED ALWAYS AS (price * quantity) STORED, note text) SERVER fdw_modify;
+INSERT INTO items (_id, quantity) VALUES (1, 3), (2, 5);
+UPDATE items SET quantity = 4 WHERE _id = 1;
+SELECT documents('items');
+CREATE FUNCTION item_trigger() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE NOTICE '% % old % new %', TG_WHEN, TG_OP, CASE WHEN TG_OP <> 'INSERT' THEN OLD END, CASE WHEN TG_OP <> 'DELETE' THEN NEW END;
+    IF TG_WHEN = 'AFTER' THEN RETURN NULL; END IF;
+    IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+    NEW.note := 'by trigger';
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER b BEFORE INSERT OR UPDATE OR DELETE ON items FOR EACH ROW EXECUTE FUNCTION item_trigger();
+CREATE TRIGGER a AFTER INSERT OR UPDATE OR DELETE ON items FOR EACH ROW EXECUTE FUNCTION item_trigger();
+INSERT INTO items (_id, quantity) VALUES (3, 1);
+UPDATE items SET quantity = 6 WHERE _id = 2;
+DELETE FROM items WHERE _id = 2;
+SELECT documents('items');
+DROP TRIGGER a ON items;
+DROP TRIGGER b ON items;
+CREATE VIEW cheap AS SELECT _id, price, quantity FROM items WHERE price < 10 WITH CHECK OPTION;
+INSERT INTO cheap VALUES (4, 5, 1);
+INSERT INTO cheap VALUES (5, 50, 1);
+UPDATE cheap SET price = 20 WHERE _id = 4;
+UPDATE cheap SET price = 6 WHERE _id = 4;
+SELECT * FROM cheap ORDER BY _id;
+
+-- TRUNCATE, and options that refuse
+TRUNCATE items;
+SELECT count(*) FROM items;
+ALTER FOREIGN TABLE items OPTIONS (ADD truncatable 'false', ADD updatable 'false');
+TRUNCATE items;
+INSERT INTO items (_id, quantity) VALUES (1, 3);
+UPDATE items SET quantity = 3;
+DELETE FROM items;
+SELECT is_insertable_into FROM information_schema.tables WHERE table_name = 'items';
+ALTER FOREIGN TABLE people OPTIONS (ADD batch_size '0');
+ALTER FOREIGN TABLE people ALTER COLUMN n OPTIONS (ADD bson_type 'number');
+ALTER FOREIGN TABLE people ALTER COLUMN n OPTIONS (ADD bson_type 'bool');
+INSERT INTO people (n) VALUES (1);
+ALTER FOREIGN TABLE people ALTER COLUMN n OPTIONS (SET bson_type 'long');
+INSERT INTO people (_id, n) VALUES ('6b0489aa000000000000000a', 12);
+SELECT documents('people', '{"n": 12}');
+ALTER SERVER fdw_modify OPTIONS (ADD write_concern '0');
+ALTER SERVER fdw_modify OPTIONS (ADD write_concern 'majority');
+DELETE FROM people;
+SELECT count(*) FROM people;
+-- A validator of the collection says no
+SELECT mongo_migrate.run_command('fdw_modify', '{"collMod": "people", "validator": {"name": {"$type": "string"}}}') ->> 'ok' AS ok;
+INSERT INTO people (_id, n) VALUES ('6b0489aa0000000000000001', 12);
+
+SELECT mongo_migrate.run_command('fdw_modify', '{"dropDatabase": 1}') ->> 'ok' AS ok;
+SET client_min_messages = warning;
+DROP SERVER fdw_modify CASCADE;
+DROP FUNCTION documents, item_trigger, zeros;

@@ -1,0 +1,145 @@
+-- Writes to MongoDB follow the local transaction.
+\getenv mongo_uri MONGO_URI
+CREATE SERVER fdw_transaction FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_fdw_transaction');
+SELECT mongo_migrate.run_command('fdw_transaction', '{"dropDatabase": 1}') ->> 'ok' AS ok;
+CREATE FOREIGN TABLE t (_id integer, n integer) SERVER fdw_transaction;
+CREATE FOREIGN TABLE u (_id integer, n integer) SERVER fdw_transaction;
+-- What others see
+CREATE FUNCTION outside() RETURNS bigint LANGUAGE sql
+    RETURN (SELECT (mongo_migrate.run_command('fdw_transaction', '{"count": "t", "query": {"_id": {"$gt": 0}}}') ->> 'n')::bigint);
+INSERT INTO t VALUES (1, 1), (2, 2);
+
+-- Seen within, not outside, and gone with ROLLBACK
+BEGIN;
+INSERT INTO t VALUES (3, 3);
+UPDATE t SET n = n + 10 WHERE _id = 1;
+INSERT INTO u SELECT * FROM t;
+SELECT outside(), count(*), sum(n) FROM t;
+SELECT count(*) FROM u;
+ROLLBACK;
+SELECT outside(), count(*), sum(n) FROM t;
+BEGIN;
+INSERT INTO t VALUES (3, 3);
+DELETE FROM t WHERE _id = 2;
+COMMIT;
+SELECT outside(), count(*), sum(n) FROM t;
+-- An error later in the transaction undoes all
+BEGIN;
+INSERT INTO t VALUES (4, 4);
+SELECT 1 / 0;
+COMMIT;
+INSERT INTO t SELECT i, 1000 / (i - 2000) FROM generate_series(5, 2000) i;
+SELECT outside(), count(*) FROM t;
+-- A cursor opened before the first write goes on with what was there
+BEGIN;
+DECLARE c CURSOR FOR SELECT _id FROM t ORDER BY _id;
+DECLARE d CURSOR FOR SELECT _id FROM t;
+FETCH 1 FROM d;
+UPDATE t SET n = 0;
+INSERT INTO t VALUES (9, 9);
+FETCH ALL FROM d;
+SELECT count(*) FROM t;
+ROLLBACK;
+-- A cursor of the transaction that outlives it
+BEGIN;
+INSERT INTO t VALUES (4, 4);
+DECLARE h CURSOR WITH HOLD FOR SELECT _id FROM t;
+COMMIT;
+FETCH ALL FROM h;
+CLOSE h;
+DELETE FROM t WHERE _id = 4;
+
+-- Savepoints: what is released stays; what is rolled back without a write to MongoDB is no matter
+BEGIN;
+SAVEPOINT a;
+INSERT INTO t VALUES (4, 4);
+RELEASE a;
+SAVEPOINT b;
+SELECT count(*) FROM t;
+ROLLBACK TO b;
+SELECT count(*) FROM t;
+COMMIT;
+SELECT outside();
+-- A rolled back write takes all with it
+BEGIN;
+INSERT INTO t VALUES (5, 5);
+SAVEPOINT a;
+SAVEPOINT b;
+INSERT INTO t VALUES (6, 6);
+RELEASE b;
+ROLLBACK TO a;
+SAVEPOINT c;
+SELECT count(*) FROM t;
+ROLLBACK TO c;
+INSERT INTO t VALUES (7, 7);
+ROLLBACK TO c;
+COMMIT;
+SELECT outside();
+-- An exception block around a write that fails
+DO $$
+BEGIN
+    INSERT INTO t VALUES (8, 8);
+    BEGIN
+        INSERT INTO t VALUES (1, 1);
+    EXCEPTION WHEN unique_violation THEN
+        RAISE NOTICE 'caught';
+    END;
+END
+$$;
+SELECT outside();
+DO $$
+BEGIN
+    BEGIN
+        PERFORM 1 / 0 FROM t;
+    EXCEPTION WHEN division_by_zero THEN
+        INSERT INTO t VALUES (8, 8);
+    END;
+END
+$$;
+SELECT outside();
+
+-- TRUNCATE rolls back too
+BEGIN;
+TRUNCATE t;
+SELECT outside(), count(*) FROM t;
+ROLLBACK;
+SELECT count(*) FROM t;
+
+-- No two-phase commit
+BEGIN;
+INSERT INTO t VALUES (9, 9);
+PREPARE TRANSACTION 'x';
+SELECT outside();
+
+-- Two transactions that write one document: one of them ends with an error that says to try again
+CREATE SERVER fdw_transaction_2 FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_fdw_transaction');
+CREATE FOREIGN TABLE t2 (_id integer, n integer) SERVER fdw_transaction_2 OPTIONS (collection 't');
+\set VERBOSITY sqlstate
+BEGIN;
+UPDATE t SET n = 100 WHERE _id = 1;
+UPDATE t2 SET n = 200 WHERE _id = 1;
+ROLLBACK;
+\set VERBOSITY default
+
+-- Without transactions each write stays
+ALTER SERVER fdw_transaction OPTIONS (ADD transactions 'off');
+BEGIN;
+INSERT INTO t VALUES (20, 20);
+SELECT outside();
+ROLLBACK;
+BEGIN;
+SAVEPOINT a;
+INSERT INTO t VALUES (21, 21);
+ROLLBACK TO a;
+COMMIT;
+SELECT _id FROM t WHERE _id >= 20 ORDER BY _id;
+INSERT INTO t VALUES (22, 22), (20, 20), (23, 23);
+INSERT INTO t VALUES (22, 22), (20, 20), (23, 23) ON CONFLICT DO NOTHING;
+UPDATE t SET n = n + 1 WHERE _id >= 20 RETURNING *;
+DELETE FROM t WHERE _id >= 20;
+SELECT outside();
+
+SELECT mongo_migrate.run_command('fdw_transaction', '{"dropDatabase": 1}') ->> 'ok' AS ok;
+SET client_min_messages = warning;
+DROP SERVER fdw_transaction, fdw_transaction_2 CASCADE;
+DROP FUNCTION outside;

@@ -1,0 +1,499 @@
+/*
+ * modify.c
+ *	  Executing writes to a foreign table.
+ *
+ * Inserts come from the executor in batches.  Updates and deletes are held back
+ * and sent in batches too, unless their rows are wanted at once: for RETURNING,
+ * for triggers, for views with a check option.  Whatever is held back is sent
+ * before the next cursor opens, and at the statement's end.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "bson/key.h"
+#include "executor/executor.h"
+#include "fdw/fdw.h"
+#include "fdw/modify.h"
+#include "miscadmin.h"
+#include "owned.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+/* In ResultRelInfo.ri_FdwState. */
+typedef struct FdwModifyState
+{
+	MongoPending pending;		/* must be first */
+	bool		is_pending;
+	MemoryContextCallback callback; /* forgets the pending writes */
+	Relation	relation;
+	MongoTableOptions *table;
+	MongoConnection *connection;
+	CmdType		operation;
+	bool		do_nothing;		/* ON CONFLICT DO NOTHING */
+	Writer	   *writer;
+	WriteBatch *batch;
+	int			expected;		/* documents that the held back updates are
+								 * for */
+	RowReader  *reader;			/* for rows that are returned; made when
+								 * needed */
+	MemoryContext context;		/* of the state */
+	MemoryContext scratch;		/* of a row or a batch of inserts */
+
+	/* updates and deletes */
+	AttrNumber	id_junk;		/* of the row identity in the plan's slot */
+	AttrNumber	row_junk;		/* of the old row, or 0 */
+	Oid			id_type;
+	Filter		id_filter;		/* _id = comparand */
+	Encoder    *id_encoder;		/* of a json _id, else NULL */
+	bool	   *changed;		/* by attnum - 1: is it among SET */
+	bool		compares;		/* a trigger may have changed others */
+} FdwModifyState;
+
+/* Must the row be written, and read again, at once? */
+bool
+fdw_modify_is_immediate(ResultRelInfo *resultRelInfo, CmdType operation)
+{
+	TriggerDesc *triggers = resultRelInfo->ri_TrigDesc;
+
+	return resultRelInfo->ri_projectReturning != NULL ||
+		resultRelInfo->ri_returningList != NIL ||
+		resultRelInfo->ri_WithCheckOptions != NIL ||
+		(triggers != NULL &&
+		 (operation == CMD_INSERT ?
+		  triggers->trig_insert_before_row || triggers->trig_insert_after_row :
+		  operation == CMD_UPDATE ?
+		  triggers->trig_update_before_row || triggers->trig_update_after_row :
+		  triggers->trig_delete_before_row || triggers->trig_delete_after_row));
+}
+
+/* Sends what is held back. */
+static void
+flush(FdwModifyState *state)
+{
+	int			expected = state->expected;
+	int64		found;
+
+	state->expected = 0;
+	if (write_batch_count(state->batch) == 0)
+		return;
+	found = write_batch_send(state->batch);
+	if (found > expected)
+		ereport(ERROR,
+				(errcode(ERRCODE_CARDINALITY_VIOLATION),
+				 errmsg("a row of foreign table \"%s\" stands for several documents",
+						RelationGetRelationName(state->relation)),
+				 errdetail("Their _id is the same in the type of the column."),
+				 errhint("Give the column a type that tells them apart, such as mongo_migrate.objectid or json.")));
+	if (found < expected && state->operation == CMD_UPDATE &&
+		mongo_connection_transactional(state->connection))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("a document of foreign table \"%s\" is not there any more",
+						RelationGetRelationName(state->relation))));
+}
+
+/* MongoPending's callback. */
+static void
+flush_pending(MongoPending *pending)
+{
+	flush((FdwModifyState *) pending);
+}
+
+/* Memory-context callback: after an error nothing is to be sent any more. */
+static void
+forget_pending(void *arg)
+{
+	FdwModifyState *state = arg;
+
+	if (state->is_pending)
+		mongo_pending_remove(&state->pending);
+	state->is_pending = false;
+}
+
+/* What all writes need. */
+static FdwModifyState *
+state_create(Relation relation, CmdType operation, List *columns, bool do_nothing, Oid userid,
+			 MemoryContext parent)
+{
+	MemoryContext context = AllocSetContextCreate(parent, "mongo modify", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	FdwModifyState *state = palloc0(sizeof(FdwModifyState));
+
+	state->context = context;
+	state->relation = relation;
+	state->operation = operation;
+	state->do_nothing = do_nothing;
+	state->table = mongo_table_options(RelationGetRelid(relation));
+	state->scratch = AllocSetContextCreate(context, "mongo modify row", ALLOCSET_DEFAULT_SIZES);
+	state->writer = writer_create(relation, columns, state->table);
+	state->connection = mongo_connect(GetForeignTable(RelationGetRelid(relation))->serverid, userid);
+	state->batch = write_batch_create(state->connection, state->table->collection,
+									  operation == CMD_INSERT ? WRITE_INSERT :
+									  operation == CMD_UPDATE ? WRITE_UPDATE : WRITE_DELETE,
+									  context);
+
+	/* Then the scans of the statement read in the transaction too. */
+	mongo_transaction_begin(state->connection);
+	state->pending.flush = flush_pending;
+	state->callback.func = forget_pending;
+	state->callback.arg = state;
+	MemoryContextRegisterResetCallback(context, &state->callback);
+	mongo_pending_add(&state->pending);
+	state->is_pending = true;
+	MemoryContextSwitchTo(old);
+	return state;
+}
+
+/* What updates and deletes need besides. */
+static void
+state_find_rows(FdwModifyState *state, Plan *subplan, List *set)
+{
+	MemoryContext old = MemoryContextSwitchTo(state->context);
+	AttrNumber	attnum = modify_id_column(state->relation, state->table);
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(state->relation), attnum - 1);
+	ListCell   *lc;
+
+	state->id_junk = ExecFindJunkAttributeInTlist(subplan->targetlist, modify_id_name(attribute));
+	if (!AttributeNumberIsValid(state->id_junk))
+		elog(ERROR, "could not find the row identity of foreign table \"%s\"",
+			 RelationGetRelationName(state->relation));
+	state->row_junk = ExecFindJunkAttributeInTlist(subplan->targetlist, "wholerow");
+	state->id_type = getBaseType(attribute->atttypid);
+	state->id_filter.kind = FILTER_COMPARE;
+	state->id_filter.path = "_id";
+	state->id_filter.form = filter_type_form(state->id_type);
+	state->id_filter.strategy = BTEqualStrategyNumber;
+	state->id_filter.comparand_type = state->id_type;
+	if (state->id_filter.form == FORM_NONE)
+		state->id_encoder = encoder_create(state->id_type, NULL);
+
+	state->changed = palloc0(RelationGetDescr(state->relation)->natts * sizeof(bool));
+	foreach(lc, set)
+		state->changed[lfirst_int(lc) - 1] = true;
+	state->compares = state->writer->ncolumns > list_length(set) && state->row_junk > 0;
+	MemoryContextSwitchTo(old);
+}
+
+/* Sets INSERT, UPDATE or DELETE up. */
+void
+fdw_begin_modify(ModifyTableState *mtstate, ResultRelInfo *resultRelInfo, List *private,
+				 int subplan_index, int eflags)
+{
+	EState	   *estate = mtstate->ps.state;
+	Oid			userid = MM_RESULT_CHECK_AS_USER(resultRelInfo, estate);
+	FdwModifyState *state;
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	state = state_create(resultRelInfo->ri_RelationDesc, mtstate->operation,
+						 list_nth(private, MODIFY_COLUMNS),
+						 boolVal(list_nth(private, MODIFY_DO_NOTHING)),
+						 OidIsValid(userid) ? userid : GetUserId(), estate->es_query_cxt);
+	if (mtstate->operation != CMD_INSERT)
+		state_find_rows(state, outerPlanState(mtstate)->plan, list_nth(private, MODIFY_SET_COLUMNS));
+	resultRelInfo->ri_FdwState = state;
+}
+
+/* Sets COPY FROM, or rows that are routed to a partition, up. */
+void
+fdw_begin_insert(ModifyTableState *mtstate, ResultRelInfo *resultRelInfo)
+{
+	EState	   *estate = mtstate->ps.state;
+	ModifyTable *plan = (ModifyTable *) mtstate->ps.plan;
+	Relation	relation = resultRelInfo->ri_RelationDesc;
+	Oid			userid = MM_RESULT_CHECK_AS_USER(resultRelInfo, estate);
+
+	if (resultRelInfo->ri_FdwState != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot route tuples into foreign table to be updated \"%s\"",
+						RelationGetRelationName(relation))));
+	resultRelInfo->ri_FdwState =
+		state_create(relation, CMD_INSERT, modify_all_columns(relation),
+					 plan != NULL && plan->onConflictAction == ONCONFLICT_NOTHING,
+					 OidIsValid(userid) ? userid : GetUserId(), estate->es_query_cxt);
+}
+
+/* Rows that an insert takes at a time. */
+int
+fdw_modify_batch_size(ResultRelInfo *resultRelInfo)
+{
+	if (fdw_modify_is_immediate(resultRelInfo, CMD_INSERT))
+		return 1;
+	return mongo_table_options(RelationGetRelid(resultRelInfo->ri_RelationDesc))->batch_size;
+}
+
+/* Puts a document into a slot as a scan would read it. */
+static void
+read_back(FdwModifyState *state, const bson_t *document, TupleTableSlot *slot)
+{
+	TupleDesc	tupdesc = RelationGetDescr(state->relation);
+	Datum	   *values = palloc0(tupdesc->natts * sizeof(Datum));
+	bool	   *nulls = palloc(tupdesc->natts * sizeof(bool));
+	DocumentError error;
+
+	if (state->reader == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(state->context);
+
+		state->reader = row_reader_create(state->relation, modify_all_columns(state->relation),
+										  state->table);
+		MemoryContextSwitchTo(old);
+	}
+	memset(nulls, true, tupdesc->natts * sizeof(bool));
+	if (!row_reader_read(state->reader, document, values, nulls, &error))
+		document_error_throw(&error, state->table->collection, document);
+	ExecForceStoreHeapTuple(heap_form_tuple(tupdesc, values, nulls), slot, true);
+}
+
+/* Inserts rows; returns those that were inserted, and in *count how many. */
+TupleTableSlot **
+fdw_insert_batch(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot **slots,
+				 TupleTableSlot **plan_slots, int *count)
+{
+	FdwModifyState *state = resultRelInfo->ri_FdwState;
+	bool		returns = fdw_modify_is_immediate(resultRelInfo, CMD_INSERT);
+	MemoryContext old = MemoryContextSwitchTo(state->scratch);
+	List	   *documents = NIL;
+	TupleTableSlot **result;	/* the executor's array stays as it is */
+	bool	   *new = NULL;
+	int			inserted = 0;
+
+	for (int i = 0; i < *count; i++)
+		documents = lappend(documents, writer_document(state->writer, slots[i]));
+	if (state->do_nothing)
+		new = write_find_new(state->connection, state->table->collection, documents);
+	for (int i = 0; i < *count; i++)
+	{
+		if (new != NULL && !new[i])
+			continue;
+		write_batch_insert(state->batch, list_nth(documents, i));
+		if (write_batch_is_large(state->batch))
+			write_batch_send(state->batch);
+	}
+	write_batch_send(state->batch);
+
+	MemoryContextSwitchTo(old);
+	result = palloc(*count * sizeof(TupleTableSlot *));
+	for (int i = 0; i < *count; i++)
+	{
+		if (new != NULL && !new[i])
+			continue;
+		if (returns)
+			read_back(state, list_nth(documents, i), slots[i]);
+		result[inserted++] = slots[i];
+	}
+	MemoryContextReset(state->scratch);
+	*count = inserted;
+	return result;
+}
+
+/* Inserts a row; NULL when it was not inserted. */
+TupleTableSlot *
+fdw_insert(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
+		   TupleTableSlot *plan_slot)
+{
+	int			count = 1;
+
+	fdw_insert_batch(estate, resultRelInfo, &slot, &plan_slot, &count);
+	return count == 1 ? slot : NULL;
+}
+
+/* The match document of the row at hand. */
+static bson_t *
+row_selector(FdwModifyState *state, TupleTableSlot *plan_slot)
+{
+	FilterValue value = {.known = true};
+	bson_t	   *selector;
+
+	value.value = ExecGetJunkAttribute(plan_slot, state->id_junk, &value.isnull);
+	if (value.isnull)
+	{
+		selector = owned_bson_new(CurrentMemoryContext);
+		bson_append_null(selector, "_id", -1);
+	}
+	else if (state->id_encoder != NULL)
+	{
+		ConvertStatus status;
+		bson_t		inner;
+
+		selector = owned_bson_new(CurrentMemoryContext);
+		bson_append_document_begin(selector, "_id", -1, &inner);
+		status = state->id_encoder->encode(state->id_encoder, value.value, &inner, "$eq", 3);
+		bson_append_document_end(selector, &inner);
+		if (status != CONVERT_OK)
+			ereport(ERROR,
+					(errcode(convert_sqlstate(status)),
+					 errmsg("%s", encode_message(status, state->id_encoder, value.value))));
+	}
+	else
+		selector = filter_to_bson(&state->id_filter, &value);
+	if (selector == NULL)
+		elog(ERROR, "no document can have the _id of the row");
+	return selector;
+}
+
+/* Which columns an update changes: those of SET, and what a trigger has changed besides. */
+static bool *
+changed_columns(FdwModifyState *state, TupleTableSlot *slot, TupleTableSlot *plan_slot)
+{
+	TupleDesc	tupdesc = RelationGetDescr(state->relation);
+	bool	   *changed;
+	Datum		row;
+	bool		null;
+	HeapTupleData tuple;
+	Datum	   *values;
+	bool	   *nulls;
+
+	if (!state->compares)
+		return state->changed;
+	row = ExecGetJunkAttribute(plan_slot, state->row_junk, &null);
+	if (null)
+		return state->changed;
+	tuple.t_data = DatumGetHeapTupleHeader(row);
+	tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);
+	values = palloc(tupdesc->natts * sizeof(Datum));
+	nulls = palloc(tupdesc->natts * sizeof(bool));
+	heap_deform_tuple(&tuple, tupdesc, values, nulls);
+	slot_getallattrs(slot);
+	changed = palloc(tupdesc->natts * sizeof(bool));
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
+
+		changed[i] = state->changed[i] || nulls[i] != slot->tts_isnull[i] ||
+			(!nulls[i] && !datumIsEqual(values[i], slot->tts_values[i], attribute->attbyval,
+										attribute->attlen));
+	}
+	return changed;
+}
+
+/* Adds the condition that array positions which an update sets are there. */
+static void
+add_guards(bson_t *selector, List *guards)
+{
+	ListCell   *lc;
+
+	foreach(lc, guards)
+		BCON_APPEND(selector, strVal(lfirst(lc)), "{", "$exists", BCON_BOOL(true), "}");
+}
+
+/* Updates a row, now or with others. */
+TupleTableSlot *
+fdw_update(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
+		   TupleTableSlot *plan_slot)
+{
+	FdwModifyState *state = resultRelInfo->ri_FdwState;
+	MemoryContext old = MemoryContextSwitchTo(state->scratch);
+	bson_t	   *selector = row_selector(state, plan_slot);
+	bson_t	   *document = NULL;
+	bool		returns = fdw_modify_is_immediate(resultRelInfo, CMD_UPDATE);
+	bool		gone = false;
+	WriterUpdate update;
+
+	writer_update(state->writer, slot, changed_columns(state, slot, plan_slot), &update);
+	if (update.update == NULL)
+	{
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(state->scratch);
+		return slot;
+	}
+	add_guards(selector, update.guards);
+	if (returns || update.guards != NIL)
+	{
+		flush(state);
+		document = write_one(state->connection, state->table->collection, selector, update.update);
+		gone = document == NULL;
+		if (gone && update.guards != NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+					 errmsg("a row of foreign table \"%s\" has no field \"%s\" to update",
+							RelationGetRelationName(state->relation), strVal(linitial(update.guards))),
+					 errdetail("Positions of arrays are updated where they are, and never created."),
+					 errhint("Update the array as a whole, through another column.")));
+	}
+	else
+	{
+		write_batch_update(state->batch, selector, update.update, update.replaces);
+		state->expected++;
+		if (write_batch_count(state->batch) >= state->table->batch_size ||
+			write_batch_is_large(state->batch))
+			flush(state);
+	}
+	MemoryContextSwitchTo(old);
+	if (returns && !gone)
+		read_back(state, document, slot);
+	MemoryContextReset(state->scratch);
+	return gone ? NULL : slot;
+}
+
+/* Deletes a row, now or with others. */
+TupleTableSlot *
+fdw_delete(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
+		   TupleTableSlot *plan_slot)
+{
+	FdwModifyState *state = resultRelInfo->ri_FdwState;
+	MemoryContext old = MemoryContextSwitchTo(state->scratch);
+	bson_t	   *selector = row_selector(state, plan_slot);
+	bson_t	   *document = NULL;
+	bool		returns = fdw_modify_is_immediate(resultRelInfo, CMD_DELETE);
+
+	if (returns)
+	{
+		flush(state);
+		document = write_one(state->connection, state->table->collection, selector, NULL);
+	}
+	else
+	{
+		write_batch_delete(state->batch, selector);
+		state->expected++;
+		if (write_batch_count(state->batch) >= state->table->batch_size)
+			flush(state);
+	}
+	MemoryContextSwitchTo(old);
+	if (document != NULL)
+		read_back(state, document, slot);
+	MemoryContextReset(state->scratch);
+	return returns && document == NULL ? NULL : slot;
+}
+
+/* Sends the rest, and ends. */
+void
+fdw_end_modify(EState *estate, ResultRelInfo *resultRelInfo)
+{
+	FdwModifyState *state = resultRelInfo->ri_FdwState;
+
+	if (state == NULL)
+		return;
+	flush(state);
+	MemoryContextDelete(state->context);
+	resultRelInfo->ri_FdwState = NULL;
+}
+
+/* TRUNCATE: deletes all documents of the collections, in the transaction. */
+void
+fdw_truncate(List *relations, DropBehavior behavior, bool restart_sequences)
+{
+	bson_t	   *everything = owned_bson_new(CurrentMemoryContext);
+	ListCell   *lc;
+
+	foreach(lc, relations)
+	{
+		Relation	relation = lfirst(lc);
+		MongoTableOptions *table = mongo_table_options(RelationGetRelid(relation));
+		MongoConnection *connection;
+		WriteBatch *batch;
+
+		if (!table->truncatable)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("foreign table \"%s\" does not allow truncates",
+							RelationGetRelationName(relation))));
+		connection = mongo_connect(GetForeignTable(RelationGetRelid(relation))->serverid, GetUserId());
+		batch = write_batch_create(connection, table->collection, WRITE_DELETE, CurrentMemoryContext);
+		write_batch_delete(batch, everything);
+		write_batch_send(batch);
+	}
+}

@@ -1,0 +1,394 @@
+/*
+ * write.c
+ *	  Documents and updates to MongoDB, in the transaction of the local one.
+ *
+ * A batch holds operations of one kind and sends them as bulk, one command for
+ * as many as MongoDB takes.  It has a context of its own, which is reset when the
+ * operations are sent.  The first failure is thrown, with the _id it is about.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "bson/json.h"
+#include "bson/key.h"
+#include "common/hashfn.h"
+#include "error.h"
+#include "fdw/modify.h"
+#include "miscadmin.h"
+#include "owned.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+
+/* Bytes of operations that are held at most, about. */
+#define BATCH_BYTES (16 * 1024 * 1024)
+
+typedef struct WriteOperation
+{
+	const bson_t *selector;		/* of an insert the document */
+	const bson_t *update;
+	bool		replaces;
+} WriteOperation;
+
+struct WriteBatch
+{
+	MongoConnection *connection;
+	const char *collection;
+	WriteKind	kind;
+	MemoryContext context;		/* the operations */
+	List	   *operations;
+	size_t		bytes;
+};
+
+/* For owned_register(). */
+static void
+destroy_bson(void *object)
+{
+	bson_destroy((bson_t *) object);
+}
+
+static void
+destroy_bulk(void *object)
+{
+	mongoc_bulk_operation_destroy((mongoc_bulk_operation_t *) object);
+}
+
+/* An empty batch, with a context of its own below parent. */
+WriteBatch *
+write_batch_create(MongoConnection *connection, const char *collection, WriteKind kind,
+				   MemoryContext parent)
+{
+	WriteBatch *batch = MemoryContextAllocZero(parent, sizeof(WriteBatch));
+
+	batch->connection = connection;
+	batch->collection = MemoryContextStrdup(parent, collection);
+	batch->kind = kind;
+	batch->context = AllocSetContextCreate(parent, "mongo write batch", ALLOCSET_DEFAULT_SIZES);
+	return batch;
+}
+
+/* A copy of a document in the batch. */
+static const bson_t *
+batch_copy(WriteBatch *batch, const bson_t *document)
+{
+	bson_t	   *copy;
+
+	if (document == NULL)
+		return NULL;
+	copy = owned_bson_new(CurrentMemoryContext);
+	bson_concat(copy, document);
+	batch->bytes += document->len;
+	return copy;
+}
+
+/* Adds an operation. */
+static void
+batch_add(WriteBatch *batch, const bson_t *selector, const bson_t *update, bool replaces)
+{
+	MemoryContext old = MemoryContextSwitchTo(batch->context);
+	WriteOperation *operation = palloc(sizeof(WriteOperation));
+
+	operation->selector = batch_copy(batch, selector);
+	operation->update = batch_copy(batch, update);
+	operation->replaces = replaces;
+	batch->operations = lappend(batch->operations, operation);
+	MemoryContextSwitchTo(old);
+}
+
+void
+write_batch_insert(WriteBatch *batch, const bson_t *document)
+{
+	batch_add(batch, document, NULL, false);
+}
+
+void
+write_batch_update(WriteBatch *batch, const bson_t *selector, const bson_t *update, bool replaces)
+{
+	batch_add(batch, selector, update, replaces);
+}
+
+void
+write_batch_delete(WriteBatch *batch, const bson_t *selector)
+{
+	batch_add(batch, selector, NULL, false);
+}
+
+int
+write_batch_count(const WriteBatch *batch)
+{
+	return list_length(batch->operations);
+}
+
+/* Has it as many bytes as it should hold at most? */
+bool
+write_batch_is_large(const WriteBatch *batch)
+{
+	return batch->bytes >= BATCH_BYTES;
+}
+
+/* What is done, for messages. */
+static char *
+doing(WriteKind kind, const WriteOperation *operation, MongoConnection *connection,
+	  const char *collection)
+{
+	static const char *const verbs[] = {"inserting", "updating", "deleting"};
+
+	return psprintf("%s %s%s%scollection \"%s.%s\" of server \"%s\"", verbs[kind],
+					operation != NULL ? "the document with _id " : "documents",
+					operation != NULL ? json_preview_id(operation->selector) : "",
+					kind == WRITE_INSERT ? " into " : kind == WRITE_UPDATE ? " in " : " from ",
+					mongo_connection_database(connection), collection,
+					mongo_connection_server(connection));
+}
+
+/* Throws for a batch that failed: the first operation that did, or the command as a whole. */
+static void
+throw_failure(WriteBatch *batch, const bson_t *reply, bson_error_t *error)
+{
+	const WriteOperation *operation = NULL;
+	bson_iter_t iter;
+	bson_iter_t failure;
+	bson_iter_t field;
+
+	if (bson_iter_init_find(&iter, reply, "writeErrors") && bson_iter_recurse(&iter, &failure) &&
+		bson_iter_next(&failure) && bson_iter_recurse(&failure, &field))
+	{
+		error->domain = MONGOC_ERROR_SERVER;
+		while (bson_iter_next(&field))
+		{
+			if (strcmp(bson_iter_key(&field), "index") == 0 &&
+				bson_iter_as_int64(&field) < list_length(batch->operations))
+				operation = list_nth(batch->operations, (int) bson_iter_as_int64(&field));
+			else if (strcmp(bson_iter_key(&field), "code") == 0)
+				error->code = bson_iter_as_int64(&field);
+			else if (strcmp(bson_iter_key(&field), "errmsg") == 0 && BSON_ITER_HOLDS_UTF8(&field))
+				bson_set_error(error, error->domain, error->code, "%s", bson_iter_utf8(&field, NULL));
+		}
+	}
+	if (operation == NULL && list_length(batch->operations) == 1)
+		operation = linitial(batch->operations);
+	mongo_throw(error, reply, doing(batch->kind, operation, batch->connection, batch->collection));
+}
+
+/* Hands an operation to the driver. */
+static bool
+append_operation(WriteBatch *batch, mongoc_bulk_operation_t *bulk, const WriteOperation *operation,
+				 bson_error_t *error)
+{
+	switch (batch->kind)
+	{
+		case WRITE_INSERT:
+			return mongoc_bulk_operation_insert_with_opts(bulk, operation->selector, NULL, error);
+		case WRITE_DELETE:
+			return mongoc_bulk_operation_remove_many_with_opts(bulk, operation->selector, NULL, error);
+		default:
+			if (operation->replaces)
+				return mongoc_bulk_operation_replace_one_with_opts(bulk, operation->selector,
+																   operation->update, NULL, error);
+			return mongoc_bulk_operation_update_many_with_opts(bulk, operation->selector,
+															   operation->update, NULL, error);
+	}
+}
+
+/* A counter of a bulk operation's reply. */
+static int64
+reply_count(const bson_t *reply, const char *name)
+{
+	bson_iter_t iter;
+
+	return bson_iter_init_find(&iter, reply, name) ? bson_iter_as_int64(&iter) : 0;
+}
+
+/* Sends the operations; returns how many documents were found for them. */
+int64
+write_batch_send(WriteBatch *batch)
+{
+	static const char *const counters[] = {"nInserted", "nMatched", "nRemoved"};
+	MongoConnection *connection = batch->connection;
+	mongoc_client_t *client = mongo_connection_client(connection);
+	MemoryContext old;
+	mongoc_collection_t *collection;
+	mongoc_bulk_operation_t *bulk;
+	bson_t	   *reply;
+	bson_t	   *opts;
+	bson_t		driver_reply;
+	bson_error_t error = {0};
+	bool		ok = true;
+	int64		result;
+	ListCell   *lc;
+
+	if (batch->operations == NIL)
+		return 0;
+	mongo_transaction_write(connection);
+	old = MemoryContextSwitchTo(batch->context);
+	opts = owned_bson_new(batch->context);
+	mongo_transaction_append(connection, opts);
+	collection = mongoc_client_get_collection(client, mongo_connection_database(connection),
+											  mongo_utf8(batch->collection));
+	bulk = mongoc_collection_create_bulk_operation_with_opts(collection, opts);
+	mongoc_collection_destroy(collection);
+	owned_register(batch->context, bulk, destroy_bulk);
+	reply = owned_bson_new(batch->context);
+	foreach(lc, batch->operations)
+	{
+		ok = append_operation(batch, bulk, lfirst(lc), &error);
+		if (!ok)
+			mongo_throw(&error, NULL, doing(batch->kind, lfirst(lc), connection, batch->collection));
+	}
+	ok = mongoc_bulk_operation_execute(bulk, &driver_reply, &error) != 0;
+	bson_concat(reply, &driver_reply);
+	bson_destroy(&driver_reply);
+	if (!ok)
+	{
+		mongo_connection_check(connection);
+		throw_failure(batch, reply, &error);
+	}
+	result = reply_count(reply, counters[batch->kind]);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(batch->context);
+	batch->operations = NIL;
+	batch->bytes = 0;
+	return result;
+}
+
+/* Finds the _id of a document; all documents that are written have one. */
+static void
+find_id(bson_iter_t *iter, const bson_t *document)
+{
+	if (!bson_iter_init_find(iter, document, "_id"))
+		elog(ERROR, "document without _id");
+}
+
+/* Keys of _id, by their hash. */
+typedef struct KeyEntry
+{
+	uint64		hash;
+	List	   *keys;			/* StringInfos */
+} KeyEntry;
+
+static HTAB *
+keys_create(void)
+{
+	HASHCTL		control = {
+		.keysize = sizeof(uint64),
+		.entrysize = sizeof(KeyEntry),
+		.hcxt = CurrentMemoryContext
+	};
+
+	return hash_create("keys of _id", 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* Adds the key of a document's _id; false when it is there. */
+static bool
+add_key(HTAB *keys, const bson_t *document)
+{
+	StringInfo	key = makeStringInfo();
+	KeyEntry   *entry;
+	uint64		hash;
+	bool		found;
+	bson_iter_t iter;
+	ListCell   *lc;
+
+	find_id(&iter, document);
+	key_append(key, &iter);
+	hash = hash_bytes_extended((const unsigned char *) key->data, key->len, 0);
+	entry = hash_search(keys, &hash, HASH_ENTER, &found);
+	if (!found)
+		entry->keys = NIL;
+	foreach(lc, entry->keys)
+	{
+		StringInfo	other = lfirst(lc);
+
+		if (other->len == key->len && memcmp(other->data, key->data, key->len) == 0)
+			return false;
+	}
+	entry->keys = lappend(entry->keys, key);
+	return true;
+}
+
+/* Which of the documents have an _id that is new; see modify.h. */
+bool *
+write_find_new(MongoConnection *connection, const char *collection, List *documents)
+{
+	bool	   *result = palloc(list_length(documents) * sizeof(bool));
+	bson_t	   *filter = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
+	HTAB	   *keys = keys_create();
+	MongoCursor *cursor;
+	const bson_t *document;
+	bson_t		inner;
+	bson_t		array;
+	bson_iter_t iter;
+	ListCell   *lc;
+
+	mongo_transaction_begin(connection);
+	bson_append_document_begin(filter, "_id", -1, &inner);
+	bson_append_array_begin(&inner, "$in", -1, &array);
+	foreach(lc, documents)
+	{
+		char		buffer[16];
+		const char *key;
+
+		bson_uint32_to_string(foreach_current_index(lc), &key, buffer, sizeof(buffer));
+		find_id(&iter, lfirst(lc));
+		bson_append_iter(&array, key, -1, &iter);
+	}
+	bson_append_array_end(&inner, &array);
+	bson_append_document_end(filter, &inner);
+	BCON_APPEND(opts, "projection", "{", "_id", BCON_INT32(1), "}");
+	cursor = mongo_find(connection, collection, filter, opts, CurrentMemoryContext);
+	while ((document = mongo_cursor_next(cursor)) != NULL)
+		add_key(keys, document);
+	mongo_cursor_close(cursor);
+	foreach(lc, documents)
+		result[foreach_current_index(lc)] = add_key(keys, lfirst(lc));
+	return result;
+}
+
+/* Updates or deletes one document and returns it; see modify.h. */
+bson_t *
+write_one(MongoConnection *connection, const char *collection, const bson_t *selector,
+		  const bson_t *update)
+{
+	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *reply = owned_bson_new(CurrentMemoryContext);
+	WriteOperation operation = {.selector = selector};
+	bson_t		driver_reply;
+	bson_error_t error;
+	bson_iter_t iter;
+	bson_t		value;
+	uint32_t	length;
+	const uint8_t *data;
+	bool		ok;
+
+	bson_append_utf8(command, "findAndModify", -1, mongo_utf8(collection), -1);
+	bson_append_document(command, "query", -1, selector);
+	if (update != NULL)
+	{
+		bson_append_document(command, "update", -1, update);
+		bson_append_bool(command, "new", -1, true);
+	}
+	else
+		bson_append_bool(command, "remove", -1, true);
+	mongo_transaction_write(connection);
+	mongo_transaction_append(connection, opts);
+	ok = mongoc_client_write_command_with_opts(mongo_connection_client(connection),
+											   mongo_connection_database(connection),
+											   command, opts, &driver_reply, &error);
+	bson_concat(reply, &driver_reply);
+	bson_destroy(&driver_reply);
+	if (!ok)
+	{
+		mongo_connection_check(connection);
+		mongo_throw(&error, reply, doing(update != NULL ? WRITE_UPDATE : WRITE_DELETE, &operation,
+										 connection, collection));
+	}
+	if (!bson_iter_init_find(&iter, reply, "value") || !BSON_ITER_HOLDS_DOCUMENT(&iter))
+		return NULL;
+	bson_iter_document(&iter, &length, &data);
+	if (!bson_init_static(&value, data, length))
+		elog(ERROR, "could not take a document out of a reply");
+	reply = bson_copy(&value);
+	owned_register(CurrentMemoryContext, reply, destroy_bson);
+	return reply;
+}
