@@ -83,7 +83,7 @@ BEGIN
             WHEN hello->>'msg' = 'isdbgrid' THEN 'sharded cluster'
             WHEN hello->>'setName' IS NOT NULL THEN format('%s of %s members', hello->>'setName',
                 json_array_length(hello->'hosts'))
-            ELSE 'no replica set: the data can be migrated, but start_sync() needs change streams; '
+            ELSE 'no replica set: the data can be migrated, but following changes needs change streams; '
                  'start mongod with --replSet rs0 and run rs.initiate()'
         END;
 
@@ -104,7 +104,7 @@ BEGIN
                 WHEN problem IS NOT NULL THEN problem
                 WHEN window_ IS NULL THEN 'its length is unknown'
                 WHEN window_ < interval '24 hours' THEN
-                    format('it reaches back %s: changes older than that are lost to start_sync(); see replSetResizeOplog',
+                    format('it reaches back %s: changes older than that can no longer be followed; see replSetResizeOplog',
                            date_trunc('second', window_))
                 ELSE format('it reaches back %s', date_trunc('hour', justify_hours(window_)))
             END;
