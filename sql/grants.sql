@@ -33,7 +33,13 @@ SELECT inserted, skipped, complete FROM mongo_migrate.migrate_collection('grants
 SELECT * FROM mongo_migrate.verify_sample('grants_test', 'things');
 SELECT collection, state, documents FROM mongo_migrate.progress WHERE server = 'grants_test';
 SELECT relname, relowner::regrole FROM pg_class WHERE relnamespace = 'grants_test'::regnamespace AND relkind = 'r' ORDER BY 1;
+-- What one may do, one may not give.
+SELECT mongo_migrate.grant_usage('regress_grants_nobody');
 SELECT mongo_migrate.reset_collection('grants_test', 'things', truncate => true);
+-- An expression has the rights of whoever runs it, and no others.
+UPDATE mongo_migrate.plan_column SET expression = '(SELECT rolpassword FROM pg_authid LIMIT 1)' WHERE server = 'grants_test' AND column_name = 'name';
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('grants_test', 'things');
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('grants_test', 'things', workers => 0);
 DELETE FROM mongo_migrate.plan WHERE server = 'grants_test';
 RESET SESSION AUTHORIZATION;
 

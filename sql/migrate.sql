@@ -95,6 +95,22 @@ SELECT count(*) FROM mongo_migrate.dangling_reference WHERE server = 'migrate_te
 SELECT collection, state, phase, documents, total, percent, eta, rejected, workers, inserted, skipped
   FROM mongo_migrate.progress WHERE server = 'migrate_test' ORDER BY collection COLLATE "C";
 
+-- Begun anew, and again from quarantine: the foreign keys that are there keep no reference from becoming NULL.
+SELECT mongo_migrate.run_command('migrate_test', json_build_object('insert', 'orders', 'documents', json_build_array(
+        json_build_object('_id', oid_of('c', 303), 'userId', oid_of('a', 77) ->> '$oid', 'amount', 7),
+        json_build_object('_id', oid_of('c', 304), 'userId', oid_of('a', 78) ->> '$oid', 'amount', '"much"'::json)))) -> 'n' AS n;
+SELECT mongo_migrate.reset_collection('migrate_test', 'orders', truncate => true);
+SELECT result(mongo_migrate.migrate_collection('migrate_test', 'orders'));
+SELECT mongo_migrate.run_command('migrate_test', json_build_object('update', 'orders', 'updates', json_build_array(
+        json_build_object('q', json_build_object('_id', oid_of('c', 304)), 'u', '{"$set": {"amount": 8}}'::json)))) -> 'nModified' AS n;
+SELECT * FROM mongo_migrate.retry_quarantine('migrate_test', 'orders');
+SELECT amount, user_id FROM orders WHERE user_id IS NULL ORDER BY amount;
+SELECT * FROM foreign_keys();
+SELECT mongo_migrate.run_command('migrate_test', json_build_object('delete', 'orders', 'deletes', json_build_array(
+        json_build_object('q', '{"amount": {"$in": [7, 8]}}'::json, 'limit', 0)))) -> 'n' AS n;
+DELETE FROM orders WHERE user_id IS NULL;
+DELETE FROM mongo_migrate.dangling_reference WHERE server = 'migrate_test';
+
 -- References in a circle, to oneself, and the other policies.
 SELECT mongo_migrate.run_command('migrate_test', json_build_object('insert', 'people', 'documents', json_build_array(
         json_build_object('_id', oid_of('d', 1), 'name', 'Ada', 'team', oid_of('e', 1)),

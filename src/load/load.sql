@@ -163,6 +163,27 @@ BEGIN
             rounded := rounded + counts.rounded;
             gone := gone + counts.gone;
         END LOOP;
+
+        -- A reference that leads nowhere may be NULL by the plan: such foreign
+        -- keys come after the rows, as in a migration.
+        ids := ARRAY(SELECT mongo_migrate.bson_id(q.document) FROM mongo_migrate.quarantine AS q
+                     WHERE q.server = retry_quarantine.server AND q.collection = of_collection
+                       AND q.quarantine_id <= last_entry AND q.sqlstate = '23503');
+        IF ids <> '{}' AND EXISTS (
+            SELECT FROM mongo_migrate.plan_column AS c
+            WHERE c.server = retry_quarantine.server AND c.collection = of_collection
+              AND c.role = 'reference' AND c.on_dangling = 'null' AND c.included)
+        THEN
+            PERFORM mongo_migrate.drop_foreign_keys(retry_quarantine.server, of_collection, NULL, 'null');
+            SELECT * INTO counts
+                FROM mongo_migrate.copy_documents(retry_quarantine.server, of_collection, ids);
+            PERFORM mongo_migrate.apply_references(retry_quarantine.server, of_collection);
+            inserted := inserted + counts.inserted;
+            skipped := skipped + counts.skipped;
+            rejected := rejected - counts.documents + counts.rejected;
+            rounded := rounded + counts.rounded;
+            gone := gone + counts.gone;
+        END IF;
     END LOOP;
 END
 $$;

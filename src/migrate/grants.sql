@@ -6,6 +6,11 @@ CREATE FUNCTION mongo_migrate.grant_usage(role name)
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    -- GRANT itself only warns of what is not ours to give.
+    IF NOT pg_has_role((SELECT extowner FROM pg_extension WHERE extname = 'mongo_migrate'), 'USAGE') THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = 'must be owner of extension mongo_migrate';
+    END IF;
     EXECUTE format('GRANT USAGE, CREATE ON SCHEMA mongo_migrate TO %I', role);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA mongo_migrate TO %I', role);
     EXECUTE format('GRANT USAGE, SELECT, UPDATE ON ALL SEQUENCES IN SCHEMA mongo_migrate TO %I', role);

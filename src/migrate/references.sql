@@ -219,7 +219,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.quarantine_documents(name, text, text[], text, text) IS
     'takes documents, by their ids in PostgreSQL, out of their tables and puts them into quarantine; their rows in child tables go too';
 
-CREATE FUNCTION mongo_migrate.drop_foreign_keys(server name, referring text, referred text)
+CREATE FUNCTION mongo_migrate.drop_foreign_keys(server name, referring text, referred text, policy text DEFAULT NULL)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -235,16 +235,19 @@ BEGIN
                 AND k.confrelid = to_regclass(r.refers_target) AND k.contype = 'f'
           JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attname = r.column_name
                 AND k.conkey = ARRAY[a.attnum]
+          JOIN mongo_migrate.plan_column c
+                ON (c.server, c.collection, c.target, c.column_name) = (drop_foreign_keys.server, r.collection, r.target, r.column_name)
          WHERE r.collection = coalesce(referring, r.collection)
            AND r.refers_to = coalesce(referred, r.refers_to)
+           AND c.on_dangling = coalesce(policy, c.on_dangling)
            AND (k.confupdtype, k.confdeltype, k.confmatchtype, k.condeferrable) = ('a', 'a', 's', false)
     LOOP
         EXECUTE statement;
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.drop_foreign_keys(name, text, text) IS
-    'drops the foreign keys of planned references from and to these collections (NULL: any) that apply_references would make again; those with actions or deferrable ones are somebody''s own and stay';
+COMMENT ON FUNCTION mongo_migrate.drop_foreign_keys(name, text, text, text) IS
+    'drops the foreign keys of planned references from and to these collections, of one policy (NULL: any) that apply_references would make again; those with actions or deferrable ones are somebody''s own and stay';
 
 CREATE FUNCTION mongo_migrate.mend_dangling(server name, collection text, target text, column_name name,
         refers_to text, refers_target text, refers_column name)

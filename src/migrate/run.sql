@@ -147,6 +147,10 @@ BEGIN
      ORDER BY run_id DESC LIMIT 1;
     SELECT * INTO sums FROM mongo_migrate.chunk_sum
      WHERE server = prepare_run.server AND collection = prepare_run.collection;
+    -- While documents come, references may lead nowhere yet, or never.
+    IF sums.chunks IS NULL OR (sums.incomplete = 0 AND last_phase = 'done') THEN
+        PERFORM mongo_migrate.drop_foreign_keys(server, collection, NULL);
+    END IF;
     IF sums.chunks IS NULL THEN
         -- One range will do for 50,000 documents.  Many documents make many
         -- ranges: the caller's snapshot keeps each version of a range's row.
@@ -157,7 +161,6 @@ BEGIN
            AND mongo_migrate.has_rows(server, collection);
     ELSIF sums.incomplete = 0 AND last_phase = 'done' THEN
         -- All of it was done: once more, for what is new in the source.
-        PERFORM mongo_migrate.drop_foreign_keys(server, collection, NULL);
         UPDATE mongo_migrate.chunk
            SET catching_up = true, complete = false, last_id = NULL, documents = 0, inserted = 0,
                skipped = 0, rejected = 0, rounded = 0, batches = 0, updated_at = clock_timestamp()
