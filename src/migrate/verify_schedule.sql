@@ -41,10 +41,10 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_migrated(name) IS 'the planned collections whose tables are there';
 
--- No SET here: expressions of the plan see the caller's search_path.
 CREATE FUNCTION mongo_migrate.verify_all(server name, tolerance bigint DEFAULT 0, sample_size bigint DEFAULT 1000)
     RETURNS boolean
     LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     collection text;
@@ -63,7 +63,7 @@ BEGIN
             sample := mongo_migrate.verify_begin(server, collection, 'sample',
                 pg_catalog.jsonb_build_object('sample_size', sample_size));
             PERFORM mongo_migrate.verify_end(sample, mongo_migrate.verify_collection(sample, server, collection,
-                sample_size, false, pg_catalog.current_setting('search_path')));
+                sample_size, false));
             alerts := pg_catalog.array_append(alerts, mongo_migrate.verify_alert(server, collection, sample, NULL));
         EXCEPTION WHEN OTHERS THEN
             alerts := pg_catalog.array_append(alerts, mongo_migrate.verify_alert(server, collection, NULL, SQLERRM));
