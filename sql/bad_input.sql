@@ -187,6 +187,9 @@ SELECT mongo_migrate.verify_counts('bad_input');
 ALTER TABLE public.items RENAME TO orders_items;
 SELECT documents, skipped, complete FROM mongo_migrate.migrate_collection('bad_input', 'orders');
 
+-- A plan does not change under the documents that were migrated by it.
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', replan => true);
+
 -- What is made here goes.
 DROP TABLE public.orders_items, public.orders;
 SELECT mongo_migrate.run_command('bad_input', '{"dropDatabase": 1}') \g /dev/null

@@ -786,8 +786,11 @@ BEGIN
     IF EXISTS (SELECT FROM mongo_migrate.chunk AS c
                WHERE (c.server, c.collection) = ($1, $2) AND c.documents > 0) THEN
         RAISE EXCEPTION USING ERRCODE = 'object_in_use',
-            MESSAGE = format('collection "%s" of server "%s" has been migrated by its present plan', collection, server),
-            HINT = 'Edit the plan, or remove the rows of the target tables and of mongo_migrate.chunk first.';
+            MESSAGE = format('collection "%s" of server "%s" has been migrated', collection, server),
+            HINT = CASE WHEN EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2))
+                THEN format('Edit the plan. Or, to begin anew, first: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true);',
+                            server, collection)
+                ELSE 'First remove the rows of the tables that it was migrated to, and its rows in mongo_migrate.chunk.' END;
     END IF;
     SELECT p.proposed, mongo_migrate.plan_entries(server, collection) INTO before, edited
         FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
