@@ -208,10 +208,13 @@ SELECT * FROM cities ORDER BY id;
 -- Everything; a collection that fails does not keep the others.
 SELECT mongo_migrate.run_command('migrate_test', '{"create": "fine_orders", "viewOn": "orders", "pipeline": []}') -> 'ok' AS ok;
 SELECT mongo_migrate.run_command('migrate_test', '{"insert": "more", "documents": [{"_id": 1, "city": {"$oid": "f00000000000000000000001"}}]}') -> 'n' AS n;
+SELECT mongo_migrate.run_command('migrate_test', '{"insert": "strange", "documents": [{"_id": 1}]}') -> 'n' AS n;
+CREATE TABLE strange (name text);
 UPDATE mongo_migrate.plan_column SET type = 'nonesuch'
  WHERE server = 'migrate_test' AND collection = 'readings' AND path = 'value';
 SELECT result(r) FROM mongo_migrate.migrate_all('migrate_test') r;
 SELECT result(r) FROM mongo_migrate.migrate_all('migrate_test', workers => 0) r;
+DROP TABLE strange;
 SELECT mongo_migrate.stop_migration('migrate_test', 'orders');
 -- A collection that is gone is not taken for an empty one.
 SELECT mongo_migrate.run_command('migrate_test', '{"drop": "more"}') -> 'ok' AS ok;

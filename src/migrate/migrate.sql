@@ -439,8 +439,12 @@ BEGIN
         ELSIF workers = 0 THEN
             PERFORM mongo_migrate.plan_collection(server, source.collection);
         ELSE
-            PERFORM mongo_migrate.run_workers(ARRAY[
-                format('SELECT mongo_migrate.plan_collection(%L, %L)', server, source.collection)]);
+            BEGIN
+                PERFORM mongo_migrate.run_workers(ARRAY[
+                    format('SELECT mongo_migrate.plan_collection(%L, %L)', server, source.collection)]);
+            EXCEPTION WHEN OTHERS THEN
+                unplanned := unplanned || source.collection;    -- and is told of in its turn
+            END;
         END IF;
     END LOOP;
 
