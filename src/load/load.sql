@@ -119,6 +119,13 @@ COMMENT ON FUNCTION mongo_migrate.copy_documents(name, text, bytea[]) IS
     'reads single documents anew from the source and copies them; ids: BSON documents with the _id of each, as in mongo_migrate.quarantine; documents whose rows are there are skipped, those that cannot be copied go into quarantine, and those that could leave it; gone: documents that the source has no longer';
 REVOKE ALL ON FUNCTION mongo_migrate.copy_documents(name, text, bytea[]) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.quarantine_key(key bytea) RETURNS bytea
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN CASE WHEN pg_catalog.length(key) <= 2000 THEN key
+        ELSE pg_catalog.substr(key, 1, 1000) || pg_catalog.sha256(key) END;
+COMMENT ON FUNCTION mongo_migrate.quarantine_key(bytea) IS
+    'the key that mongo_migrate.quarantine has for the document of that key: the same, but for very long ones, which no index takes';
+
 CREATE FUNCTION mongo_migrate.retry_quarantine(server name, collection text DEFAULT NULL,
         OUT documents bigint, OUT inserted bigint, OUT skipped bigint, OUT rejected bigint,
         OUT rounded bigint, OUT gone bigint)

@@ -20,7 +20,7 @@
 
 /*
  * The key that an entry has for a document's _id: the id map's, but for very
- * long ones.
+ * long ones.  mongo_migrate.quarantine_key() is the same in SQL.
  */
 static bytea *
 entry_key(const bson_t *document)

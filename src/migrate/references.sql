@@ -197,7 +197,7 @@ BEGIN
             json_build_object('_id', source));
         INSERT INTO mongo_migrate.quarantine
                (server, collection, key, source_id, document, target, reason, sqlstate, hint)
-        VALUES (server, collection, mongo_migrate.bson_key(source), source::text,
+        VALUES (server, collection, mongo_migrate.quarantine_key(mongo_migrate.bson_key(source)), source::text,
                 mongo_migrate.bson_from_json(document), target, reason, '23503',
                 'When the missing document has come, call mongo_migrate.retry_quarantine.')
             ON CONFLICT DO NOTHING;

@@ -145,7 +145,8 @@ BEGIN
             SELECT job.verification, job.collection, mongo_migrate.verify_source_id(id), job.root, 'mismatch',
                    'cannot be compared: ' || SQLERRM
             WHERE NOT EXISTS (SELECT FROM mongo_migrate.quarantine AS q
-                              WHERE q.server = job.server AND q.collection = job.collection AND q.key = last);
+                              WHERE q.server = job.server AND q.collection = job.collection
+                                AND q.key = mongo_migrate.quarantine_key(last));
         END;
     END LOOP;
 END

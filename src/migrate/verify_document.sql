@@ -94,7 +94,7 @@ BEGIN
         SELECT q.source_id, q.target, q.path, 'quarantined', NULL, q.reason, NULL
         FROM mongo_migrate.quarantine AS q
         WHERE (q.server, q.collection) = ($1, $2)
-            AND q.key IN (SELECT mongo_migrate.bson_key(c) FROM mongo_migrate.verify_candidates($3) AS c);
+            AND q.key IN (SELECT mongo_migrate.quarantine_key(mongo_migrate.bson_key(c)) FROM mongo_migrate.verify_candidates($3) AS c);
     IF nothing AND NOT FOUND THEN
         RAISE no_data_found USING
             MESSAGE = format('collection "%s" has no document with _id %s, and its tables no such row', collection, id),

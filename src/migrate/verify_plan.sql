@@ -191,7 +191,7 @@ BEGIN
         'WITH source AS MATERIALIZED ('
         'SELECT d.number, mongo_migrate.verify_source_id(d.document -> ''_id'') AS source_id, %s AS id, d.document, '
         'EXISTS (SELECT FROM mongo_migrate.quarantine AS q '
-        'WHERE q.server = %L AND q.collection = %L AND q.key = d.key) AS quarantined '
+        'WHERE q.server = %L AND q.collection = %L AND q.key = mongo_migrate.quarantine_key(d.key)) AS quarantined '
         'FROM (SELECT u.number, u.key, u.document, (u.document -> ''_id'')::jsonb AS id '
         'FROM unnest($1, $2) WITH ORDINALITY AS u(key, document, number) OFFSET 0) AS d %s), '
         'level0 AS (SELECT s.number, s.source_id, s.id, s.document, NULL::text AS element, '
