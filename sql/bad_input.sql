@@ -173,6 +173,12 @@ SELECT * FROM public.orders ORDER BY id;
 SELECT * FROM public.orders_items ORDER BY order_id;
 SELECT * FROM mongo_migrate.verify_sample('bad_input', 'orders', 0);
 
+-- An expression that was broken since.
+UPDATE mongo_migrate.plan_column SET expression = 'uper(value)' WHERE column_name = 'name';
+SELECT mongo_migrate.verify_sample('bad_input', 'orders');
+SELECT mongo_migrate.compare_document('bad_input', 'orders', '1');
+UPDATE mongo_migrate.plan_column SET expression = 'left(upper(value), 5)' WHERE column_name = 'name';
+
 -- A table without a column, or without a table, that documents were loaded into.
 ALTER TABLE public.orders RENAME COLUMN name TO title;
 SELECT mongo_migrate.migrate_collection('bad_input', 'orders');

@@ -92,7 +92,7 @@ SELECT * FROM mongo_migrate.verify_full('id_types', 'mixed');
 SELECT mongo_migrate.run_command('id_types', json_build_object('insert', 'long_ids', 'documents', json_build_array(
     json_build_object('_id', repeat('x', 1990), 'n', 1), json_build_object('_id', repeat('x', 3000), 'n', 2), '{"_id": 1, "n": 3}'::json))) ->> 'n' AS n;
 SELECT documents, inserted, rejected FROM mongo_migrate.migrate_collection('id_types', 'long_ids', workers => 0);
-SELECT length(source_id), path, reason FROM mongo_migrate.quarantine WHERE server = 'id_types';
+SELECT length(source_id), path, reason, hint FROM mongo_migrate.quarantine WHERE server = 'id_types';
 SELECT documents, skipped, rejected FROM mongo_migrate.migrate_collection('id_types', 'long_ids', workers => 0);
 SELECT count(*) FROM mongo_migrate.verify_full('id_types', 'long_ids');
 SELECT column_name, kind, target_value FROM mongo_migrate.compare_document('id_types', 'long_ids', repeat('x', 3000));

@@ -260,7 +260,8 @@ want_ids(LoadSession *session, LoadTarget *target, int field)
 							ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 							psprintf("the key of the value takes %zu bytes, and the id map holds at most %d",
 									 (Size) VARSIZE_ANY_EXHDR(DatumGetPointer(target->values[at])),
-									 LOAD_KEY_MAX), NULL);
+									 LOAD_KEY_MAX),
+							"Planned with id_type => 'source', a collection keeps its own _id and has no map.");
 		else
 			id_map_want(column->map, &target->values[at], &target->nulls[at],
 						column->role == COLUMN_REFERENCE);

@@ -274,9 +274,12 @@ REVOKE ALL ON FUNCTION mongo_migrate.verify_has_id_index(name, text) FROM PUBLIC
 
 -- An error where there is no plan; collection NULL: none at all.
 CREATE FUNCTION mongo_migrate.verify_require_plan(server name, collection text) RETURNS void
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    col     mongo_migrate.plan_column;
+    wrong   record;
 BEGIN
     PERFORM mongo_migrate.require_source(server);
     IF NOT EXISTS (SELECT FROM mongo_migrate.plan AS p
@@ -287,10 +290,22 @@ BEGIN
             DETAIL = 'A verification compares the tables that a plan names with the source.',
             HINT = format('SELECT * FROM mongo_migrate.migrate_collection(%L, %L);', server, coalesce(collection, '...'));
     END IF;
+    -- In the statement of a verification, an error in an expression would be hard to find.
+    FOR col IN
+        SELECT c.* FROM mongo_migrate.plan_column AS c JOIN mongo_migrate.plan_target AS t USING (server, collection, target)
+        WHERE (c.server, c.collection) = ($1, $2) AND c.expression IS NOT NULL AND c.included AND t.included
+    LOOP
+        SELECT * INTO wrong FROM mongo_migrate.check_column(col, NULL);
+        IF wrong.problem IS NOT NULL THEN
+            RAISE invalid_object_definition USING
+                MESSAGE = format('the plan of collection "%s" is wrong at %s.%I: %s', collection, col.target, col.column_name, wrong.problem),
+                HINT = wrong.hint;
+        END IF;
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_require_plan(name, text) IS
-    'an error where a collection, or with NULL a server, has no plan';
+    'an error where a collection, or with NULL a server, has no plan, or an expression of it cannot be used';
 
 -- Begins a verification: a row, whose findings follow.
 CREATE FUNCTION mongo_migrate.verify_begin(server name, collection text, kind text, options jsonb) RETURNS bigint
