@@ -120,7 +120,7 @@ COMMENT ON FUNCTION mongo_migrate.copy_documents(name, text, bytea[]) IS
 REVOKE ALL ON FUNCTION mongo_migrate.copy_documents(name, text, bytea[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.quarantine_key(key bytea) RETURNS bytea
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN pg_catalog.length(key) <= 2000 THEN key
         ELSE pg_catalog.substr(key, 1, 1000) || pg_catalog.sha256(key) END;
 COMMENT ON FUNCTION mongo_migrate.quarantine_key(bytea) IS
