@@ -383,7 +383,8 @@ mongo_connection_unpin(MongoConnection *connection)
 bool
 mongo_connection_cleanup_begin(MongoConnection *connection)
 {
-	if (proc_exit_inprogress)
+	/* An interrupt that ends the process does so in the midst of a call. */
+	if (proc_exit_inprogress && connection->control.serving)
 		return false;
 	stream_cleanup_begin(&connection->control);
 	return true;
@@ -421,7 +422,7 @@ mongo_connection_left_cursor(MongoConnection *connection, const char *collection
 	slist_push_head(&left_cursors, &left->node);
 }
 
-/* Notes a session whose transaction could not be aborted; see connection.h. */
+/* Notes a session whose transaction the server may have open; see connection.h. */
 void
 mongo_connection_left_session(MongoConnection *connection, const bson_t *lsid)
 {
@@ -431,6 +432,8 @@ mongo_connection_left_session(MongoConnection *connection, const bson_t *lsid)
 	uint32_t	length;
 	const uint8_t *id;
 
+	if (!connection->control.interrupted && !connection->control.broken)
+		return;
 	if (!bson_iter_init_find(&iter, lsid, "id") || !BSON_ITER_HOLDS_BINARY(&iter))
 		return;
 	bson_iter_binary(&iter, &subtype, &length, &id);

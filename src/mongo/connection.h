@@ -39,7 +39,7 @@ extern void mongo_connection_unpin(MongoConnection *connection);
 /*
  * Between these, which never throw, the driver gets a second at most for all
  * that it waits for: to destroy a cursor.  The first returns false when the
- * driver may not be called at all, since the process is about to end.
+ * driver may not be called at all, since the process ends from within it.
  */
 extern bool mongo_connection_cleanup_begin(MongoConnection *connection);
 extern void mongo_connection_cleanup_end(MongoConnection *connection);
@@ -53,8 +53,9 @@ extern void mongo_connection_left_cursor(MongoConnection *connection, const char
 										 int64 id);
 
 /*
- * Notes a session whose transaction could not be aborted, so that the server is
- * told by the session's next connection.  Never throws.
+ * Notes a session that had a transaction.  Where the connection had failed, the
+ * server may have that open still, and is told by the session's next one.
+ * Never throws.
  */
 extern void mongo_connection_left_session(MongoConnection *connection, const bson_t *lsid);
 

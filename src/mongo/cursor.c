@@ -188,9 +188,12 @@ static const bson_t *
 fetch_ahead(MongoCursor *cursor)
 {
 	uint32		length;
+	size_t		read = BufFileRead(cursor->ahead, &length, sizeof(length));
 
-	if (BufFileRead(cursor->ahead, &length, sizeof(length)) != sizeof(length))
+	if (read == 0)
 		return NULL;
+	if (read != sizeof(length))
+		elog(ERROR, "could not read from temporary file of a cursor");
 	if (length > cursor->buffer_size)
 	{
 		cursor->buffer = cursor->buffer == NULL ?

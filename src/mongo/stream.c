@@ -155,6 +155,7 @@ serve_interrupts(StreamControl *control)
 
 	if (QueryCancelPending || ProcDiePending)
 		return true;
+	control->serving = true;
 	PG_TRY();
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -167,6 +168,7 @@ serve_interrupts(StreamControl *control)
 		thrown = true;
 	}
 	PG_END_TRY();
+	control->serving = false;
 	MemoryContextSwitchTo(old);
 	return thrown;
 }

@@ -11,6 +11,7 @@
 typedef struct StreamControl
 {
 	bool		interrupted;	/* a wait has ended; now everything fails */
+	bool		serving;		/* an interrupt is served within the driver */
 	bool		broken;			/* a stream failed: good for no new use */
 	int64		cleanup_until;	/* monotonic time in us; 0: no clean-up */
 	ErrorData  *error;			/* what the interrupt threw, if it did */

@@ -75,10 +75,10 @@ abort_remote(RemoteTransaction *self)
 	if (self->session != NULL)
 	{
 		mongo_cursors_abandon(self->connection);
-		if (mongoc_client_session_in_transaction(self->session) &&
-			!mongoc_client_session_abort_transaction(self->session, NULL))
-			mongo_connection_left_session(self->connection,
-										  mongoc_client_session_get_lsid(self->session));
+		if (mongoc_client_session_in_transaction(self->session))
+			(void) mongoc_client_session_abort_transaction(self->session, NULL);
+		mongo_connection_left_session(self->connection,
+									  mongoc_client_session_get_lsid(self->session));
 		mongoc_client_session_destroy(self->session);
 		self->session = NULL;
 	}
