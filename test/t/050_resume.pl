@@ -228,11 +228,18 @@ forget();
 query("SELECT mongo_migrate.migrate_collection('shop', 'users')");
 my $first = begin($call);
 ok(wait_for_documents($first, 2000), 'it runs');
+# A lock that its workers wait for holds it meanwhile.
+my $holder = begin('BEGIN; LOCK TABLE orders IN SHARE MODE; SELECT pg_sleep(120)');
+ok( $node->poll_query_until('postgres',
+		"SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker' AND wait_event_type = 'Lock'"),
+	'it is held');
 my ($status, $out, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$call");
 like($err, qr/ERROR:  55006: collection orders is being migrated by another session\n.*DETAIL:  The process of that session is \d+\./s,
 	'a second migration is refused');
 is(query("SELECT state, workers > 0 FROM mongo_migrate.progress WHERE collection = 'orders'"), 'running|t', 'progress is live');
 is(query("SELECT mongo_migrate.stop_migration('shop', 'orders')"), 't', 'stop_migration finds it');
+query("SELECT pg_cancel_backend(pid) FROM pg_locks WHERE relation = 'orders'::regclass AND mode = 'ShareLock' AND granted");
+finish($holder);
 my $output = finish($first);
 like($output, qr/^f$/m, 'it is not complete');
 like($output, qr/NOTICE:  .*migration of collection orders stopped: stop_migration was called/, 'and says why');
