@@ -150,6 +150,47 @@
 #define MM_COLLATION_IS_C(collation) lc_collate_is_c(collation)
 #endif
 
+/* PostgreSQL 18 (commit 8123e91f5ae) has comparison types in pathkeys, not strategies. */
+#if PG_VERSION_NUM >= 180000
+#define MM_PATHKEY_DESCENDING(pathkey) ((pathkey)->pk_cmptype == COMPARE_GT)
+#else
+#define MM_PATHKEY_DESCENDING(pathkey) ((pathkey)->pk_strategy == BTGreaterStrategyNumber)
+#endif
+
+/* PostgreSQL 17 (commit b262ad440ed) tells the planner; 18 has NOT NULL NOT VALID, too. */
+#if PG_VERSION_NUM >= 170000
+#define MM_COLUMN_IS_NOT_NULL(rel, relid, attnum) \
+	((void) (relid), bms_is_member(attnum, (rel)->notnullattnums))
+#else
+#include "access/htup_details.h"
+#include "catalog/pg_attribute.h"
+#include "utils/syscache.h"
+#define MM_COLUMN_IS_NOT_NULL(rel, relid, attnum) mm_column_is_not_null(relid, attnum)
+
+static inline bool
+mm_column_is_not_null(Oid relid, AttrNumber attnum)
+{
+	HeapTuple	tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relid), Int16GetDatum(attnum));
+	bool		result;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for attribute %d of relation %u", attnum, relid);
+	result = ((Form_pg_attribute) GETSTRUCT(tuple))->attnotnull;
+	ReleaseSysCache(tuple);
+	return result;
+}
+#endif
+
+/* Among what find_nonnullable_vars() found?  A list of sets since PostgreSQL 16 (commit ff8fa0bf7ee). */
+#if PG_VERSION_NUM >= 160000
+#include "access/sysattr.h"
+#include "nodes/multibitmapset.h"
+#define MM_IS_NONNULLABLE_VAR(var, vars) \
+	mbms_is_member((var)->varno, (var)->varattno - FirstLowInvalidHeapAttributeNumber, vars)
+#else
+#define MM_IS_NONNULLABLE_VAR(var, vars) list_member(vars, var)
+#endif
+
 /* libbson 2.3 has another name for the function that leaves the keys to the caller. */
 #if MONGOC_CHECK_VERSION(2, 3, 0)
 #define bson_append_array_begin bson_append_array_unsafe_begin

@@ -40,25 +40,34 @@ constant_values(List *comparands)
 	return values;
 }
 
-/* Adds the line "MongoDB find". */
+/* Adds the line of one command. */
+static void
+explain_find(const Find *find, bson_t *filter, int part, ExplainState *es)
+{
+	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
+	StringInfoData json;
+
+	bson_append_utf8(command, "find", -1, mongo_utf8(find->table->collection), -1);
+	bson_append_document(command, "filter", -1, sorting_match(find->sorting, part, filter));
+	bson_concat(command, find_options(find, part));
+	initStringInfo(&json);
+	json_append_document(&json, command, JSON_RELAXED);
+	ExplainPropertyText(part == 0 ? "MongoDB find" : "MongoDB find, then", json.data, es);
+}
+
+/* Adds the line "MongoDB find", and "MongoDB find, then" for a second command. */
 void
 fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = castNode(ForeignScan, node->ss.ps.plan);
 	FdwScanState *state = node->fdw_state;
 	bson_t	   *filter = filter_to_bson(state->find.filter, constant_values(plan->fdw_exprs));
-	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
-	StringInfoData json;
 
 	if (filter == NULL)
 	{
 		ExplainPropertyText("MongoDB find", "none, as no document can match", es);
 		return;
 	}
-	bson_append_utf8(command, "find", -1, mongo_utf8(state->find.table->collection), -1);
-	bson_append_document(command, "filter", -1, filter);
-	bson_concat(command, find_options(&state->find));
-	initStringInfo(&json);
-	json_append_document(&json, command, JSON_RELAXED);
-	ExplainPropertyText("MongoDB find", json.data, es);
+	for (int part = 0; part < sorting_parts(state->find.sorting); part++)
+		explain_find(&state->find, filter, part, es);
 }

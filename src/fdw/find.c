@@ -50,14 +50,15 @@ find_append_projection(bson_t *options, List *paths)
 	bson_append_document_end(options, &projection);
 }
 
-/* The options of the command. */
+/* The options of a part's command. */
 bson_t *
-find_options(const Find *find)
+find_options(const Find *find, int part)
 {
 	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
 
 	if (find->projects)
 		find_append_projection(options, find->paths);
+	sorting_append(options, find->sorting, part);
 	if (find->limit > 0)
 		bson_append_int64(options, "limit", -1, find->limit);
 	bson_append_int32(options, "batchSize", -1,

@@ -22,6 +22,7 @@
 #include "fdw/path.h"
 #include "fdw/relation.h"
 #include "fdw/scan.h"
+#include "fdw/sort.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -33,6 +34,9 @@
 
 /* A document that MongoDB looks at. */
 #define COST_EXAMINED	0.05
+
+/* A comparison of two documents when MongoDB sorts: half of what PostgreSQL takes for its own. */
+#define COST_COMPARISON	0.0025
 
 /* Columns that make up more of a document than this are not worth a projection. */
 #define PROJECTED_PART	0.75
@@ -102,10 +106,10 @@ fdw_get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 		rel->rows = relation->examined = relation->retrieved = 1;
 }
 
-/* Adds a path that retrieves so many documents of so many that are examined. */
-static void
-add_scan_path(PlannerInfo *root, RelOptInfo *rel, double rows, double examined, double retrieved,
-			  Relids required_outer)
+/* A path that retrieves so many documents of so many that are examined. */
+static ForeignPath *
+scan_path(PlannerInfo *root, RelOptInfo *rel, double rows, double examined, double retrieved,
+		  Relids required_outer)
 {
 	FdwRelation *relation = rel->fdw_private;
 	Cost		startup = relation->startup_cost + rel->baserestrictcost.startup +
@@ -114,8 +118,35 @@ add_scan_path(PlannerInfo *root, RelOptInfo *rel, double rows, double examined, 
 		retrieved * (relation->tuple_cost + rel->baserestrictcost.per_tuple) +
 		rows * rel->reltarget->cost.per_tuple;
 
-	add_path(rel, (Path *) MM_FOREIGNSCAN_PATH(root, rel, rows, startup, startup + run,
-											   required_outer));
+	return MM_FOREIGNSCAN_PATH(root, rel, rows, startup, startup + run, required_outer);
+}
+
+/*
+ * Adds a path in the order that the query asks for, or the beginning of it.
+ * Unless the order is that of _id, MongoDB must look at all documents before
+ * it returns the first.
+ */
+static void
+add_sorted_path(PlannerInfo *root, RelOptInfo *rel)
+{
+	FdwRelation *relation = rel->fdw_private;
+	Sorting    *sorting = sorting_from_pathkeys(root, rel, root->query_pathkeys);
+	ForeignPath *path;
+	Cost		sort;
+
+	if (sorting == NULL)
+		return;
+	path = scan_path(root, rel, rel->rows, relation->examined, relation->retrieved,
+					 rel->lateral_relids);
+	path->path.pathkeys = list_copy_head(root->query_pathkeys, list_length(sorting->keys));
+	path->fdw_private = sorting_save(sorting);
+	if (!sorting_is_by_id(sorting))
+	{
+		sort = relation->retrieved * log2(Max(relation->retrieved, 2)) * COST_COMPARISON;
+		path->path.startup_cost += relation->examined * COST_EXAMINED + sort;
+		path->path.total_cost += sort;
+	}
+	add_path(rel, (Path *) path);
 }
 
 /* The parameterisation by which a join clause fetches a document by its _id, or NULL. */
@@ -161,8 +192,9 @@ fdw_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	List	   *parameters = NIL;
 	ListCell   *lc;
 
-	add_scan_path(root, rel, rel->rows, relation->examined, relation->retrieved,
-				  rel->lateral_relids);
+	add_path(rel, (Path *) scan_path(root, rel, rel->rows, relation->examined,
+									 relation->retrieved, rel->lateral_relids));
+	add_sorted_path(root, rel);
 
 	if (rel->has_eclass_joins)
 		clauses = list_concat(clauses,
@@ -180,7 +212,7 @@ fdw_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 		ParamPathInfo *ppi = lfirst(lc);
 
 		ppi->ppi_rows = 1;
-		add_scan_path(root, rel, 1, 1, 1, ppi->ppi_req_outer);
+		add_path(rel, (Path *) scan_path(root, rel, 1, 1, 1, ppi->ppi_req_outer));
 	}
 }
 
@@ -247,13 +279,14 @@ scan_projects(RelOptInfo *rel, List *columns)
  * away or puts them in order.
  */
 static int
-scan_limit(PlannerInfo *root, RelOptInfo *rel, List *local_clauses)
+scan_limit(PlannerInfo *root, RelOptInfo *rel, List *pathkeys, List *local_clauses)
 {
 	Query	   *parse = root->parse;
 
 	if (!fdw_enable_pushdown || local_clauses != NIL ||
 		root->limit_tuples < 0 || root->limit_tuples > PG_INT32_MAX ||
-		parse->commandType != CMD_SELECT || parse->sortClause != NIL ||
+		parse->commandType != CMD_SELECT || parse->limitOption != LIMIT_OPTION_COUNT ||
+		!pathkeys_contained_in(root->sort_pathkeys, pathkeys) ||
 		parse->rowMarks != NIL || root->rowMarks != NIL ||
 		!bms_equal(root->all_baserels, rel->relids))
 		return 0;
@@ -296,8 +329,9 @@ fdw_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, L
 	filter = filter_all_of(filters);
 	columns = needed_columns(rel, list_concat_copy(exact, local));
 	return make_foreignscan(tlist, local, rel->relid, comparands,
-							list_make4(filter == NULL ? NIL : filter_save(filter), columns,
+							list_make5(filter == NULL ? NIL : filter_save(filter), columns,
 									   makeBoolean(scan_projects(rel, columns)),
-									   makeInteger(scan_limit(root, rel, local))),
+									   makeInteger(scan_limit(root, rel, path->path.pathkeys, local)),
+									   path->fdw_private),
 							NIL, exact, outer_plan);
 }

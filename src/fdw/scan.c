@@ -2,7 +2,8 @@
  * scan.c
  *	  Executing the scan of a foreign table.
  *
- * A scan is one find command.  Its cursor, its match document and the values
+ * A scan is one find command, or two for the sake of its order (sort.c), one
+ * after the other.  Its cursor, its match document and the values
  * of its comparands live in the scan context, which is reset when the scan
  * starts again and deleted at its end; an error deletes it with the query's
  * context.  Either way the server's cursor is closed.
@@ -32,6 +33,7 @@ fdw_begin_scan(ForeignScanState *node, int eflags)
 	state->find.table = mongo_table_options(RelationGetRelid(relation));
 	state->find.filter = filter == NIL ? NULL : filter_load(filter);
 	state->find.projects = boolVal(list_nth(plan->fdw_private, SCAN_PROJECTS));
+	state->find.sorting = sorting_load(list_nth(plan->fdw_private, SCAN_SORTING));
 	state->find.limit = intVal(list_nth(plan->fdw_private, SCAN_LIMIT));
 	state->reader = row_reader_create(relation, list_nth(plan->fdw_private, SCAN_COLUMNS),
 									  state->find.table);
@@ -49,9 +51,9 @@ fdw_begin_scan(ForeignScanState *node, int eflags)
 										   ALLOCSET_SMALL_SIZES);
 }
 
-/* Evaluates the comparands and sends the command. */
+/* Evaluates the comparands and sends the next command; no cursor when nothing can match. */
 static void
-start_scan(ForeignScanState *node)
+start_part(ForeignScanState *node)
 {
 	FdwScanState *state = node->fdw_state;
 	MemoryContext old = MemoryContextSwitchTo(state->context);
@@ -66,12 +68,39 @@ start_scan(ForeignScanState *node)
 									&value->isnull);
 		value->known = true;
 	}
-	filter = filter_to_bson(state->find.filter, state->values);
+	filter = sorting_match(state->find.sorting, state->part,
+						   filter_to_bson(state->find.filter, state->values));
 	if (filter != NULL)
 		state->cursor = mongo_find(state->connection, state->find.table->collection, filter,
-								   find_options(&state->find), state->context);
-	state->started = true;
+								   find_options(&state->find, state->part), state->context);
+	state->part++;
 	MemoryContextSwitchTo(old);
+}
+
+/* The next document of the scan, NULL at its end. */
+static const bson_t *
+next_document(ForeignScanState *node)
+{
+	FdwScanState *state = node->fdw_state;
+
+	for (;;)
+	{
+		const bson_t *document;
+
+		if (state->cursor == NULL)
+		{
+			if (state->part == sorting_parts(state->find.sorting))
+				return NULL;
+			start_part(node);
+			if (state->cursor == NULL)
+				continue;
+		}
+		document = mongo_cursor_next(state->cursor);
+		if (document != NULL)
+			return document;
+		mongo_cursor_close(state->cursor);
+		state->cursor = NULL;
+	}
 }
 
 /* The next row in the scan's slot, which is empty at the end. */
@@ -83,19 +112,10 @@ fdw_iterate_scan(ForeignScanState *node)
 	const bson_t *document;
 	DocumentError error;
 
-	if (!state->started)
-		start_scan(node);
 	ExecClearTuple(slot);
-	if (state->cursor == NULL)
-		return slot;
-
-	document = mongo_cursor_next(state->cursor);
+	document = next_document(node);
 	if (document == NULL)
-	{
-		mongo_cursor_close(state->cursor);
-		state->cursor = NULL;
 		return slot;
-	}
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
 	if (!row_reader_read(state->reader, document, slot->tts_values, slot->tts_isnull, &error))
 		document_error_throw(&error, state->find.table->collection, document);
@@ -109,7 +129,7 @@ fdw_rescan(ForeignScanState *node)
 	FdwScanState *state = node->fdw_state;
 
 	state->cursor = NULL;
-	state->started = false;
+	state->part = 0;
 	MemoryContextReset(state->context);
 }
 

@@ -7,6 +7,7 @@
 
 #include "bson/document.h"
 #include "fdw/filter.h"
+#include "fdw/sort.h"
 #include "mongo/cursor.h"
 #include "mongo/options.h"
 #include "utils/rel.h"
@@ -17,7 +18,8 @@ enum ScanPrivate
 	SCAN_FILTER,				/* from filter_save(); NIL: every document */
 	SCAN_COLUMNS,				/* attribute numbers to decode */
 	SCAN_PROJECTS,				/* are other fields left out? */
-	SCAN_LIMIT					/* documents needed at most; 0: all */
+	SCAN_LIMIT,					/* documents needed at most; 0: all */
+	SCAN_SORTING				/* from sorting_save() */
 };
 
 /* find.c */
@@ -29,6 +31,7 @@ typedef struct Find
 {
 	const MongoTableOptions *table;
 	Filter	   *filter;			/* NULL: every document */
+	Sorting    *sorting;		/* NULL: in any order */
 	bool		projects;		/* only the paths are returned, and _id */
 	List	   *paths;			/* strings */
 	int			limit;			/* 0: none */
@@ -37,8 +40,8 @@ typedef struct Find
 /* Appends "projection", unless whole documents are needed. */
 extern void find_append_projection(bson_t *options, List *paths);
 
-/* The options of the command; owned by the current memory context. */
-extern bson_t *find_options(const Find *find);
+/* The options of a part's command, see sort.h; owned by the current memory context. */
+extern bson_t *find_options(const Find *find, int part);
 
 /* rows.c */
 

@@ -18,7 +18,7 @@ typedef struct FdwScanState
 	FilterValue *values;		/* of the comparands */
 	MemoryContext context;		/* cursor and what it was made from */
 	MongoCursor *cursor;		/* NULL before and after the rows */
-	bool		started;
+	int			part;			/* the command to be sent next, see sort.h */
 } FdwScanState;
 
 #endif							/* MM_SCANSTATE_H */
