@@ -60,8 +60,26 @@ EXPLAIN (COSTS OFF) SELECT n FROM items WHERE t > 'a' ORDER BY n LIMIT 2;
 -- Started again, for each outer row.
 SELECT k, (SELECT array_agg(i) FROM (SELECT i FROM items WHERE n <> k ORDER BY i LIMIT 3) q) FROM generate_series(1, 4, 3) k;
 
--- A statement that writes asks by one command only, which began before its first write.
-EXPLAIN (COSTS OFF) INSERT INTO mixed SELECT n + 10, i FROM items ORDER BY i;
+-- Neither command sees what is written while the rows are read: not in a statement, nor in a loop.
+CREATE FOREIGN TABLE written (_id bigint NOT NULL, i integer) SERVER fdw_sort OPTIONS (batch_size '1');
+INSERT INTO written VALUES (1, NULL), (2, 2), (3, 1);
+EXPLAIN (COSTS OFF) INSERT INTO written SELECT _id + 10, NULL FROM written ORDER BY i;
+INSERT INTO written SELECT _id + 10, NULL FROM written ORDER BY i;
+SELECT * FROM written ORDER BY _id;
+DO $$
+DECLARE
+    rows CURSOR FOR SELECT _id, i FROM written ORDER BY i DESC, _id;
+    r record;
+BEGIN
+    OPEN rows;
+    LOOP
+        FETCH rows INTO r;
+        EXIT WHEN NOT FOUND;
+        RAISE NOTICE '_id %: %', r._id, r.i;
+        UPDATE written SET i = 100 + _id WHERE _id = r._id AND i IS NULL;
+    END LOOP;
+END
+$$;
 
 -- A value that the column cannot hold is an error, unless a LIMIT comes before it.
 SELECT i FROM mixed ORDER BY i;

@@ -3,10 +3,10 @@
  *	  Executing the scan of a foreign table.
  *
  * A scan is one find command, or two for the sake of its order (sort.c), one
- * after the other.  Its cursor, its match document and the values
+ * after the other.  Its cursors, their match documents and the values
  * of its comparands live in the scan context, which is reset when the scan
  * starts again and deleted at its end; an error deletes it with the query's
- * context.  Either way the server's cursor is closed.
+ * context.  Either way the server's cursors are closed.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -51,11 +51,16 @@ fdw_begin_scan(ForeignScanState *node, int eflags)
 										   ALLOCSET_SMALL_SIZES);
 }
 
-/* Evaluates the comparands and sends the next command; no cursor when nothing can match. */
+/*
+ * Evaluates the comparands and makes the cursors, none when nothing can match.
+ * Each sends its command when it is first read, or before the session writes:
+ * so all of them must be there from the start, lest a later one see the write.
+ */
 static void
-start_part(ForeignScanState *node)
+start_scan(ForeignScanState *node)
 {
 	FdwScanState *state = node->fdw_state;
+	Find	   *find = &state->find;
 	MemoryContext old = MemoryContextSwitchTo(state->context);
 	bson_t	   *filter;
 	ListCell   *lc;
@@ -68,39 +73,33 @@ start_part(ForeignScanState *node)
 									&value->isnull);
 		value->known = true;
 	}
-	filter = sorting_match(state->find.sorting, state->part,
-						   filter_to_bson(state->find.filter, state->values));
-	if (filter != NULL)
-		state->cursor = mongo_find(state->connection, state->find.table->collection, filter,
-								   find_options(&state->find, state->part), state->context);
-	state->part++;
+	filter = filter_to_bson(find->filter, state->values);
+	for (int part = 0; filter != NULL && part < sorting_parts(find->sorting); part++)
+		state->cursors[part] = mongo_find(state->connection, find->table->collection,
+										  sorting_match(find->sorting, part, filter),
+										  find_options(find, part), state->context);
+	state->started = true;
 	MemoryContextSwitchTo(old);
 }
 
 /* The next document of the scan, NULL at its end. */
 static const bson_t *
-next_document(ForeignScanState *node)
+next_document(FdwScanState *state)
 {
-	FdwScanState *state = node->fdw_state;
-
-	for (;;)
+	for (; state->part < SORTING_MAX_PARTS; state->part++)
 	{
+		MongoCursor **cursor = &state->cursors[state->part];
 		const bson_t *document;
 
-		if (state->cursor == NULL)
-		{
-			if (state->part == sorting_parts(state->find.sorting))
-				return NULL;
-			start_part(node);
-			if (state->cursor == NULL)
-				continue;
-		}
-		document = mongo_cursor_next(state->cursor);
+		if (*cursor == NULL)
+			continue;
+		document = mongo_cursor_next(*cursor);
 		if (document != NULL)
 			return document;
-		mongo_cursor_close(state->cursor);
-		state->cursor = NULL;
+		mongo_cursor_close(*cursor);
+		*cursor = NULL;
 	}
+	return NULL;
 }
 
 /* The next row in the scan's slot, which is empty at the end. */
@@ -112,8 +111,10 @@ fdw_iterate_scan(ForeignScanState *node)
 	const bson_t *document;
 	DocumentError error;
 
+	if (!state->started)
+		start_scan(node);
 	ExecClearTuple(slot);
-	document = next_document(node);
+	document = next_document(state);
 	if (document == NULL)
 		return slot;
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
@@ -128,8 +129,9 @@ fdw_rescan(ForeignScanState *node)
 {
 	FdwScanState *state = node->fdw_state;
 
-	state->cursor = NULL;
+	memset(state->cursors, 0, sizeof(state->cursors));
 	state->part = 0;
+	state->started = false;
 	MemoryContextReset(state->context);
 }
 

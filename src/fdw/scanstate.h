@@ -17,8 +17,10 @@ typedef struct FdwScanState
 	int			ncomparands;
 	FilterValue *values;		/* of the comparands */
 	MemoryContext context;		/* cursor and what it was made from */
-	MongoCursor *cursor;		/* NULL before and after the rows */
-	int			part;			/* the command to be sent next, see sort.h */
+	MongoCursor *cursors[SORTING_MAX_PARTS];	/* NULL before and after the
+												 * rows */
+	int			part;			/* which of them is read */
+	bool		started;
 } FdwScanState;
 
 #endif							/* MM_SCANSTATE_H */

@@ -86,21 +86,6 @@ sort_path(RelOptInfo *rel, PathKey *pathkey, Var *column)
 	return path_for_match(path);
 }
 
-/*
- * May the scan be two commands?  Not in a statement that writes: the second
- * would see what was written since the first.
- */
-static bool
-scan_may_be_split(PlannerInfo *root)
-{
-	for (; root != NULL; root = root->parent_root)
-	{
-		if (root->parse->commandType != CMD_SELECT || root->parse->hasModifyingCTE)
-			return false;
-	}
-	return true;
-}
-
 /* Is the path among those of the keys? */
 static bool
 sorts_by(List *keys, const char *path)
@@ -150,8 +135,7 @@ sorting_from_pathkeys(PlannerInfo *root, RelOptInfo *rel, List *pathkeys)
 			MM_IS_NONNULLABLE_VAR(column, nonnullable))
 			continue;
 
-		if (list_length(sorting->keys) > 1 || (native && list_length(pathkeys) == 1) ||
-			!scan_may_be_split(root))
+		if (list_length(sorting->keys) > 1 || (native && list_length(pathkeys) == 1))
 		{
 			if (!native)
 				sorting->keys = list_delete_last(sorting->keys);

@@ -17,6 +17,9 @@ typedef enum SortingNulls
 	NULLS_LAST					/* ... or after it */
 } SortingNulls;
 
+/* Find commands that a scan takes at most. */
+#define SORTING_MAX_PARTS 2
+
 typedef struct Sorting
 {
 	List	   *keys;			/* lists of path and, boolean, descending */
