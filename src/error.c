@@ -62,8 +62,9 @@ static const ServerError server_errors[] = {
 	{11601, ERRCODE_QUERY_CANCELED},	/* Interrupted */
 	{237, ERRCODE_QUERY_CANCELED},	/* CursorKilled */
 
-	{91, ERRCODE_ADMIN_SHUTDOWN, HINT_AGAIN},	/* ShutdownInProgress */
-	{11600, ERRCODE_ADMIN_SHUTDOWN, HINT_AGAIN},	/* InterruptedAtShutdown */
+	/* ERRCODE_ADMIN_SHUTDOWN would say that it is PostgreSQL which shuts down. */
+	{91, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* ShutdownInProgress */
+	{11600, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* InterruptedAtShutdown */
 	{11602, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* InterruptedDueToReplStateChange */
 	{189, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* PrimarySteppedDown */
 	{10107, ERRCODE_CONNECTION_FAILURE, /* NotWritablePrimary */

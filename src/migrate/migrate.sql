@@ -21,7 +21,7 @@ COMMENT ON TYPE mongo_migrate.migration_result IS
     'what a call of migrate_collection did: documents read, of which inserted, skipped (they had their rows already) and rejected (they are in quarantine); rounded counts values';
 
 CREATE FUNCTION mongo_migrate.check_run_options(batch_size integer, workers integer, on_error text,
-        max_errors bigint, max_duration interval, dry_run boolean)
+        max_errors bigint, max_duration interval, dry_run boolean, retry_for interval)
     RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
@@ -42,12 +42,15 @@ BEGIN
             RAISE invalid_parameter_value USING MESSAGE = 'max_duration must be positive';
         WHEN dry_run IS NULL THEN
             RAISE invalid_parameter_value USING MESSAGE = 'dry_run must not be null';
+        WHEN retry_for IS NULL OR retry_for < interval '0' THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'retry_for must not be negative',
+                HINT = 'retry_for => ''0'' ends a migration at the first lost connection.';
         ELSE
             NULL;
     END CASE;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.check_run_options(integer, integer, text, bigint, interval, boolean) IS
+COMMENT ON FUNCTION mongo_migrate.check_run_options(integer, integer, text, bigint, interval, boolean, interval) IS
     'an error for arguments that migrate_collection and migrate_all cannot work with';
 
 CREATE FUNCTION mongo_migrate.lock_collection(server name, collection text)
@@ -101,8 +104,61 @@ CREATE FUNCTION mongo_migrate.run_result(run_id bigint, started timestamptz)
 COMMENT ON FUNCTION mongo_migrate.run_result(bigint, timestamptz) IS
     'what a run has done, and the time since it was started';
 
+CREATE FUNCTION mongo_migrate.copy_with_workers(run_id bigint, workers integer, retry_for interval)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    shortest constant interval := '1 second';
+    longest constant interval := '10 seconds';
+    r mongo_migrate.run;
+    useful integer;
+    done bigint;            -- documents, when the connection was lost last
+    lost_at timestamptz;    -- since when none was copied
+    pause interval;
+    message text; detail text;
+BEGIN
+    SELECT * INTO STRICT r FROM mongo_migrate.run WHERE run_id = copy_with_workers.run_id;
+    LOOP
+        SELECT least(workers, incomplete) INTO STRICT useful FROM mongo_migrate.chunk_sum
+         WHERE server = r.server AND collection = r.collection;
+        BEGIN
+            PERFORM mongo_migrate.run_workers(
+                array_fill(format('CALL mongo_migrate.copy_chunks(%s)', run_id), ARRAY[useful]),
+                format('SELECT mongo_migrate.report_progress(%s)', run_id));
+            RETURN;
+        EXCEPTION WHEN connection_exception THEN
+            GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+            -- What a worker had not committed is undone; the next one begins after that.
+            IF (SELECT documents FROM mongo_migrate.chunk_sum
+                 WHERE server = r.server AND collection = r.collection) IS DISTINCT FROM done
+               OR lost_at IS NULL THEN
+                SELECT documents INTO done FROM mongo_migrate.chunk_sum
+                 WHERE server = r.server AND collection = r.collection;
+                lost_at := clock_timestamp();
+                pause := shortest;
+            ELSE
+                pause := least(2 * pause, longest);
+            END IF;
+            IF clock_timestamp() + pause > lost_at + retry_for THEN
+                RAISE;
+            END IF;
+        END;
+        RAISE WARNING 'migration of collection % is interrupted: %', r.collection, message USING
+            DETAIL = concat_ws(E'\n', nullif(detail, ''), format('%s documents are done.', done)),
+            HINT = format('It is tried again after %s s, until %s.', extract(epoch FROM pause)::integer,
+                          to_char(lost_at + retry_for, 'HH24:MI:SS'));
+        PERFORM pg_sleep(extract(epoch FROM pause));
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.copy_with_workers(bigint, integer, interval) IS
+    'copies the chunks of a run in background workers; where the connection to MongoDB is lost, begins again after the last committed batches, after pauses that double up to 10 s, until none was copied for retry_for';
+
 CREATE FUNCTION mongo_migrate.run_with_workers(server name, collection text, batch_size integer,
-        workers integer, on_error text, max_errors bigint, max_duration interval)
+        workers integer, on_error text, max_errors bigint, max_duration interval, retry_for interval)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -110,7 +166,6 @@ AS $$
 #variable_conflict use_column
 DECLARE
     this_run bigint;
-    useful integer;
     state text; message text; detail text; hint text;
     done mongo_migrate.chunk_sum;
 BEGIN
@@ -120,11 +175,7 @@ BEGIN
     SELECT max(run_id) INTO STRICT this_run FROM mongo_migrate.run
      WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
 
-    SELECT least(workers, incomplete) INTO STRICT useful FROM mongo_migrate.chunk_sum
-     WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
-    PERFORM mongo_migrate.run_workers(
-        array_fill(format('CALL mongo_migrate.copy_chunks(%s)', this_run), ARRAY[useful]),
-        format('SELECT mongo_migrate.report_progress(%s)', this_run));
+    PERFORM mongo_migrate.copy_with_workers(this_run, workers, retry_for);
     PERFORM mongo_migrate.run_workers(
         ARRAY[format('CALL mongo_migrate.finish_run(%s)', this_run)],
         format('SELECT mongo_migrate.report_progress(%s)', this_run));
@@ -152,7 +203,7 @@ EXCEPTION WHEN query_canceled OR OTHERS THEN
             'Call migrate_collection again: it continues after the last committed batch.');
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.run_with_workers(name, text, integer, integer, text, bigint, interval) IS
+COMMENT ON FUNCTION mongo_migrate.run_with_workers(name, text, integer, integer, text, bigint, interval, interval) IS
     'migrates a collection in background workers and returns the run';
 
 CREATE FUNCTION mongo_migrate.run_in_transaction(server name, collection text, batch_size integer,
@@ -333,7 +384,8 @@ COMMENT ON FUNCTION mongo_migrate.target_size(name, text) IS
 CREATE FUNCTION mongo_migrate.migrate_collection(server name, collection text,
         batch_size integer DEFAULT 1000, workers integer DEFAULT 2,
         on_error text DEFAULT 'quarantine', max_errors bigint DEFAULT NULL,
-        max_duration interval DEFAULT NULL, dry_run boolean DEFAULT false)
+        max_duration interval DEFAULT NULL, dry_run boolean DEFAULT false,
+        retry_for interval DEFAULT '5 minutes')
     RETURNS mongo_migrate.migration_result
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -344,7 +396,7 @@ DECLARE
     this_run bigint;
     ended mongo_migrate.run;
 BEGIN
-    PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, dry_run);
+    PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, dry_run, retry_for);
     PERFORM mongo_migrate.require_source(server, collection);
     PERFORM mongo_migrate.lock_collection(server, collection);
     IF dry_run THEN
@@ -356,7 +408,7 @@ BEGIN
             on_error, max_errors, max_duration);
     ELSE
         this_run := mongo_migrate.run_with_workers(server, collection, batch_size, workers,
-            on_error, max_errors, max_duration);
+            on_error, max_errors, max_duration, retry_for);
     END IF;
     SELECT * INTO ended FROM mongo_migrate.run WHERE run_id = this_run;
     IF ended.state = 'failed' THEN
@@ -373,9 +425,9 @@ BEGIN
     RETURN mongo_migrate.run_result(this_run, started);
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.migrate_collection(name, text, integer, integer, text, bigint, interval, boolean) IS
+COMMENT ON FUNCTION mongo_migrate.migrate_collection(name, text, integer, integer, text, bigint, interval, boolean, interval) IS
 'Migrates a MongoDB collection into its tables, which are planned and created where there is no plan; called again, continues where it ended, and after the end catches up with new documents.
-batch_size: documents a commit. workers: background workers; 0: all in the calling transaction, all or nothing. on_error: quarantine sets a document that cannot become rows aside, stop ends the migration at it. max_errors: documents in quarantine that are borne. max_duration: stops after the batch at that time. dry_run: migrates a sample, reports, and rolls it back.
+batch_size: documents a commit. workers: background workers; 0: all in the calling transaction, all or nothing. on_error: quarantine sets a document that cannot become rows aside, stop ends the migration at it. max_errors: documents in quarantine that are borne. max_duration: stops after the batch at that time. dry_run: migrates a sample, reports, and rolls it back. retry_for: how long a lost connection to MongoDB is tried again, with a WARNING each time, while nothing can be copied; not with workers => 0.
 Result: what this call did; complete: every document that was there has its rows or is in quarantine, and keys and foreign keys stand.
 Errors: 25001 in a transaction that has changed data, 55006 while another session migrates the collection, 53400 without a free background worker, 22000 for more than max_errors, and whatever a batch meets; what is committed stays.';
 
@@ -410,7 +462,8 @@ COMMENT ON FUNCTION mongo_migrate.migration_order(name) IS
 CREATE FUNCTION mongo_migrate.migrate_all(server name,
         batch_size integer DEFAULT 1000, workers integer DEFAULT 2,
         on_error text DEFAULT 'quarantine', max_errors bigint DEFAULT NULL,
-        max_duration interval DEFAULT NULL, dry_run boolean DEFAULT false)
+        max_duration interval DEFAULT NULL, dry_run boolean DEFAULT false,
+        retry_for interval DEFAULT '5 minutes')
     RETURNS SETOF mongo_migrate.migration_result
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -424,7 +477,7 @@ DECLARE
     result mongo_migrate.migration_result;
     message text; detail text; hint text;
 BEGIN
-    PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, dry_run);
+    PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, dry_run, retry_for);
     PERFORM mongo_migrate.require_source(server);
     FOR source IN
         SELECT collection, kind FROM mongo_migrate.list_collections(server)
@@ -454,7 +507,7 @@ BEGIN
         EXIT WHEN clock_timestamp() >= deadline;
         BEGIN
             result := mongo_migrate.migrate_collection(server, next, batch_size, workers, on_error,
-                max_errors, deadline - clock_timestamp(), dry_run);
+                max_errors, deadline - clock_timestamp(), dry_run, retry_for);
         EXCEPTION WHEN OTHERS THEN
             IF workers = 0 AND NOT dry_run THEN
                 RAISE;
@@ -470,7 +523,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.migrate_all(name, integer, integer, text, bigint, interval, boolean) IS
+COMMENT ON FUNCTION mongo_migrate.migrate_all(name, integer, integer, text, bigint, interval, boolean, interval) IS
 'Migrates every collection of a server''s database, those that others refer to first, planning those that have no plan; views only when they are planned. Arguments as of migrate_collection, max_errors for each collection, max_duration for all.
 A collection that fails is a WARNING and a row whose complete is false and counters are NULL; the others go on. With workers => 0 it is an error.';
 

@@ -1,0 +1,107 @@
+# A migration outlives a source that is gone for a while: a mongod that is killed and started again, a primary that steps
+# down. Where the source stays away, the error comes after retry_for; a cancel ends the pause.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use IPC::Run;
+use MongoServer;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $documents = 60000;    # more than one range of _id
+my $mongo = MongoServer->new;
+$mongo->command('shop', qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"n": {"\$range": [0, $documents]}}]},)
+	  . q( {"$unwind": "$n"}, {"$project": {"n": 1, "items": [{"sku": "a"}, {"sku": "b"}]}}, {"$out": "orders"}]}));
+
+my $node = PostgreSQL::Test::Cluster->new('retry');
+$node->init;
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION mongo_migrate; CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate'
+	  . " OPTIONS (uri '" . $mongo->uri . "', database 'shop')");
+sub query { return $node->safe_psql('postgres', $_[0]); }
+query("SELECT mongo_migrate.plan_collection('shop', 'orders')");
+query("SELECT mongo_migrate.apply_ddl('shop', 'orders')");
+
+# Starts a migration, which a lock holds in its midst while $meanwhile runs. Returns the session.
+sub begin_and
+{
+	my ($options, $meanwhile) = @_;
+	query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true)");
+	my $session = { out => '', err => '' };
+	$session->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres'), '-c',
+			"SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 100, $options)" ],
+		'>', \$session->{out}, '2>', \$session->{err}, IPC::Run::timeout(120));
+	until (query('SELECT coalesce(sum(documents), 0) > 500 FROM mongo_migrate.chunk') eq 't')
+	{
+		$session->{psql}->pump_nb;
+		die "it does not begin: $session->{err}" unless $session->{psql}->pumpable;
+		usleep(10_000);
+	}
+	my $lock = '';
+	my $in = "BEGIN;\nLOCK TABLE orders IN SHARE MODE;\nSELECT 'locked';\n";
+	my $holder = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$lock, IPC::Run::timeout(180));
+	$holder->pump until $lock =~ /locked/;
+	$meanwhile->();
+	$in .= "\\q\n";
+	$holder->finish;
+	return $session;
+}
+
+# Waits until the session has printed something.
+sub wait_for
+{
+	my ($session, $pattern) = @_;
+	while ($session->{err} !~ $pattern && $session->{psql}->pumpable)
+	{
+		$session->{psql}->pump_nb;
+		usleep(10_000);
+	}
+	return like($session->{err}, $pattern, 'it says so');
+}
+
+sub finish
+{
+	my ($session) = @_;
+	$session->{psql}->finish;
+	return $session->{out};
+}
+
+my $warning = qr/WARNING:  01000: migration of collection orders is interrupted: .*DETAIL:  .*\d+ documents are done\.\nHINT:  It is tried again after 1 s, until/s;
+my $all = "$documents|$documents|" . 2 * $documents;
+my $counts = "SELECT count(*), count(DISTINCT n), (SELECT count(*) FROM orders_items) FROM orders";
+
+my $session = begin_and("retry_for => '2 minutes'", sub { $mongo->kill9; });
+wait_for($session, $warning);
+$mongo->start;
+is(finish($session), "t\n", 'a migration goes on when mongod has come back');
+is(query($counts), $all, 'every document once, with its child rows');
+is(query("SELECT count(*), min(state) FROM mongo_migrate.run WHERE collection = 'orders'"), '1|complete', 'in one run');
+
+$session = begin_and("retry_for => '2 minutes'", sub {
+	eval { $mongo->command('admin', '{"replSetStepDown": 5, "force": true}'); };
+});
+wait_for($session, $warning);
+is(finish($session), "t\n", 'a migration goes on when the set has a primary again');
+is(query($counts), $all, 'every document once');
+
+$session = begin_and("retry_for => '2 seconds'", sub { $mongo->kill9; });
+is(finish($session), '', 'a mongod that stays away is an error');
+like($session->{err}, qr/ERROR:  08\w{3}: migration of collection orders stopped: .*documents in \d+ batches are committed\.\nHINT:  .*Call migrate_collection again/s,
+	'which says how to go on');
+$mongo->start;
+is(query("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders')"), 't', 'the next call goes on');
+is(query($counts), $all, 'every document once');
+
+$session = begin_and("retry_for => '1 hour'", sub { $mongo->kill9; });
+wait_for($session, $warning);
+query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%migrate_collection%' AND backend_type = 'client backend' AND pid <> pg_backend_pid()");
+finish($session);
+like($session->{err}, qr/ERROR:  57014: migration of collection orders stopped: canceling statement due to user request/, 'a cancel ends the pause');
+is(query("SELECT state FROM mongo_migrate.progress WHERE collection = 'orders'"), 'stopped', 'and the run');
+
+$node->stop;
+done_testing();
