@@ -62,7 +62,7 @@ static const ServerError server_errors[] = {
 	{11601, ERRCODE_QUERY_CANCELED},	/* Interrupted */
 	{237, ERRCODE_QUERY_CANCELED},	/* CursorKilled */
 
-	/* ERRCODE_ADMIN_SHUTDOWN would say that it is PostgreSQL which shuts down. */
+	/* ERRCODE_ADMIN_SHUTDOWN is of PostgreSQL that shuts down. */
 	{91, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* ShutdownInProgress */
 	{11600, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* InterruptedAtShutdown */
 	{11602, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* InterruptedDueToReplStateChange */
