@@ -220,8 +220,18 @@ SELECT mongo_migrate.stop_migration('migrate_test', 'orders');
 SELECT mongo_migrate.run_command('migrate_test', '{"drop": "more"}') -> 'ok' AS ok;
 SELECT mongo_migrate.migrate_collection('migrate_test', 'more');
 
+-- No faster than was said, by workers and in the caller's transaction
+SELECT mongo_migrate.run_command('migrate_test', json_build_object('insert', 'slow', 'documents', json_agg(json_build_object('_id', n)))) -> 'n' AS n
+  FROM generate_series(1, 60) n;
+SELECT documents, batches >= 3 AS small, elapsed > interval '0.9 s' AS held
+  FROM mongo_migrate.migrate_collection('migrate_test', 'slow', max_docs_per_second => 40);
+SELECT documents, batches >= 2 AS small, elapsed > interval '0.9 s' AS held
+  FROM mongo_migrate.migrate_collection('migrate_test', 'slow', workers => 0, max_docs_per_second => 40);
+SELECT mongo_migrate.migrate_collection('migrate_test', 'slow', max_docs_per_second => 0);
+SELECT mongo_migrate.migrate_collection('migrate_test', 'slow', retry_for => '-1 s');
+
 DROP FUNCTION result, foreign_keys, oid_of;
-DROP TABLE orders, orders_items, orders_tags, users, tags, people, teams, teams_members, readings, cities, more;
+DROP TABLE orders, orders_items, orders_tags, users, tags, people, teams, teams_members, readings, cities, more, slow;
 DELETE FROM mongo_migrate.plan WHERE server = 'migrate_test';
 DELETE FROM mongo_migrate.chunk WHERE server = 'migrate_test';
 DELETE FROM mongo_migrate.run WHERE server = 'migrate_test';

@@ -21,7 +21,7 @@ COMMENT ON TYPE mongo_migrate.migration_result IS
     'what a call of migrate_collection did: documents read, of which inserted, skipped (they had their rows already) and rejected (they are in quarantine); rounded counts values';
 
 CREATE FUNCTION mongo_migrate.check_run_options(batch_size integer, workers integer, on_error text,
-        max_errors bigint, max_duration interval, dry_run boolean, retry_for interval)
+        max_errors bigint, max_duration interval, dry_run boolean, retry_for interval, max_docs_per_second integer)
     RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
@@ -45,12 +45,14 @@ BEGIN
         WHEN retry_for IS NULL OR retry_for < interval '0' THEN
             RAISE invalid_parameter_value USING MESSAGE = 'retry_for must not be negative',
                 HINT = 'retry_for => ''0'' ends a migration at the first lost connection.';
+        WHEN max_docs_per_second < 1 THEN
+            RAISE invalid_parameter_value USING MESSAGE = 'max_docs_per_second must be at least 1';
         ELSE
             NULL;
     END CASE;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.check_run_options(integer, integer, text, bigint, interval, boolean, interval) IS
+COMMENT ON FUNCTION mongo_migrate.check_run_options(integer, integer, text, bigint, interval, boolean, interval, integer) IS
     'an error for arguments that migrate_collection and migrate_all cannot work with';
 
 CREATE FUNCTION mongo_migrate.lock_collection(server name, collection text)
@@ -158,7 +160,8 @@ COMMENT ON FUNCTION mongo_migrate.copy_with_workers(bigint, integer, interval) I
     'copies the chunks of a run in background workers; where the connection to MongoDB is lost, begins again after the last committed batches, after pauses that double up to 10 s, until none was copied for retry_for';
 
 CREATE FUNCTION mongo_migrate.run_with_workers(server name, collection text, batch_size integer,
-        workers integer, on_error text, max_errors bigint, max_duration interval, retry_for interval)
+        workers integer, on_error text, max_errors bigint, max_duration interval, retry_for interval,
+        max_docs_per_second integer)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -170,8 +173,8 @@ DECLARE
     done mongo_migrate.chunk_sum;
 BEGIN
     PERFORM mongo_migrate.run_workers(ARRAY[
-        format('SELECT mongo_migrate.prepare_run(%L, %L, %L, %L, %L, %L, %L)', server, collection,
-               batch_size, workers, on_error, max_errors, max_duration)]);
+        format('SELECT mongo_migrate.prepare_run(%L, %L, %L, %L, %L, %L, %L, %L)', server, collection,
+               batch_size, workers, on_error, max_errors, max_duration, max_docs_per_second)]);
     SELECT max(run_id) INTO STRICT this_run FROM mongo_migrate.run
      WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
 
@@ -203,11 +206,11 @@ EXCEPTION WHEN query_canceled OR OTHERS THEN
             'Call migrate_collection again: it continues after the last committed batch.');
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.run_with_workers(name, text, integer, integer, text, bigint, interval, interval) IS
+COMMENT ON FUNCTION mongo_migrate.run_with_workers(name, text, integer, integer, text, bigint, interval, interval, integer) IS
     'migrates a collection in background workers and returns the run';
 
 CREATE FUNCTION mongo_migrate.run_in_transaction(server name, collection text, batch_size integer,
-        on_error text, max_errors bigint, max_duration interval)
+        on_error text, max_errors bigint, max_duration interval, max_docs_per_second integer)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -218,8 +221,10 @@ DECLARE
     range integer;
     pause interval;
     reported timestamptz := clock_timestamp();
+    begun timestamptz := reported;
 BEGIN
-    this_run := mongo_migrate.prepare_run(server, collection, batch_size, 0, on_error, max_errors, max_duration);
+    this_run := mongo_migrate.prepare_run(server, collection, batch_size, 0, on_error, max_errors, max_duration,
+        max_docs_per_second);
     pause := current_setting('mongo_migrate.progress_interval');   -- there since the library is loaded
     FOR range IN
         SELECT chunk FROM mongo_migrate.chunk
@@ -228,6 +233,8 @@ BEGIN
          ORDER BY chunk
     LOOP
         WHILE mongo_migrate.copy_step(this_run, range) LOOP
+            PERFORM mongo_migrate.hold_rate(this_run, begun);
+            begun := clock_timestamp();
             IF pause > interval '0' AND clock_timestamp() > reported + pause THEN
                 PERFORM mongo_migrate.report_progress(this_run);
                 reported := clock_timestamp();
@@ -241,7 +248,7 @@ BEGIN
     RETURN this_run;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.run_in_transaction(name, text, integer, text, bigint, interval) IS
+COMMENT ON FUNCTION mongo_migrate.run_in_transaction(name, text, integer, text, bigint, interval, integer) IS
     'migrates a collection in the current transaction and returns the run';
 
 CREATE FUNCTION mongo_migrate.quarantine_reasons(server name, collection text)
@@ -385,7 +392,7 @@ CREATE FUNCTION mongo_migrate.migrate_collection(server name, collection text,
         batch_size integer DEFAULT 1000, workers integer DEFAULT 2,
         on_error text DEFAULT 'quarantine', max_errors bigint DEFAULT NULL,
         max_duration interval DEFAULT NULL, dry_run boolean DEFAULT false,
-        retry_for interval DEFAULT '5 minutes')
+        retry_for interval DEFAULT '5 minutes', max_docs_per_second integer DEFAULT NULL)
     RETURNS mongo_migrate.migration_result
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -396,7 +403,8 @@ DECLARE
     this_run bigint;
     ended mongo_migrate.run;
 BEGIN
-    PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, dry_run, retry_for);
+    PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, dry_run,
+        retry_for, max_docs_per_second);
     PERFORM mongo_migrate.require_source(server, collection);
     PERFORM mongo_migrate.lock_collection(server, collection);
     IF dry_run THEN
@@ -405,10 +413,10 @@ BEGIN
 
     IF workers = 0 THEN
         this_run := mongo_migrate.run_in_transaction(server, collection, batch_size,
-            on_error, max_errors, max_duration);
+            on_error, max_errors, max_duration, max_docs_per_second);
     ELSE
         this_run := mongo_migrate.run_with_workers(server, collection, batch_size, workers,
-            on_error, max_errors, max_duration, retry_for);
+            on_error, max_errors, max_duration, retry_for, max_docs_per_second);
     END IF;
     SELECT * INTO ended FROM mongo_migrate.run WHERE run_id = this_run;
     IF ended.state = 'failed' THEN
@@ -425,9 +433,9 @@ BEGIN
     RETURN mongo_migrate.run_result(this_run, started);
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.migrate_collection(name, text, integer, integer, text, bigint, interval, boolean, interval) IS
+COMMENT ON FUNCTION mongo_migrate.migrate_collection(name, text, integer, integer, text, bigint, interval, boolean, interval, integer) IS
 'Migrates a MongoDB collection into its tables, which are planned and created where there is no plan; called again, continues where it ended, and after the end catches up with new documents.
-batch_size: documents a commit. workers: background workers; 0: all in the calling transaction, all or nothing. on_error: quarantine sets a document that cannot become rows aside, stop ends the migration at it. max_errors: documents in quarantine that are borne. max_duration: stops after the batch at that time. dry_run: migrates a sample, reports, and rolls it back. retry_for: how long a lost connection to MongoDB is tried again, with a WARNING each time, while nothing can be copied; not with workers => 0.
+batch_size: documents a commit. workers: background workers; 0: all in the calling transaction, all or nothing. on_error: quarantine sets a document that cannot become rows aside, stop ends the migration at it. max_errors: documents in quarantine that are borne. max_duration: stops after the batch at that time. dry_run: migrates a sample, reports, and rolls it back. retry_for: how long a lost connection to MongoDB is tried again, with a WARNING each time, while nothing can be copied; not with workers => 0. max_docs_per_second: documents that all workers together read in a second, to spare the source; batches become small enough for it.
 Result: what this call did; complete: every document that was there has its rows or is in quarantine, and keys and foreign keys stand.
 Errors: 25001 in a transaction that has changed data, 55006 while another session migrates the collection, 53400 without a free background worker, 22000 for more than max_errors, and whatever a batch meets; what is committed stays.';
 
@@ -463,7 +471,7 @@ CREATE FUNCTION mongo_migrate.migrate_all(server name,
         batch_size integer DEFAULT 1000, workers integer DEFAULT 2,
         on_error text DEFAULT 'quarantine', max_errors bigint DEFAULT NULL,
         max_duration interval DEFAULT NULL, dry_run boolean DEFAULT false,
-        retry_for interval DEFAULT '5 minutes')
+        retry_for interval DEFAULT '5 minutes', max_docs_per_second integer DEFAULT NULL)
     RETURNS SETOF mongo_migrate.migration_result
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -477,7 +485,8 @@ DECLARE
     result mongo_migrate.migration_result;
     message text; detail text; hint text;
 BEGIN
-    PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, dry_run, retry_for);
+    PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, dry_run,
+        retry_for, max_docs_per_second);
     PERFORM mongo_migrate.require_source(server);
     FOR source IN
         SELECT collection, kind FROM mongo_migrate.list_collections(server)
@@ -507,7 +516,7 @@ BEGIN
         EXIT WHEN clock_timestamp() >= deadline;
         BEGIN
             result := mongo_migrate.migrate_collection(server, next, batch_size, workers, on_error,
-                max_errors, deadline - clock_timestamp(), dry_run, retry_for);
+                max_errors, deadline - clock_timestamp(), dry_run, retry_for, max_docs_per_second);
         EXCEPTION WHEN OTHERS THEN
             IF workers = 0 AND NOT dry_run THEN
                 RAISE;
@@ -523,7 +532,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.migrate_all(name, integer, integer, text, bigint, interval, boolean, interval) IS
+COMMENT ON FUNCTION mongo_migrate.migrate_all(name, integer, integer, text, bigint, interval, boolean, interval, integer) IS
 'Migrates every collection of a server''s database, those that others refer to first, planning those that have no plan; views only when they are planned. Arguments as of migrate_collection, max_errors for each collection, max_duration for all.
 A collection that fails is a WARNING and a row whose complete is false and counters are NULL; the others go on. With workers => 0 it is an error.';
 

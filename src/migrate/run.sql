@@ -122,7 +122,8 @@ COMMENT ON FUNCTION mongo_migrate.has_rows(name, text) IS
     'whether a table that a collection''s documents go to has rows';
 
 CREATE FUNCTION mongo_migrate.prepare_run(server name, collection text, batch_size integer,
-        workers integer, on_error text, max_errors bigint, max_duration interval)
+        workers integer, on_error text, max_errors bigint, max_duration interval,
+        max_docs_per_second integer DEFAULT NULL)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -169,7 +170,11 @@ BEGIN
 
     INSERT INTO mongo_migrate.run (server, collection, total, options)
     SELECT prepare_run.server, prepare_run.collection, total,
-           jsonb_build_object('batch_size', batch_size, 'workers', workers, 'on_error', on_error,
+           -- With a limit, a worker's batch takes about a second.
+           jsonb_build_object('batch_size', least(batch_size,
+                                                  ceil(max_docs_per_second::numeric / greatest(workers, 1))::integer),
+                              'workers', workers, 'on_error', on_error,
+                              'max_docs_per_second', max_docs_per_second,
                               'max_errors', max_errors, 'max_duration', max_duration,
                               'deadline', clock_timestamp() + max_duration,
                               'documents', coalesce(sum(documents), 0),
@@ -182,7 +187,7 @@ BEGIN
     RETURN result;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.prepare_run(name, text, integer, integer, text, bigint, interval) IS
+COMMENT ON FUNCTION mongo_migrate.prepare_run(name, text, integer, integer, text, bigint, interval, integer) IS
     'makes a collection ready to be copied, and a row in mongo_migrate.run, whose run_id it returns; options has the counters that the run began with';
 
 CREATE FUNCTION mongo_migrate.end_run(run_id bigint, state text, error text DEFAULT NULL)
@@ -292,20 +297,46 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.copy_step(bigint, integer) IS
     'copies one batch of a chunk in the current transaction; false: the chunk is complete, or the run is to stop';
 
+CREATE FUNCTION mongo_migrate.hold_rate(run_id bigint, begun timestamptz)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    due timestamptz;
+BEGIN
+    SELECT begun + interval '1 second' * ((r.options ->> 'batch_size')::numeric
+               * greatest(least((r.options ->> 'workers')::integer, c.incomplete), 1)
+               / (r.options ->> 'max_docs_per_second')::numeric)
+      INTO due
+      FROM mongo_migrate.run r
+      JOIN mongo_migrate.chunk_sum c USING (server, collection)
+     WHERE r.run_id = hold_rate.run_id AND r.options ->> 'max_docs_per_second' IS NOT NULL;
+    IF due > clock_timestamp() THEN
+        PERFORM pg_sleep(extract(epoch FROM due - clock_timestamp()));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.hold_rate(bigint, timestamptz) IS
+    'after a batch that was begun then, waits as long as max_docs_per_second of the run asks for';
+
 CREATE PROCEDURE mongo_migrate.copy_chunks(run_id bigint)
     LANGUAGE plpgsql
 AS $$
 DECLARE
     chunk integer;
     more boolean;
+    begun timestamptz;
 BEGIN
     LOOP
         chunk := mongo_migrate.take_chunk(run_id);
         EXIT WHEN chunk IS NULL;
         LOOP
+            begun := pg_catalog.clock_timestamp();
             more := mongo_migrate.copy_step(run_id, chunk);
             COMMIT;
             EXIT WHEN NOT more;
+            PERFORM mongo_migrate.hold_rate(run_id, begun);
         END LOOP;
         PERFORM mongo_migrate.release_chunk(run_id, chunk);
     END LOOP;
