@@ -9,12 +9,16 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/pg_namespace.h"
 #include "executor/executor.h"
 #include "load/load.h"
 #include "nodes/execnodes.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 
 /* Rows that are kept back, and their bytes, before they are inserted. */
 #define DIRECT_ROWS 64
@@ -42,6 +46,30 @@ direct_possible(Relation relation)
 	return form->relkind == RELKIND_RELATION && !form->relispartition &&
 		relation->trigdesc == NULL && relation->rd_rules == NULL &&
 		(constraints == NULL || !constraints->has_generated_stored);
+}
+
+/*
+ * Whether Citus has a table's rows in shards elsewhere.  A row that is put
+ * into such a table past the planner is in no shard, and nobody sees it.
+ */
+bool
+table_distributed(Oid relid)
+{
+	Oid			catalog = get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE);
+	Relation	relation;
+	ScanKeyData key;
+	SysScanDesc scan;
+	bool		found;
+
+	if (!OidIsValid(catalog))
+		return false;
+	relation = table_open(catalog, AccessShareLock);
+	ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(relation, InvalidOid, false, NULL, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(relation, AccessShareLock);
+	return found;
 }
 
 /* Begins inserting into an open relation; belongs to CurrentMemoryContext. */

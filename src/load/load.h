@@ -90,6 +90,7 @@ struct LoadTarget
 	int			first;			/* its first column there */
 	Oid			relid;
 	bool		direct;			/* rows go in through the table access method */
+	bool		distributed;	/* by Citus: rows go there by statements alone */
 	bson_t	   *filter;			/* root: its match document, or NULL */
 
 	/* Columns in the order of a row's values: first those that decode fills. */
@@ -281,6 +282,7 @@ extern bool sqlstate_is_data(int sqlstate);
 /* direct.c */
 typedef struct DirectInsert DirectInsert;
 extern bool direct_possible(Relation relation);
+extern bool table_distributed(Oid relid);
 extern DirectInsert *direct_begin(Relation relation);
 extern TupleTableSlot *direct_slot(DirectInsert *insert);
 extern void direct_put(DirectInsert *insert);

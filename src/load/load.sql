@@ -104,6 +104,13 @@ COMMENT ON FUNCTION mongo_migrate.batch_document(integer) IS
     'for the statements of a batch: its document of that number, which expressions of a plan know as doc';
 REVOKE ALL ON FUNCTION mongo_migrate.batch_document(integer) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.batch_rows() RETURNS SETOF record
+    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 1 ROWS 1000
+    AS 'MODULE_PATHNAME', 'mm_batch_rows';
+COMMENT ON FUNCTION mongo_migrate.batch_rows() IS
+    'for the statements of a batch: its rows for one table, which can be read once';
+REVOKE ALL ON FUNCTION mongo_migrate.batch_rows() FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.bson_id(document bytea) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'mm_bson_id';

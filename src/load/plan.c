@@ -543,7 +543,7 @@ check_unplanned(LoadSession *session, LoadTarget *target, Relation relation)
 static bool
 choose_direct(LoadTarget *target, Relation relation)
 {
-	if (!direct_possible(relation) ||
+	if (target->distributed || !direct_possible(relation) ||
 		pg_class_aclcheck(target->relid, GetUserId(), ACL_INSERT) != ACLCHECK_OK ||
 		check_enable_rls(target->relid, InvalidOid, true) != RLS_NONE)
 		return false;
@@ -607,6 +607,7 @@ compile_target(LoadSession *session, LoadTarget *target, SPITupleTable *rows)
 	if (relation == NULL)
 		return;
 	defaults = check_unplanned(session, target, relation);
+	target->distributed = table_distributed(target->relid);
 	target->direct = !defaults && choose_direct(target, relation);
 	if (!target->direct)
 		target_prepare_insert(session, target);

@@ -9,6 +9,10 @@
  * sub-select over a row (value, doc), which the planner flattens.  doc is a
  * function of the document's number, batch_document(), which lends the batch's
  * own copy: a document of megabytes is not copied for each of its child rows.
+ *
+ * For a table that Citus distributes the batch is the result of a function
+ * too, batch_rows(): Citus runs a part of a statement in an executor of its
+ * own, which does not see what SPI knows by a name.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -32,12 +36,15 @@
 #include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(mm_batch_document);
+PG_FUNCTION_INFO_V1(mm_batch_rows);
 
 /* A name that no table and no expression's sub-query has by accident. */
 #define BATCH "mongo_migrate batch"
 
-/* The session whose statement is running, for batch_document(). */
+/* The session whose statement is running, for batch_document(), and its rows, for batch_rows(). */
 static LoadSession *running = NULL;
+static Tuplestorestate *running_rows = NULL;
+static TupleDesc running_desc = NULL;
 
 /* SPI has no name for a plan's freeing in the form that owned.h wants. */
 static void
@@ -66,16 +73,25 @@ statement_show_rows(const char *name, TupleDesc desc, Tuplestorestate *rows)
 }
 
 /*
- * Runs a statement of the session in the current SPI connection: plan, or
+ * Runs a statement of the session for a target over rows in an SPI
+ * connection of its own, which the caller ends by finish_statement(): plan, or
  * else sql.
  */
 static void
-run_statement(LoadSession *session, SPIPlanPtr plan, const char *sql)
+run_statement(LoadSession *session, LoadTarget *target, TupleDesc desc, Tuplestorestate *rows,
+			  SPIPlanPtr plan, const char *sql)
 {
 	LoadSession *outer = running;
+	Tuplestorestate *outer_rows = running_rows;
+	TupleDesc	outer_desc = running_desc;
 	int			result;
 
+	SPI_connect();
+	if (!target->distributed)
+		statement_show_rows(BATCH, desc, rows);
 	running = session;
+	running_rows = target->distributed ? rows : NULL;
+	running_desc = desc;
 	PG_TRY();
 	{
 		result = plan != NULL ? SPI_execute_plan(plan, NULL, NULL, false, 0) :
@@ -86,8 +102,40 @@ run_statement(LoadSession *session, SPIPlanPtr plan, const char *sql)
 	PG_FINALLY();
 	{
 		running = outer;
+		running_rows = outer_rows;
+		running_desc = outer_desc;
 	}
 	PG_END_TRY();
+}
+
+/* Ends what run_statement() began.  Rows of batch_rows() are the executor's to end. */
+static void
+finish_statement(LoadTarget *target, Tuplestorestate *rows)
+{
+	SPI_finish();
+	if (!target->distributed)
+		tuplestore_end(rows);
+}
+
+/*
+ * batch_rows(): the rows of the running statement.  They go over to the
+ * executor, so that a statement can ask for them once.
+ */
+Datum
+mm_batch_rows(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	if (running_rows == NULL || result == NULL || !IsA(result, ReturnSetInfo) ||
+		(result->allowedModes & SFRM_Materialize) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("batch_rows() can be called by the statements of a batch only")));
+	result->returnMode = SFRM_Materialize;
+	result->setResult = running_rows;
+	result->setDesc = CreateTupleDescCopy(running_desc);
+	running_rows = NULL;
+	return (Datum) 0;
 }
 
 /* batch_document(document integer): a document of the running batch as jsonb */
@@ -171,6 +219,23 @@ full_table_name(Oid relid)
 {
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
 									  get_rel_name(relid));
+}
+
+/* The batch as a relation b, whose columns are those of desc, in a statement for a target. */
+static void
+append_batch(StringInfo sql, LoadTarget *target, TupleDesc desc)
+{
+	if (!target->distributed)
+	{
+		appendStringInfoString(sql, "\"" BATCH "\" AS b");
+		return;
+	}
+	appendStringInfoString(sql, "mongo_migrate.batch_rows() AS b (");
+	for (int i = 0; i < desc->natts; i++)
+		appendStringInfo(sql, "%s\"%s\" %s", i == 0 ? "" : ", ", NameStr(TupleDescAttr(desc, i)->attname),
+						 full_type_name(TupleDescAttr(desc, i)->atttypid,
+										TupleDescAttr(desc, i)->atttypmod));
+	appendStringInfoChar(sql, ')');
 }
 
 /* An expression over a value of the batch b as one more relation, alias (v). */
@@ -281,6 +346,7 @@ target_prepare_insert(LoadSession *session, LoadTarget *target)
 	initStringInfo(&columns);
 	initStringInfo(&values);
 	initStringInfo(&from);
+	append_batch(&from, target, target->desc);
 	for (int i = 0; i < target->ncolumns; i++)
 	{
 		LoadColumn *column = origin(target->columns[i]);
@@ -298,7 +364,7 @@ target_prepare_insert(LoadSession *session, LoadTarget *target)
 	}
 	statement_show_rows(BATCH, target->desc, NULL);
 	target->insert = SPI_prepare(psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE"
-										  " SELECT %s FROM \"" BATCH "\" AS b%s",
+										  " SELECT %s FROM %s",
 										  full_table_name(target->relid), columns.data, values.data,
 										  from.data), 0, NULL);
 	MemoryContextSwitchTo(context); /* SPI leaves its own */
@@ -307,11 +373,11 @@ target_prepare_insert(LoadSession *session, LoadTarget *target)
 	owned_register(session->context, target->insert, free_plan);
 }
 
-/* A target's rows of a range of documents as its statements see them. */
+/* A target's rows of a range of documents as its statements see them, for run_statement(). */
 static Tuplestorestate *
 target_rows(LoadSession *session, LoadTarget *target, int from, int to)
 {
-	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
 	Datum	   *values = palloc((target->ncolumns + 1) * sizeof(Datum));
 	bool	   *nulls = palloc((target->ncolumns + 1) * sizeof(bool));
 
@@ -337,11 +403,8 @@ target_run_insert(LoadSession *session, LoadTarget *target, int from, int to)
 {
 	Tuplestorestate *rows = target_rows(session, target, from, to);
 
-	SPI_connect();
-	statement_show_rows(BATCH, target->desc, rows);
-	run_statement(session, target->insert, NULL);
-	SPI_finish();
-	tuplestore_end(rows);
+	run_statement(session, target, target->desc, rows, target->insert, NULL);
+	finish_statement(target, rows);
 }
 
 /*
@@ -360,12 +423,10 @@ target_evaluate(LoadSession *session, LoadTarget *target, int field, int documen
 
 	get_atttypetypmodcoll(target->relid, target->columns[field]->attnum, &type, &typmod, &collation);
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT CAST(e.v AS %s) FROM \"" BATCH "\" AS b",
-					 full_type_name(type, -1));
+	appendStringInfo(&sql, "SELECT CAST(e.v AS %s) FROM ", full_type_name(type, -1));
+	append_batch(&sql, target, target->desc);
 	append_lateral(&sql, target->columns[field]->expression, field, "e");
-	SPI_connect();
-	statement_show_rows(BATCH, target->desc, rows);
-	run_statement(session, NULL, sql.data);
+	run_statement(session, target, target->desc, rows, NULL, sql.data);
 	/* A cast to a length would cut where an assignment refuses. */
 	if (typmod >= 0 && find_typmod_coercion_function(type, &length_function) == COERCION_PATH_FUNC)
 		for (uint64 i = 0; i < SPI_processed; i++)
@@ -376,15 +437,14 @@ target_evaluate(LoadSession *session, LoadTarget *target, int field, int documen
 			if (!isnull)
 				OidFunctionCall3(length_function, value, Int32GetDatum(typmod), BoolGetDatum(false));
 		}
-	SPI_finish();
-	tuplestore_end(rows);
+	finish_statement(target, rows);
 }
 
 /* Finds the _id of each document as the root's table may have it: (id, document). */
 static Tuplestorestate *
 find_ids(LoadSession *session, LoadTarget *target, int from, int to, TupleDesc desc)
 {
-	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
+	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
 	Datum	   *ids = palloc(session->ndocuments * sizeof(Datum));
 	bool	   *nulls = palloc(session->ndocuments * sizeof(bool));
 
@@ -431,7 +491,11 @@ target_mark_present(LoadSession *session, LoadTarget *target, int from, int to)
 {
 	TupleDesc	desc = CreateTemplateTupleDesc(2);
 	Tuplestorestate *rows;
-	StringInfoData sql;
+	StringInfoData batch;
+	char	   *id;
+	char	   *table;
+	char	   *same;
+	char	   *sql;
 	Oid			equals = lookup_type_cache(getBaseType(get_atttype(target->relid, target->id->attnum)),
 										   TYPECACHE_EQ_OPR)->eq_opr;
 
@@ -439,19 +503,28 @@ target_mark_present(LoadSession *session, LoadTarget *target, int from, int to)
 	TupleDescInitEntry(desc, 2, "document", INT4OID, -1, 0);
 	rows = find_ids(session, target, from, to, desc);
 
-	initStringInfo(&sql);
-	appendStringInfoString(&sql, "SELECT b.document FROM \"" BATCH "\" AS b");
+	initStringInfo(&batch);
+	id = psprintf("CAST(%s AS %s)", target->id->expression != NULL ? "e.v" : "b.\"1\"",
+				  full_type_name(get_atttype(target->relid, target->id->attnum), -1));
+	appendStringInfoString(&batch, "FROM ");
+	append_batch(&batch, target, desc);
 	if (target->id->expression != NULL)
-		append_lateral(&sql, target->id->expression, 0, "e");
-	appendStringInfo(&sql, " WHERE EXISTS (SELECT FROM %s AS t WHERE t.%s %s CAST(%s AS %s))",
-					 full_table_name(target->relid), quote_identifier(target->id->name),
-					 full_operator_name(equals),
-					 target->id->expression != NULL ? "e.v" : "b.\"1\"",
-					 full_type_name(get_atttype(target->relid, target->id->attnum), -1));
-	SPI_connect();
-	statement_show_rows(BATCH, desc, rows);
-	run_statement(session, NULL, sql.data);
+		append_lateral(&batch, target->id->expression, 0, "e");
+	table = psprintf("%s AS t", full_table_name(target->relid));
+	same = psprintf("t.%s %s", quote_identifier(target->id->name), full_operator_name(equals));
+
+	/*
+	 * Citus refuses EXISTS between rows of a function and a distributed
+	 * table, and plans this.
+	 */
+	if (target->distributed)
+		sql = psprintf("WITH ids AS MATERIALIZED (SELECT b.document, %s AS id %s)"
+					   " SELECT i.document FROM ids AS i JOIN %s ON %s i.id",
+					   id, batch.data, table, same);
+	else
+		sql = psprintf("SELECT b.document %s WHERE EXISTS (SELECT FROM %s WHERE %s %s)",
+					   batch.data, table, same, id);
+	run_statement(session, target, desc, rows, NULL, sql);
 	batch_mark_skipped(session);
-	SPI_finish();
-	tuplestore_end(rows);
+	finish_statement(target, rows);
 }

@@ -575,7 +575,7 @@ BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
     PERFORM mongo_migrate.lock_collection(server, collection);
     FOREACH target IN ARRAY targets LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', target) INTO filled;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', target) INTO filled;
         IF filled AND NOT truncate THEN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = format('table %s is not empty', target),

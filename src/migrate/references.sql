@@ -53,7 +53,7 @@ CREATE FUNCTION mongo_migrate.dangling_query(server name, collection text, targe
         SELECT pg_catalog.format(
             'SELECT t.ctid AS place, pg_catalog.jsonb_build_object(%1$s) AS row_key, t.%2$I::text AS value'
             ' FROM %3$s t WHERE t.%2$I IS NOT NULL'
-            ' AND NOT EXISTS (SELECT FROM %4$s r WHERE r.%5$I = t.%2$I)',
+            ' AND NOT EXISTS (SELECT 1 FROM %4$s r WHERE r.%5$I = t.%2$I)',
             (SELECT pg_catalog.string_agg(pg_catalog.format('%L, t.%I', k.column_name, k.column_name), ', '
                                           ORDER BY k.ordinal)
                FROM mongo_migrate.plan_column k

@@ -75,6 +75,18 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.synchronize_sequences(name, text) IS
     'sets the sequences of a collection''s id map and of its tables'' id columns past every id that has been given';
 
+CREATE FUNCTION mongo_migrate.reach_shards()
+    RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT set_config('citus.enable_local_execution', 'off', true),
+           set_config('citus.multi_shard_modify_mode', 'sequential', true)
+$$;
+COMMENT ON FUNCTION mongo_migrate.reach_shards() IS
+    'lets one transaction read, change and redefine Citus tables: their shards are reached by connections only, one at a time; without Citus it changes nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.reach_shards() FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.prepare_targets(server name, collection text)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -82,6 +94,7 @@ CREATE FUNCTION mongo_migrate.prepare_targets(server name, collection text)
 AS $$
 #variable_conflict use_column
 BEGIN
+    PERFORM mongo_migrate.reach_shards();
     IF NOT EXISTS (SELECT FROM mongo_migrate.plan
                     WHERE server = prepare_targets.server AND collection = prepare_targets.collection) THEN
         PERFORM mongo_migrate.plan_collection(server, collection);
@@ -112,7 +125,7 @@ BEGIN
         SELECT t.target FROM mongo_migrate.plan_target t
          WHERE (t.server, t.collection) = (server, collection) AND t.kind = 'root' AND t.included
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', target) INTO filled;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', target) INTO filled;
         EXIT WHEN filled;
     END LOOP;
     RETURN filled;
@@ -277,7 +290,9 @@ BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = copy_step.run_id;
 
     -- Rows and checkpoint are one transaction: a crash loses both or none.
-    PERFORM set_config('synchronous_commit', 'off', true);
+    -- Citus makes what it commits on other nodes durable at once: there this node must not lose its part.
+    PERFORM set_config('synchronous_commit',
+        CASE WHEN EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN 'on' ELSE 'off' END, true);
     SELECT * INTO batch
       FROM mongo_migrate.copy_batch(r.server, r.collection, chunk, (r.options ->> 'batch_size')::integer,
                                     r.options ->> 'on_error', run_id);
@@ -383,6 +398,7 @@ DECLARE
     statement text;
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = add_keys.run_id;
+    PERFORM mongo_migrate.reach_shards();
     FOR statement IN SELECT mongo_migrate.key_ddl(r.server, r.collection) LOOP
         EXECUTE statement;
     END LOOP;
@@ -411,6 +427,7 @@ DECLARE
     r mongo_migrate.run;
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = add_references.run_id;
+    PERFORM mongo_migrate.reach_shards();
     PERFORM mongo_migrate.apply_references(r.server, r.collection);
     UPDATE mongo_migrate.run SET phase = 'done' WHERE run_id = add_references.run_id;
     PERFORM mongo_migrate.end_run(run_id, 'complete');

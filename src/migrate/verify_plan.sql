@@ -409,7 +409,7 @@ BEGIN
         'SELECT e.source_id, %1$L AS target, NULL AS column_name, ''missing'' AS kind, '
         'mongo_migrate.verify_readable(mongo_migrate.verify_json(e.content, ''relaxed'')::text) AS source_value, '
         'NULL AS target_value, e.element '
-        'FROM expected AS e %2$s WHERE e.present AND NOT EXISTS (SELECT FROM %1$s AS t WHERE %3$s) '
+        'FROM expected AS e %2$s WHERE e.present AND NOT EXISTS (SELECT 1 FROM %1$s AS t WHERE %3$s) '
         'UNION ALL '
         'SELECT o.source_id, %1$L, NULL, ''extra'', NULL, left(to_json(t.*)::text, 1000), NULL '
         'FROM source AS o JOIN %1$s AS t ON %4$s '

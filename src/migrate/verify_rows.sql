@@ -146,7 +146,7 @@ BEGIN
         EXECUTE format(
             'INSERT INTO mongo_migrate.finding (verification_id, collection, target, kind, target_value) '
             'SELECT $1, $2, %L, ''extra'', left(to_json(t.*)::text, 1000) FROM %s AS t '
-            'WHERE NOT EXISTS (SELECT FROM %s AS r WHERE r.%I %s t.%I)',
+            'WHERE NOT EXISTS (SELECT 1 FROM %s AS r WHERE r.%I %s t.%I)',
             child.target, child.target, root.root, root.key, mongo_migrate.verify_equals(root.key_type), child.column_name)
             USING job.verification, job.collection;
     END LOOP;

@@ -1,0 +1,113 @@
+# Targets that Citus distributes, and reference tables: every document once, on its shard, also where a process or a node is
+# killed in the middle. Needs Citus in the PostgreSQL under test, and is skipped without.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use IPC::Run;
+use MongoServer;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+chomp(my $share = `pg_config --sharedir`);
+plan skip_all => 'Citus is not installed in this PostgreSQL: build it for that pg_config and run this again'
+  if !-f "$share/extension/citus.control";
+
+my $orders = 12000;
+my $mongo = MongoServer->new;
+
+sub fill
+{
+	my ($collection, $count, $fields) = @_;
+	$mongo->command('shop',
+		qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"n": {"\$range": [0, $count]}}]},)
+		  . qq( {"\$unwind": "\$n"}, {"\$project": $fields}, {"\$out": "$collection"}]}));
+	return;
+}
+fill('users', 100, '{"_id": {"$concat": ["u", {"$toString": "$n"}]}, "n": 1}');
+fill('orders', $orders, '{"_id": {"$concat": ["o", {"$toString": "$n"}]}, "n": 1,'
+	  . ' "user": {"$concat": ["u", {"$toString": {"$mod": ["$n", 100]}}]}, "items": {"$map": {"input": {"$range": [0, {"$mod": ["$n", 3]}]},'
+	  . ' "as": "i", "in": {"sku": {"$concat": ["s", {"$toString": "$$i"}]}, "price": {"$add": ["$n", 0.5]}}}}}');
+
+my %node;
+foreach my $name (qw(coordinator worker1 worker2))
+{
+	my $node = $node{$name} = PostgreSQL::Test::Cluster->new($name);
+	$node->init;
+	$node->append_conf('postgresql.conf', join "\n", "shared_preload_libraries = 'citus'", 'max_prepared_transactions = 50',
+		'max_worker_processes = 16', 'max_connections = 50', 'restart_after_crash = on', 'citus.shard_count = 4',
+		'citus.enable_statistics_collection = off', "citus.node_conninfo = 'sslmode=disable'",
+		"citus.local_hostname = '" . $node->host . "'", 'citus.recover_2pc_interval = 1s');
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION citus');
+}
+my $node = $node{coordinator};
+sub query { return $node->safe_psql('postgres', $_[0]); }
+
+query("SELECT citus_set_coordinator_host('" . $node->host . "', " . $node->port . ')');
+query("SELECT citus_add_node('" . $node->host . "', " . $node{$_}->port . ')') foreach qw(worker1 worker2);
+query("CREATE EXTENSION mongo_migrate; CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '"
+	  . $mongo->uri . "', database 'shop')");
+query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest(ARRAY['users', 'orders']) AS c");
+query("SELECT mongo_migrate.apply_ddl('shop')");
+query("SELECT create_reference_table('users')");
+query("SELECT create_distributed_table('orders', 'id')");
+query("SELECT create_distributed_table('orders_items', 'order_id', colocate_with => 'orders')");
+
+# Rows of the coordinator's own tables, which Citus never reads: there must be none.
+sub astray
+{
+	return query("SELECT sum(pg_relation_size(t)) FROM unnest(ARRAY['users', 'orders', 'orders_items']::regclass[]) AS t");
+}
+
+my $counts = 'SELECT (SELECT count(*) FROM orders), (SELECT count(DISTINCT id) FROM orders),'
+  . ' (SELECT count(*) FROM orders_items), (SELECT count(*) FROM users)';
+my $call = "SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 100)";
+is(query("SELECT inserted, complete FROM mongo_migrate.migrate_collection('shop', 'users')"), '100|t', 'a reference table');
+
+# Killed in the middle, three times: a process of the migration, a node with shards, the coordinator.
+my %kill = (
+	'a background worker' => sub {
+		query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE 'mongo_migrate%'");
+	},
+	'a Citus worker node' => sub { $node{worker1}->stop('immediate'); },
+	'the coordinator' => sub { $node->stop('immediate'); },
+);
+foreach my $victim (sort keys %kill)
+{
+	my $before = query('SELECT coalesce(sum(documents), 0) FROM mongo_migrate.chunk');
+	my ($out, $err) = ('', '');
+	my $psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $call ],
+		'>', \$out, '2>', \$err, IPC::Run::timeout(120));
+	$node->poll_query_until('postgres', "SELECT sum(documents) > $before + 500 FROM mongo_migrate.chunk") or die 'no progress';
+	$kill{$victim}->();
+	$psql->finish;
+	isnt($err, '', "$victim: the migration ended with an error");
+	foreach my $name (qw(worker1 coordinator))
+	{
+		$node{$name}->start if !defined $node{$name}->{_pid};
+	}
+	# What was prepared on a node when the other side went is committed or rolled back.
+	query('SELECT recover_prepared_transactions()');
+	cmp_ok(query('SELECT count(*) FROM orders'), '==', query('SELECT sum(inserted) FROM mongo_migrate.chunk WHERE collection = \'orders\''),
+		"$victim: the rows are those of the checkpoint");
+}
+is(query($call), 't', 'called again, it ends');
+is(query($counts), join('|', $orders, $orders, $orders, 100), 'every document and every element once');
+is(astray(), 0, 'and none on the coordinator beside the shards');
+
+is(query("SELECT count(*), bool_and(ok) FROM mongo_migrate.verify_counts('shop')"), '3|t', 'verify_counts');
+is(query("SELECT count(*) FROM mongo_migrate.verify_full('shop', 'orders')"), 0, 'verify_full');
+is(query("SELECT count(*) FROM mongo_migrate.verify_full('shop', 'users')"), 0, 'verify_full of a reference table');
+is(query("SELECT count(*) FROM mongo_migrate.verify_sample('shop', 'orders', sample_size => 200)"), 0, 'verify_sample');
+query("UPDATE orders_items SET price = price + 1 WHERE order_id = (SELECT min(order_id) FROM orders_items) AND position = 0");
+query("DELETE FROM orders WHERE id = (SELECT max(id) FROM orders WHERE n % 3 = 0)");
+is(query("SELECT target, kind, count(*) FROM mongo_migrate.verify_full('shop', 'orders') WHERE source_id IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"),
+	"public.orders|missing|1\npublic.orders_items|mismatch|1", 'a verification finds what differs');
+is(query("SELECT inserted, skipped, complete FROM mongo_migrate.migrate_collection('shop', 'orders')"),
+	'1|' . ($orders - 1) . '|t', 'a catch-up pass inserts what is missing');
+
+done_testing();
