@@ -283,6 +283,7 @@ DECLARE
     r mongo_migrate.run;
     batch record;
     errors bigint;
+    begun constant timestamptz := clock_timestamp();
 BEGIN
     IF NOT mongo_migrate.run_may_go_on(run_id) THEN
         RETURN false;
@@ -296,6 +297,9 @@ BEGIN
     SELECT * INTO batch
       FROM mongo_migrate.copy_batch(r.server, r.collection, chunk, (r.options ->> 'batch_size')::integer,
                                     r.options ->> 'on_error', run_id);
+    RAISE DEBUG '%, range %: % documents, of which % inserted, % skipped, % rejected, in % ms', r.collection, chunk,
+        batch.documents, batch.inserted, batch.skipped, batch.rejected,
+        round(extract(epoch FROM clock_timestamp() - begun) * 1000);
     IF batch.rejected > 0 AND r.options ->> 'max_errors' IS NOT NULL THEN
         SELECT count(*) INTO errors FROM mongo_migrate.quarantine
          WHERE server = r.server AND collection = r.collection;

@@ -19,6 +19,7 @@ $mongo->command('shop', qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$docum
 
 my $node = PostgreSQL::Test::Cluster->new('retry');
 $node->init;
+$node->append_conf('postgresql.conf', 'log_min_messages = debug1');
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION mongo_migrate; CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate'
 	  . " OPTIONS (uri '" . $mongo->uri . "', database 'shop')");
@@ -31,14 +32,13 @@ sub begin_and
 {
 	my ($options, $meanwhile) = @_;
 	query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true)");
-	my $session = { out => '', err => '' };
+	my $session = { out => '', errors => $node->basedir . '/errors' };
 	$session->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres'), '-c',
 			"SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 100, $options)" ],
-		'>', \$session->{out}, '2>', \$session->{err}, IPC::Run::timeout(120));
+		'>', \$session->{out}, '2>', $session->{errors}, IPC::Run::timeout(120));
 	until (query('SELECT coalesce(sum(documents), 0) > 500 FROM mongo_migrate.chunk') eq 't')
 	{
-		$session->{psql}->pump_nb;
-		die "it does not begin: $session->{err}" unless $session->{psql}->pumpable;
+		die 'it does not begin: ' . errors($session) if errors($session) =~ /ERROR/;
 		usleep(10_000);
 	}
 	my $lock = '';
@@ -51,16 +51,16 @@ sub begin_and
 	return $session;
 }
 
-# Waits until the session has printed something.
+# What the session has said so far.
+sub errors { return slurp_file($_[0]->{errors}); }
+
+# Waits until the session has said something.
 sub wait_for
 {
 	my ($session, $pattern) = @_;
-	while ($session->{err} !~ $pattern && $session->{psql}->pumpable)
-	{
-		$session->{psql}->pump_nb;
-		usleep(10_000);
-	}
-	return like($session->{err}, $pattern, 'it says so');
+	my $tries = 6000;
+	usleep(10_000) while errors($session) !~ $pattern && --$tries > 0;
+	return like(errors($session), $pattern, 'it says so');
 }
 
 sub finish
@@ -90,7 +90,7 @@ is(query($counts), $all, 'every document once');
 
 $session = begin_and("retry_for => '2 seconds'", sub { $mongo->kill9; });
 is(finish($session), '', 'a mongod that stays away is an error');
-like($session->{err}, qr/ERROR:  08\w{3}: migration of collection orders stopped: .*documents in \d+ batches are committed\.\nHINT:  .*Call migrate_collection again/s,
+like(errors($session), qr/ERROR:  08\w{3}: migration of collection orders stopped: .*documents in \d+ batches are committed\.\nHINT:  .*Call migrate_collection again/s,
 	'which says how to go on');
 $mongo->start;
 is(query("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders')"), 't', 'the next call goes on');
@@ -100,8 +100,11 @@ $session = begin_and("retry_for => '1 hour'", sub { $mongo->kill9; });
 wait_for($session, $warning);
 query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%migrate_collection%' AND backend_type = 'client backend' AND pid <> pg_backend_pid()");
 finish($session);
-like($session->{err}, qr/ERROR:  57014: migration of collection orders stopped: canceling statement due to user request/, 'a cancel ends the pause');
+like(errors($session), qr/ERROR:  57014: migration of collection orders stopped: canceling statement due to user request/, 'a cancel ends the pause');
 is(query("SELECT state FROM mongo_migrate.progress WHERE collection = 'orders'"), 'stopped', 'and the run');
+
+like(slurp_file($node->logfile), qr/DEBUG:  orders, range \d+: 100 documents, of which 100 inserted, 0 skipped, 0 rejected, in \d+ ms/,
+	'each batch is in the log, at DEBUG1');
 
 $node->stop;
 done_testing();
