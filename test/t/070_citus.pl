@@ -65,7 +65,7 @@ sub astray
 
 my $counts = 'SELECT (SELECT count(*) FROM orders), (SELECT count(DISTINCT id) FROM orders),'
   . ' (SELECT count(*) FROM orders_items), (SELECT count(*) FROM users)';
-my $call = "SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 100)";
+my $call = "SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 100, retry_for => '0')";
 is(query("SELECT inserted, complete FROM mongo_migrate.migrate_collection('shop', 'users')"), '100|t', 'a reference table');
 
 # Killed in the middle, three times: a process of the migration, a node with shards, the coordinator.
@@ -109,5 +109,10 @@ is(query("SELECT target, kind, count(*) FROM mongo_migrate.verify_full('shop', '
 	"public.orders|missing|1\npublic.orders_items|mismatch|1", 'a verification finds what differs');
 is(query("SELECT inserted, skipped, complete FROM mongo_migrate.migrate_collection('shop', 'orders')"),
 	'1|' . ($orders - 1) . '|t', 'a catch-up pass inserts what is missing');
+
+query("UPDATE mongo_migrate.plan_column SET expression = 'value' WHERE target = 'public.orders' AND role = 'id'");
+my ($status, $out, $err) = $node->psql('postgres', $call);
+like($err, qr/id column "id" of table public.orders has an expression, which it cannot have in a table that Citus distributes/,
+	'an expression for the id is refused');
 
 done_testing();
