@@ -71,6 +71,10 @@ SELECT value, encode_outcome(value, 'json', NULL) FROM (VALUES
     ('{"$oid": "6b04"}'), ('{"$oid": 5}'), ('{"$oid": "6b0489aa00000000000000ff", "a": 1}'), ('{"$date": "yesterday"}'), ('{"$numberInt": "99999999999"}'),
     ('{"$numberDecimal": "1.2.3"}'), ('{"$numberDecimal": "1.2345678901234567890123456789012345678"}'), ('{"$uuid": "x"}'), ('{"$code": "a\u0000b"}'), ('{"a\u0000b": 1}'), ('1234567890123456789012345678901234567890123'), ('1e7000')) v (value);
 SELECT mongo_migrate.encode_value(json '"a\u0000b"');
+SELECT mongo_migrate.encode_value(json '{"$dbPointer": {"$ref": "a\u0000b", "$id": {"$oid": "6b0489aa00000000000000ff"}}}');
+SELECT mongo_migrate.bson_from_json('{"v": {"$dbPointer": {"$ref": "a\u0000b", "$id": {"$oid": "6b0489aa00000000000000ff"}}}}');
+SELECT mongo_migrate.encode_value(json '{"$regularExpression": {"options": "xi", "pattern": "a"}}');
+SELECT mongo_migrate.encode_value(json '{"$regularExpression": {"pattern": "a", "options": "ig"}}');
 SELECT encode_outcome(repeat('[', 300) || repeat(']', 300), 'json', NULL);
 
 -- What is read in canonical Extended JSON is written as it was

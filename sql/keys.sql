@@ -103,6 +103,10 @@ SELECT mongo_migrate.key_to_json('\x03026100');
 SELECT mongo_migrate.key_to_json('\x13414200');
 SELECT mongo_migrate.key_to_json('\x99');
 SELECT mongo_migrate.key_to_json(decode(repeat('0401', 200000), 'hex'));
+-- a regular expression whose options libbson would sort or drop
+SELECT mongo_migrate.key_to_json(mongo_migrate.document_key('\x0f0000000b5f696400610069780000'));
+SELECT mongo_migrate.key_to_json(mongo_migrate.document_key('\x0f0000000b5f696400610078690000'));
+SELECT mongo_migrate.key_to_json(mongo_migrate.document_key('\x0f0000000b5f696400610069670000'));
 \set VERBOSITY terse
 SELECT mongo_migrate.bson_from_json('5');
 SELECT mongo_migrate.bson_key('{"$oid": "6b"}');

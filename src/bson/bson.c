@@ -93,11 +93,12 @@ bson_from_text(const char *utf8)
 	bson_error_t error;
 	bson_t	   *document;
 
-	/* libbson cuts such code off without a word. */
-	if (strstr(utf8, "\\u0000") != NULL && strstr(utf8, "\"$code\"") != NULL)
+	/* libbson cuts code and pointers off there without a word. */
+	if (strstr(utf8, "\\u0000") != NULL &&
+		(strstr(utf8, "\"$code\"") != NULL || strstr(utf8, "\"$dbPointer\"") != NULL))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("Extended JSON with $code and \\u0000 cannot be read")));
+				 errmsg("Extended JSON with $code or $dbPointer and \\u0000 cannot be read")));
 	document = bson_new_from_json((const uint8_t *) utf8, -1, &error);
 	if (document == NULL)
 		ereport(ERROR,

@@ -242,6 +242,26 @@ read_special_string(JsonReader reader, StringInfo string)
 		take(&reader, '}');
 }
 
+/* Are the options in {"$regularExpression": {...}} those that libbson keeps? */
+static bool
+regex_options_known(JsonReader reader)
+{
+	StringInfoData name;
+	StringInfoData value;
+
+	if (!take(&reader, '{') || !take(&reader, '"') || read_string(&reader, &name) != CONVERT_OK ||
+		!take(&reader, ':') || !take(&reader, '{'))
+		return true;
+	while (take(&reader, '"') && read_string(&reader, &name) == CONVERT_OK && take(&reader, ':') &&
+		   take(&reader, '"') && read_string(&reader, &value) == CONVERT_OK)
+	{
+		if (strcmp(name.data, "options") == 0 && strspn(value.data, "ilmsux") != value.len)
+			return false;
+		take(&reader, ',');
+	}
+	return true;
+}
+
 /* An object that stands for a value, by libbson. */
 static ConvertStatus
 read_by_driver(JsonReader *reader, const char *text, int length, bson_t *document,
@@ -311,16 +331,19 @@ read_special(JsonReader *reader, const char *name, bson_t *document, const char 
 			appended(bson_append_decimal128(document, key, key_length, &decimal));
 	}
 
-	/* libbson cuts such code off without a word. */
-	if (strcmp(name, "$code") == 0)
+	/* libbson cuts these off without a word. */
+	if ((strcmp(name, "$code") == 0 || strcmp(name, "$dbPointer") == 0) &&
+		strstr(pnstrdup(text, reader->at - text), "\\u0000") != NULL)
 	{
-		char	   *code = pnstrdup(text, reader->at - text);
+		*reader->detail = psprintf("%s with \\u0000 cannot be read", name);
+		return CONVERT_BAD_SYNTAX;
+	}
 
-		if (strstr(code, "\\u0000") != NULL)
-		{
-			*reader->detail = "$code with \\u0000 cannot be read";
-			return CONVERT_BAD_SYNTAX;
-		}
+	/* Nor does it say that it leaves out options. */
+	if (strcmp(name, "$regularExpression") == 0 && !regex_options_known(copy))
+	{
+		*reader->detail = "a regular expression has the options i, l, m, s, u and x";
+		return CONVERT_BAD_SYNTAX;
 	}
 	return read_by_driver(reader, text, reader->at - text, document, key, key_length);
 }

@@ -339,8 +339,23 @@ read_text(KeyReader *reader)
 	if (memchr(bytes, '\0', length) != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("code with U+0000 cannot be made from its key")));
+				 errmsg("code or a pointer with U+0000 cannot be made from its key")));
 	return pnstrdup(bytes, length);
+}
+
+/* Does libbson append a regular expression's options as they are?  It sorts them, and drops others. */
+static bool
+regex_options_kept(const char *options)
+{
+	const char *known = "ilmsux";
+
+	for (; *options != '\0'; options++, known++)
+	{
+		known = strchr(known, *options);
+		if (known == NULL)
+			return false;
+	}
+	return true;
 }
 
 /* Eight bytes, big-endian. */
@@ -512,6 +527,10 @@ read_value(KeyReader *reader, bson_t *document, const char *field, int field_len
 		case BSON_TYPE_REGEX:
 			bytes = read_cstring(reader);
 			options = read_cstring(reader);
+			if (!regex_options_kept(options))
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("a regular expression with such options cannot be made from its key")));
 			bson_append_regex(document, field, field_length, bytes, options);
 			return;
 		case BSON_TYPE_DBPOINTER:
