@@ -9,6 +9,11 @@ EXTVERSION := $(shell sed -n 's/^  "version": "\([^"]*\)",*$$/\1/p' META.json)
 
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 
+# ./dev fuzz only
+ifdef FUZZ
+OBJS += test/fuzz/fuzz.o
+endif
+
 # The extension script is the modules' SQL, lower modules first.
 SQL_PARTS = \
 	src/bson/objectid.sql \

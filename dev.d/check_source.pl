@@ -172,7 +172,7 @@ sub check_version
 }
 
 my %rows = read_rows();
-my @sources = map { glob } qw(src/*.[ch] src/*/*.[ch] bench/*.c);
+my @sources = map { glob } qw(src/*.[ch] src/*/*.[ch] bench/*.c test/fuzz/*.c);
 foreach my $file (@sources)
 {
 	my @lines = lines_of($file);

@@ -1,0 +1,42 @@
+# shellcheck shell=bash
+# sanitize.sh: the same with AddressSanitizer and UndefinedBehaviorSanitizer, or under valgrind.
+
+sanitize_flags='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined'
+
+# Builds and installs a copy of the checkout with sanitizers and the functions of test/fuzz, and has the copy
+# of PostgreSQL run with them.
+build_and_install_sanitized() {
+	local asan
+	asan=$(gcc -print-file-name=libasan.so)
+	[ -e "$asan" ] || die "gcc has no libasan here"
+	mkdir "$work/src"
+	tar -C "$top" "${not_copied[@]}" -cf - . | tar -C "$work/src" -xf -
+	say "building with sanitizers"
+	make -s -C "$work/src" -j"$jobs" PG_CONFIG="$pg_bin/pg_config" with_llvm=no WERROR=-Werror FUZZ=1 \
+		COPT="$sanitize_flags" all
+	make -s -C "$work/src" PG_CONFIG="$pg_bin/pg_config" with_llvm=no FUZZ=1 COPT="$sanitize_flags" install >/dev/null
+
+	# With libasan preloaded, libraries that call bindtextdomain() while they are loaded leave its lock in a
+	# state in which PostgreSQL's own call waits for ever. Messages need no translation here.
+	echo 'char *bindtextdomain(const char *d, const char *f) { (void) d; (void) f; return 0; }' |
+		gcc -shared -fPIC -x c -o "$work/no_gettext.so" -
+	wrap_postgres env LD_PRELOAD="$asan $work/no_gettext.so" \
+		ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1
+	[ "$(id -u)" != 0 ] || chown -R postgres: "$work"
+}
+
+# Has the copy of PostgreSQL run by a command.
+wrap_postgres() {
+	mv "$pg_bin/postgres" "$pg_bin/postgres.plain"
+	printf '#!/bin/sh\nexec %s"$(dirname "$0")/postgres.plain" "$@"\n' "$(printf '%q ' "$@")" > "$pg_bin/postgres"
+	chmod 755 "$pg_bin/postgres"
+}
+
+dev_fuzz() {
+	need_test_packages
+	make_work
+	build_and_install_sanitized
+	say "fuzz: ${FUZZ_MUTATIONS:=20000} mutations of seed ${FUZZ_SEED:=$RANDOM}"
+	export FUZZ_MUTATIONS FUZZ_SEED
+	run_prove test/fuzz/fuzz.pl
+}
