@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # sanitize.sh: the same with AddressSanitizer and UndefinedBehaviorSanitizer, or under valgrind.
 
-sanitize_flags='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined'
+# Not the alignment: libbson 1.23 declares bson_t to be aligned by 128, but its own bson_copy() aligns it as malloc() does.
+sanitize_flags='-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize=alignment -fno-sanitize-recover=undefined'
 
 # Builds and installs a copy of the checkout with sanitizers and the functions of test/fuzz, and has the copy
 # of PostgreSQL run with them.
@@ -21,8 +22,28 @@ build_and_install_sanitized() {
 	echo 'char *bindtextdomain(const char *d, const char *f) { (void) d; (void) f; return 0; }' |
 		gcc -shared -fPIC -x c -o "$work/no_gettext.so" -
 	wrap_postgres env LD_PRELOAD="$asan $work/no_gettext.so" \
-		ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0 UBSAN_OPTIONS=print_stacktrace=1
+		ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1
 	[ "$(id -u)" != 0 ] || chown -R postgres: "$work"
+}
+
+# Builds and installs as usual, and has the copy of PostgreSQL run under valgrind, a report for each process.
+build_and_install_valgrind() {
+	need_packages valgrind
+	build_and_install
+	cp "$top/test/valgrind.supp" "$work/valgrind.supp"
+	mkdir "$work/valgrind"
+	wrap_postgres valgrind --quiet --leak-check=no --suppressions="$work/valgrind.supp" --log-file="$work/valgrind/%p"
+	[ "$(id -u)" != 0 ] || chown -R postgres: "$work"
+}
+
+# Prints what valgrind found; false when it found something.
+valgrind_reports() {
+	local reports
+	reports=$(find "$work/valgrind" -type f -size +0)
+	[ -n "$reports" ] || return 0
+	say "valgrind found"
+	xargs cat <<<"$reports" | sed 's/==[0-9]*==/==/' | head -n 200
+	return 1
 }
 
 # Has the copy of PostgreSQL run by a command.
