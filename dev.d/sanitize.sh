@@ -46,7 +46,8 @@ valgrind_reports() {
 	return 1
 }
 
-# Has the copy of PostgreSQL run by a command.
+# Has the copy of PostgreSQL run by a command. Not after pg_ctl restart, which knows the program by its own name: what a
+# test does then (the end of 050_resume.pl) fails with sanitizers, and valgrind does not see it.
 wrap_postgres() {
 	mv "$pg_bin/postgres" "$pg_bin/postgres.plain"
 	printf '#!/bin/sh\nexec %s"$(dirname "$0")/postgres.plain" "$@"\n' "$(printf '%q ' "$@")" > "$pg_bin/postgres"
