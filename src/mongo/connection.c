@@ -324,10 +324,18 @@ mongo_connect(Oid serverid, Oid userid)
 	return result;
 }
 
+/* The client to call the driver with; see connection.h. */
 mongoc_client_t *
 mongo_connection_client(MongoConnection *connection)
 {
+	stream_settle(&connection->control);
 	return connection->client;
+}
+
+StreamControl *
+mongo_connection_streams(MongoConnection *connection)
+{
+	return &connection->control;
 }
 
 const char *

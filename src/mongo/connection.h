@@ -19,7 +19,15 @@ typedef struct MongoConnection MongoConnection;
  */
 extern MongoConnection *mongo_connect(Oid serverid, Oid userid);
 
+/*
+ * The client, for a call of the driver.  What cursors have asked for ahead is
+ * received first, which the driver would otherwise wait for where it counts it as
+ * its own time.  Never throws.
+ */
 extern mongoc_client_t *mongo_connection_client(MongoConnection *connection);
+
+/* What its streams share, for messages beside the driver. */
+extern struct StreamControl *mongo_connection_streams(MongoConnection *connection);
 extern const char *mongo_connection_database(MongoConnection *connection);
 extern const char *mongo_connection_server(MongoConnection *connection);	/* server's name */
 

@@ -2,7 +2,7 @@
  * cursor.c
  *	  Reading from MongoDB: every early end is an ERROR.
  *
- * mongoc_cursor_next() says false for the end and for a failure alike.  It is
+ * batch_reader_next() gives NULL for the end and for a failure alike.  It is
  * called in one place, fetch(), which tells the two apart.  A cursor belongs to
  * the memory context given at its start.
  *
@@ -16,6 +16,7 @@
 #include "commands/tablespace.h"
 #include "error.h"
 #include "miscadmin.h"
+#include "mongo/batch.h"
 #include "mongo/cursor.h"
 #include "mongo/options.h"
 #include "mongo/transaction.h"
@@ -30,12 +31,12 @@
 struct MongoCursor
 {
 	MongoConnection *connection;
-	mongoc_cursor_t *cursor;
+	BatchReader *reader;		/* NULL once nothing is read from the server */
 	char	   *namespace;		/* database.collection, for messages */
 	char	   *collection;		/* in UTF-8 */
 	bool		ended;			/* the server said that there are no more */
 	Owned	   *owned;
-	dlist_node	node;			/* in open_cursors while cursor is not NULL */
+	dlist_node	node;			/* in open_cursors while reader is not NULL */
 	bool		transaction;	/* it reads in the connection's transaction */
 	MemoryContext context;		/* the owner */
 	BufFile    *ahead;			/* documents that were read ahead, or NULL */
@@ -47,23 +48,23 @@ struct MongoCursor
 
 static dlist_head open_cursors = DLIST_STATIC_INIT(open_cursors);
 
-/* Ends the driver's cursor; the server is told, and given a second to answer. */
+/* Ends the server's cursor; the server is told, and given a second to answer. */
 static void
-destroy_driver_cursor(MongoCursor *self)
+destroy_reader(MongoCursor *self)
 {
-	if (self->cursor == NULL)
+	if (self->reader == NULL)
 		return;
 	dlist_delete(&self->node);
 	if (mongo_connection_cleanup_begin(self->connection))
 	{
-		int64		id = mongoc_cursor_get_id(self->cursor);
+		int64		id = batch_reader_id(self->reader);
 
-		mongoc_cursor_destroy(self->cursor);
+		batch_reader_destroy(self->reader);
 		mongo_connection_cleanup_end(self->connection);
 		if (id != 0)
 			mongo_connection_left_cursor(self->connection, self->collection, id);
 	}
-	self->cursor = NULL;
+	self->reader = NULL;
 }
 
 /* Ends a cursor. */
@@ -72,7 +73,7 @@ destroy_cursor(void *object)
 {
 	MongoCursor *self = object;
 
-	destroy_driver_cursor(self);
+	destroy_reader(self);
 	if (self->ahead != NULL)
 		BufFileClose(self->ahead);
 	self->ahead = NULL;
@@ -87,9 +88,8 @@ cursor_open(MongoConnection *connection, const char *name, const bson_t *filter,
 	const char *database = mongo_connection_database(connection);
 	MongoCursor *self = MemoryContextAllocZero(owner, sizeof(MongoCursor));
 	const char *utf8_name = mongo_utf8(name);
-	bson_t	   *session_opts = owned_bson_new(owner);
-	mongoc_read_prefs_t *preference = NULL;
-	mongoc_collection_t *collection;
+	bson_t	   *session_opts = owned_bson_new(CurrentMemoryContext);
+	BatchQuery	query;
 
 	mongo_pending_flush();
 	if (opts != NULL)
@@ -108,20 +108,13 @@ cursor_open(MongoConnection *connection, const char *name, const bson_t *filter,
 	mongo_connection_pin(connection);
 	self->owned = owned_register(owner, self, destroy_cursor);
 
-	/* Nothing throws from here on, so that the collection needs no owner. */
-	collection = mongoc_client_get_collection(mongo_connection_client(connection), database,
-											  utf8_name);
-	if (self->transaction)
-		preference = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
-	if (pipeline != NULL)
-		self->cursor = mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, pipeline,
-												   session_opts, preference);
-	else
-		self->cursor = mongoc_collection_find_with_opts(collection, filter, session_opts,
-														preference);
+	query.collection = self->collection;
+	query.filter = filter;
+	query.pipeline = pipeline;
+	query.opts = session_opts;
+	query.transaction = self->transaction;
+	self->reader = batch_reader_create(connection, &query);
 	dlist_push_tail(&open_cursors, &self->node);
-	mongoc_read_prefs_destroy(preference);
-	mongoc_collection_destroy(collection);
 	return self;
 }
 
@@ -167,17 +160,17 @@ reply_says_lost(const bson_t *reply)
 static const bson_t *
 fetch(MongoCursor *cursor, bool *lost)
 {
-	const bson_t *document;
+	const bson_t *document = batch_reader_next(cursor->reader);
 	const bson_t *reply;
-	bson_error_t error;
+	const bson_error_t *error;
 
-	if (mongoc_cursor_next(cursor->cursor, &document))
+	if (document != NULL)
 		return document;
 	mongo_connection_check(cursor->connection);
-	if (mongoc_cursor_error_document(cursor->cursor, &error, &reply))
+	if (batch_reader_failed(cursor->reader, &error, &reply))
 	{
 		if (lost == NULL || !reply_says_lost(reply))
-			cursor_throw(cursor, &error, reply);
+			cursor_throw(cursor, error, reply);
 		*lost = true;
 	}
 	return NULL;
@@ -218,7 +211,7 @@ cursor_next(MongoCursor *cursor, bool *lost)
 		elog(ERROR, "cursor of collection \"%s\" failed before", cursor->namespace);
 	if (cursor->ahead != NULL)
 		document = fetch_ahead(cursor);
-	else if (cursor->cursor != NULL)
+	else if (cursor->reader != NULL)
 		document = fetch(cursor, lost);
 	else
 		elog(ERROR, "cursor of collection \"%s\" ended with its transaction", cursor->namespace);
@@ -267,7 +260,7 @@ read_ahead(MongoCursor *cursor)
 	if (BufFileSeek(cursor->ahead, 0, 0, SEEK_SET) != 0)
 		elog(ERROR, "could not rewind temporary file of a cursor");
 	cursor->incomplete = false;
-	destroy_driver_cursor(cursor);
+	destroy_reader(cursor);
 }
 
 /* Has all open cursors of a connection read to their ends; see cursor.h. */
@@ -296,7 +289,7 @@ mongo_cursors_abandon(MongoConnection *connection)
 		MongoCursor *cursor = dlist_container(MongoCursor, node, iter.cur);
 
 		if (cursor->connection == connection && cursor->transaction)
-			destroy_driver_cursor(cursor);
+			destroy_reader(cursor);
 	}
 }
 

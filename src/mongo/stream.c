@@ -13,12 +13,17 @@
  * Interrupts that do not end a statement (barriers, messages of parallel
  * workers, ...) are served within the wait.
  *
+ * Beside the driver, cursors send messages of their own on a stream without TLS
+ * (stream_ask).  A stream owes one reply at most, and reads it in full before
+ * the driver writes again.
+ *
  * Nothing here allocates from memory contexts, since that may throw.  Looking
  * a name up (getaddrinfo) cannot be interrupted.
  */
 #include "postgres.h"
 #include "compat.h"
 
+#include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -55,14 +60,23 @@
 
 #define NO_DEADLINE (-1)
 
-typedef struct MongoStream
+/* A message begins with its length; the server's limit is maxMessageSizeBytes. */
+#define MIN_MESSAGE_SIZE 16
+#define MAX_MESSAGE_SIZE 48000000
+
+struct MongoStream
 {
 	mongoc_stream_t vtable;		/* must be first */
 	StreamControl *control;
 	int			fd;				/* -1 once closed */
 	int			error;			/* errno of the last call, 0 when it succeeded */
 	dlist_node	node;
-} MongoStream;
+	uint64		number;			/* never used again, unlike an address */
+	bool		plain;			/* messages pass as they are */
+	int32_t		timeout_ms;		/* longest wait for a reply */
+	StreamReply *owed;			/* to be read before anything is written */
+	char		host[BSON_HOST_NAME_MAX + 7];
+};
 
 /* Whether errno says to wait and try again. */
 static bool
@@ -92,6 +106,16 @@ socket_idle(int fd)
 	return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && would_block();
 }
 
+/* Whether the peer has not closed a socket that may have a reply to read. */
+static bool
+socket_open(int fd)
+{
+	char		byte;
+	ssize_t		n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	return n > 0 || (n < 0 && would_block());
+}
+
 /* Whether all open streams could still be used, without a round trip. */
 bool
 stream_control_alive(StreamControl *control)
@@ -102,7 +126,9 @@ stream_control_alive(StreamControl *control)
 		return false;
 	dlist_foreach(iter, &control->streams)
 	{
-		if (!socket_idle(dlist_container(MongoStream, node, iter.cur)->fd))
+		MongoStream *self = dlist_container(MongoStream, node, iter.cur);
+
+		if (!(self->owed != NULL ? socket_open(self->fd) : socket_idle(self->fd)))
 			return false;
 	}
 	return true;
@@ -311,7 +337,81 @@ stream_readv(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t iovcnt, size_t
 				 !wait_for_socket(self->control, self->fd, POLLIN, deadline))
 			return finish(self, -1);
 	}
+	self->control->last_read = self->number;
 	return finish(self, done);
+}
+
+/* Reads so many bytes of a reply; false with errno. */
+static bool
+read_exactly(MongoStream *self, void *buffer, size_t length)
+{
+	mongoc_iovec_t iov = {.iov_base = buffer,.iov_len = length};
+
+	return stream_readv(&self->vtable, &iov, 1, length, self->timeout_ms) == (ssize_t) length;
+}
+
+/* Reads a message into malloc'd memory; false with errno. */
+static bool
+read_message(MongoStream *self, StreamReply *reply)
+{
+	uint32		size;
+
+	if (!read_exactly(self, &size, sizeof(size)))
+		return false;
+	reply->size = BSON_UINT32_FROM_LE(size);
+	if (reply->size < MIN_MESSAGE_SIZE || reply->size > MAX_MESSAGE_SIZE)
+	{
+		errno = EPROTO;
+		return false;
+	}
+	reply->data = malloc(reply->size);
+	if (reply->data == NULL)
+	{
+		errno = ENOMEM;
+		return false;
+	}
+	memcpy(reply->data, &size, sizeof(size));
+	return read_exactly(self, reply->data + sizeof(size), reply->size - sizeof(size));
+}
+
+/* Makes every later use of a stream fail, the driver's too. */
+static void
+break_stream(MongoStream *self)
+{
+	self->control->broken = true;
+	if (self->fd >= 0)
+		(void) shutdown(self->fd, SHUT_RDWR);
+}
+
+/* Ends the debt of a stream: error is 0 where the reply is there in full. */
+static void
+end_debt(MongoStream *self, int error)
+{
+	self->owed->error = error;
+	self->owed->stream = NULL;
+	self->owed = NULL;
+}
+
+/*
+ * Reads what a stream owes.  After a failure there may be the rest of a reply
+ * to come, which nobody must take for another.
+ */
+static bool
+settle(MongoStream *self)
+{
+	StreamReply *reply = self->owed;
+
+	if (reply == NULL)
+		return true;
+	if (read_message(self, reply))
+		end_debt(self, 0);
+	else
+	{
+		end_debt(self, errno);
+		break_stream(self);
+	}
+	errno = reply->error;
+	return reply->error == 0;
 }
 
 /* Writes everything.  Returns less at the deadline, -1 when nothing was written. */
@@ -319,11 +419,14 @@ static ssize_t
 stream_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t iovcnt, int32_t timeout_ms)
 {
 	MongoStream *self = (MongoStream *) stream;
-	int64		deadline = deadline_after(timeout_ms);
+	int64		deadline;
 	size_t		current = 0;
 	size_t		offset = 0;
 	ssize_t		done = 0;
 
+	if (!settle(self))
+		return finish(self, -1);
+	deadline = deadline_after(timeout_ms);
 	while (current < iovcnt)
 	{
 		ssize_t		n = send(self->fd, (char *) iov[current].iov_base + offset,
@@ -381,6 +484,8 @@ stream_close(mongoc_stream_t *stream)
 {
 	MongoStream *self = (MongoStream *) stream;
 
+	if (self->owed != NULL)
+		end_debt(self, ECONNRESET);
 	if (self->fd >= 0)
 	{
 		dlist_delete(&self->node);
@@ -416,7 +521,7 @@ stream_check_closed(mongoc_stream_t *stream)
 {
 	MongoStream *self = (MongoStream *) stream;
 
-	return self->control->interrupted || self->fd < 0 || !socket_idle(self->fd);
+	return self->control->interrupted || self->fd < 0 || !settle(self) || !socket_idle(self->fd);
 }
 
 static bool
@@ -435,7 +540,8 @@ stream_should_retry(mongoc_stream_t *stream)
 
 /* Wraps a connected socket, which belongs to the stream from here on. */
 static mongoc_stream_t *
-stream_create(StreamControl *control, int fd)
+stream_create(StreamControl *control, const mongoc_uri_t *uri, const mongoc_host_list_t *host,
+			  int fd)
 {
 	MongoStream *self = bson_malloc0(sizeof(MongoStream));
 
@@ -453,6 +559,10 @@ stream_create(StreamControl *control, int fd)
 	self->vtable.should_retry = stream_should_retry;
 	self->control = control;
 	self->fd = fd;
+	self->number = ++control->numbers;
+	self->plain = !mongoc_uri_get_tls(uri) && bson_empty(mongoc_uri_get_compressors(uri));
+	self->timeout_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, INT_MAX);
+	strlcpy(self->host, host->host_and_port, sizeof(self->host));
 	dlist_push_tail(&control->streams, &self->node);
 	return &self->vtable;
 }
@@ -630,7 +740,7 @@ connect_host(StreamControl *control, const mongoc_uri_t *uri, const mongoc_host_
 		ReleaseExternalFD();
 		return NULL;
 	}
-	stream = stream_create(control, fd);
+	stream = stream_create(control, uri, host, fd);
 	if (mongoc_uri_get_tls(uri))
 		stream = start_tls(uri, host, stream, timeout_ms, error);
 	return stream;
@@ -651,4 +761,85 @@ stream_initiate(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *c
 		bson_set_error(error, cause.domain, cause.code, "%s: %s",
 					   host->host_and_port, cause.message);
 	return stream;
+}
+
+/* The open stream of that number, or NULL. */
+static MongoStream *
+find_stream(StreamControl *control, uint64 number)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &control->streams)
+	{
+		MongoStream *self = dlist_container(MongoStream, node, iter.cur);
+
+		if (self->number == number)
+			return self;
+	}
+	return NULL;
+}
+
+/* The host and port of a stream; see stream.h. */
+const char *
+stream_host(StreamControl *control, uint64 number)
+{
+	MongoStream *self = find_stream(control, number);
+
+	return self == NULL ? NULL : self->host;
+}
+
+/* Sends a message beside the driver; see stream.h. */
+bool
+stream_ask(StreamControl *control, uint64 number, const void *message, size_t length,
+		   StreamReply *reply)
+{
+	MongoStream *self = find_stream(control, number);
+	mongoc_iovec_t iov = {.iov_base = unconstify(void *, message),.iov_len = length};
+
+	if (self == NULL || !self->plain || self->owed != NULL || control->broken ||
+		control->interrupted)
+		return false;
+	memset(reply, 0, sizeof(*reply));
+	if (stream_writev(&self->vtable, &iov, 1, self->timeout_ms) == (ssize_t) length)
+	{
+		reply->stream = self;
+		self->owed = reply;
+	}
+	else
+	{
+		reply->error = self->error != 0 ? self->error : ETIMEDOUT;
+		break_stream(self);
+	}
+	return true;
+}
+
+/* Waits for a reply; see stream.h. */
+bool
+stream_receive(StreamReply *reply)
+{
+	if (reply->stream != NULL)
+		return settle(reply->stream);
+	errno = reply->error;
+	return reply->error == 0;
+}
+
+/* Reads all that the streams owe; see stream.h. */
+void
+stream_settle(StreamControl *control)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &control->streams)
+		(void) settle(dlist_container(MongoStream, node, iter.cur));
+}
+
+/* Gives a stream up whose peer does not keep to the protocol. */
+void
+stream_break(StreamControl *control, uint64 number)
+{
+	MongoStream *self = find_stream(control, number);
+
+	control->broken = true;
+	if (self != NULL)
+		break_stream(self);
 }

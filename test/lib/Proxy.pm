@@ -7,6 +7,7 @@
 #   $proxy->cut            every connection is closed now, and new ones at once
 #   $proxy->cut(2000)      the same, once 2000 more bytes have come from the server
 #   $proxy->delay(0.2)     what comes from the server waits that many seconds
+#   $proxy->flip(2000)     the byte from the server that follows 2000 more has all its bits turned over
 #   $proxy->pass           back to normal
 #   $proxy->stats          { connections => accepted so far, open => n, up => bytes, down => bytes }
 #
@@ -49,6 +50,7 @@ sub uri { return "mongodb://127.0.0.1:$_[0]{port}/?directConnection=true"; }
 sub pass { return $_[0]->_tell('pass'); }
 sub delay { return $_[0]->_tell("delay $_[1]"); }
 sub hang { return $_[0]->_tell('hang ' . ($_[1] // 0)); }
+sub flip { return $_[0]->_tell("flip $_[1]"); }
 sub cut { return $_[0]->_tell('cut ' . ($_[1] // 0)); }
 
 sub stats
@@ -88,6 +90,7 @@ sub _serve
 	my @late;          # [time, socket, bytes]: answers held back
 	my ($mode, $limit, $delay) = ('pass', 0, 0);
 	my ($connections, $up, $down) = (0, 0, 0);
+	my $flip;          # the place of the byte to turn over, counted like down
 	my $select = IO::Select->new($listener, $control);
 	local $SIG{PIPE} = 'IGNORE';
 
@@ -126,6 +129,7 @@ sub _serve
 				sysread $control, my $order, 1000 or return;
 				my ($word, $number) = split ' ', $order;
 				if ($word eq 'delay') { $delay = $number; }
+				elsif ($word eq 'flip') { $flip = $down + $number; }
 				elsif ($word ne 'stats')
 				{
 					($mode, $limit) = ($word, $down + ($number || 0));
@@ -152,6 +156,11 @@ sub _serve
 				my $want = $server_side && $mode ne 'pass' ? $limit - $down : 65536;
 				my $got = $want > 0 ? sysread $socket, my $bytes, ($want < 65536 ? $want : 65536) : 0;
 				if (!$got) { $drop->($socket) unless $want <= 0; next; }
+				if ($server_side && defined $flip && $flip < $down + $got)
+				{
+					substr($bytes, $flip - $down, 1) ^= "\xff";
+					undef $flip;
+				}
 				if ($server_side) { $down += $got; }
 				else { $up += $got; }
 				if ($server_side && $delay) { push @late, [ time + $delay, $peer{$socket}, $bytes ]; }
