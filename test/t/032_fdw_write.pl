@@ -168,7 +168,8 @@ $mongo->start;
 both_have('1 2 3 4', 'neither has it');
 
 # Cancelled while MongoDB does not answer: the transaction that is left there is ended by the next connection.
-ask($session, 'BEGIN; INSERT INTO c VALUES (6)');
+($out, $err) = ask($session, 'BEGIN; INSERT INTO c VALUES (6)');
+is($err, '', 'the session connects anew after a rollback, too');
 $mongo->pause;
 my $start = time;
 send_sql($session, 'INSERT INTO c VALUES (7)');
