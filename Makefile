@@ -32,6 +32,7 @@ SQL_PARTS = \
 	src/migrate/progress.sql \
 	src/migrate/run.sql \
 	src/migrate/references.sql \
+	src/migrate/finish.sql \
 	src/migrate/migrate.sql \
 	src/migrate/verify_value.sql \
 	src/migrate/verify_type.sql \
