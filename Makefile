@@ -23,6 +23,9 @@ SQL_PARTS = \
 	src/fdw/fdw.sql \
 	src/migrate/catalog.sql \
 	src/migrate/infer.sql \
+	src/migrate/plan_names.sql \
+	src/migrate/plan_rows.sql \
+	src/migrate/plan_fields.sql \
 	src/migrate/plan.sql \
 	src/migrate/ddl.sql \
 	src/migrate/replan.sql \

@@ -1,0 +1,163 @@
+-- plan_rows.sql: the rows of a plan: id maps, targets and columns, one at a time.
+
+-- Ids --------------------------------------------------------------------
+
+CREATE FUNCTION mongo_migrate.has_ids(server name, collection text) RETURNS boolean
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT EXISTS (SELECT FROM mongo_migrate.id_map AS m
+                   WHERE (m.server, m.collection) = ($1, $2) AND m.relation IS NOT NULL)
+        OR EXISTS (SELECT FROM mongo_migrate.chunk AS k
+                   WHERE k.server = $1 AND k.documents > 0 AND (k.collection = $2 OR k.collection IN (
+                       SELECT c.collection FROM mongo_migrate.plan_column AS c
+                       WHERE c.server = $1 AND c.refers_to = $2)))
+$$;
+COMMENT ON FUNCTION mongo_migrate.has_ids(name, text) IS
+    'whether documents of a collection may have ids already: its map has been made, or documents that have or refer to ids were migrated';
+REVOKE ALL ON FUNCTION mongo_migrate.has_ids(name, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.ensure_id_map(server name, collection text, id_type text DEFAULT NULL,
+        column_type text DEFAULT NULL) RETURNS mongo_migrate.id_map
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    before mongo_migrate.id_map;
+    result mongo_migrate.id_map;
+    proposal record;
+BEGIN
+    SELECT * INTO before FROM mongo_migrate.id_map AS m
+    WHERE m.server = server AND m.collection = collection;
+    IF FOUND AND (id_type IS NULL OR (id_type = before.id_type AND
+                  coalesce(column_type, before.column_type) = before.column_type)) THEN
+        RETURN before;
+    END IF;
+    IF id_type <> before.id_type AND mongo_migrate.has_ids(server, collection) THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_in_use',
+            MESSAGE = format('ids of collection "%s" are of type %s already', collection, before.id_type),
+            DETAIL = 'Documents that have or refer to these ids were migrated, or are about to be.',
+            HINT = format('Plan it with id_type => %L.', before.id_type);
+    END IF;
+
+    IF id_type IS NULL OR (id_type = 'source' AND column_type IS NULL) THEN
+        SELECT * INTO proposal FROM mongo_migrate.propose_id(server, collection);
+        column_type := CASE WHEN id_type IS NULL THEN proposal.column_type ELSE proposal.source_type END;
+        id_type := coalesce(id_type, proposal.id_type);
+    END IF;
+    INSERT INTO mongo_migrate.id_map AS m (server, collection, id_type, column_type)
+    VALUES (server, collection, id_type,
+            coalesce(column_type, id_type))
+    ON CONFLICT ON CONSTRAINT id_map_pkey
+        DO UPDATE SET id_type = excluded.id_type, column_type = excluded.column_type
+    RETURNING * INTO result;
+
+    -- Tables that are still to be created follow.
+    UPDATE mongo_migrate.plan_column AS c SET type = result.column_type
+    FROM mongo_migrate.plan_target AS t
+    WHERE (t.server, t.collection, t.target) = (c.server, c.collection, c.target)
+      AND NOT t.existing AND c.role = 'reference' AND c.type = before.column_type
+      AND c.server = server AND c.refers_to = collection;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.ensure_id_map(name, text, text, text) IS
+    'the id_map row of a collection, made when there is none; id_type NULL: by its _id values, column_type NULL: by id_type';
+REVOKE ALL ON FUNCTION mongo_migrate.ensure_id_map(name, text, text, text) FROM PUBLIC;
+
+-- Writing a plan -----------------------------------------------------------
+
+CREATE FUNCTION mongo_migrate.is_system_schema(schema text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT schema ~ '^pg_' OR schema IN ('information_schema', 'mongo_migrate') $$;
+COMMENT ON FUNCTION mongo_migrate.is_system_schema(text) IS
+    'whether a schema is PostgreSQL''s, a session''s own or the extension''s, where no table of documents belongs';
+
+CREATE FUNCTION mongo_migrate.plan_relation(server name, collection text, target text, explicit boolean)
+    RETURNS regclass
+    LANGUAGE plpgsql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    relation regclass := to_regclass(target);
+    kind "char" := (SELECT relkind FROM pg_class WHERE oid = relation);
+BEGIN
+    -- What was created for a plan is created for the one that follows it, too, and gets its keys.
+    IF relation IS NULL OR EXISTS (SELECT FROM mongo_migrate.plan AS p
+                                   WHERE (p.server, p.collection) = ($1, $2) AND target = ANY (p.created)) THEN
+        RETURN NULL;
+    ELSIF kind IN ('r', 'p') THEN
+        RETURN relation;
+    END IF;
+    IF explicit THEN
+        RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+            MESSAGE = format('%s is not a table', target),
+            HINT = 'Name another target.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_relation(name, text, text, boolean) IS
+    'the existing table of that qualified name; NULL: there is none, or it was made for an earlier plan of the collection';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_relation(name, text, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.free_target(schema text, wanted text) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT format('%I.%I', schema, mongo_migrate.free_name(wanted, ARRAY(
+        SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE n.nspname = schema AND c.relkind NOT IN ('r', 'p')
+        UNION ALL
+        SELECT (parse_ident(t.target))[2] FROM mongo_migrate.plan_target AS t
+        WHERE (parse_ident(t.target))[1] = schema)))
+$$;
+COMMENT ON FUNCTION mongo_migrate.free_target(text, text) IS
+    'a qualified table name that no plan uses; an existing table may bear it';
+REVOKE ALL ON FUNCTION mongo_migrate.free_target(text, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.add_plan_column(new mongo_migrate.plan_column, relation regclass) RETURNS name
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+BEGIN
+    -- A name that is in the table already was matched, and is meant.
+    IF (relation IS NULL OR NOT new.included) AND (
+            EXISTS (SELECT FROM mongo_migrate.plan_column AS c
+                    WHERE (c.server, c.collection, c.target, c.column_name) =
+                          (new.server, new.collection, new.target, new.column_name))
+            OR EXISTS (SELECT FROM pg_attribute AS a
+                       WHERE a.attrelid IN (relation, 'pg_class'::regclass) AND a.attname = new.column_name
+                         AND (a.attrelid = relation OR a.attnum < 0))) THEN
+        new.column_name := mongo_migrate.free_name(new.column_name, ARRAY(
+            SELECT c.column_name::text FROM mongo_migrate.plan_column AS c
+            WHERE (c.server, c.collection, c.target) = (new.server, new.collection, new.target)
+            UNION ALL
+            SELECT attname::text FROM pg_attribute WHERE attrelid = relation
+            UNION ALL
+            SELECT attname::text FROM pg_attribute WHERE attrelid = 'pg_class'::regclass AND attnum < 0));
+    END IF;
+    new.ordinal := (SELECT count(*) + 1 FROM mongo_migrate.plan_column AS c
+                    WHERE (c.server, c.collection, c.target) = (new.server, new.collection, new.target));
+    INSERT INTO mongo_migrate.plan_column SELECT new.*;
+    RETURN new.column_name;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.add_plan_column(mongo_migrate.plan_column, regclass) IS
+    'adds a column to a plan, last, under a name that is free';
+REVOKE ALL ON FUNCTION mongo_migrate.add_plan_column(mongo_migrate.plan_column, regclass) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.used_columns(server name, collection text, target text) RETURNS text[]
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT ARRAY(SELECT c.column_name::text FROM mongo_migrate.plan_column AS c
+                 WHERE (c.server, c.collection, c.target) = ($1, $2, $3))
+$$;
+COMMENT ON FUNCTION mongo_migrate.used_columns(name, text, text) IS
+    'the names of the columns that a plan has for a target';
+REVOKE ALL ON FUNCTION mongo_migrate.used_columns(name, text, text) FROM PUBLIC;
