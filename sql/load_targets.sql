@@ -174,6 +174,22 @@ SELECT * FROM entries;
 SELECT mongo_migrate.batch_document(0);
 DELETE FROM mongo_migrate.quarantine WHERE server = 'load_targets';
 DELETE FROM mongo_migrate.plan_target WHERE server = 'load_targets';
+-- So do many documents, over several batches and halves of them.
+SELECT mongo_migrate.run_command('load_targets', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$documents": [{"n": {"$range": [0, 1000]}}]},
+    {"$unwind": "$n"}, {"$project": {"_id": "$n", "n": {"$toString": "$n"}}}, {"$out": "many"}]}')->'ok' AS ok;
+INSERT INTO mongo_migrate.id_map (server, collection, id_type) VALUES ('load_targets', 'many', 'source');
+CREATE TABLE many (id bigint PRIMARY KEY);
+SELECT pg_temp.plan('many', 'load_targets.many', '{"id": "id _id bigint"}');
+SELECT pg_temp.expression('load_targets.many', 'id', 'bigint', $$value + 0 / ((doc->>'n')::int % 7)$$);
+SELECT documents, inserted, skipped, rejected FROM mongo_migrate.copy_batch('load_targets', 'many', 1);
+DELETE FROM many WHERE id % 5 = 0;
+SELECT pg_temp.again('many');
+UPDATE mongo_migrate.chunk SET catching_up = true WHERE server = 'load_targets';
+SELECT documents, inserted, skipped, rejected FROM mongo_migrate.copy_batch('load_targets', 'many', 1, 300);
+SELECT documents, inserted, skipped, rejected FROM mongo_migrate.copy_batch('load_targets', 'many', 1, 300);
+SELECT documents, inserted, skipped, rejected FROM mongo_migrate.copy_batch('load_targets', 'many', 1, 1000);
+DELETE FROM mongo_migrate.quarantine WHERE server = 'load_targets';
+DELETE FROM mongo_migrate.plan_target WHERE server = 'load_targets';
 UPDATE mongo_migrate.chunk SET catching_up = false WHERE server = 'load_targets';
 SELECT pg_temp.again('people');
 

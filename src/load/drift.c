@@ -39,10 +39,12 @@
 void
 drift_know_plan(LoadSession *session)
 {
+	MemoryContext context = CurrentMemoryContext;
 	Oid			types[] = {NAMEOID, TEXTOID};
 	Datum		values[] = {NameGetDatum(&session->server), CStringGetTextDatum(session->collection)};
 
 	SPI_execute_with_args(PLANNED_PATHS, lengthof(types), types, values, NULL, false, 0);
+	MemoryContextSwitchTo(context); /* SPI leaves its own */
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		bool		isnull;
