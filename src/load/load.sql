@@ -197,6 +197,12 @@ BEGIN
             rejected := rejected - counts.documents + counts.rejected;
             rounded := rounded + counts.rounded;
             gone := gone + counts.gone;
+        ELSIF EXISTS (
+            SELECT FROM mongo_migrate.plan_column AS c
+            WHERE c.server = retry_quarantine.server AND c.collection = of_collection
+              AND c.included AND mongo_migrate.value_column(c) IS NOT NULL)
+        THEN
+            PERFORM mongo_migrate.apply_references(retry_quarantine.server, of_collection);
         END IF;
     END LOOP;
 END

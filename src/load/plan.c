@@ -216,7 +216,8 @@ parse_role(const char *role)
 
 /*
  * Chooses how the field of an id or of a reference becomes an id: through a
- * map, or as it is.  type is the column's.
+ * map, or as it is.  A reference by another field than _id has that field's
+ * value.  type is the column's.
  */
 static void
 compile_key(LoadSession *session, LoadTarget *target, LoadColumn *column,
@@ -224,18 +225,17 @@ compile_key(LoadSession *session, LoadTarget *target, LoadColumn *column,
 {
 	KeyForm		key_form = strcmp(form, "objectid_text") == 0 ? KEY_OBJECTID_TEXT :
 		strcmp(form, "number_text") == 0 ? KEY_NUMBER_TEXT : KEY_EXACT;
-	const char *key = column->role == COLUMN_ID ? column->path : refers_key;
+	bool		by_id = strcmp(column->role == COLUMN_ID ? column->path : refers_key, "_id") == 0;
 	JsonMode	json_mode = mongo_server_json_mode(session->serverid);
 
-	column->map = id_map_open(session, collection);
-	if (strcmp(key, "_id") != 0 && (column->map != NULL || column->role == COLUMN_REFERENCE))
+	if (by_id || column->role == COLUMN_ID)
+		column->map = id_map_open(session, collection);
+	if (!by_id && column->map != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("column \"%s\" of table %s is planned by field \"%s\" of collection \"%s\", and ids are known by \"_id\" only",
-						column->name, target->name, key, collection),
-				 column->role == COLUMN_ID ?
-				 column_hint(session, target, column, "role = 'value'") :
-				 column_hint(session, target, column, "role = 'value', refers_to = NULL, refers_key = '_id', key_form = 'exact'")));
+						column->name, target->name, column->path, collection),
+				 column_hint(session, target, column, "role = 'value'")));
 	if (column->map != NULL)
 	{
 		column->type = id_map_type(column->map);
@@ -245,7 +245,7 @@ compile_key(LoadSession *session, LoadTarget *target, LoadColumn *column,
 	}
 	column->type = getBaseTypeAndTypmod(type, &typmod);
 	column->typmod = typmod;
-	column->converter = converter_create(column->type, typmod, json_mode, false);
+	column->converter = converter_create(column->type, typmod, json_mode, !by_id);
 	if (key_form != KEY_EXACT)
 	{
 		column->from_key = column->converter;
@@ -686,9 +686,10 @@ load_plan_compile(LoadSession *session)
 	rows = plan_query(session,
 					  "SELECT target, column_name, role, path, type, source_type, expression,"
 					  "       parent_column, refers_to, refers_key, key_form"
-					  "  FROM mongo_migrate.plan_column"
+					  "  FROM mongo_migrate.plan_column AS c"
 					  " WHERE server OPERATOR(pg_catalog.=) $1"
 					  "   AND collection OPERATOR(pg_catalog.=) $2 AND included"
+					  "   AND mongo_migrate.value_column(c) IS NULL"
 					  " ORDER BY target, ordinal");
 	for (int i = 0; i < session->ntargets; i++)
 		compile_target(session, session->targets[i], rows);

@@ -108,7 +108,7 @@ CREATE FUNCTION mongo_migrate.table_ddl(server name, collection text, target tex
                concat_ws('; ',
                    CASE WHEN c.path IS NULL OR c.role = 'extra' THEN c.note
                         ELSE mongo_migrate.source_path($1, $2, $3, c.path) || coalesce(': ' || c.note, '') END,
-                   'refers to ' || c.refers_to,
+                   'refers to ' || c.refers_to || coalesce('.' || nullif(c.refers_key, '_id'), ''),
                    'as ' || c.expression) AS remark,
                count(*) OVER () = row_number() OVER (ORDER BY c.ordinal, c.column_name) AS last
         FROM mongo_migrate.plan_column AS c
@@ -268,15 +268,17 @@ CREATE FUNCTION mongo_migrate.plan_references(server name)
             SELECT o.target, i.column_name
             FROM mongo_migrate.plan_target AS o JOIN mongo_migrate.plan_column AS i USING (server, collection, target)
             WHERE o.server = c.server AND o.collection = c.refers_to AND o.kind = 'root' AND o.included
-              AND i.role = 'id' AND i.included
+              AND i.included AND CASE WHEN mongo_migrate.holds_ids(c) THEN i.role = 'id'
+                                      ELSE i.role = 'value' AND i.path = c.refers_key AND i.expression IS NULL END
               -- A foreign key leads to one table: it has to have every document that there is.
               AND (o.filter IS NULL OR NOT EXISTS (
                        SELECT FROM mongo_migrate.plan_target AS other
                        WHERE (other.server, other.collection) = (o.server, o.collection) AND other.kind = 'root'
                          AND other.included AND other.target <> o.target))
-              AND (NOT o.existing OR mongo_migrate.has_unique(to_regclass(o.target), ARRAY[i.column_name]))
+              AND CASE WHEN o.existing THEN mongo_migrate.has_unique(to_regclass(o.target), ARRAY[i.column_name])
+                       ELSE i.role = 'id' OR i.is_unique END
             ORDER BY o.filter IS NOT NULL, o.ordinal LIMIT 1) AS r
-    WHERE c.server = $1 AND c.role = 'reference' AND c.refers_key = '_id' AND c.on_dangling <> 'keep'
+    WHERE c.server = $1 AND c.role = 'reference' AND c.on_dangling <> 'keep'
       AND c.included AND t.included AND NOT t.existing
     ORDER BY c.collection, t.ordinal, c.ordinal
 $$;
@@ -388,6 +390,38 @@ COMMENT ON FUNCTION mongo_migrate.require_plan(name, text) IS
     'an error when the collection, or no collection of the server, is planned';
 REVOKE ALL ON FUNCTION mongo_migrate.require_plan(name, text) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.check_key_reference(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    key mongo_migrate.plan_column;
+BEGIN
+    -- Without a plan of its own the other collection may have anything yet.
+    IF NOT EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = (c.server, c.refers_to)) THEN
+        RETURN;
+    END IF;
+    SELECT i.* INTO key
+    FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS i USING (server, collection, target)
+    WHERE (i.server, i.collection, i.path) = (c.server, c.refers_to, c.refers_key)
+      AND t.kind = 'root' AND t.included AND i.role = 'value' AND i.included AND i.expression IS NULL
+    ORDER BY i.is_unique DESC, t.ordinal, i.ordinal LIMIT 1;
+    IF key.target IS NULL THEN
+        problem := format('the plan of collection "%s" has no column with the value of field "%s"', c.refers_to, c.refers_key);
+        hint := mongo_migrate.mend_column(c, 'refers_key = ''...''');
+    ELSIF NOT mongo_migrate.holds_ids(c)
+          AND mongo_migrate.id_family(mongo_migrate.canonical_type(c.type)) <>
+              mongo_migrate.id_family(mongo_migrate.canonical_type(key.type)) THEN
+        problem := format('it is %s, and refers to column "%s" of %s, which is %s', c.type, key.column_name, key.target, key.type);
+        hint := format('%s To have the id there, plan another column for path "%s", of role ''value''.',
+                       mongo_migrate.mend_column(c, format('type = %L', key.type)), c.path);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_key_reference(mongo_migrate.plan_column) IS
+    'what is wrong with a reference by another field than _id, and the statement that mends it; NULL: nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.check_key_reference(mongo_migrate.plan_column) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.check_column(c mongo_migrate.plan_column, relation regclass,
         OUT problem text, OUT hint text)
     LANGUAGE plpgsql VOLATILE
@@ -413,7 +447,7 @@ BEGIN
     END IF;
     step := 'expression';
     PERFORM mongo_migrate.check_expression(c.expression, coalesce(c.source_type, c.type), c.type);
-    IF c.role = 'reference' AND c.refers_key = '_id' THEN
+    IF mongo_migrate.holds_ids(c) THEN
         step := 'refers_to';
         map := mongo_migrate.ensure_id_map(c.server, c.refers_to);
     ELSIF c.role = 'id' THEN
@@ -442,6 +476,9 @@ BEGIN
        AND mongo_migrate.id_family(canonical) <> map.id_type THEN
         problem := format('ids of collection "%s" are %s, and the column is %s', map.collection, map.id_type, canonical);
         hint := mongo_migrate.mend_column(c, format('type = %L', map.column_type));
+    END IF;
+    IF problem IS NULL AND c.role = 'reference' AND c.refers_key <> '_id' THEN
+        SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_key_reference(c) AS k;
     END IF;
 EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_parameter_value OR fdw_table_not_found
               OR fdw_invalid_data_type OR data_exception THEN
@@ -722,7 +759,8 @@ BEGIN
             WHERE m.server = server AND m.id_type <> 'source'
               AND (m.collection = planned.collection OR m.collection IN (
                        SELECT c.refers_to FROM mongo_migrate.plan_column AS c
-                       WHERE (c.server, c.collection) = (server, planned.collection) AND c.included))
+                       WHERE (c.server, c.collection) = (server, planned.collection) AND c.included
+                         AND mongo_migrate.holds_ids(c)))
             ORDER BY m.collection COLLATE "C"
         LOOP
             PERFORM mongo_migrate.create_id_map(server, map.collection);

@@ -595,7 +595,8 @@ BEGIN
     SELECT min(c.collection) INTO referring
       FROM mongo_migrate.plan_column c
       JOIN mongo_migrate.chunk k USING (server, collection)
-     WHERE c.server = server AND c.collection <> collection AND c.refers_to = collection AND c.included;
+     WHERE c.server = server AND c.collection <> collection AND c.refers_to = collection AND c.included
+       AND mongo_migrate.holds_ids(c);
     IF to_regclass(map) IS NOT NULL THEN
         IF referring IS NULL THEN
             EXECUTE format('TRUNCATE %s RESTART IDENTITY', map);

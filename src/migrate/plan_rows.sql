@@ -1,5 +1,31 @@
 -- plan_rows.sql: the rows of a plan: id maps, targets and columns, one at a time.
 
+-- References ---------------------------------------------------------------
+
+CREATE FUNCTION mongo_migrate.value_column(c mongo_migrate.plan_column) RETURNS name
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT o.column_name FROM mongo_migrate.plan_column AS o
+    WHERE c.role = 'reference' AND c.refers_key <> '_id'
+      AND (o.server, o.collection, o.target, o.path) = (c.server, c.collection, c.target, c.path)
+      AND o.role = 'value' AND o.included AND o.expression IS NULL
+    ORDER BY o.ordinal LIMIT 1
+$$;
+COMMENT ON FUNCTION mongo_migrate.value_column(mongo_migrate.plan_column) IS
+    'the other column with the field''s value, by which a reference by another field than _id is looked up after the load; NULL: such a reference is the value itself';
+REVOKE ALL ON FUNCTION mongo_migrate.value_column(mongo_migrate.plan_column) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.holds_ids(c mongo_migrate.plan_column) RETURNS boolean
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT c.role = 'reference' AND (c.refers_key = '_id' OR mongo_migrate.value_column(c) IS NOT NULL)
+$$;
+COMMENT ON FUNCTION mongo_migrate.holds_ids(mongo_migrate.plan_column) IS
+    'whether a column has ids of other documents: a reference by _id, or one that is looked up';
+REVOKE ALL ON FUNCTION mongo_migrate.holds_ids(mongo_migrate.plan_column) FROM PUBLIC;
+
 -- Ids --------------------------------------------------------------------
 
 CREATE FUNCTION mongo_migrate.has_ids(server name, collection text) RETURNS boolean
@@ -11,7 +37,7 @@ CREATE FUNCTION mongo_migrate.has_ids(server name, collection text) RETURNS bool
         OR EXISTS (SELECT FROM mongo_migrate.chunk AS k
                    WHERE k.server = $1 AND k.documents > 0 AND (k.collection = $2 OR k.collection IN (
                        SELECT c.collection FROM mongo_migrate.plan_column AS c
-                       WHERE c.server = $1 AND c.refers_to = $2)))
+                       WHERE c.server = $1 AND c.refers_to = $2 AND mongo_migrate.holds_ids(c))))
 $$;
 COMMENT ON FUNCTION mongo_migrate.has_ids(name, text) IS
     'whether documents of a collection may have ids already: its map has been made, or documents that have or refer to ids were migrated';
@@ -58,7 +84,7 @@ BEGIN
     FROM mongo_migrate.plan_target AS t
     WHERE (t.server, t.collection, t.target) = (c.server, c.collection, c.target)
       AND NOT t.existing AND c.role = 'reference' AND c.type = before.column_type
-      AND c.server = server AND c.refers_to = collection;
+      AND c.server = server AND c.refers_to = collection AND mongo_migrate.holds_ids(c);
     RETURN result;
 END
 $$;

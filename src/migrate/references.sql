@@ -46,25 +46,26 @@ COMMENT ON FUNCTION mongo_migrate.document_column(name, text, text) IS
     'the column of a target that has the id of the document that a row came from';
 
 CREATE FUNCTION mongo_migrate.dangling_query(server name, collection text, target text,
-        column_name name, refers_target text, refers_column name)
+        column_name name, value_column name, refers_target text, refers_column name)
     RETURNS text
     LANGUAGE sql STABLE
     BEGIN ATOMIC
         SELECT pg_catalog.format(
-            'SELECT t.ctid AS place, pg_catalog.jsonb_build_object(%1$s) AS row_key, t.%2$I::text AS value'
-            ' FROM %3$s t WHERE t.%2$I IS NOT NULL'
-            ' AND NOT EXISTS (SELECT 1 FROM %4$s r WHERE r.%5$I = t.%2$I)',
+            'SELECT t.ctid AS place, pg_catalog.jsonb_build_object(%1$s) AS row_key, t.%6$I::text AS value'
+            ' FROM %3$s t WHERE t.%6$I IS NOT NULL AND '
+            || CASE WHEN value_column = column_name THEN 'NOT EXISTS (SELECT 1 FROM %4$s r WHERE r.%5$I = t.%2$I)'
+               ELSE 't.%2$I IS NULL' END,
             (SELECT pg_catalog.string_agg(pg_catalog.format('%L, t.%I', k.column_name, k.column_name), ', '
                                           ORDER BY k.ordinal)
                FROM mongo_migrate.plan_column k
               WHERE k.server = dangling_query.server AND k.collection = dangling_query.collection
                 AND k.target = dangling_query.target AND k.role IN ('id', 'parent', 'position') AND k.included),
-            column_name, target, refers_target, refers_column);
+            column_name, target, refers_target, refers_column, value_column);
     END;
-COMMENT ON FUNCTION mongo_migrate.dangling_query(name, text, text, name, text, name) IS
-    'a query for the dangling references of a column: the row''s place (ctid), its key as jsonb and the value as text';
+COMMENT ON FUNCTION mongo_migrate.dangling_query(name, text, text, name, name, text, name) IS
+    'a query for the dangling references of a column: the row''s place (ctid), its key as jsonb and the value as text; value_column: the one that it is looked up by, or the column itself';
 
-CREATE FUNCTION mongo_migrate.referred_rows(server name, collection text,
+CREATE FUNCTION mongo_migrate.referred_rows(server name, collection text, refers_key text,
         OUT relation text, OUT column_name name, OUT several boolean)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -76,30 +77,50 @@ AS $$
       FROM mongo_migrate.plan_target t
       JOIN mongo_migrate.plan_column c USING (server, collection, target)
      WHERE (t.server, t.collection) = ($1, $2) AND t.kind = 'root' AND t.included
-       AND c.role = 'id' AND c.included
+       AND c.included AND CASE $3 WHEN '_id' THEN c.role = 'id'
+                          ELSE c.role = 'value' AND c.path = $3 AND c.expression IS NULL END
 $$;
-COMMENT ON FUNCTION mongo_migrate.referred_rows(name, text) IS
-    'SQL for the rows that a reference to a collection may refer to, and their id column: the table of its documents, or a sub-query for several';
+COMMENT ON FUNCTION mongo_migrate.referred_rows(name, text, text) IS
+    'SQL for the rows that a reference to a field of a collection may refer to, and the column of that field: the table of its documents, or a sub-query for several';
+
+CREATE TYPE mongo_migrate.loaded_reference AS (
+    collection      text,
+    target          text,
+    column_name     name,
+    refers_to       text,
+    refers_target   text,       -- its table, or a sub-query for several
+    refers_column   name,
+    statement       text,       -- the foreign key's; NULL: there can be none
+    done            boolean,    -- it exists
+    policy          text,
+    value_column    name,       -- by which it is looked up; else the column itself
+    by_id           boolean,    -- it holds ids; else the values of refers_key
+    refers_key      text,
+    key_form        text
+);
+COMMENT ON TYPE mongo_migrate.loaded_reference IS 'a planned reference whose two collections are loaded';
 
 CREATE FUNCTION mongo_migrate.loaded_references(server name, collections text[])
-    RETURNS TABLE (collection text, target text, column_name name, refers_to text, refers_target text,
-                   refers_column name, statement text, done boolean, policy text)
+    RETURNS SETOF mongo_migrate.loaded_reference
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
     WITH reference AS (
-        SELECT r.*, c.on_dangling
+        SELECT r.*, c.on_dangling, coalesce(mongo_migrate.value_column(c), c.column_name), mongo_migrate.holds_ids(c),
+               c.refers_key, c.key_form
           FROM mongo_migrate.plan_references($1) r
           JOIN mongo_migrate.plan_column c
                 ON (c.server, c.collection, c.target, c.column_name) = ($1, r.collection, r.target, r.column_name)
          UNION ALL
-        SELECT c.collection, c.target, c.column_name, c.refers_to, o.relation, o.column_name, NULL, NULL, c.on_dangling
+        SELECT c.collection, c.target, c.column_name, c.refers_to, o.relation, o.column_name, NULL, NULL, c.on_dangling,
+               coalesce(mongo_migrate.value_column(c), c.column_name), mongo_migrate.holds_ids(c), c.refers_key, c.key_form
           FROM mongo_migrate.plan_column c
           JOIN mongo_migrate.plan_target t USING (server, collection, target)
-         CROSS JOIN LATERAL mongo_migrate.referred_rows(c.server, c.refers_to) o
-         WHERE c.server = $1 AND c.role = 'reference' AND c.refers_key = '_id'
+         CROSS JOIN LATERAL mongo_migrate.referred_rows(c.server, c.refers_to,
+                CASE WHEN mongo_migrate.holds_ids(c) THEN '_id' ELSE c.refers_key END) o
+         WHERE c.server = $1 AND c.role = 'reference'
            AND c.included AND t.included AND o.relation IS NOT NULL
-           AND (c.on_dangling = 'keep' OR (o.several AND NOT t.existing
+           AND (c.on_dangling = 'keep' OR ((o.several OR c.refers_key <> '_id') AND NOT t.existing
                 AND (c.collection, c.target, c.column_name) NOT IN (
                     SELECT r.collection, r.target, r.column_name FROM mongo_migrate.plan_references($1) r)))
     ), loaded AS MATERIALIZED (
@@ -115,65 +136,109 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.loaded_references(name, text[]) IS
     'the references of loaded collections to loaded collections, from or to some of them (NULL: all), with their policy; statement and done as of plan_references, NULL for policy keep and where several tables share the documents referred to';
 
-CREATE FUNCTION mongo_migrate.settle_dangling(server name, collection text, target text, column_name name,
-        refers_to text, refers_target text, refers_column name, policy text)
+CREATE FUNCTION mongo_migrate.look_up_references(server name, r mongo_migrate.loaded_reference)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    key_table record;
+    value constant text := format('t.%I', r.value_column);
+BEGIN
+    EXECUTE format('UPDATE %s t SET %I = NULL WHERE t.%2$I IS NOT NULL AND NOT EXISTS (SELECT 1 FROM %s r WHERE r.%I = t.%2$I)',
+                   r.target, r.column_name, r.refers_target, r.refers_column);
+    FOR key_table IN
+        SELECT t.target, i.column_name AS id, min(c.column_name) AS key
+          FROM mongo_migrate.plan_target t
+          JOIN mongo_migrate.plan_column i USING (server, collection, target)
+          JOIN mongo_migrate.plan_column c USING (server, collection, target)
+         WHERE (t.server, t.collection) = (server, r.refers_to) AND t.kind = 'root' AND t.included
+           AND i.role = 'id' AND i.included
+           AND c.role = 'value' AND c.included AND c.expression IS NULL AND c.path = r.refers_key
+         GROUP BY t.target, i.column_name
+    LOOP
+        EXECUTE format('UPDATE %s t SET %I = k.%I FROM %s k WHERE k.%I = %s AND t.%2$I IS NULL',
+            r.target, r.column_name, key_table.id, key_table.target, key_table.key,
+            CASE r.key_form
+                WHEN 'objectid_text' THEN format('CASE WHEN %1$s ~ ''^[0-9a-fA-F]{24}$'' THEN %1$s::mongo_migrate.objectid END', value)
+                WHEN 'number_text' THEN format('CASE WHEN %1$s ~ ''^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$'' THEN %1$s::numeric END', value)
+                ELSE value END);
+    END LOOP;
+    -- Those without a document are recorded anew.
+    DELETE FROM mongo_migrate.dangling_reference d
+     WHERE (d.server, d.collection, d.target, d.column_name) = (server, r.collection, r.target, r.column_name);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.look_up_references(name, mongo_migrate.loaded_reference) IS
+    'sets the ids of a reference by another field than _id, by the column with the value: where the document has come, and to NULL where it has gone';
+
+CREATE FUNCTION mongo_migrate.settle_dangling(server name, r mongo_migrate.loaded_reference)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    dangling constant text := mongo_migrate.dangling_query(server, collection, target, column_name,
-                                                           refers_target, refers_column);
-    document constant name := (mongo_migrate.document_column(server, collection, target)).column_name;
-    field constant text := format('%s.%I', target, column_name);
+    dangling constant text := mongo_migrate.dangling_query(server, r.collection, r.target, r.column_name,
+                                                           r.value_column, r.refers_target, r.refers_column);
+    document constant name := (mongo_migrate.document_column(server, r.collection, r.target)).column_name;
+    field constant text := format('%s.%I', r.target, r.column_name);
+    looked_up constant boolean := r.value_column <> r.column_name;
     ids text[];
     result bigint;
 BEGIN
-    IF policy = 'keep' THEN
+    IF looked_up THEN
+        PERFORM mongo_migrate.look_up_references(server, r);
+    ELSIF r.policy = 'keep' THEN
         DELETE FROM mongo_migrate.dangling_reference d
          WHERE (d.server, d.collection, d.target, d.column_name, d.policy)
-             = (server, collection, target, column_name, policy);
+             = (server, r.collection, r.target, r.column_name, r.policy);
     END IF;
-    IF policy = 'quarantine' THEN
+    IF r.policy = 'quarantine' THEN
         EXECUTE format('SELECT array_agg(DISTINCT t.%I::text) FROM (%s) d JOIN %s t ON t.ctid = d.place',
-                       document, dangling, target)
+                       document, dangling, r.target)
            INTO ids;
         IF ids IS NOT NULL THEN
-            PERFORM mongo_migrate.quarantine_documents(server, collection, ids, target,
-                format('%s refers to a document of %s that does not exist', field, refers_to));
+            PERFORM mongo_migrate.quarantine_documents(server, r.collection, ids, r.target,
+                format('%s refers to a document of %s that does not exist', field, r.refers_to));
             RAISE NOTICE '%: documents that refer to missing documents of % moved to quarantine: %',
-                field, refers_to, cardinality(ids);
+                field, r.refers_to, cardinality(ids);
         END IF;
         RETURN coalesce(cardinality(ids), 0);
     END IF;
 
-    PERFORM mongo_migrate.finish_id_map(server, refers_to);
+    IF r.by_id THEN
+        PERFORM mongo_migrate.finish_id_map(server, r.refers_to);
+    END IF;
     EXECUTE format(
         'INSERT INTO mongo_migrate.dangling_reference'
         ' (server, collection, target, column_name, row_key, refers_to, source_value, policy)'
-        ' SELECT $1, $2, $3, $4, row_key, $5, mongo_migrate.source_id($1, $5, value)::text, $6 FROM (%s) d', dangling)
-      USING server, collection, target, column_name, refers_to, policy;
+        ' SELECT $1, $2, $3, $4, row_key, $5, %s::text, $6 FROM (%s) d',
+        CASE WHEN r.refers_key = '_id' THEN 'mongo_migrate.source_id($1, $5, value)' ELSE 'to_json(value)' END, dangling)
+      USING server, r.collection, r.target, r.column_name, r.refers_to, r.policy;
     GET DIAGNOSTICS result = ROW_COUNT;
     IF result = 0 THEN
         RETURN 0;
     END IF;
-    IF policy = 'keep' THEN
+    IF r.policy = 'keep' THEN
         RAISE NOTICE '%: references to missing documents of % kept, without a foreign key: %',
-            field, refers_to, result;
+            field, r.refers_to, result;
+    ELSIF looked_up THEN
+        RAISE NOTICE '%: references to missing documents of % stay NULL: %', field, r.refers_to, result;
     ELSE
-        IF (SELECT attnotnull FROM pg_attribute WHERE attrelid = target::regclass AND attname = column_name) THEN
-            EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', target, column_name);
+        IF (SELECT attnotnull FROM pg_attribute WHERE attrelid = r.target::regclass AND attname = r.column_name) THEN
+            EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', r.target, r.column_name);
             UPDATE mongo_migrate.plan_column c SET nullable = true
-             WHERE (c.server, c.collection, c.target, c.column_name) = (server, collection, target, column_name);
+             WHERE (c.server, c.collection, c.target, c.column_name) = (server, r.collection, r.target, r.column_name);
         END IF;
-        EXECUTE format('UPDATE %s t SET %I = NULL FROM (%s) d WHERE t.ctid = d.place', target, column_name, dangling);
-        RAISE NOTICE '%: references to missing documents of % set to NULL: %', field, refers_to, result;
+        EXECUTE format('UPDATE %s t SET %I = NULL FROM (%s) d WHERE t.ctid = d.place', r.target, r.column_name, dangling);
+        RAISE NOTICE '%: references to missing documents of % set to NULL: %', field, r.refers_to, result;
     END IF;
     RETURN result;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.settle_dangling(name, text, text, name, text, text, name, text) IS
+COMMENT ON FUNCTION mongo_migrate.settle_dangling(name, mongo_migrate.loaded_reference) IS
     'does with the dangling references of a column what the policy says, and records those that are set to NULL or kept; returns their number, or that of the documents moved to quarantine';
 
 CREATE FUNCTION mongo_migrate.quarantine_documents(server name, collection text, ids text[], target text, reason text)
@@ -249,8 +314,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.drop_foreign_keys(name, text, text, text) IS
     'drops the foreign keys of planned references from and to these collections, of one policy (NULL: any) that apply_references would make again; those with actions or deferrable ones are somebody''s own and stay';
 
-CREATE FUNCTION mongo_migrate.mend_dangling(server name, collection text, target text, column_name name,
-        refers_to text, refers_target text, refers_column name)
+CREATE FUNCTION mongo_migrate.mend_dangling(server name, r mongo_migrate.loaded_reference)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -263,35 +327,37 @@ DECLARE
 BEGIN
     IF NOT EXISTS (SELECT FROM mongo_migrate.dangling_reference d
                     WHERE (d.server, d.collection, d.target, d.column_name, d.policy)
-                        = (server, collection, target, column_name, 'null')) THEN
+                        = (server, r.collection, r.target, r.column_name, 'null')) THEN
         RETURN 0;
     END IF;
-    SELECT max(c.type) FILTER (WHERE c.column_name = mend_dangling.column_name),
+    SELECT max(c.type) FILTER (WHERE c.column_name = r.column_name),
            string_agg(format('t.%I = (found.row_key ->> %L)::%s', c.column_name, c.column_name, c.type), ' AND ')
                FILTER (WHERE c.role IN ('id', 'parent', 'position') AND c.included)
       INTO type, same_row
       FROM mongo_migrate.plan_column c
-     WHERE (c.server, c.collection, c.target) = (server, collection, target);
+     WHERE (c.server, c.collection, c.target) = (server, r.collection, r.target);
     EXECUTE format(
         'WITH wanted AS MATERIALIZED ('
-        ' SELECT d.ctid AS place, mongo_migrate.target_id($1, $5, d.source_value::json)::%1$s AS id'
+        ' SELECT d.ctid AS place, %7$s::%1$s AS id'
         ' FROM mongo_migrate.dangling_reference d'
         ' WHERE (d.server, d.collection, d.target, d.column_name, d.policy) = ($1, $2, $3, $4, ''null'')'
         '), found AS ('
         ' DELETE FROM mongo_migrate.dangling_reference d USING wanted w JOIN %2$s r ON r.%3$I = w.id'
         ' WHERE d.ctid = w.place RETURNING d.row_key, w.id)'
         ' UPDATE %4$s t SET %5$I = found.id FROM found WHERE t.%5$I IS NULL AND %6$s',
-        type, refers_target, refers_column, target, column_name, same_row)
-      USING server, collection, target, column_name, refers_to;
+        type, r.refers_target, r.refers_column, r.target, r.column_name, same_row,
+        CASE WHEN r.by_id THEN 'mongo_migrate.target_id($1, $5, d.source_value::json)'
+             ELSE '(d.source_value::json #>> ''{}'')' END)
+      USING server, r.collection, r.target, r.column_name, r.refers_to;
     GET DIAGNOSTICS result = ROW_COUNT;
     IF result > 0 THEN
-        RAISE NOTICE '%.%: references to documents of % that have come: %', target, quote_ident(column_name),
-            refers_to, result;
+        RAISE NOTICE '%.%: references to documents of % that have come: %', r.target, quote_ident(r.column_name),
+            r.refers_to, result;
     END IF;
     RETURN result;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.mend_dangling(name, text, text, name, text, text, name) IS
+COMMENT ON FUNCTION mongo_migrate.mend_dangling(name, mongo_migrate.loaded_reference) IS
     'sets references of a column that were dangling and are no longer; returns their number';
 
 CREATE FUNCTION mongo_migrate.apply_references(server name, collection text DEFAULT NULL)
@@ -301,7 +367,7 @@ CREATE FUNCTION mongo_migrate.apply_references(server name, collection text DEFA
 AS $$
 #variable_conflict use_variable
 DECLARE
-    r record;
+    r mongo_migrate.loaded_reference;
     touched text[] := CASE WHEN collection IS NOT NULL THEN ARRAY[collection] END;
     moved bigint;
     again boolean;
@@ -313,8 +379,7 @@ BEGIN
     LOOP
         again := false;
         FOR r IN SELECT * FROM mongo_migrate.loaded_references(server, touched) AS l WHERE l.policy = 'quarantine' LOOP
-            moved := mongo_migrate.settle_dangling(server, r.collection, r.target, r.column_name,
-                r.refers_to, r.refers_target, r.refers_column, r.policy);
+            moved := mongo_migrate.settle_dangling(server, r);
             IF moved > 0 THEN
                 touched := CASE WHEN touched IS NOT NULL THEN touched || r.collection::text END;
                 again := true;
@@ -324,24 +389,19 @@ BEGIN
     END LOOP;
 
     FOR r IN SELECT * FROM mongo_migrate.loaded_references(server, touched) LOOP
-        IF r.policy = 'keep' THEN
-            PERFORM mongo_migrate.settle_dangling(server, r.collection, r.target, r.column_name,
-                r.refers_to, r.refers_target, r.refers_column, r.policy);
-            CONTINUE;
+        IF r.policy = 'keep' OR r.value_column <> r.column_name THEN
+            PERFORM mongo_migrate.settle_dangling(server, r);
+        ELSE
+            PERFORM mongo_migrate.mend_dangling(server, r);
+            IF r.statement IS NULL THEN
+                PERFORM mongo_migrate.settle_dangling(server, r);
+            END IF;
         END IF;
-        PERFORM mongo_migrate.mend_dangling(server, r.collection, r.target, r.column_name,
-            r.refers_to, r.refers_target, r.refers_column);
-        CONTINUE WHEN r.done;
-        IF r.statement IS NULL THEN
-            PERFORM mongo_migrate.settle_dangling(server, r.collection, r.target, r.column_name,
-                r.refers_to, r.refers_target, r.refers_column, r.policy);
-            CONTINUE;
-        END IF;
+        CONTINUE WHEN r.statement IS NULL OR r.done;
         BEGIN
             EXECUTE r.statement;
         EXCEPTION WHEN foreign_key_violation THEN
-            PERFORM mongo_migrate.settle_dangling(server, r.collection, r.target, r.column_name,
-                r.refers_to, r.refers_target, r.refers_column, r.policy);
+            PERFORM mongo_migrate.settle_dangling(server, r);
             EXECUTE r.statement;
         END;
     END LOOP;

@@ -57,7 +57,7 @@ COMMENT ON FUNCTION mongo_migrate.verify_key_source(name, text, text, name) IS
 -- The plan's columns of a target with their types in the table, key columns first.
 CREATE FUNCTION mongo_migrate.verify_columns(server name, collection text, target text)
     RETURNS TABLE (column_name name, number integer, role text, path text, expression text, source_type text,
-                   refers_to text, refers_key text, key_form text, type oid, typmod integer, source text)
+                   refers_to text, refers_key text, key_form text, holds_ids boolean, type oid, typmod integer, source text)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -86,13 +86,13 @@ BEGIN
 
     RETURN QUERY
         SELECT c.column_name, a.attnum::integer, c.role, c.path, c.expression, c.source_type,
-               c.refers_to, c.refers_key, c.key_form, a.atttypid, a.atttypmod,
+               c.refers_to, c.refers_key, c.key_form, mongo_migrate.holds_ids(c), a.atttypid, a.atttypmod,
                mongo_migrate.verify_key_source($1, $2, $3, c.column_name)
         FROM mongo_migrate.plan_column AS c
              JOIN pg_attribute AS a ON a.attrelid = relation AND a.attname = c.column_name
         WHERE (c.server, c.collection, c.target) = ($1, $2, $3) AND c.included
             AND a.attnum > 0 AND NOT a.attisdropped
-        ORDER BY 12, c.ordinal;
+        ORDER BY 13, c.ordinal;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_columns(name, text, text) IS
@@ -220,8 +220,10 @@ COMMENT ON FUNCTION mongo_migrate.verify_levels(name, text, text) IS
     'the WITH clauses of a verification from documents to the rows that a target should have';
 
 -- The WITH clause found<n>(key, id): which of the documents that expected.r<n>
--- refers to are in the source, with their ids in PostgreSQL.
-CREATE FUNCTION mongo_migrate.verify_found(server name, refers_to text, refers_key text, type oid, n integer)
+-- refers to are in the source, with what the column should have: their ids in
+-- PostgreSQL, or their keys.
+CREATE FUNCTION mongo_migrate.verify_found(server name, refers_to text, refers_key text, holds_ids boolean,
+        type oid, n integer)
     RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -229,8 +231,14 @@ AS $$
 DECLARE
     ident   record;
 BEGIN
-    SELECT * INTO ident FROM mongo_migrate.verify_id(server, refers_to, type,
-        '((mongo_migrate.verify_without_nul(f.document) -> ''_id'')::jsonb)');
+    IF holds_ids THEN
+        SELECT * INTO ident FROM mongo_migrate.verify_id(server, refers_to, type,
+            '((mongo_migrate.verify_without_nul(f.document) -> ''_id'')::jsonb)');
+    ELSE
+        SELECT format('(%s)::%s', v.typed, format_type(type, NULL)) AS id, NULL AS map INTO ident
+        FROM mongo_migrate.verify_fragments(type, -1, format('((mongo_migrate.verify_without_nul(f.document) #> %L)::jsonb)',
+                                                             mongo_migrate.verify_steps(refers_key)), 'NULL', 'relaxed') AS v;
+    END IF;
     RETURN format(
         ', found%1$s AS MATERIALIZED (SELECT DISTINCT ON (key) f.key, %2$s AS id FROM ('
         'SELECT mongo_migrate.verify_document_key(d.document, %3$L) AS key, d.document FROM ('
@@ -246,7 +254,7 @@ BEGIN
         'LEFT JOIN ' || ident.map || ' AS m ON m.key = mongo_migrate.verify_document_key(f.document)');
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_found(name, text, text, oid, integer) IS
+COMMENT ON FUNCTION mongo_migrate.verify_found(name, text, text, boolean, oid, integer) IS
     'the WITH clause of a verification that looks up in the source what a reference refers to';
 
 -- SQL for the kind of difference of one column (NULL: none) and for the
@@ -259,6 +267,7 @@ AS $$
 DECLARE
     value   text := 'e.v' || col.number;
     found_  text := 'f' || col.number;
+    refers_key text := CASE WHEN col.holds_ids THEN '_id' ELSE col.refers_key END;
     part    record;
 BEGIN
     IF col.role = 'reference' THEN
@@ -268,8 +277,8 @@ BEGIN
             'WHEN %2$s %6$s %3$s.id THEN NULL '
             'WHEN %2$s IS NULL THEN CASE WHEN %3$s.key IS NULL OR NOT EXISTS (%4$s) THEN ''orphan'' ELSE ''mismatch'' END '
             'WHEN %3$s.key IS NULL AND NOT EXISTS (%5$s) THEN ''orphan'' ELSE ''mismatch'' END',
-            value, stored, found_, mongo_migrate.verify_referred(server, col.refers_to, found_ || '.id'),
-            mongo_migrate.verify_referred(server, col.refers_to, stored), mongo_migrate.verify_equals(col.type));
+            value, stored, found_, mongo_migrate.verify_referred(server, col.refers_to, refers_key, found_ || '.id'),
+            mongo_migrate.verify_referred(server, col.refers_to, refers_key, stored), mongo_migrate.verify_equals(col.type));
         shown := format('concat(mongo_migrate.verify_show(%1$s), '
                         ''' (id '' || nullif(%2$s.id::text, mongo_migrate.verify_show(%1$s)) || '')'')', value, found_);
     ELSIF col.expression IS NOT NULL THEN
@@ -291,8 +300,8 @@ COMMENT ON FUNCTION mongo_migrate.verify_column(name, text, record, text) IS
     'SQL that holds one column of a target against its field: col is a row of verify_columns()';
 
 -- SQL for rows of the collection's table that a reference may refer to, by an
--- SQL expression for the id.
-CREATE FUNCTION mongo_migrate.verify_referred(server name, collection text, id text) RETURNS text
+-- SQL expression for the id, or for the value of another key.
+CREATE FUNCTION mongo_migrate.verify_referred(server name, collection text, key text, id text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -302,10 +311,11 @@ AS $$
     FROM mongo_migrate.plan_target AS t
          JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
          JOIN pg_attribute AS a ON a.attrelid = to_regclass(t.target) AND a.attname = c.column_name
-    WHERE (t.server, t.collection) = ($1, $2) AND t.kind = 'root' AND t.included AND c.role = 'id' AND c.included
+    WHERE (t.server, t.collection) = ($1, $2) AND t.kind = 'root' AND t.included AND c.included
+      AND CASE key WHEN '_id' THEN c.role = 'id' ELSE c.role = 'value' AND c.path = key AND c.expression IS NULL END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_referred(name, text, text) IS
-    'SQL for the rows that a reference to a collection may refer to by an id';
+COMMENT ON FUNCTION mongo_migrate.verify_referred(name, text, text, text) IS
+    'SQL for the rows that a reference to a collection may refer to, by SQL for an id or for another key';
 
 -- The names of fields that a plan has something for, in the rows of a target.
 CREATE FUNCTION mongo_migrate.verify_known(server name, collection text, target text) RETURNS text[]
@@ -377,7 +387,8 @@ BEGIN
         IF col.role = 'reference' THEN
             fields := fields || format('mongo_migrate.verify_reference(l.document #> %L, %L) AS r%s',
                                        steps, col.key_form, col.number);
-            lookups := concat(lookups, mongo_migrate.verify_found(server, col.refers_to, col.refers_key, col.type, col.number));
+            lookups := concat(lookups, mongo_migrate.verify_found(server, col.refers_to, col.refers_key, col.holds_ids,
+                                                                     col.type, col.number));
             joins := concat(joins, format(' LEFT JOIN found%1$s AS f%1$s ON f%1$s.key = e.r%1$s', col.number));
         ELSIF col.expression ~* '\mdoc\M' AND NOT uses_doc THEN
             -- Once a document, however many elements it has.
