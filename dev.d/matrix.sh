@@ -27,7 +27,8 @@ run_in_leg() {
 		mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" && exec chroot "$root" "$@"' \
 		sh "$root" "${MM_DATA:-$top/../shared/data}" \
 		env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
-		JOBS="$jobs" ${http_proxy:+http_proxy="$http_proxy"} /srv/mongo_migrate/dev "$@" || status=$?
+		JOBS="$jobs" ${http_proxy:+http_proxy="$http_proxy"} ${BENCH_DOCUMENTS:+BENCH_DOCUMENTS="$BENCH_DOCUMENTS"} \
+		${BENCH_ROUNDS:+BENCH_ROUNDS="$BENCH_ROUNDS"} /srv/mongo_migrate/dev "$@" || status=$?
 	exec {lock}>&-
 	return $status
 }
