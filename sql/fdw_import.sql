@@ -46,12 +46,64 @@ SELECT relname, ftoptions FROM pg_class JOIN pg_foreign_table ON ftrelid = pg_cl
  WHERE relnamespace = 'imported'::regnamespace ORDER BY relname COLLATE "C";
 DROP SCHEMA imported CASCADE;
 
+-- Arrays of scalars as arrays; those of documents or of arrays, and what is not always an array, stay as they are.
+SELECT mongo_migrate.run_command('fdw_import', '{"insert": "arrays", "documents": [
+    {"_id": 1, "texts": ["a", null, "b"], "ints": [1, 2], "numbers": [1, 1.5], "ids": [{"$oid": "5f0000000000000000000001"}], "dates": [{"$date": "2024-01-01T00:00:00Z"}],
+     "mixed": ["a", 1, true], "documents": [{"a": 1}], "nested": [[1]], "sometimes": [1], "empty": [], "nulls": [null], "sub": {"list": [true]}},
+    {"_id": 2, "texts": [], "ints": null, "sometimes": 1, "sub": {"list": []}}]}') ->> 'n' AS inserted;
+CREATE SCHEMA imported;
+IMPORT FOREIGN SCHEMA mm_test_fdw_import LIMIT TO (arrays) FROM SERVER fdw_import INTO imported OPTIONS (arrays 'array', nested 'columns');
+\d imported.arrays
+SELECT texts, ints, numbers, ids, dates[1] AT TIME ZONE 'UTC' AS dates, mixed, "sub.list" FROM imported.arrays ORDER BY _id;
+DROP SCHEMA imported CASCADE;
+
+-- Views are not written to; time-series collections are, without a transaction.
+SELECT mongo_migrate.run_command('fdw_import', '{"create": "readings", "timeseries": {"timeField": "at", "metaField": "sensor"}}') ->> 'ok' AS ok;
+SELECT mongo_migrate.run_command('fdw_import', '{"insert": "readings", "documents": [{"_id": 1, "at": {"$date": "2024-01-01T00:00:00Z"}, "sensor": {"room": 5}, "celsius": 20.5},
+    {"_id": 2, "at": {"$date": "2024-01-01T00:01:00Z"}, "sensor": {"room": 6}, "celsius": 19.5}]}') ->> 'n' AS inserted;
+CREATE SCHEMA imported;
+IMPORT FOREIGN SCHEMA mm_test_fdw_import LIMIT TO (readings, "aView") FROM SERVER fdw_import INTO imported OPTIONS (nested 'columns');
+SELECT relname, ftoptions FROM pg_class JOIN pg_foreign_table ON ftrelid = pg_class.oid
+ WHERE relnamespace = 'imported'::regnamespace ORDER BY relname COLLATE "C";
+SELECT attname, atttypid::regtype FROM pg_attribute WHERE attrelid = 'imported.readings'::regclass AND attnum > 0 ORDER BY attname;
+SELECT _id, "sensor.room", celsius FROM imported.readings WHERE at > '2024-01-01 00:00:30+00' ORDER BY at DESC;
+ANALYZE imported.readings;
+INSERT INTO imported."aView" (int) VALUES (1);
+INSERT INTO imported.readings (_id, at, "sensor.room", celsius) VALUES (3, '2024-01-01 00:02:00+00', 6, 19);
+ALTER SERVER fdw_import OPTIONS (ADD transactions 'off');
+INSERT INTO imported.readings (_id, at, "sensor.room", celsius) VALUES (3, '2024-01-01 00:02:00+00', 6, 19);
+ALTER SERVER fdw_import OPTIONS (DROP transactions);
+SELECT _id, "sensor.room", celsius FROM imported.readings WHERE celsius < 20 ORDER BY _id;
+DROP SCHEMA imported CASCADE;
+
+-- Types are what they are, whatever the search_path has of their names.
+CREATE SCHEMA traps;
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['text', 'jsonb', 'uuid', 'bytea', 'numeric', 'int4', 'int8', 'float8', 'bool', 'timestamptz', 'objectid'] LOOP
+        EXECUTE format('CREATE DOMAIN traps.%I AS pg_catalog.int4', name);
+    END LOOP;
+END
+$$;
+CREATE SCHEMA imported;
+SET search_path = traps, pg_catalog, public;
+IMPORT FOREIGN SCHEMA mm_test_fdw_import FROM SERVER fdw_import INTO imported OPTIONS (arrays 'array');
+RESET search_path;
+SELECT DISTINCT typnamespace::regnamespace FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid JOIN pg_type t ON t.oid = atttypid
+ WHERE relnamespace = 'imported'::regnamespace AND attnum > 0 ORDER BY 1;
+SET client_min_messages = warning;
+DROP SCHEMA imported, traps CASCADE;
+RESET client_min_messages;
+
 -- Errors.
 CREATE SCHEMA imported;
 IMPORT FOREIGN SCHEMA other FROM SERVER fdw_import INTO imported;
 IMPORT FOREIGN SCHEMA mm_test_fdw_import LIMIT TO (types, missing) FROM SERVER fdw_import INTO imported;
 IMPORT FOREIGN SCHEMA mm_test_fdw_import FROM SERVER fdw_import INTO imported OPTIONS (naming 'camel');
 IMPORT FOREIGN SCHEMA mm_test_fdw_import FROM SERVER fdw_import INTO imported OPTIONS (nested 'yes');
+IMPORT FOREIGN SCHEMA mm_test_fdw_import FROM SERVER fdw_import INTO imported OPTIONS (arrays 'yes');
 IMPORT FOREIGN SCHEMA mm_test_fdw_import FROM SERVER fdw_import INTO imported OPTIONS (sample_size 'many');
 IMPORT FOREIGN SCHEMA mm_test_fdw_import FROM SERVER fdw_import INTO imported OPTIONS (sampel_size '5');
 DROP SCHEMA imported;

@@ -4,9 +4,9 @@
  *
  * Each collection or view becomes a foreign table with a column for each field
  * of a sample of its documents, of the narrowest type that holds every value
- * sampled, and a column with the whole document.  A document outside the
- * sample may hold a value that its column does not take; a query of that column
- * then fails and says where.
+ * sampled, and a column with the whole document.  Views are not written to.
+ * A document outside the sample may hold a value that its column does not take;
+ * a query of that column then fails and says where.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -36,7 +36,15 @@ typedef struct ImportOptions
 	int			sample_size;	/* 0: every document */
 	bool		snake_case;
 	bool		nested_columns;
+	bool		arrays;			/* of PostgreSQL, else jsonb */
 } ImportOptions;
+
+/* What listCollections says. */
+typedef struct ImportCollection
+{
+	char	   *name;			/* in the database's encoding */
+	bool		is_view;
+} ImportCollection;
 
 /* A foreign table in the making. */
 typedef struct ImportTable
@@ -57,6 +65,17 @@ bad_option(const DefElem *option, const char *hint)
 			 errhint("%s", hint)));
 }
 
+/* Is the value of an option the other one, not its default?  Throws for a third. */
+static bool
+is_other(const DefElem *option, const char *other, const char *standard)
+{
+	const char *value = defGetString(unconstify(DefElem *, option));
+
+	if (strcmp(value, other) != 0 && strcmp(value, standard) != 0)
+		bad_option(option, psprintf("Values are %s and %s.", standard, other));
+	return strcmp(value, other) == 0;
+}
+
 /* Reads the options of the statement. */
 static ImportOptions
 read_options(List *options)
@@ -67,10 +86,10 @@ read_options(List *options)
 	foreach(lc, options)
 	{
 		DefElem    *option = lfirst_node(DefElem, lc);
-		const char *value = defGetString(option);
 
 		if (strcmp(option->defname, "sample_size") == 0)
 		{
+			const char *value = defGetString(option);
 			char	   *end;
 			long		number = strtol(value, &end, 10);
 
@@ -79,22 +98,16 @@ read_options(List *options)
 			result.sample_size = number;
 		}
 		else if (strcmp(option->defname, "naming") == 0)
-		{
-			result.snake_case = strcmp(value, "snake_case") == 0;
-			if (!result.snake_case && strcmp(value, "source") != 0)
-				bad_option(option, "Values are source and snake_case.");
-		}
+			result.snake_case = is_other(option, "snake_case", "source");
 		else if (strcmp(option->defname, "nested") == 0)
-		{
-			result.nested_columns = strcmp(value, "columns") == 0;
-			if (!result.nested_columns && strcmp(value, "jsonb") != 0)
-				bad_option(option, "Values are jsonb and columns.");
-		}
+			result.nested_columns = is_other(option, "columns", "jsonb");
+		else if (strcmp(option->defname, "arrays") == 0)
+			result.arrays = is_other(option, "array", "jsonb");
 		else
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 					 errmsg("invalid option \"%s\" of IMPORT FOREIGN SCHEMA", option->defname),
-					 errhint("Options are sample_size, naming and nested.")));
+					 errhint("Options are sample_size, naming, nested and arrays.")));
 	}
 	return result;
 }
@@ -102,10 +115,30 @@ read_options(List *options)
 static int
 compare_names(const ListCell *a, const ListCell *b)
 {
-	return strcmp(lfirst(a), lfirst(b));
+	return strcmp(((ImportCollection *) lfirst(a))->name, ((ImportCollection *) lfirst(b))->name);
 }
 
-/* The names of the database's collections and views, sorted, in the database's encoding. */
+/* What an entry of listCollections is about; NULL when that is not for users. */
+static ImportCollection *
+read_collection(const bson_iter_t *entry)
+{
+	ImportCollection *result = palloc(sizeof(ImportCollection));
+	bson_iter_t field;
+	const char *name;
+
+	if (!bson_iter_recurse(entry, &field) || !bson_iter_find(&field, "name") ||
+		!BSON_ITER_HOLDS_UTF8(&field))
+		return NULL;
+	name = bson_iter_utf8(&field, NULL);
+	if (strncmp(name, "system.", 7) == 0)
+		return NULL;
+	result->name = pstrdup(pg_any_to_server(name, strlen(name), PG_UTF8));
+	result->is_view = bson_iter_recurse(entry, &field) && bson_iter_find(&field, "type") &&
+		BSON_ITER_HOLDS_UTF8(&field) && strcmp(bson_iter_utf8(&field, NULL), "view") == 0;
+	return result;
+}
+
+/* The database's collections and views, by name: ImportCollections. */
 static List *
 list_collections(MongoConnection *connection)
 {
@@ -113,8 +146,7 @@ list_collections(MongoConnection *connection)
 	bson_t	   *reply;
 	bson_iter_t iter;
 	bson_iter_t field;
-	bson_iter_t entry;
-	List	   *names = NIL;
+	List	   *collections = NIL;
 
 	BCON_APPEND(command,
 				"listCollections", BCON_INT32(1),
@@ -135,17 +167,13 @@ list_collections(MongoConnection *connection)
 		return NIL;
 	while (bson_iter_next(&iter))
 	{
-		if (bson_iter_recurse(&iter, &entry) && bson_iter_find(&entry, "name") &&
-			BSON_ITER_HOLDS_UTF8(&entry))
-		{
-			const char *name = bson_iter_utf8(&entry, NULL);
+		ImportCollection *collection = read_collection(&iter);
 
-			if (strncmp(name, "system.", 7) != 0)
-				names = lappend(names, pstrdup(pg_any_to_server(name, strlen(name), PG_UTF8)));
-		}
+		if (collection != NULL)
+			collections = lappend(collections, collection);
 	}
-	list_sort(names, compare_names);
-	return names;
+	list_sort(collections, compare_names);
+	return collections;
 }
 
 /* Is a table of the name wanted, by LIMIT TO or EXCEPT? */
@@ -239,13 +267,50 @@ append_column(ImportTable *table, const char *name, const char *type, const char
 	table->ncolumns++;
 }
 
+/*
+ * A type of lattice_type() in words that mean the same under any search_path:
+ * those that are not SQL's own, which the grammar knows, get their schema.
+ */
+static const char *
+schema_qualified(const char *type)
+{
+	static const char *const others[] = {"text", "jsonb", "uuid", "bytea"};
+
+	for (int i = 0; i < lengthof(others); i++)
+	{
+		if (strcmp(type, others[i]) == 0)
+			return psprintf("pg_catalog.%s", type);
+	}
+	return type;
+}
+
+/* Is the first set of types some of the second's, null apart? */
+static bool
+are_only(uint32 types, uint32 those)
+{
+	types &= ~(LATTICE_BIT(BSON_TYPE_NULL) | LATTICE_BIT(BSON_TYPE_UNDEFINED));
+	return types != 0 && (types & ~those) == 0;
+}
+
+/* The type of a field's column: of arrays with nothing but scalars in them, an array of theirs. */
+static const char *
+column_type(const ImportTable *table, const ImportField *field)
+{
+	char	   *note;
+	const char *element = lattice_type(&field->elements, false, &note);
+
+	if (table->options->arrays && are_only(field->seen.types, LATTICE_BIT(BSON_TYPE_ARRAY)) &&
+		are_only(field->elements.types, ~(uint32) 0) && strcmp(element, "jsonb") != 0)
+		return psprintf("%s[]", schema_qualified(element));
+	return schema_qualified(lattice_type(&field->seen, false, &note));
+}
+
 /* Is a field to be taken apart: was each value of it a document, or null? */
 static bool
 is_nested(const ImportField *field)
 {
 	return field->nfields > 0 && !field->truncated &&
-		(field->seen.types & ~(LATTICE_BIT(BSON_TYPE_NULL) | LATTICE_BIT(BSON_TYPE_UNDEFINED))) ==
-		LATTICE_BIT(BSON_TYPE_DOCUMENT);
+		are_only(field->seen.types, LATTICE_BIT(BSON_TYPE_DOCUMENT));
 }
 
 /* Adds a column for each field of the document or sub-document. */
@@ -260,7 +325,6 @@ append_fields(ImportTable *table, const ImportField *parent, const char *parent_
 		char	   *segment;
 		char	   *name;
 		char	   *path;
-		char	   *note;
 
 		/* What the database's encoding cannot hold, nobody can type. */
 		if (!pg_verify_mbstr(PG_UTF8, field->name, strlen(field->name), true) ||
@@ -273,7 +337,7 @@ append_fields(ImportTable *table, const ImportField *parent, const char *parent_
 		if (table->options->nested_columns && is_nested(field))
 			append_fields(table, field, name, path);
 		else
-			append_column(table, name, lattice_type(&field->seen, false, &note), path);
+			append_column(table, name, column_type(table, field), path);
 	}
 }
 
@@ -292,9 +356,10 @@ system_column_names(void)
 /* The CREATE FOREIGN TABLE of a collection. */
 static char *
 create_command(const ImportField *root, const ImportOptions *options, const char *table_name,
-			   const char *collection, const char *server)
+			   const ImportCollection *collection, const char *server)
 {
 	StringInfoData command;
+	const char *separator = " OPTIONS (";
 	ImportTable table = {options, &command};
 
 	initStringInfo(&command);
@@ -304,12 +369,22 @@ create_command(const ImportField *root, const ImportOptions *options, const char
 	if (root->truncated || table.ncolumns == MAX_COLUMNS)
 		ereport(NOTICE,
 				(errmsg("collection \"%s\" has more fields than a table can have columns",
-						collection),
+						collection->name),
 				 errdetail("The column with the whole document has them all.")));
-	append_column(&table, "doc", "jsonb", "$");
+	append_column(&table, "doc", schema_qualified("jsonb"), "$");
 	appendStringInfo(&command, "\n) SERVER %s", quote_identifier(server));
-	if (strcmp(table_name, collection) != 0)
-		appendStringInfo(&command, " OPTIONS (collection %s)", quote_literal_cstr(collection));
+	if (strcmp(table_name, collection->name) != 0)
+	{
+		appendStringInfo(&command, "%scollection %s", separator, quote_literal_cstr(collection->name));
+		separator = ", ";
+	}
+	if (collection->is_view)
+	{
+		appendStringInfo(&command, "%supdatable 'false', truncatable 'false'", separator);
+		separator = ", ";
+	}
+	if (separator[0] == ',')
+		appendStringInfoChar(&command, ')');
 	return command.data;
 }
 
@@ -335,16 +410,15 @@ fdw_import_schema(ImportForeignSchemaStmt *stmt, Oid serverid)
 	collections = list_collections(connection);
 	foreach(lc, collections)
 	{
-		const char *collection = lfirst(lc);
+		const char *name = ((ImportCollection *) lfirst(lc))->name;
 
-		import_unique_name(options.snake_case ? import_snake_case(collection) : collection,
-						   &table_names);
+		import_unique_name(options.snake_case ? import_snake_case(name) : name, &table_names);
 	}
 	check_limit_to(stmt, table_names, database);
 
 	forboth(lc, collections, lc2, table_names)
 	{
-		const char *collection = lfirst(lc);
+		const ImportCollection *collection = lfirst(lc);
 		MemoryContext context;
 		MemoryContext old;
 		char	   *command;
@@ -354,7 +428,7 @@ fdw_import_schema(ImportForeignSchemaStmt *stmt, Oid serverid)
 		context = AllocSetContextCreate(CurrentMemoryContext, "mongo import",
 										ALLOCSET_DEFAULT_SIZES);
 		old = MemoryContextSwitchTo(context);
-		command = create_command(sample_collection(connection, collection, &options), &options,
+		command = create_command(sample_collection(connection, collection->name, &options), &options,
 								 lfirst(lc2), collection, stmt->server_name);
 		MemoryContextSwitchTo(old);
 		commands = lappend(commands, pstrdup(command));

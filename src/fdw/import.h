@@ -16,6 +16,7 @@ struct ImportField
 {
 	char	   *name;			/* as in the document, UTF-8 */
 	LatticeSeen seen;
+	LatticeSeen elements;		/* of arrays */
 	ImportField **fields;		/* of sub-documents, as first seen */
 	int			nfields;
 	int			next;			/* the field to be expected next */

@@ -43,6 +43,18 @@ find_field(ImportField *parent, const char *name)
 	return field;
 }
 
+/* Adds the elements of an array. */
+static void
+add_elements(ImportField *field, const bson_iter_t *array)
+{
+	bson_iter_t element;
+
+	if (!bson_iter_recurse(array, &element))
+		return;
+	while (bson_iter_next(&element))
+		lattice_add(&field->elements, &element);
+}
+
 /* Adds the fields under the iterator. */
 static void
 add_fields(ImportField *parent, bson_iter_t *iter, bool nested)
@@ -57,6 +69,8 @@ add_fields(ImportField *parent, bson_iter_t *iter, bool nested)
 		if (field == NULL)
 			continue;
 		lattice_add(&field->seen, iter);
+		if (BSON_ITER_HOLDS_ARRAY(iter))
+			add_elements(field, iter);
 		if (nested && BSON_ITER_HOLDS_DOCUMENT(iter) && bson_iter_recurse(iter, &child))
 			add_fields(field, &child, true);
 	}
