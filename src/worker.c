@@ -342,6 +342,35 @@ read_messages(Worker *worker, int number)
 }
 
 /*
+ * Whether a process waits for a lock of this session, itself or by way of
+ * others that it waits for: also behind their requests, which is how a worker
+ * comes to wait for what ALTER TABLE or VACUUM FULL of another session wants
+ * and this one keeps from it.  Then *last is the process that waits for this
+ * session.  seen: the processes looked at.
+ */
+static bool
+waits_for_us(int pid, List **seen, int *last)
+{
+	Datum	   *blockers;
+	int			count;
+
+	check_stack_depth();
+	*seen = lappend_int(*seen, pid);
+	deconstruct_array(DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(pid))),
+					  INT4OID, sizeof(int32), true, TYPALIGN_INT,
+					  &blockers, NULL, &count);
+	*last = pid;
+	for (int i = 0; i < count; i++)
+		if (DatumGetInt32(blockers[i]) == MyProcPid)
+			return true;
+	for (int i = 0; i < count; i++)
+		if (!list_member_int(*seen, DatumGetInt32(blockers[i])) &&
+			waits_for_us(DatumGetInt32(blockers[i]), seen, last))
+			return true;
+	return false;
+}
+
+/*
  * Throws when a worker waits for a lock of this session, which would not be
  * released before the worker has ended; the deadlock detector cannot see that.
  */
@@ -352,21 +381,22 @@ check_lock_cycle(WorkerSet *set)
 	{
 		Worker	   *worker = &set->workers[i];
 		pid_t		pid;
-		Datum	   *blockers;
-		int			count;
+		int			last;
+		List	   *seen = NIL;
 
-		if (worker->ended || GetBackgroundWorkerPid(worker->handle, &pid) != BGWH_STARTED)
+		if (worker->ended || GetBackgroundWorkerPid(worker->handle, &pid) != BGWH_STARTED ||
+			!waits_for_us(pid, &seen, &last))
 			continue;
-		deconstruct_array(DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids,
-																 Int32GetDatum(pid))),
-						  INT4OID, sizeof(int32), true, TYPALIGN_INT,
-						  &blockers, NULL, &count);
-		for (int j = 0; j < count; j++)
-			if (DatumGetInt32(blockers[j]) == MyProcPid)
-				ereport(ERROR,
-						(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
-						 errmsg("background worker %d waits for a lock that this transaction holds", i + 1),
-						 errhint("COMMIT first, or use workers => 0 to do all in this transaction.")));
+		if (last == pid)
+			ereport(ERROR,
+					(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+					 errmsg("background worker %d waits for a lock that this transaction holds", i + 1),
+					 errhint("COMMIT first, or use workers => 0 to do all in this transaction.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_DEADLOCK_DETECTED),
+				 errmsg("background worker %d waits for process %d, which waits for a lock that this transaction holds",
+						i + 1, last),
+				 errhint("Let what process %d does end first.", last)));
 	}
 }
 
