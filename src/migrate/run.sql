@@ -161,6 +161,16 @@ BEGIN
      ORDER BY run_id DESC LIMIT 1;
     SELECT * INTO sums FROM mongo_migrate.chunk_sum
      WHERE server = prepare_run.server AND collection = prepare_run.collection;
+    IF sums.incomplete > 0 AND sums.inserted > 0 AND NOT mongo_migrate.has_rows(server, collection) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('table %s is empty, and %s of collection %s were copied into it',
+                (SELECT target FROM mongo_migrate.plan_target
+                  WHERE server = prepare_run.server AND collection = prepare_run.collection
+                    AND kind = 'root' AND included ORDER BY ordinal LIMIT 1),
+                mongo_migrate.counted(sums.inserted, 'document'), collection),
+            HINT = format('To copy them anew: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true);',
+                          server, collection);
+    END IF;
     -- While documents come, references may lead nowhere yet, or never.
     IF sums.chunks IS NULL OR (sums.incomplete = 0 AND last_phase = 'done') THEN
         PERFORM mongo_migrate.drop_foreign_keys(server, collection, NULL);
