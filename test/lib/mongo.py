@@ -4,10 +4,13 @@
 mongo.py URI initiate SET          makes a replica set of one member, and waits until it can be written
 mongo.py URI command DATABASE      runs the command on standard input (Extended JSON), prints its reply
 mongo.py URI restore DATABASE FOLDER   makes a collection of each NAME.bson.gz of a mongodump, in place of what is there
+mongo.py URI churn DATABASE COLLECTION LIMIT   inserts, changes and deletes documents until standard input ends; see churn()
 """
 import glob
 import gzip
 import os
+import random
+import select
 import sys
 import time
 
@@ -40,6 +43,33 @@ def restore(database, folder):
             collection.insert_many(decode_file_iter(dump, options))
 
 
+def churn(collection, limit):
+    """Writes at random places below limit, until standard input ends.
+
+    A document has its _id in n, a version, and as many items as version % 3. Odd numbers are inserted, those that
+    10 divides are deleted, even ones that 10 does not divide have their next version. Prints a line after the first
+    of each and how many there were at the end.
+    """
+    counts = {"inserted": 0, "changed": 0, "deleted": 0}
+    while True:
+        n = random.randrange(limit)
+        document = {"n": n, "version": 1, "items": [{"sku": "a"}]}
+        if n % 2 == 1:
+            counts["inserted"] += collection.update_one({"_id": n}, {"$setOnInsert": document}, upsert=True).matched_count == 0
+        elif n % 10 == 0:
+            counts["deleted"] += collection.delete_one({"_id": n}).deleted_count
+        else:
+            counts["changed"] += collection.update_one({"_id": n}, [
+                {"$set": {"version": {"$add": ["$version", 1]}}},
+                {"$set": {"items": {"$map": {"input": {"$range": [0, {"$mod": ["$version", 3]}]}, "in": {"sku": "a"}}},
+                          "text": {"$concat": [{"$ifNull": ["$text", ""]}, "a longer text"]}}}]).modified_count
+        if sum(counts.values()) == 100:
+            print("begun", flush=True)
+        if select.select([sys.stdin], [], [], 0)[0]:
+            print(json_util.dumps(counts))
+            return
+
+
 def main():
     uri, verb = sys.argv[1:3]
     client = pymongo.MongoClient(uri, directConnection=True, serverSelectionTimeoutMS=30000)
@@ -55,6 +85,8 @@ def main():
         print(json_util.dumps(reply, json_options=json_util.RELAXED_JSON_OPTIONS))
     elif verb == "restore":
         restore(client[sys.argv[3]], sys.argv[4])
+    elif verb == "churn":
+        churn(client[sys.argv[3]][sys.argv[4]], int(sys.argv[5]))
     else:
         sys.exit(__doc__)
 
