@@ -1,5 +1,5 @@
 # Migrations that are killed, cancelled, stopped or refused: called again, they end with every document exactly
-# once, child rows included. MM_KILLS: how often each of worker, cluster and mongod is killed (3).
+# once, child rows included. MM_KILLS: how often each of worker, cluster, mongod and network is killed (3).
 use strict;
 use warnings;
 
@@ -9,6 +9,7 @@ use IPC::Run;
 use MongoServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Proxy;
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -18,6 +19,7 @@ my $users = 1000;
 my $call = "SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 250)";
 
 my $mongo = MongoServer->new;
+my $proxy = Proxy->new($mongo->port);
 
 # The _id values of orders are numbers, strings and ObjectIds; an order has 0 to 2 items and refers to a user.
 sub fill
@@ -94,6 +96,7 @@ sub wait_for_documents
 	while ($session->{psql}->pumpable)
 	{
 		return 1 if documents_done() >= $wanted;
+		$session->{psql}->pump_nb;
 		usleep(5_000);
 	}
 	return 0;
@@ -142,7 +145,7 @@ sub check_result
 	return;
 }
 
-# What can be killed: the way to kill it, and to have it back.
+# What can be killed: the way to kill it, and to have it back. True when that has hit the session.
 my %victims = (
 	worker => sub {
 		my ($pid) = worker_pids() or return 0;
@@ -160,35 +163,64 @@ my %victims = (
 		$mongo->kill9;
 		$mongo->start;
 		return 1;
+	},
+	# All connections are cut somewhere in what the server sends.
+	network => sub {
+		my ($session) = @_;
+		my $hit = 0;
+		$proxy->cut(int rand 200_000);
+		until ($hit || !$session->{psql}->pumpable)
+		{
+			$session->{psql}->pump_nb;
+			usleep(2_000);
+			$hit = $proxy->stats->{open} == 0;
+		}
+		$proxy->pass;
+		return $hit;
 	});
+
+# Calls the migration, and kills up to so many times, until the call ends. Returns how often it did.
+sub call_and_kill
+{
+	my ($victim, $wanted) = @_;
+	# A connection that is lost is an error, or is tried again by the same call.
+	my $session = begin($call =~ s/250/rand() < 0.5 ? "250, retry_for => '0'" : '250'/er);
+	my $hits = 0;
+	my $done = documents_done();
+	while ($hits < $wanted)
+	{
+		last unless wait_for_documents($session, $done + 1 + int rand($orders - $done));
+		$done = documents_done();
+		last unless $victims{$victim}->($session);
+		$hits++;
+		last unless wait_for_documents($session, $done + 1);
+	}
+	my $output = finish($session);
+	if ($hits && $output !~ /^t$/m)    # else it was too late, or it went on by itself
+	{
+		like($output, qr/Call migrate_collection again|server closed|terminat|crash/, 'the caller is told') or note $output;
+	}
+	return $hits;
+}
 
 srand($ENV{MM_SEED} || time);
 note 'MM_SEED=' . srand;
 foreach my $victim (sort keys %victims)
 {
+	my $uri = $victim eq 'network' ? $proxy->uri : $mongo->uri;
+	query("ALTER SERVER shop OPTIONS (SET uri '$uri')");
 	my $killed = 0;
-	my $round = 0;
 	while ($killed < $kills)
 	{
-		$round++;
 		forget();
 		query("SELECT mongo_migrate.migrate_collection('shop', 'users')");
 		# Up to four kills on the way of one migration.
 		my $in_round = 0;
-		while ($killed < $kills && $in_round < 4)
+		while ($in_round < 4 && $killed + $in_round < $kills && documents_done() < $orders)
 		{
-			my $done = documents_done();
-			my $session = begin($call);
-			my $hit = wait_for_documents($session, $done + int(rand($orders - $done)));
-			$hit = $victims{$victim}->() if $hit;
-			my $output = finish($session);
-			last unless $hit;
-			$killed++;
-			$in_round++;
-			last if $output =~ /^t$/m;    # too late
-			like($output, qr/Call migrate_collection again|server closed|terminat|crash/, 'the caller is told')
-			  or note $output;
+			$in_round += call_and_kill($victim, $in_round < 3 ? 2 : 1);
 		}
+		$killed += $in_round;
 		my $tries = 0;
 		until (query($call) eq 't')
 		{
@@ -197,6 +229,7 @@ foreach my $victim (sort keys %victims)
 		check_result("$victim killed: every document exactly once ($killed of $kills)");
 	}
 }
+query("ALTER SERVER shop OPTIONS (SET uri '" . $mongo->uri . "')");
 
 # A cancel, and the end of the caller's session, end the workers; the next call goes on.
 foreach my $function (qw(pg_cancel_backend pg_terminate_backend))
