@@ -13,7 +13,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 chomp(my $share = `pg_config --sharedir`);
-plan skip_all => 'Citus is not installed in this PostgreSQL: build it for that pg_config and run this again'
+plan skip_all => 'Citus is not installed in this PostgreSQL; MM_CITUS=1 ./dev test 070_citus builds it'
   if !-f "$share/extension/citus.control";
 
 my $orders = 12000;
