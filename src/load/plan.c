@@ -689,7 +689,14 @@ load_plan_compile(LoadSession *session)
 					  "  FROM mongo_migrate.plan_column AS c"
 					  " WHERE server OPERATOR(pg_catalog.=) $1"
 					  "   AND collection OPERATOR(pg_catalog.=) $2 AND included"
-					  "   AND mongo_migrate.value_column(c) IS NULL"
+	/* mongo_migrate.holds_ids(): such a reference is looked up after the load */
+					  "   AND NOT (role OPERATOR(pg_catalog.=) 'reference' AND refers_key OPERATOR(pg_catalog.<>) '_id' AND EXISTS ("
+					  "       SELECT FROM mongo_migrate.plan_column AS o"
+					  "        WHERE o.server OPERATOR(pg_catalog.=) c.server"
+					  "          AND o.collection OPERATOR(pg_catalog.=) c.collection"
+					  "          AND o.target OPERATOR(pg_catalog.=) c.target"
+					  "          AND o.path OPERATOR(pg_catalog.=) c.path AND o.included"
+					  "          AND o.role OPERATOR(pg_catalog.=) 'value' AND o.expression IS NULL))"
 					  " ORDER BY target, ordinal");
 	for (int i = 0; i < session->ntargets; i++)
 		compile_target(session, session->targets[i], rows);
