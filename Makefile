@@ -27,6 +27,7 @@ SQL_PARTS = \
 	src/migrate/plan_rows.sql \
 	src/migrate/plan_fields.sql \
 	src/migrate/plan.sql \
+	src/migrate/plan_index.sql \
 	src/migrate/ddl.sql \
 	src/migrate/replan.sql \
 	src/load/load.sql \

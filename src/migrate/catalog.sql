@@ -36,6 +36,7 @@ CREATE TABLE mongo_migrate.plan_path
     is_unique   boolean NOT NULL,       -- MongoDB has a unique index on it alone
     proposed_type text  NOT NULL,
     proposed_nullable boolean NOT NULL,
+    max_length  bigint,                 -- characters, bytes or elements
     refers_to   text,
     refers_key  text,
     key_form    text,
@@ -109,6 +110,26 @@ CREATE TABLE mongo_migrate.plan_column
     CHECK ((role = 'reference') = (refers_to IS NOT NULL)),
     CHECK ((path IS NULL) = (role IN ('parent', 'position'))),
     CHECK (role <> 'extra' OR path = '$')
+);
+
+-- One row for each index of a target, beside those of its keys and references.
+CREATE TABLE mongo_migrate.plan_index
+(
+    server      name    NOT NULL,
+    collection  text    NOT NULL,
+    target      text    NOT NULL,
+    index_name  text    NOT NULL,       -- as the source has it
+    ordinal     integer NOT NULL,
+    keys        json    NOT NULL CHECK (pg_catalog.json_typeof(keys) = 'object'), -- path relative to the row -> 1, or -1: descending
+    is_unique   boolean NOT NULL DEFAULT false,
+    method      text    NOT NULL DEFAULT 'btree',
+    filter      jsonb,                  -- match document of a partial index
+    included    boolean NOT NULL DEFAULT true,
+    note        text,
+    proposed    jsonb,                  -- the row before any edit; NULL: a person added it
+    PRIMARY KEY (server, collection, target, index_name),
+    FOREIGN KEY (server, collection, target) REFERENCES mongo_migrate.plan_target
+        ON UPDATE CASCADE ON DELETE CASCADE
 );
 
 -- One row for each collection whose documents have an id in PostgreSQL, planned
@@ -247,7 +268,7 @@ DO $$
 DECLARE
     relation text;
 BEGIN
-    FOREACH relation IN ARRAY ARRAY['plan', 'plan_path', 'plan_target', 'plan_column', 'id_map', 'run', 'chunk',
+    FOREACH relation IN ARRAY ARRAY['plan', 'plan_path', 'plan_target', 'plan_column', 'plan_index', 'id_map', 'run', 'chunk',
         'quarantine', 'dangling_reference', 'drift', 'verification', 'finding']
     LOOP
         PERFORM pg_catalog.pg_extension_config_dump('mongo_migrate.' || relation, '');
@@ -264,6 +285,7 @@ COMMENT ON TABLE mongo_migrate.plan IS 'The plan: one row for each collection th
 COMMENT ON TABLE mongo_migrate.plan_path IS 'What the documents showed when a plan was made: one row for each path';
 COMMENT ON TABLE mongo_migrate.plan_target IS 'The plan: one row for each table that a collection feeds; edit it with UPDATE';
 COMMENT ON TABLE mongo_migrate.plan_column IS 'The plan: one row for each column of a target; edit it with UPDATE';
+COMMENT ON TABLE mongo_migrate.plan_index IS 'The plan: one row for each index beside those of keys and references; edit it with UPDATE';
 COMMENT ON TABLE mongo_migrate.id_map IS 'How the _id values of each collection become ids, and where the map is';
 COMMENT ON TABLE mongo_migrate.run IS 'One row for each call of a migration of a collection';
 COMMENT ON TABLE mongo_migrate.chunk IS 'Checkpoints: one row for each range of _id of a collection';

@@ -236,6 +236,13 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND c.included AND c.role = 'reference' AND NOT c.is_unique
+        UNION ALL
+        SELECT 5, t.ordinal, i.ordinal, t.target, CASE WHEN i.is_unique THEN 'unique index' ELSE 'index' END,
+               mongo_migrate.index_statement(i), mongo_migrate.has_index(i)
+        FROM targets AS t JOIN mongo_migrate.plan_index AS i
+            ON (i.server, i.collection, i.target) = ($1, $2, t.target)
+        WHERE NOT t.existing AND i.included AND mongo_migrate.index_statement(i) IS NOT NULL
+          AND NOT mongo_migrate.is_indexed(i)
     )
     SELECT k.target, k.kind, k.statement, k.done FROM keys AS k ORDER BY k.step, k.ordinal, k.place
 $$;
@@ -691,6 +698,14 @@ BEGIN
                 RETURN NEXT;
             END IF;
         END LOOP;
+        RETURN QUERY
+            SELECT planned.target, NULL::name, format('index %s: its keys %s%s are not all columns of the table, and it is not made',
+                                                      i.index_name, i.keys, ' and filter ' || i.filter::text),
+                   format('UPDATE mongo_migrate.plan_index SET included = false WHERE (server, collection, target, index_name) = (%L, %L, %L, %L);',
+                          i.server, i.collection, i.target, i.index_name), 'warning'
+            FROM mongo_migrate.plan_index AS i
+            WHERE (i.server, i.collection, i.target) = (server, planned.collection, planned.target)
+              AND i.included AND mongo_migrate.index_statement(i) IS NULL;
     END LOOP;
 END
 $$;

@@ -134,6 +134,7 @@ DECLARE
     id_note text;
     before jsonb;
     edited jsonb;
+    indexes jsonb := mongo_migrate.index_edits(server, collection);
     result text;
 BEGIN
     PERFORM mongo_migrate.require_source(server, collection);
@@ -183,9 +184,9 @@ BEGIN
     -- What the documents show.
     INSERT INTO mongo_migrate.plan (server, collection, created) VALUES (server, collection, created);
     INSERT INTO mongo_migrate.plan_path (server, collection, path, ordinal, parent, key, types, present,
-            nulls, missing, is_map, is_unique, proposed_type, proposed_nullable, refers_to, refers_key, key_form, note)
+            nulls, missing, is_map, is_unique, proposed_type, proposed_nullable, max_length, refers_to, refers_key, key_form, note)
         SELECT $1, $2, i.path, i.ordinal, i.parent, i.key, i.types, i.present,
-            i.nulls, i.missing, i.is_map, i.is_unique, i.proposed_type, i.proposed_nullable, i.refers_to, i.refers_key,
+            i.nulls, i.missing, i.is_map, i.is_unique, i.proposed_type, i.proposed_nullable, i.max_length, i.refers_to, i.refers_key,
             i.key_form, i.note
         FROM mongo_migrate.infer_schema(server, collection, sample_size) AS i;
     SELECT coalesce(max(p.present + p.nulls + p.missing), 0),
@@ -230,6 +231,7 @@ BEGIN
     UPDATE mongo_migrate.plan AS p SET proposed = mongo_migrate.plan_entries(server, collection)
         WHERE (p.server, p.collection) = ($1, $2);
     PERFORM mongo_migrate.merge_plan(server, collection, before, edited);
+    PERFORM mongo_migrate.plan_indexes(server, collection, indexes);
 
     SELECT format('%s: %s, %s, %s, from %s of %s', collection,
                   mongo_migrate.counted(count(DISTINCT t.target), 'table'),
