@@ -236,7 +236,26 @@ sub _end
 
 sub stop { return $_[0]->_end('TERM'); }
 sub kill9 { return $_[0]->_end('KILL'); }
-sub pause { return kill 'STOP', $_[0]{pid}; }
+
+# Waits until each thread has stopped: on a loaded machine one may answer for a while after the signal.
+sub pause
+{
+	my ($self) = @_;
+	kill 'STOP', $self->{pid};
+	my $running = 1;
+	while ($running)
+	{
+		$running = 0;
+		foreach my $stat (glob "/proc/$self->{pid}/task/*/stat")
+		{
+			open my $file, '<', $stat or next;    # it has ended meanwhile
+			$running ||= (<$file> // '') !~ /^\d+ \(.*\) [tTZX] /;
+		}
+		sleep 0.001 if $running;
+	}
+	return;
+}
+
 sub resume { return kill 'CONT', $_[0]{pid}; }
 
 sub restart

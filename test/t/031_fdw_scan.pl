@@ -8,6 +8,7 @@ use lib "$FindBin::RealBin/../lib";
 use MongoServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use PsqlSession;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
@@ -30,41 +31,6 @@ CREATE FOREIGN TABLE c (_id bigint, text text) SERVER s;
 CREATE FOREIGN TABLE wrong (_id bigint, text integer) SERVER s OPTIONS (collection 'c');
 SQL
 
-# A session whose statements are sent one by one.
-sub session
-{
-	my $self = { in => '', out => '', err => '' };
-	$self->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
-		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, IPC::Run::timeout(120));
-	return $self;
-}
-
-# Sends statements without waiting.
-sub send_sql
-{
-	my ($self, $sql) = @_;
-	$self->{in} .= "$sql;\n\\echo done\n\\warn done\n";
-	$self->{psql}->pump_nb;
-	return;
-}
-
-# Waits for the end of what was sent; returns output and errors.
-sub result
-{
-	my ($self) = @_;
-	$self->{psql}->pump until $self->{out} =~ /^done\n/m && $self->{err} =~ /^done\n/m;
-	my ($out, $err) = map { s/done\n//r =~ s/\n\z//r } @{$self}{qw(out err)};
-	@{$self}{qw(out err)} = ('', '');
-	return ($out, $err);
-}
-
-sub ask
-{
-	my ($self, $sql) = @_;
-	send_sql($self, $sql);
-	return result($self);
-}
-
 sub open_cursors
 {
 	return $mongo->command('admin', '{"serverStatus": 1}')->{metrics}{cursor}{open}{total};
@@ -85,84 +51,84 @@ sub no_cursor_ok
 	return;
 }
 
-my $session = session();
+my $session = PsqlSession->new($node);
 my ($out, $err);
 
 # Cursors of the server.
 no_cursor_ok('there is no cursor to begin with');
-ask($session, 'BEGIN; DECLARE k CURSOR FOR SELECT _id FROM c; FETCH 1 FROM k');
+$session->ask('BEGIN; DECLARE k CURSOR FOR SELECT _id FROM c; FETCH 1 FROM k');
 is(open_cursors(), 1, 'a scan in progress has a cursor');
-ask($session, 'CLOSE k');
+$session->ask('CLOSE k');
 no_cursor_ok('a scan that is closed has none');
-ask($session, 'DECLARE k CURSOR FOR SELECT _id FROM c; FETCH 1 FROM k; ROLLBACK');
+$session->ask('DECLARE k CURSOR FOR SELECT _id FROM c; FETCH 1 FROM k; ROLLBACK');
 no_cursor_ok('a transaction that rolls back leaves none');
-($out, $err) = ask($session, 'SELECT count(*) FROM (SELECT _id FROM c WHERE text LIKE \'some%\' LIMIT 700) q');
+($out, $err) = $session->ask('SELECT count(*) FROM (SELECT _id FROM c WHERE text LIKE \'some%\' LIMIT 700) q');
 is($out, 700, 'a LIMIT that PostgreSQL applies');
 no_cursor_ok('leaves none');
-($out, $err) = ask($session, 'SELECT text FROM wrong');
+($out, $err) = $session->ask('SELECT text FROM wrong');
 like($err, qr/of BSON type string has no exact form in type integer/, 'a value that does not fit');
 no_cursor_ok('leaves none');
-($out, $err) = ask($session, 'SELECT 1 / (_id - 600) FROM c');
+($out, $err) = $session->ask('SELECT 1 / (_id - 600) FROM c');
 like($err, qr/division by zero/, 'an error of the query');
 no_cursor_ok('leaves none');
-($out, $err) = ask($session, 'SELECT sum((SELECT count(*) FROM (SELECT FROM c WHERE _id > i AND text IS NOT NULL LIMIT 600) q)) FROM generate_series(1, 50) i');
+($out, $err) = $session->ask('SELECT sum((SELECT count(*) FROM (SELECT FROM c WHERE _id > i AND text IS NOT NULL LIMIT 600) q)) FROM generate_series(1, 50) i');
 is($out, 50 * 600, 'a scan that starts again before its end');
 no_cursor_ok('leaves none');
 
 # Cancelled while the server does not answer.
-ask($session, 'BEGIN; DECLARE k CURSOR FOR SELECT _id FROM c; FETCH 1 FROM k');
-my ($pid) = ask($session, 'SELECT pg_backend_pid()');
+$session->ask('BEGIN; DECLARE k CURSOR FOR SELECT _id FROM c; FETCH 1 FROM k');
+my ($pid) = $session->ask('SELECT pg_backend_pid()');
 $mongo->pause;
 my $start = time;
-send_sql($session, 'MOVE ALL FROM k');
+$session->send('MOVE ALL FROM k');
 $node->poll_query_until('postgres', "SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $pid")
   or die 'the scan does not wait';
 $node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
-($out, $err) = result($session);
+($out, $err) = $session->result;
 like($err, qr/canceling statement due to user request/, 'a scan of a server that hangs is cancelled');
 cmp_ok(time - $start, '<', 10, 'and soon');
 $mongo->resume;
-($out) = ask($session, 'ROLLBACK; SELECT count(*) FROM c');
+($out) = $session->ask('ROLLBACK; SELECT count(*) FROM c');
 is($out, $documents, 'the session goes on');
 no_cursor_ok('and has the cursor killed that it had to leave');
 
 # Cancelled at any moment of scans that run.
 foreach my $try (1 .. 5)
 {
-	send_sql($session, 'SELECT count(*) FROM c, generate_series(1, 10) WHERE pg_sleep(0.0001) IS NULL');
+	$session->send('SELECT count(*) FROM c, generate_series(1, 10) WHERE pg_sleep(0.0001) IS NULL');
 	$node->poll_query_until('postgres', "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $pid")
 	  or die 'the scan does not start';
 	usleep(10_000 * $try);
 	$node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
-	($out, $err) = result($session);
+	($out, $err) = $session->result;
 	like($err, qr/canceling statement due to user request/, 'a scan is cancelled');
 }
-ask($session, 'SELECT count(*) FROM c');
+$session->ask('SELECT count(*) FROM c');
 no_cursor_ok('and no cursor is left');
 
 # The server fails, or ends.
 $mongo->fail_point('{"mode": {"skip": 3}, "data": {"failCommands": ["getMore"], "errorCode": 8}}');
-($out, $err) = ask($session, 'CREATE TABLE copied AS SELECT * FROM c');
+($out, $err) = $session->ask('CREATE TABLE copied AS SELECT * FROM c');
 like($err, qr/error while reading collection "mm_scan.c"/, 'a getMore that fails is an error');
 $mongo->fail_point_off;
 is($node->safe_psql('postgres', "SELECT to_regclass('copied') IS NULL"), 't', 'and no short table');
-ask($session, 'BEGIN; DECLARE k CURSOR FOR SELECT _id FROM c; FETCH 1 FROM k');
+$session->ask('BEGIN; DECLARE k CURSOR FOR SELECT _id FROM c; FETCH 1 FROM k');
 $mongo->kill9;
-($out, $err) = ask($session, 'MOVE ALL FROM k');
+($out, $err) = $session->ask('MOVE ALL FROM k');
 is($out, '', 'a scan of a server that was killed gives no result');
 like($err, qr/error while reading collection "mm_scan.c"/, 'but an error');
 $mongo->start;
-($out, $err) = ask($session, 'ROLLBACK; SELECT count(*) FROM c');
+($out, $err) = $session->ask('ROLLBACK; SELECT count(*) FROM c');
 is($out, $documents, 'the session connects anew');
 
 # Memory: anonymous pages of the backend, which has the driver's too.
 my $rescans = 'SELECT sum((SELECT count(text) FROM c WHERE _id BETWEEN i AND i + 700)) FROM generate_series(1, %d) i';
 my $memory = q{SELECT substring(pg_read_file('/proc/self/status') FROM 'RssAnon:\s+(\d+)')::integer};
-ask($session, sprintf($rescans, 1000));
-my ($before) = ask($session, $memory);
-($out, $err) = ask($session, sprintf($rescans, 1000));
+$session->ask(sprintf($rescans, 1000));
+my ($before) = $session->ask($memory);
+($out, $err) = $session->ask(sprintf($rescans, 1000));
 is($out, 1000 * 701, 'a thousand scans');
-my ($after) = ask($session, $memory);
+my ($after) = $session->ask($memory);
 note("anonymous memory: $before kB before, $after kB after");
 cmp_ok($after - $before, '<', 2048, 'take no more memory than a thousand before');
 no_cursor_ok('and leave no cursor');
@@ -171,25 +137,21 @@ no_cursor_ok('and leave no cursor');
 # foreign table's row as it was read.
 $node->safe_psql('postgres', 'CREATE TABLE accounts (id bigint PRIMARY KEY, balance bigint);'
 	  . ' INSERT INTO accounts VALUES (1, 100), (2, 100), (3, 100)');
-my $other = session();
-ask($other, 'BEGIN; UPDATE accounts SET balance = balance + 1 WHERE id = 1; UPDATE accounts SET id = 30 WHERE id = 3');
-send_sql($session, 'UPDATE accounts a SET balance = a.balance * 2 FROM c WHERE c._id = a.id AND c._id < 20'
+my $other = PsqlSession->new($node);
+$other->ask('BEGIN; UPDATE accounts SET balance = balance + 1 WHERE id = 1; UPDATE accounts SET id = 30 WHERE id = 3');
+$session->send('UPDATE accounts a SET balance = a.balance * 2 FROM c WHERE c._id = a.id AND c._id < 20'
 	  . " AND c.text LIKE 'some%' RETURNING a.id, a.balance, c._id, c.text");
 $node->poll_query_until('postgres', "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $pid")
   or die 'the update does not wait';
-ask($other, 'COMMIT');
-($out, $err) = result($session);
+$other->ask('COMMIT');
+($out, $err) = $session->result;
 is(join("\n", sort split /\n/, $out),
 	"1|202|1|some text that is not empty\n2|200|2|some text that is not empty",
 	'an update waits for another and checks the changed row again');
 is($err, '', 'without an error');
 is($node->safe_psql('postgres', 'SELECT id, balance FROM accounts ORDER BY id'), "1|202\n2|200\n30|100", 'the rows are right');
 
-foreach my $ended ($session, $other)
-{
-	$ended->{in} .= "\\q\n";
-	$ended->{psql}->finish;
-}
+$_->finish foreach $session, $other;
 $node->stop;
 $mongo->stop;
 done_testing();

@@ -8,6 +8,7 @@ use lib "$FindBin::RealBin/../lib";
 use MongoServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use PsqlSession;
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -24,41 +25,6 @@ CREATE SERVER s FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '$uri', database
 CREATE FOREIGN TABLE c (_id bigint, text text) SERVER s;
 CREATE TABLE here (id bigint);
 SQL
-
-# A session whose statements are sent one by one.
-sub session
-{
-	my $self = { in => '', out => '', err => '' };
-	$self->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
-		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, IPC::Run::timeout(600));
-	return $self;
-}
-
-# Sends statements without waiting.
-sub send_sql
-{
-	my ($self, $sql) = @_;
-	$self->{in} .= "$sql;\n\\echo done\n\\warn done\n";
-	$self->{psql}->pump_nb;
-	return;
-}
-
-# Waits for the end of what was sent; returns output and errors.
-sub result
-{
-	my ($self) = @_;
-	$self->{psql}->pump until $self->{out} =~ /^done\n/m && $self->{err} =~ /^done\n/m;
-	my ($out, $err) = map { s/done\n//r =~ s/\n\z//r } @{$self}{qw(out err)};
-	@{$self}{qw(out err)} = ('', '');
-	return ($out, $err);
-}
-
-sub ask
-{
-	my ($self, $sql) = @_;
-	send_sql($self, $sql);
-	return result($self);
-}
 
 # The documents that MongoDB has committed.
 sub documents
@@ -94,23 +60,23 @@ sub fail_times
 	return;
 }
 
-my $session = session();
-my ($pid) = ask($session, 'SELECT pg_backend_pid()');
-my ($out, $err) = ask($session, both(1));
+my $session = PsqlSession->new($node, timeout => 600);
+my ($pid) = $session->ask('SELECT pg_backend_pid()');
+my ($out, $err) = $session->ask(both(1));
 is($err, '', 'a transaction commits');
 both_have('1', 'both have it');
 
 # A write that MongoDB refuses, and one whose connection closes.
 fail_times(1, '["insert"]', '"errorCode": 8');
-($out, $err) = ask($session, both(2));
+($out, $err) = $session->ask(both(2));
 like($err, qr/error while inserting the document with _id 2 into collection "mm_write.c"/, 'a write that fails is an error');
 both_have('1', 'neither has it');
 fail_times(2, '["insert"]', '"closeConnection": true');
-($out, $err) = ask($session, both(2));
+($out, $err) = $session->ask(both(2));
 like($err, qr/error while inserting/, 'a connection that closes is an error');
 $mongo->fail_point_off;
 both_have('1', 'neither has it');
-($out, $err) = ask($session, both(2));
+($out, $err) = $session->ask(both(2));
 is($err, '', 'the session connects anew');
 both_have('1 2', 'both have it');
 foreach my $command ('update', 'delete', 'findAndModify')
@@ -120,99 +86,100 @@ foreach my $command ('update', 'delete', 'findAndModify')
 		delete => 'DELETE FROM c',
 		findAndModify => 'DELETE FROM c RETURNING *');
 	fail_times(1, qq(["$command"]), '"errorCode": 8');
-	($out, $err) = ask($session, $statements{$command});
+	($out, $err) = $session->ask($statements{$command});
 	like($err, qr/error while (updating|deleting)/, "$command that fails is an error");
 	both_have('1 2', 'nothing is written');
 }
 
 # The commit.
 fail_times(1, '["commitTransaction"]', '"errorCode": 8');
-($out, $err) = ask($session, both(3));
+($out, $err) = $session->ask(both(3));
 like($err, qr/error while committing on server "s"/, 'a commit that fails is an error');
 $mongo->fail_point_off;
 both_have('1 2', 'neither has it');
 fail_times(1, '["commitTransaction"]', '"closeConnection": true');
-($out, $err) = ask($session, both(3));
+($out, $err) = $session->ask(both(3));
 is($err, '', 'a commit is tried again when the connection closes');
 both_have('1 2 3', 'both have it');
 fail_times(2, '["commitTransaction"]', '"closeConnection": true');
-($out, $err) = ask($session, both(4));
+($out, $err) = $session->ask(both(4));
 like($err, qr/WARNING:  whether server "s" has committed is not known/, 'a commit without an answer warns');
 like($err, qr/ERROR:  error while committing/, 'and is an error');
 $mongo->fail_point_off;
 both_have('1 2 3', 'neither has it, here');
 fail_times(1, '["commitTransaction"]', '"writeConcernError": {"code": 64, "errmsg": "waiting for replication timed out"}');
-($out, $err) = ask($session, 'INSERT INTO c VALUES (4)');
+($out, $err) = $session->ask('INSERT INTO c VALUES (4)');
 like($err, qr/WARNING:  whether server "s" has committed is not known/, 'a commit that is not replicated in time warns');
 $mongo->fail_point_off;
-ask($session, 'DELETE FROM c WHERE _id = 4');
+$session->ask('DELETE FROM c WHERE _id = 4');
 both_have('1 2 3', 'as before');
 
 # MongoDB dies between write and commit.
-ask($session, 'BEGIN; INSERT INTO here VALUES (4); INSERT INTO c VALUES (4)');
+$session->ask('BEGIN; INSERT INTO here VALUES (4); INSERT INTO c VALUES (4)');
 $mongo->kill9;
-($out, $err) = ask($session, 'COMMIT');
+($out, $err) = $session->ask('COMMIT');
 like($err, qr/ERROR/, 'a commit on a server that was killed is an error');
 $mongo->start;
 both_have('1 2 3', 'neither has it');
-($out, $err) = ask($session, both(4));
+($out, $err) = $session->ask(both(4));
 is($err, '', 'the session connects anew');
 both_have('1 2 3 4', 'both have it');
 
 # A rollback while MongoDB is dead.
-ask($session, 'BEGIN; INSERT INTO here VALUES (5); INSERT INTO c VALUES (5)');
+$session->ask('BEGIN; INSERT INTO here VALUES (5); INSERT INTO c VALUES (5)');
 $mongo->kill9;
-($out, $err) = ask($session, 'ROLLBACK');
+($out, $err) = $session->ask('ROLLBACK');
 is($err, '', 'a rollback needs no server');
 $mongo->start;
 both_have('1 2 3 4', 'neither has it');
 
 # Cancelled while MongoDB does not answer: the transaction that is left there is ended by the next connection.
-($out, $err) = ask($session, 'BEGIN; INSERT INTO c VALUES (6)');
+($out, $err) = $session->ask('BEGIN; INSERT INTO c VALUES (6)');
 is($err, '', 'the session connects anew after a rollback, too');
 $mongo->pause;
 my $start = time;
-send_sql($session, 'INSERT INTO c VALUES (7)');
+$session->send('INSERT INTO c VALUES (7)');
 $node->poll_query_until('postgres', "SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $pid")
   or die 'the insert does not wait';
 $node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
-($out, $err) = result($session);
+($out, $err) = $session->result;
 like($err, qr/canceling statement due to user request/, 'a write to a server that hangs is cancelled');
-ask($session, 'ROLLBACK');
+$session->ask('ROLLBACK');
 cmp_ok(time - $start, '<', 10, 'and soon');
 $mongo->resume;
-($out, $err) = ask($session, 'SELECT count(*) FROM c; INSERT INTO c VALUES (6)');
+($out, $err) = $session->ask('SELECT count(*) FROM c; INSERT INTO c VALUES (6)');
 is($err, '', 'what was left stands in the way of nothing');
-ask($session, 'DELETE FROM c WHERE _id = 6');
+$session->ask('DELETE FROM c WHERE _id = 6');
 is(documents(), '1 2 3 4', 'as before');
 
 # A session that is terminated aborts in MongoDB too.
-my $other = session();
-my ($other_pid) = ask($other, 'SELECT pg_backend_pid()');
-ask($other, q{BEGIN; UPDATE c SET text = 'left' WHERE _id = 1});
-($out, $err) = ask($session, q{UPDATE c SET text = 'x' WHERE _id = 1});
+my $other = PsqlSession->new($node, timeout => 600);
+my ($other_pid) = $other->ask('SELECT pg_backend_pid()');
+$other->ask(q{BEGIN; UPDATE c SET text = 'left' WHERE _id = 1});
+($out, $err) = $session->ask(q{UPDATE c SET text = 'x' WHERE _id = 1});
 like($err, qr/WriteConflict/, 'a document that another transaction has written');
 $node->safe_psql('postgres', "SELECT pg_terminate_backend($other_pid, 60000)");
-($out, $err) = ask($session, q{UPDATE c SET text = 'x' WHERE _id = 1 RETURNING text});
+($out, $err) = $session->ask(q{UPDATE c SET text = 'x' WHERE _id = 1 RETURNING text});
 is("$out$err", 'x', 'is free when that session has ended');
 
-# Memory, and transactions that are left open on the server, after many failures.
+# Memory, and transactions that are left open on the server, after many failures. Each has keys of its own: mongod slows down
+# where many aborted transactions have written one.
 my $memory = q{SELECT substring(pg_read_file('/proc/self/status') FROM 'RssAnon:\s+(\d+)')::integer};
 $node->safe_psql('postgres', q{CREATE PROCEDURE fail(n integer) LANGUAGE plpgsql AS $$
 BEGIN
 	FOR i IN 1 .. n LOOP
 		BEGIN
-			INSERT INTO c SELECT CASE WHEN g = 100 THEN 1 ELSE 1000 + g END, 'x' FROM generate_series(1, 100) g;
+			INSERT INTO c SELECT CASE WHEN g = 100 THEN 1 ELSE 1000 * i + g END, 'x' FROM generate_series(1, 100) g;
 		EXCEPTION WHEN unique_violation THEN
 		END;
 		ROLLBACK;
 	END LOOP;
 END $$});
-ask($session, 'CALL fail(300)');
-my ($before) = ask($session, $memory);
-($out, $err) = ask($session, 'CALL fail(1000)');
+$session->ask('CALL fail(300)');
+my ($before) = $session->ask($memory);
+($out, $err) = $session->ask('CALL fail(1000)');
 is($err, '', 'a thousand writes that fail');
-my ($after) = ask($session, $memory);
+my ($after) = $session->ask($memory);
 note("anonymous memory: $before kB before, $after kB after");
 cmp_ok($after - $before, '<', 2048, 'take no more memory');
 is($mongo->command('admin', '{"serverStatus": 1}')->{transactions}{currentOpen}, 0, 'and leave no transaction');
@@ -223,15 +190,14 @@ my $standalone = MongoServer->new(standalone => 1);
 my $standalone_uri = $standalone->uri;
 $node->safe_psql('postgres', "CREATE SERVER single FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '$standalone_uri', database 'mm_write');"
 	  . ' CREATE FOREIGN TABLE single (_id bigint, text text) SERVER single');
-($out, $err) = ask($session, 'INSERT INTO single VALUES (1)');
+($out, $err) = $session->ask('INSERT INTO single VALUES (1)');
 like($err, qr/server "single" has no transactions, since it is no replica set/, 'a server without transactions is refused');
 like($err, qr/ALTER SERVER single OPTIONS \(ADD transactions 'off'\)/, 'with the remedy');
-ask($session, q{ALTER SERVER single OPTIONS (ADD transactions 'off')});
-($out, $err) = ask($session, q{BEGIN; INSERT INTO single VALUES (1), (2); UPDATE single SET text = 'x' WHERE _id = 1; ROLLBACK; SELECT _id, text FROM single ORDER BY _id});
+$session->ask(q{ALTER SERVER single OPTIONS (ADD transactions 'off')});
+($out, $err) = $session->ask(q{BEGIN; INSERT INTO single VALUES (1), (2); UPDATE single SET text = 'x' WHERE _id = 1; ROLLBACK; SELECT _id, text FROM single ORDER BY _id});
 is("$out$err", "1|x\n2|", 'which writes at once');
 
-$session->{in} .= "\\q\n";
-$session->{psql}->finish;
+$session->finish;
 $node->stop;
 $mongo->stop;
 $standalone->stop;

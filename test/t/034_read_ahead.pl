@@ -8,6 +8,7 @@ use lib "$FindBin::RealBin/../lib";
 use MongoServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use PsqlSession;
 use Proxy;
 use Test::More;
 use Time::HiRes qw(time usleep);
@@ -35,32 +36,9 @@ CREATE FOREIGN TABLE $_->[0] (_id bigint, text text) SERVER s_$_->[0] OPTIONS (c
 SQL
 $node->safe_psql('postgres', "CREATE FOREIGN TABLE other (_id bigint, text text) SERVER s_c");
 
-# A session whose statements are sent one by one.
-my $session = { in => '', out => '', err => '' };
-$session->{psql} = IPC::Run::start([ 'psql', '-XAt', '-d', $node->connstr('postgres') ],
-	'<', \$session->{in}, '>', \$session->{out}, '2>', \$session->{err}, IPC::Run::timeout(120));
+my $session = PsqlSession->new($node, options => []);
 
-sub send_sql
-{
-	my ($sql) = @_;
-	$session->{in} .= "$sql;\n\\echo done\n\\warn done\n";
-	$session->{psql}->pump_nb;
-	return;
-}
-
-sub result
-{
-	$session->{psql}->pump until $session->{out} =~ /^done\n/m && $session->{err} =~ /^done\n/m;
-	my ($out, $err) = map { s/done\n//r =~ s/\n\z//r } @{$session}{qw(out err)};
-	@{$session}{qw(out err)} = ('', '');
-	return ($out, $err);
-}
-
-sub ask
-{
-	send_sql($_[0]);
-	return result();
-}
+sub ask { return $session->ask($_[0]); }
 
 # That statements print what is expected.
 sub is_answer
@@ -267,12 +245,12 @@ $proxy->pass;
 failure_ok('p', $failed, 'a connection cut within the reply');
 
 hang_within_reply();
-send_sql('MOVE ALL FROM k');
+$session->send('MOVE ALL FROM k');
 $node->poll_query_until('postgres', "SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE pid = $pid")
   or die 'the scan does not wait';
 my $start = time;
 $node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
-($out, $err) = result();
+($out, $err) = $session->result;
 like($err, qr/canceling statement due to user request/, 'a cancel ends the wait for the reply');
 cmp_ok(time - $start, '<', 5, 'and soon');
 $proxy->pass;
@@ -301,8 +279,7 @@ foreach my $offset (3, 8, 12, 16, 17, 20, 24)
 	failure_ok('p', $failed, "byte $offset of the reply is wrong");
 }
 
-$session->{in} .= "\\q\n";
-$session->{psql}->finish;
+$session->finish;
 $proxy->stop;
 $node->stop;
 $mongo->stop;

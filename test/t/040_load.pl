@@ -7,6 +7,7 @@ use lib "$FindBin::RealBin/../lib";
 use MongoServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use PsqlSession;
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -102,14 +103,12 @@ SELECT (SELECT count(*) FROM orders), (SELECT count(DISTINCT id) FROM orders), (
 SQL
 }
 
-# A session that takes statements; send() does not wait for the end of them.
+# Sessions with a name; what they say of errors adds up.
 my $sessions = 0;
 
 sub session
 {
-	my $self = { in => '', out => '', err => '', name => 'session' . ++$sessions };
-	$self->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ],
-		'<', \$self->{in}, '>', \$self->{out}, '2>', \$self->{err}, IPC::Run::timeout(180));
+	my $self = { psql => PsqlSession->new($node), err => '', name => 'session' . ++$sessions };
 	run_in($self, "SET application_name = '$self->{name}'");
 	return $self;
 }
@@ -117,17 +116,15 @@ sub session
 sub send_to
 {
 	my ($self, $sql) = @_;
-	$self->{out} = '';
-	$self->{in} .= "$sql;\n\\echo done\n";
-	$self->{psql}->pump_nb;
+	$self->{psql}->send($sql);
 }
 
 sub wait_for
 {
 	my ($self) = @_;
-	$self->{psql}->pump until $self->{out} =~ /^done$/m;
-	(my $result = $self->{out}) =~ s/\n?done\n//;
-	return $result;
+	my ($out, $err) = $self->{psql}->result;
+	$self->{err} .= $err;
+	return $out;
 }
 
 sub run_in
@@ -138,7 +135,7 @@ sub run_in
 
 sub pid { return $node->safe_psql('postgres', "SELECT pid FROM pg_stat_activity WHERE application_name = '$_[0]{name}'"); }
 
-# Waits while a condition holds, for a minute at most; the session gets its input meanwhile.
+# Waits while a condition holds, for a minute at most.
 sub wait_while
 {
 	my ($self, $condition) = @_;
@@ -146,7 +143,6 @@ sub wait_while
 	while ($condition->())
 	{
 		die "waited too long: $self->{err}" if time > $patience;
-		$self->{psql}->pump_nb;
 		usleep(10_000);
 	}
 }
@@ -164,7 +160,7 @@ sub crash
 	my ($self, $pid) = @_;
 	$pid //= pid($self);
 	kill 'KILL', $pid;
-	eval { $self->{psql}->kill_kill };
+	$self->{psql}->kill;
 	usleep(10_000) while kill 0, $pid;
 	$node->poll_query_until('postgres', 'SELECT true') or die 'no restart';
 }
@@ -301,10 +297,6 @@ is($one->{err}, '', 'the server is back');
 is($node->safe_psql('postgres', "SELECT count(*), count(DISTINCT id), count(DISTINCT name), (SELECT documents FROM mongo_migrate.chunk WHERE collection = 'wide') FROM wide"),
 	'9000|9000|9000|9000', 'every document once');
 
-foreach my $session ($one, $two, $three)
-{
-	$session->{in} .= "\\q\n";
-	$session->{psql}->finish;
-}
+$_->{psql}->finish foreach $one, $two, $three;
 $node->stop;
 done_testing();
