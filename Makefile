@@ -30,6 +30,7 @@ SQL_PARTS = \
 	src/migrate/plan_index.sql \
 	src/migrate/ddl.sql \
 	src/migrate/replan.sql \
+	src/load/idmap.sql \
 	src/load/load.sql \
 	src/worker.sql \
 	src/migrate/chunk.sql \

@@ -1,0 +1,137 @@
+-- idmap.sql: the tables that map the _id values of collections to ids.
+
+CREATE FUNCTION mongo_migrate.create_id_map(server name, collection text) RETURNS text
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    map mongo_migrate.id_map;
+BEGIN
+    PERFORM mongo_migrate.require_source(server, collection);
+    INSERT INTO mongo_migrate.id_map (server, collection)
+        VALUES (create_id_map.server, create_id_map.collection)
+        ON CONFLICT DO NOTHING;
+    SELECT * INTO STRICT map FROM mongo_migrate.id_map AS m
+        WHERE m.server = create_id_map.server AND m.collection = create_id_map.collection
+        FOR UPDATE;
+    IF map.id_type = 'source' THEN
+        RETURN NULL;
+    END IF;
+    IF map.relation IS NOT NULL AND to_regclass(map.relation) IS NOT NULL THEN
+        RETURN map.relation;
+    END IF;
+    -- A table of that name may be left from before the extension was dropped and created anew.
+    map.relation := format('mongo_migrate.id_map_%s', map.map_number);
+    WHILE to_regclass(map.relation) IS NOT NULL LOOP
+        UPDATE mongo_migrate.id_map AS m SET map_number = DEFAULT
+            WHERE m.server = create_id_map.server AND m.collection = create_id_map.collection
+            RETURNING format('mongo_migrate.id_map_%s', m.map_number) INTO map.relation;
+    END LOOP;
+    IF map.id_type = 'bigint' THEN
+        EXECUTE format('CREATE TABLE %s (key bytea PRIMARY KEY, id bigint NOT NULL)', map.relation);
+        -- Sessions take ids by the hundred: one by one, they are a tenth of a load.
+        EXECUTE format('CREATE SEQUENCE %s_id_seq CACHE 100 OWNED BY %1$s.id', map.relation);
+    ELSE
+        EXECUTE format('CREATE TABLE %s (key bytea PRIMARY KEY, id uuid NOT NULL)', map.relation);
+    END IF;
+    EXECUTE format('COMMENT ON TABLE %s IS %L', map.relation,
+                   format('ids of the documents of collection "%s" of server "%s"', collection, server));
+    UPDATE mongo_migrate.id_map AS m SET relation = map.relation
+        WHERE m.server = create_id_map.server AND m.collection = create_id_map.collection;
+    RETURN map.relation;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.create_id_map(name, text) IS
+    'makes the id map of a collection, where there is none: a table (key bytea, id), by the id_type in mongo_migrate.id_map (bigint where the collection has no row there); returns its name, or NULL for id_type source, which needs none';
+REVOKE ALL ON FUNCTION mongo_migrate.create_id_map(name, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.id_map_of(server name, collection text) RETURNS mongo_migrate.id_map
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    map mongo_migrate.id_map;
+BEGIN
+    SELECT m.* INTO map FROM mongo_migrate.id_map AS m
+        WHERE m.server = id_map_of.server AND m.collection = id_map_of.collection;
+    IF NOT FOUND OR (map.relation IS NULL AND map.id_type <> 'source') THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('collection "%s" of server "%s" has no id map', collection, server),
+            HINT = format('Make it: SELECT mongo_migrate.create_id_map(%L, %L);', server, collection);
+    END IF;
+    RETURN map;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.id_map_of(name, text) IS
+    'the row of mongo_migrate.id_map of a collection; error 55000 where there is none or its table has not been made';
+REVOKE ALL ON FUNCTION mongo_migrate.id_map_of(name, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.finish_id_map(server name, collection text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    map regclass;
+BEGIN
+    SELECT to_regclass(m.relation) INTO map FROM mongo_migrate.id_map AS m
+        WHERE m.server = finish_id_map.server AND m.collection = finish_id_map.collection;
+    IF map IS NOT NULL AND NOT EXISTS (
+        SELECT FROM pg_constraint AS c WHERE c.conrelid = map AND c.contype = 'u')
+    THEN
+        EXECUTE format('ALTER TABLE %s ADD UNIQUE (id)', map);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.finish_id_map(name, text) IS
+    'makes the ids of a collection''s id map unique, which is also the index for mongo_migrate.source_id(); to be called after the load, because it is cheaper then';
+REVOKE ALL ON FUNCTION mongo_migrate.finish_id_map(name, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.target_id(server name, collection text, source_id json) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    map mongo_migrate.id_map := mongo_migrate.id_map_of(server, collection);
+    result text;
+BEGIN
+    IF map.id_type = 'source' THEN
+        SELECT d."values"[1] INTO result
+            FROM mongo_migrate.decode_document(
+                mongo_migrate.bson_from_json(json_build_object('_id', source_id)), ARRAY['_id'],
+                ARRAY[(SELECT coalesce(min(c.type), 'text') FROM mongo_migrate.plan_column AS c
+                           WHERE c.server = target_id.server AND c.collection = target_id.collection
+                             AND c.role = 'id')]) AS d;
+    ELSE
+        EXECUTE format('SELECT id::text FROM %s WHERE key = $1', map.relation::regclass)
+            INTO result USING mongo_migrate.bson_key(source_id);
+    END IF;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.target_id(name, text, json) IS
+    'the id in PostgreSQL of the document with this _id (Extended JSON), as text; NULL where it has none';
+REVOKE ALL ON FUNCTION mongo_migrate.target_id(name, text, json) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.source_id(server name, collection text, id text) RETURNS json
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    map mongo_migrate.id_map := mongo_migrate.id_map_of(server, collection);
+    result json;
+BEGIN
+    IF map.id_type = 'source' THEN
+        RETURN CASE WHEN id ~ '^-?[0-9]+$' THEN id::json
+                    WHEN id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN json_build_object('$uuid', id)
+                    ELSE to_json(id) END;
+    END IF;
+    EXECUTE format('SELECT mongo_migrate.key_to_json(key) FROM %s WHERE id = $1::%s',
+                   map.relation::regclass, map.id_type)
+        INTO result USING id;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.source_id(name, text, text) IS
+    'the _id (canonical Extended JSON) of the document that has this id in PostgreSQL; NULL where there is none';
+REVOKE ALL ON FUNCTION mongo_migrate.source_id(name, text, text) FROM PUBLIC;
