@@ -8,6 +8,14 @@
  * sorted, looked up by a walk along the index, and those that nobody has seen
  * yet are inserted.
  *
+ * A first load goes without the index, which costs less when it is made
+ * afterwards, and without the look-up.  prepare_id_maps() (idmap.sql) takes
+ * the index of an empty map away when no reference needs it; from then on each
+ * document brings a new key, because ranges are disjoint, and a range's
+ * checkpoint and the ids of its documents are committed together.  Whoever has
+ * to look something up has the index made before.  Sessions see that by the
+ * relation cache at the start of their next batch.
+ *
  * Concurrent sessions.  Every session inserts in the order (map, key), so two
  * of them cannot wait for each other.  Keys that the batch's own documents
  * bring are rarely contended, because chunks are disjoint: they go in by
@@ -101,7 +109,9 @@ struct IdMap
 {
 	LoadSession *session;
 	Oid			relid;
-	Oid			indexid;		/* the primary key's */
+	char	   *collection;
+	Oid			indexid;		/* the primary key's; or invalid: keys are
+								 * never met again */
 	Oid			sequenceid;		/* of bigint ids */
 	Oid			type;			/* of ids */
 	MemoryContext cache_context;
@@ -135,7 +145,7 @@ cache_put(IdMap *map, bytea *key, Datum id)
 	MemoryContextSwitchTo(old);
 }
 
-/* The primary key's index of a map's table. */
+/* The primary key's index of a map's table, or InvalidOid. */
 static Oid
 primary_key(Relation relation)
 {
@@ -151,16 +161,27 @@ primary_key(Relation relation)
 		if (primary)
 			return lfirst_oid(cell);
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("id map %s has no primary key", RelationGetRelationName(relation)),
-			 errhint("ALTER TABLE mongo_migrate.%s ADD PRIMARY KEY (key);",
-					 quote_identifier(RelationGetRelationName(relation)))));
+	return InvalidOid;
+}
+
+/* Throws where ids cannot be looked up in the map. */
+static void
+require_index(IdMap *map)
+{
+	if (!OidIsValid(map->indexid))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("the id map of collection \"%s\" of server \"%s\" has no primary key",
+						map->collection, NameStr(map->session->server)),
+				 errdetail("It gets one when the first load of the collection ends."),
+				 errhint("To have it now: SELECT mongo_migrate.key_id_map(%s, %s);",
+						 quote_literal_cstr(NameStr(map->session->server)),
+						 quote_literal_cstr(map->collection))));
 }
 
 /* Describes the map in the table relation. */
 static IdMap *
-id_map_describe(LoadSession *session, Relation relation)
+id_map_describe(LoadSession *session, const char *collection, Relation relation)
 {
 	IdMap	   *map = MemoryContextAllocZero(session->context, sizeof(IdMap));
 	AttrNumber	attnum = get_attnum(RelationGetRelid(relation), "id");
@@ -171,6 +192,7 @@ id_map_describe(LoadSession *session, Relation relation)
 	if (acl != ACLCHECK_OK)
 		aclcheck_error(acl, OBJECT_TABLE, RelationGetRelationName(relation));
 	map->session = session;
+	map->collection = MemoryContextStrdup(session->context, collection);
 	map->relid = RelationGetRelid(relation);
 	map->indexid = primary_key(relation);
 	map->type = get_atttype(map->relid, attnum);
@@ -211,10 +233,10 @@ add_map(LoadSession *session, IdMap *map)
 /*
  * The map of a collection, shared within the session; NULL when the source's
  * ids are kept.  Needs an SPI connection.  Throws when the collection has no
- * map yet.
+ * map yet, and for references when ids cannot be looked up in it.
  */
 IdMap *
-id_map_open(LoadSession *session, const char *collection)
+id_map_open(LoadSession *session, const char *collection, bool reference)
 {
 	MemoryContext context = CurrentMemoryContext;
 	Oid			types[2] = {NAMEOID, TEXTOID};
@@ -222,7 +244,7 @@ id_map_open(LoadSession *session, const char *collection)
 	char	   *id_type;
 	char	   *name;
 	Relation	relation;
-	IdMap	   *map;
+	IdMap	   *map = NULL;
 	ListCell   *cell;
 
 	SPI_execute_with_args("SELECT id_type, relation FROM mongo_migrate.id_map"
@@ -245,17 +267,16 @@ id_map_open(LoadSession *session, const char *collection)
 	relation = table_openrv(makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name))),
 							RowExclusiveLock);
 	foreach(cell, session->maps)
-	{
+		if (((IdMap *) lfirst(cell))->relid == RelationGetRelid(relation))
 		map = lfirst(cell);
-		if (map->relid == RelationGetRelid(relation))
-		{
-			table_close(relation, NoLock);
-			return map;
-		}
+	if (map == NULL)
+	{
+		map = id_map_describe(session, collection, relation);
+		add_map(session, map);
 	}
-	map = id_map_describe(session, relation);
 	table_close(relation, NoLock);
-	add_map(session, map);
+	if (reference)
+		require_index(map);
 	return map;
 }
 
@@ -373,9 +394,33 @@ new_id(IdMap *map)
 	return DirectFunctionCall1(gen_random_uuid, (Datum) 0);
 }
 
+/* Inserts the keys that were not found, with their new ids, by multi-insert. */
+static void
+insert_missing(IdMap *map, DistinctKey *keys, int nkeys)
+{
+	Relation	relation = table_open(map->relid, RowExclusiveLock);
+	DirectInsert *insert = direct_begin(relation);
+
+	for (int i = 0; i < nkeys; i++)
+	{
+		TupleTableSlot *slot;
+
+		if (keys[i].found)
+			continue;
+		slot = direct_slot(insert);
+		slot->tts_values[0] = PointerGetDatum(keys[i].key);
+		slot->tts_isnull[0] = false;
+		slot->tts_values[1] = keys[i].id;
+		slot->tts_isnull[1] = false;
+		direct_put(insert);
+	}
+	direct_end(insert);
+	table_close(relation, NoLock);
+}
+
 /*
- * Inserts the keys that were not found, with new ids, by multi-insert.  False,
- * and nothing done, when another session had one of them first.
+ * The same, but false, and nothing done, when another session had one of the
+ * keys first.
  */
 static bool
 insert_uncontended(IdMap *map, DistinctKey *keys, int nkeys)
@@ -388,24 +433,7 @@ insert_uncontended(IdMap *map, DistinctKey *keys, int nkeys)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		Relation	relation = table_open(map->relid, RowExclusiveLock);
-		DirectInsert *insert = direct_begin(relation);
-
-		for (int i = 0; i < nkeys; i++)
-		{
-			TupleTableSlot *slot;
-
-			if (keys[i].found)
-				continue;
-			slot = direct_slot(insert);
-			slot->tts_values[0] = PointerGetDatum(keys[i].key);
-			slot->tts_isnull[0] = false;
-			slot->tts_values[1] = keys[i].id;
-			slot->tts_isnull[1] = false;
-			direct_put(insert);
-		}
-		direct_end(insert);
-		table_close(relation, NoLock);
+		insert_missing(map, keys, nkeys);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -463,7 +491,9 @@ add_missing(IdMap *map, DistinctKey *keys, int nkeys, bool contended)
 	for (int i = 0; i < nkeys; i++)
 		if (!keys[i].found)
 			keys[i].id = new_id(map);
-	if (contended || !insert_uncontended(map, keys, nkeys))
+	if (!OidIsValid(map->indexid))
+		insert_missing(map, keys, nkeys);
+	else if (contended || !insert_uncontended(map, keys, nkeys))
 	{
 		insert_contended(map, keys, nkeys);
 		look_up(map, keys, nkeys);
@@ -471,8 +501,7 @@ add_missing(IdMap *map, DistinctKey *keys, int nkeys, bool contended)
 			if (!keys[i].found)
 				elog(ERROR, "a key vanished from id map %s", get_rel_name(map->relid));
 	}
-	else
-		CommandCounterIncrement();
+	CommandCounterIncrement();
 }
 
 /*
@@ -502,7 +531,10 @@ id_map_resolve(IdMap *map, bool allocate)
 		}
 		wanted->distinct = nkeys - 1;
 	}
-	look_up(map, keys, nkeys);
+	if (OidIsValid(map->indexid))
+		look_up(map, keys, nkeys);
+	else if (!allocate)
+		require_index(map);
 
 	for (int i = 0; i < map->nwanted; i++)
 	{

@@ -67,25 +67,131 @@ COMMENT ON FUNCTION mongo_migrate.id_map_of(name, text) IS
     'the row of mongo_migrate.id_map of a collection; error 55000 where there is none or its table has not been made';
 REVOKE ALL ON FUNCTION mongo_migrate.id_map_of(name, text) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.id_map_keys(server name, collection text)
+    RETURNS TABLE (relation regclass, statement text, done boolean)
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT m.map, format('ALTER TABLE %s ADD %s', m.map, k.key),
+           EXISTS (SELECT FROM pg_constraint AS c WHERE c.conrelid = m.map AND c.contype = k.contype)
+        FROM (SELECT to_regclass(m.relation) AS map FROM mongo_migrate.id_map AS m
+                  WHERE (m.server, m.collection) = ($1, $2)) AS m,
+            (VALUES (1, 'p', 'PRIMARY KEY (key)'), (2, 'u', 'UNIQUE (id)')) AS k (place, contype, key)
+        WHERE m.map IS NOT NULL
+        ORDER BY k.place
+$$;
+COMMENT ON FUNCTION mongo_migrate.id_map_keys(name, text) IS
+    'the two keys of a collection''s id map, as statements: of its keys, by which ids are found, and of its ids, by which mongo_migrate.source_id() finds keys; done: it exists';
+REVOKE ALL ON FUNCTION mongo_migrate.id_map_keys(name, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.key_id_map(server name, collection text) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    map text;
+    key record;
+BEGIN
+    SELECT m.relation INTO map FROM mongo_migrate.id_map AS m
+        WHERE m.server = key_id_map.server AND m.collection = key_id_map.collection;
+    IF to_regclass(map) IS NULL THEN
+        RETURN;
+    END IF;
+    -- Until the transaction ends, prepare_id_maps() cannot take the key away.
+    EXECUTE format('LOCK TABLE %s IN ROW EXCLUSIVE MODE', map);
+    FOR key IN SELECT * FROM mongo_migrate.id_map_keys(server, collection) LIMIT 1 LOOP
+        IF NOT key.done THEN
+            EXECUTE key.statement;
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.key_id_map(name, text) IS
+    'gives a collection''s id map its primary key, if a first load goes on without; it waits for batches that are under way, and those after it look ids up';
+REVOKE ALL ON FUNCTION mongo_migrate.key_id_map(name, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.finish_id_map(server name, collection text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    map regclass;
+    key record;
 BEGIN
-    SELECT to_regclass(m.relation) INTO map FROM mongo_migrate.id_map AS m
-        WHERE m.server = finish_id_map.server AND m.collection = finish_id_map.collection;
-    IF map IS NOT NULL AND NOT EXISTS (
-        SELECT FROM pg_constraint AS c WHERE c.conrelid = map AND c.contype = 'u')
-    THEN
-        EXECUTE format('ALTER TABLE %s ADD UNIQUE (id)', map);
-    END IF;
+    FOR key IN SELECT * FROM mongo_migrate.id_map_keys(server, collection) LOOP
+        IF NOT key.done THEN
+            EXECUTE key.statement;
+        END IF;
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.finish_id_map(name, text) IS
-    'makes the ids of a collection''s id map unique, which is also the index for mongo_migrate.source_id(); to be called after the load, because it is cheaper then';
+    'makes the keys and the ids of a collection''s id map unique, as far as they are not; to be called after the load, because it is cheaper then';
 REVOKE ALL ON FUNCTION mongo_migrate.finish_id_map(name, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.unkey_id_map(map mongo_migrate.id_map) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    filled boolean;
+    constraints text;
+BEGIN
+    IF NOT pg_has_role((SELECT c.relowner FROM pg_class AS c WHERE c.oid = map.relation::regclass), 'USAGE') THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', map.relation);
+    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', map.relation) INTO filled;
+    IF filled OR EXISTS (
+        SELECT FROM mongo_migrate.plan_column AS c JOIN mongo_migrate.chunk AS k USING (server, collection)
+            WHERE c.server = map.server AND c.refers_to = map.collection AND c.refers_key = '_id' AND c.included
+              AND k.collection <> map.collection AND NOT k.complete)
+    THEN
+        RETURN false;
+    END IF;
+    SELECT string_agg(format('DROP CONSTRAINT %I', c.conname), ', ') INTO constraints
+        FROM pg_constraint AS c
+        WHERE c.conrelid = map.relation::regclass AND c.contype IN ('p', 'u');
+    IF constraints IS NOT NULL THEN
+        EXECUTE format('ALTER TABLE %s %s', map.relation, constraints);
+    END IF;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.unkey_id_map(mongo_migrate.id_map) IS
+    'takes the keys of an id map away; false, and nothing done, where it has rows, or another collection that refers to it is being copied or is copied in part';
+REVOKE ALL ON FUNCTION mongo_migrate.unkey_id_map(mongo_migrate.id_map) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.prepare_id_maps(server name, collection text, look_up boolean DEFAULT true) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    map mongo_migrate.id_map;
+    untouched CONSTANT boolean := NOT EXISTS (
+        SELECT FROM mongo_migrate.chunk AS k WHERE (k.server, k.collection) = ($1, $2) AND k.batches > 0);
+    looked_up CONSTANT text[] := ARRAY(
+        SELECT c.refers_to FROM mongo_migrate.plan_column AS c
+            WHERE (c.server, c.collection) = ($1, $2) AND c.included AND c.refers_to IS NOT NULL AND c.refers_key = '_id'
+        UNION ALL SELECT $2 WHERE look_up);
+BEGIN
+    -- Of two collections that refer to each other and start at the same time,
+    -- the second waits here and sees what the first has done.
+    FOR map IN
+        SELECT m.* FROM mongo_migrate.id_map AS m
+            WHERE m.server = $1 AND to_regclass(m.relation) IS NOT NULL
+              AND (m.collection = $2 OR m.collection = ANY (looked_up))
+            ORDER BY m.collection COLLATE "C"
+            FOR UPDATE
+    LOOP
+        IF map.collection = ANY (looked_up) OR (untouched AND NOT mongo_migrate.unkey_id_map(map)) THEN
+            PERFORM mongo_migrate.key_id_map(server, map.collection);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.prepare_id_maps(name, text, boolean) IS
+    'makes the id maps ready for a copy of documents of a collection: those in which ids are looked up have their primary key; look_up false: documents that have not been copied before, whose ids need not be looked up unless the collection refers to itself';
+REVOKE ALL ON FUNCTION mongo_migrate.prepare_id_maps(name, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.target_id(server name, collection text, source_id json) RETURNS text
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE

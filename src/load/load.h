@@ -289,7 +289,7 @@ extern void direct_put(DirectInsert *insert);
 extern void direct_end(DirectInsert *insert);
 
 /* idmap.c */
-extern IdMap *id_map_open(LoadSession *session, const char *collection);
+extern IdMap *id_map_open(LoadSession *session, const char *collection, bool reference);
 extern Oid	id_map_type(IdMap *map);
 extern Oid	id_map_relid(IdMap *map);
 extern void id_map_want(IdMap *map, Datum *value, bool *null, bool reference);

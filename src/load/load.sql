@@ -68,6 +68,7 @@ BEGIN
               AND q.collection = coalesce(retry_quarantine.collection, q.collection)
             ORDER BY 1
     LOOP
+        PERFORM mongo_migrate.prepare_id_maps(server, of_collection);
         entry := 0;
         LOOP
             SELECT max(e.quarantine_id), array_agg(mongo_migrate.bson_id(e.document))

@@ -229,7 +229,7 @@ compile_key(LoadSession *session, LoadTarget *target, LoadColumn *column,
 	JsonMode	json_mode = mongo_server_json_mode(session->serverid);
 
 	if (by_id || column->role == COLUMN_ID)
-		column->map = id_map_open(session, collection);
+		column->map = id_map_open(session, collection, column->role == COLUMN_REFERENCE);
 	if (!by_id && column->map != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -326,6 +326,7 @@ BEGIN
         PERFORM mongo_migrate.create_chunks(server, collection, ranges);
         UPDATE mongo_migrate.chunk SET catching_up = migrated
          WHERE server = rehearse_run.server AND collection = rehearse_run.collection;
+        PERFORM mongo_migrate.prepare_id_maps(server, collection, migrated);
 
         size := mongo_migrate.target_size(server, collection);
         copy_started := clock_timestamp();

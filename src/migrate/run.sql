@@ -190,6 +190,9 @@ BEGIN
                skipped = 0, rejected = 0, rounded = 0, batches = 0, updated_at = clock_timestamp()
          WHERE server = prepare_run.server AND collection = prepare_run.collection;
     END IF;
+    PERFORM mongo_migrate.prepare_id_maps(server, collection,
+        (SELECT bool_or(catching_up) FROM mongo_migrate.chunk
+          WHERE server = prepare_run.server AND collection = prepare_run.collection));
 
     INSERT INTO mongo_migrate.run (server, collection, total, options)
     SELECT prepare_run.server, prepare_run.collection, total,

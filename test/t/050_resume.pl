@@ -256,6 +256,29 @@ foreach my $function (qw(pg_cancel_backend pg_terminate_backend))
 	check_result("$function: every document exactly once");
 }
 
+# Two collections at once. The first goes on without a key on its ids, until the second, which refers to it, has that made.
+forget();
+query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest(ARRAY['users', 'orders']) c");
+query("SELECT mongo_migrate.apply_ddl('shop')");
+my $map = query("SELECT relation FROM mongo_migrate.id_map WHERE collection = 'users'");
+query("CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END'");
+query('CREATE TRIGGER wait BEFORE INSERT ON users EXECUTE FUNCTION wait()');
+my $blocker = begin('SELECT pg_advisory_lock(1), pg_sleep(120)');
+my $lock = "FROM pg_locks WHERE locktype = 'advisory' AND (classid, objid) = (0, 1)";
+ok($node->poll_query_until('postgres', "SELECT count(*) > 0 $lock AND granted"), 'the lock for the first is held');
+my $of_users = begin($call =~ s/'orders', batch_size => 250/'users', batch_size => 25/r);
+ok($node->poll_query_until('postgres', "SELECT count(*) > 0 $lock AND NOT granted"), 'it has given ids, and waits');
+is(query("SELECT count(*) FROM pg_index WHERE indrelid = '$map'::regclass"), 0, 'its map has no keys');
+my $of_orders = begin($call);
+ok( $node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE relation = '$map'::regclass AND NOT granted"),
+	'the second waits for the map');
+query("SELECT pg_cancel_backend(pid) $lock AND granted");
+finish($blocker);
+is(finish($of_users), "t\n", 'the first completes');
+is(finish($of_orders), "t\n", 'the second completes');
+check_result('two at once: every document exactly once');
+query('DROP FUNCTION wait CASCADE');
+
 # Two at once: the second is refused, and says who has it. The first stops when asked to.
 forget();
 query("SELECT mongo_migrate.migrate_collection('shop', 'users')");

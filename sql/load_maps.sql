@@ -1,0 +1,151 @@
+-- The keys of id maps: a first load goes without them, whoever looks an id up has them made before.
+\getenv mongo_uri MONGO_URI
+CREATE SERVER load_maps FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_load_maps');
+SELECT mongo_migrate.run_command('load_maps', '{"dropDatabase": 1}')->'ok' AS ok;
+CREATE SCHEMA load_maps;
+SET search_path = load_maps, public;
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "users", "documents": [
+    {"_id": "u1", "n": 1}, {"_id": "u2", "n": 2}, {"_id": "u3", "n": 3}, {"_id": "u4", "n": 4}, {"_id": "u5", "n": 5}, {"_id": "u6", "n": 6}]}')->'n' AS n;
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "orders", "documents": [
+    {"_id": "o1", "user": "u5"}, {"_id": "o2", "user": "u1"}, {"_id": "o3", "user": "u5"}, {"_id": "o4", "user": "u6"}]}')->'n' AS n;
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "people", "documents": [
+    {"_id": "p1", "boss": "p3"}, {"_id": "p2", "boss": "p1"}, {"_id": "p3", "boss": null}]}')->'n' AS n;
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "left", "documents": [{"_id": "l1", "other": "r2"}, {"_id": "l2", "other": "r1"}]}')->'n' AS n;
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "right", "documents": [{"_id": "r1", "other": "l1"}, {"_id": "r2", "other": "l2"}]}')->'n' AS n;
+DO $$ BEGIN PERFORM mongo_migrate.plan_collection('load_maps', c, 'load_maps.' || quote_ident(c)) FROM unnest(ARRAY['users', 'orders', 'people', 'left', 'right']) AS c; END $$;
+UPDATE mongo_migrate.plan_column SET role = 'reference', column_name = path || '_id', type = 'bigint', expression = NULL,
+        refers_to = CASE collection WHEN 'orders' THEN 'users' WHEN 'people' THEN 'people' WHEN 'left' THEN 'right' ELSE 'left' END
+    WHERE server = 'load_maps' AND path IN ('user', 'boss', 'other');
+
+-- The keys that the map of a collection has, its rows, and whether each key and each id is there once.
+CREATE FUNCTION pg_temp.map(collection text, OUT keys text, OUT rows bigint, OUT exact boolean) LANGUAGE plpgsql AS $$
+DECLARE
+    map regclass := (SELECT m.relation FROM mongo_migrate.id_map AS m WHERE (m.server, m.collection) = ('load_maps', $1));
+BEGIN
+    keys := (SELECT string_agg(pg_get_constraintdef(oid), ', ' ORDER BY contype) FROM pg_constraint WHERE conrelid = map AND contype IN ('p', 'u'));
+    EXECUTE format('SELECT count(*), count(*) = count(DISTINCT key) AND count(*) = count(DISTINCT id) FROM %s', map) INTO rows, exact;
+END $$;
+-- Begins a run, and copies one batch.
+CREATE FUNCTION pg_temp.begin(collection text) RETURNS bigint LANGUAGE sql AS
+    $$ SELECT mongo_migrate.prepare_run('load_maps', collection, 2, 0, 'quarantine', NULL, NULL) $$;
+CREATE FUNCTION pg_temp.batch(collection text) RETURNS record LANGUAGE sql AS
+    $$ SELECT (documents, inserted, skipped, rejected, complete) FROM mongo_migrate.copy_batch('load_maps', collection, 1, 2) $$;
+
+-- A first load gives ids without looking any up.
+SELECT pg_temp.begin('users') AS run \gset
+SELECT * FROM pg_temp.map('users');
+SELECT pg_temp.batch('users');
+-- Called again, it goes on as it began.
+SELECT pg_temp.begin('users') AS run \gset
+SELECT pg_temp.batch('users');
+SELECT * FROM pg_temp.map('users');
+-- By hand, nothing looks an id up without the key.
+SELECT mongo_migrate.copy_documents('load_maps', 'users', ARRAY[mongo_migrate.bson_id(mongo_migrate.bson_from_json('{"_id": "u1"}'))]);
+UPDATE mongo_migrate.chunk SET catching_up = true WHERE (server, collection) = ('load_maps', 'users');
+SELECT pg_temp.batch('users');
+UPDATE mongo_migrate.chunk SET catching_up = false WHERE (server, collection) = ('load_maps', 'users');
+-- A dry run in between leaves all as it is.
+SELECT documents, inserted, skipped FROM mongo_migrate.migrate_collection('load_maps', 'users', dry_run => true);
+SELECT * FROM pg_temp.map('users');
+-- References need it: the load of users goes on with look-ups, and finds the ids that orders gave.
+SELECT pg_temp.begin('orders') AS orders_run \gset
+SELECT * FROM pg_temp.map('users');
+SELECT * FROM pg_temp.map('orders');
+SELECT pg_temp.batch('orders');
+SELECT * FROM pg_temp.map('users');
+SELECT pg_temp.batch('users');
+SELECT pg_temp.batch('users');
+CALL mongo_migrate.finish_run(:run);
+CALL mongo_migrate.copy_chunks(:orders_run);
+CALL mongo_migrate.finish_run(:orders_run);
+SELECT * FROM pg_temp.map('users');
+SELECT * FROM pg_temp.map('orders');
+SELECT mongo_migrate.source_id('load_maps', 'orders', o.id::text) AS "order", u.n FROM orders AS o JOIN users AS u ON u.id = o.user_id ORDER BY o.id;
+-- A catch-up finds all of them.
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "users", "documents": [{"_id": "u7", "n": 7}]}')->'n' AS n;
+SELECT documents, inserted, skipped, complete FROM mongo_migrate.migrate_collection('load_maps', 'users', workers => 0);
+SELECT * FROM pg_temp.map('users');
+
+-- Begun anew: ids that others refer to are kept, and looked up.
+SELECT mongo_migrate.reset_collection('load_maps', 'users', true);
+SELECT pg_temp.begin('users') AS run \gset
+SELECT * FROM pg_temp.map('users');
+CALL mongo_migrate.copy_chunks(:run);
+CALL mongo_migrate.finish_run(:run);
+SELECT mongo_migrate.source_id('load_maps', 'orders', o.id::text) AS "order", u.n FROM orders AS o JOIN users AS u ON u.id = o.user_id ORDER BY o.id;
+-- Where nothing refers to them, the map is empty, and its keys wait for the end again.
+SELECT mongo_migrate.reset_collection('load_maps', 'orders', true);
+SELECT pg_temp.begin('orders') AS run \gset
+SELECT * FROM pg_temp.map('orders');
+CALL mongo_migrate.copy_chunks(:run);
+SELECT * FROM pg_temp.map('orders');
+-- Reset in the middle, and the keys that another collection needs are there.
+SELECT mongo_migrate.reset_collection('load_maps', 'users', true);
+SELECT pg_temp.begin('users');
+SELECT * FROM pg_temp.map('users');
+CALL mongo_migrate.finish_run(:run);
+SELECT * FROM pg_temp.map('orders');
+
+-- Quarantine: the document has its id since it was read first.
+UPDATE mongo_migrate.plan_column SET expression = '1 / (value <> ''u5'')::integer', source_type = 'text', path = '_id'
+    WHERE (server, collection, target, column_name) = ('load_maps', 'users', 'load_maps.users', 'n');
+SELECT mongo_migrate.reset_collection('load_maps', 'orders', true);
+SELECT mongo_migrate.reset_collection('load_maps', 'users', true);
+SELECT pg_temp.begin('users') AS run \gset
+CALL mongo_migrate.copy_chunks(:run);
+SELECT * FROM pg_temp.map('users');
+UPDATE mongo_migrate.plan_column SET expression = NULL, source_type = NULL, path = 'n'
+    WHERE (server, collection, target, column_name) = ('load_maps', 'users', 'load_maps.users', 'n');
+SELECT * FROM mongo_migrate.retry_quarantine('load_maps', 'users');
+SELECT * FROM pg_temp.map('users');
+CALL mongo_migrate.finish_run(:run);
+SELECT count(*), count(DISTINCT id) FROM users;
+
+-- A collection that refers to itself, and two that refer to each other: the second is begun while the first is copied.
+SELECT pg_temp.begin('people') AS run \gset
+SELECT * FROM pg_temp.map('people');
+CALL mongo_migrate.copy_chunks(:run);
+CALL mongo_migrate.finish_run(:run);
+SELECT * FROM pg_temp.map('people');
+SELECT pg_temp.begin('left') AS left_run \gset
+SELECT * FROM pg_temp.map('left');
+SELECT pg_temp.begin('right') AS right_run \gset
+SELECT * FROM pg_temp.map('left');
+SELECT * FROM pg_temp.map('right');
+CALL mongo_migrate.copy_chunks(:left_run);
+CALL mongo_migrate.copy_chunks(:right_run);
+CALL mongo_migrate.finish_run(:left_run);
+CALL mongo_migrate.finish_run(:right_run);
+SELECT * FROM pg_temp.map('left');
+SELECT * FROM pg_temp.map('right');
+SELECT mongo_migrate.source_id('load_maps', 'left', l.id::text) AS "left", mongo_migrate.source_id('load_maps', 'right', r.id::text) AS "right"
+    FROM "left" AS l JOIN "right" AS r ON r.id = l.other_id ORDER BY l.id;
+
+-- In one transaction, and with uuids.
+DROP TABLE orders;
+DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('load_maps', 'orders');
+DELETE FROM mongo_migrate.chunk WHERE (server, collection) = ('load_maps', 'orders');
+SELECT relation AS map FROM mongo_migrate.id_map WHERE (server, collection) = ('load_maps', 'orders') \gset
+DROP TABLE :map;
+DELETE FROM mongo_migrate.id_map WHERE (server, collection) = ('load_maps', 'orders');
+SELECT mongo_migrate.plan_collection('load_maps', 'orders', 'load_maps.orders', id_type => 'uuid');
+SELECT documents, inserted, complete FROM mongo_migrate.migrate_collection('load_maps', 'orders', workers => 0);
+SELECT * FROM pg_temp.map('orders');
+
+SELECT mongo_migrate.run_command('load_maps', '{"dropDatabase": 1}')->'ok' AS ok;
+SET client_min_messages = warning;
+DO $$
+DECLARE
+    map text;
+BEGIN
+    FOR map IN SELECT relation FROM mongo_migrate.id_map WHERE server = 'load_maps' AND relation IS NOT NULL LOOP
+        EXECUTE 'DROP TABLE ' || map;
+    END LOOP;
+END $$;
+DELETE FROM mongo_migrate.plan WHERE server = 'load_maps';
+DELETE FROM mongo_migrate.id_map WHERE server = 'load_maps';
+DELETE FROM mongo_migrate.chunk WHERE server = 'load_maps';
+DELETE FROM mongo_migrate.run WHERE server = 'load_maps';
+DELETE FROM mongo_migrate.quarantine WHERE server = 'load_maps';
+DROP SERVER load_maps;
+DROP SCHEMA load_maps CASCADE;
