@@ -38,7 +38,12 @@
  *   condition that is negative can be asked of it.
  * - Strings are compared by the collection's collation.  Equality of bytes
  *   implies equality under any; all else asks for the simple collation.
+ *   Regular expressions look at no collation; deparse_pattern.c tells which
+ *   of them mean the same on both sides.
  * - Dates have milliseconds, timestamps microseconds.
+ * - The text of an ObjectId is equal to a text, and its time compares with a
+ *   time, where the ObjectId is in a range: exact, as the column takes no
+ *   other type.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -108,6 +113,9 @@ candidates_for(const Filter *filter, Datum datum, List **candidates)
 		case FORM_OBJECTID:
 			*candidates = list_make1(value_objectid((uint8 *) DatumGetPointer(datum)));
 			return true;
+		case FORM_OBJECTID_TEXT:
+			*candidates = objectid_candidates(TextDatumGetCString(datum));
+			return true;
 		case FORM_UUID:
 			*candidates = uuid_candidates(DatumGetUUIDP(datum)->data);
 			return true;
@@ -147,6 +155,8 @@ match_other_equal(const Filter *filter, Datum datum)
 	{
 		case FORM_TEXT:
 			return match_type(filter->path, "date");
+		case FORM_OBJECTID_TIME:
+			return match_objectid_time(filter, BTEqualStrategyNumber, datum);
 		default:
 			return match_float_equal(filter, float_comparand(filter, datum));
 	}
@@ -175,6 +185,8 @@ match_inequality(const Filter *filter, Datum datum)
 		case FORM_TIMESTAMP:
 		case FORM_TIMESTAMPTZ:
 			return match_timestamp_range(filter, strategy, datum);
+		case FORM_OBJECTID_TIME:
+			return match_objectid_time(filter, strategy, datum);
 		default:
 			elog(ERROR, "unexpected form %d", (int) filter->form);
 	}
@@ -272,6 +284,31 @@ match_array(const Filter *filter, const FilterValue *value)
 		match_not_equal(filter, datums, nulls, ndatums);
 }
 
+/* column LIKE comparand, and the like */
+static bson_t *
+match_like(const Filter *filter, const FilterValue *value)
+{
+	Pattern		pattern;
+	Datum		equal;
+	bool		null = false;
+
+	if (value->isnull)
+		return NULL;
+	pattern_read(&pattern, filter, TextDatumGetCString(value->value));
+	if (pattern.pieces == NIL)
+		return match_not_null(filter);
+	if (filter->negated)
+		return pattern.exact && !path_has_position(filter->path) ?
+			match_not_pattern(filter->path, &pattern) : match_not_null(filter);
+	if (pattern.equal != NULL)
+	{
+		equal = CStringGetTextDatum(pattern.equal);
+		return match_equal(filter, &equal, &null, 1);
+	}
+	return match_pattern(filter->path, &pattern,
+						 match_other_text(filter->path, pattern.literals, pattern.fold));
+}
+
 /* column IS NULL */
 static bson_t *
 match_null(const Filter *filter)
@@ -290,11 +327,34 @@ static bson_t *
 match_placeholder(const Filter *filter, int number)
 {
 	static const char *const operators[] = {NULL, "$lt", "$lte", "$eq", "$gte", "$gt", "$ne"};
-	const char *operator = filter->kind == FILTER_ANY ? "$in" :
-		filter->kind == FILTER_ALL ? "$nin" : operators[filter->strategy];
+	bson_value_t *placeholder = value_string(psprintf("$%d", number));
 
-	return match_operator(filter->path, operator,
-						  value_string(psprintf("$%d", number)));
+	switch (filter->kind)
+	{
+		case FILTER_ANY:
+			return match_operator(filter->path, "$in", placeholder);
+		case FILTER_ALL:
+			return match_operator(filter->path, "$nin", placeholder);
+		case FILTER_PATTERN:
+			return match_operator(filter->path, filter->negated ? "$not" : "$regex", placeholder);
+		default:
+			return match_operator(filter->path, operators[filter->strategy], placeholder);
+	}
+}
+
+/* A condition whose comparand is known. */
+static bson_t *
+match_with_comparand(const Filter *filter, const FilterValue *value)
+{
+	switch (filter->kind)
+	{
+		case FILTER_COMPARE:
+			return match_comparison(filter, value);
+		case FILTER_PATTERN:
+			return match_like(filter, value);
+		default:
+			return match_array(filter, value);
+	}
 }
 
 /* Any filter. */
@@ -319,9 +379,7 @@ match_filter(const Filter *filter, const FilterValue *values)
 		default:
 			if (!values[filter->comparand].known)
 				return match_placeholder(filter, values[filter->comparand].number);
-			return filter->kind == FILTER_COMPARE ?
-				match_comparison(filter, &values[filter->comparand]) :
-				match_array(filter, &values[filter->comparand]);
+			return match_with_comparand(filter, &values[filter->comparand]);
 	}
 }
 

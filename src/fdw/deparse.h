@@ -31,6 +31,8 @@ extern bson_t *match_float_range(const Filter *filter, int strategy, double numb
 
 /* deparse_text.c */
 
+/* The ObjectId of which the text is the text form, or none. */
+extern List *objectid_candidates(const char *string);
 extern List *uuid_candidates(const uint8 *bytes);
 
 /* Might the text be a date's?  Then dates are candidates too, which are not listed. */
@@ -40,11 +42,38 @@ extern List *text_candidates(const char *string);
 /* column < text, ... */
 extern bson_t *match_text_range(const Filter *filter, int strategy, const char *string);
 
+/*
+ * Values of the other types that a text column takes, if their text can have
+ * all of the characters, with fold in upper or lower case; NULL for no such type.
+ */
+extern bson_t *match_other_text(const char *path, const char *characters, bool fold);
+
+/* deparse_pattern.c */
+
+typedef struct Pattern
+{
+	List	   *pieces;			/* regular expressions, all of which must
+								 * match; NIL: any text */
+	bool		exact;			/* there is one piece, and it says the same as
+								 * the pattern */
+	const char *literals;		/* characters that a text must have to match
+								 * ... */
+	bool		fold;			/* ... in upper or lower case */
+	const char *equal;			/* the only text that matches, or NULL */
+} Pattern;
+
+extern void pattern_read(Pattern *pattern, const Filter *filter, const char *string);
+extern bson_t *match_pattern(const char *path, const Pattern *pattern, bson_t *others);
+extern bson_t *match_not_pattern(const char *path, const Pattern *pattern);
+
 /* deparse_time.c */
 
 extern List *timestamp_candidates(const Filter *filter, Datum datum);
 
 /* column < timestamp, ... */
 extern bson_t *match_timestamp_range(const Filter *filter, int strategy, Datum datum);
+
+/* objectid_timestamp(column) = timestamp, objectid_timestamp(column) < timestamp, ... */
+extern bson_t *match_objectid_time(const Filter *filter, int strategy, Datum datum);
 
 #endif							/* MM_DEPARSE_H */

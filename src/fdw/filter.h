@@ -26,7 +26,11 @@ typedef enum FilterForm
 	FORM_UUID,
 	FORM_DATE,
 	FORM_TIMESTAMP,
-	FORM_TIMESTAMPTZ
+	FORM_TIMESTAMPTZ,
+
+	/* Expressions of one column; the path is the column's. */
+	FORM_OBJECTID_TEXT,			/* column::text, of an ObjectId */
+	FORM_OBJECTID_TIME			/* objectid_timestamp(column) */
 } FilterForm;
 
 typedef enum FilterKind
@@ -36,12 +40,23 @@ typedef enum FilterKind
 	FILTER_COMPARE,				/* column <operator> comparand */
 	FILTER_ANY,					/* column = ANY (comparand) */
 	FILTER_ALL,					/* column <> ALL (comparand) */
+	FILTER_PATTERN,				/* column LIKE comparand, and the like */
 	FILTER_NULL,
 	FILTER_NOT_NULL
 } FilterKind;
 
 /* Operators are btree strategies, and one more. */
 #define STRATEGY_NOT_EQUAL	(BTMaxStrategyNumber + 1)
+
+/* How a comparand of PATTERN is to be read. */
+typedef enum PatternKind
+{
+	PATTERN_LIKE,
+	PATTERN_ILIKE,
+	PATTERN_PREFIX,				/* ^@ and starts_with() */
+	PATTERN_REGEX,				/* ~ */
+	PATTERN_IREGEX				/* ~* */
+} PatternKind;
 
 typedef struct Filter
 {
@@ -50,8 +65,10 @@ typedef struct Filter
 	List	   *arms;			/* of AND and OR: Filters */
 	char	   *path;			/* of the others: the column's path ... */
 	FilterForm	form;			/* ... and form */
-	int			strategy;		/* of COMPARE */
-	int			comparand;		/* of COMPARE, ANY and ALL: its index */
+	int			strategy;		/* of COMPARE; of PATTERN, a PatternKind */
+	bool		negated;		/* of PATTERN: NOT LIKE, and the like */
+	Oid			collation;		/* of PATTERN */
+	int			comparand;		/* of those that have one: its index */
 	Oid			comparand_type; /* its type; of ANY and ALL, its elements' */
 } Filter;
 
@@ -64,10 +81,12 @@ typedef struct FilterValue
 	int			number;			/* of its placeholder, when it is not known */
 } FilterValue;
 
-/* shippable.c */
+/* shippable_operand.c */
 
 /* What a base type is for comparisons. */
 extern FilterForm filter_type_form(Oid type);
+
+/* shippable.c */
 
 /*
  * The filter for a clause over the given base relation, or NULL when the
@@ -76,6 +95,8 @@ extern FilterForm filter_type_form(Oid type);
  */
 extern Filter *filter_from_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause,
 								  List **comparands);
+
+/* filter.c */
 
 /* The filter that all of the given ones make together; NULL for an empty list. */
 extern Filter *filter_all_of(List *filters);

@@ -109,6 +109,18 @@ value_string(const char *string)
 	return value;
 }
 
+/* A regular expression, which the value points to. */
+bson_value_t *
+value_regex(const char *pattern)
+{
+	const char *options = "s";
+	bson_value_t *value = value_new(BSON_TYPE_REGEX);
+
+	value->value.v_regex.regex = unconstify(char *, pattern);
+	value->value.v_regex.options = unconstify(char *, options);
+	return value;
+}
+
 /* An ObjectId. */
 bson_value_t *
 value_objectid(const uint8 *bytes)
@@ -161,6 +173,13 @@ bson_t *
 match_operator(const char *path, const char *operator, const bson_value_t *value)
 {
 	return match_operators(path, operator, value, NULL, NULL);
+}
+
+/* {path: {$regex: pattern, $options: "s"}} */
+bson_t *
+match_regex(const char *path, const char *pattern)
+{
+	return match_operators(path, "$regex", value_string(pattern), "$options", value_string("s"));
 }
 
 /* {path: {operator: [values]}} */

@@ -18,6 +18,8 @@ extern bson_value_t *value_double(double number);
 extern bson_value_t *value_number(double number);	/* whole ones as integers */
 extern bson_value_t *value_date(int64 milliseconds);
 extern bson_value_t *value_string(const char *string);
+extern bson_value_t *value_regex(const char *pattern);	/* a dot matches a
+														 * newline too */
 extern bson_value_t *value_objectid(const uint8 *bytes);
 extern bson_value_t *value_uuid(const uint8 *bytes, bson_subtype_t subtype);
 
@@ -32,6 +34,9 @@ extern bson_t *match_operator(const char *path, const char *operator, const bson
 extern bson_t *match_operators(const char *path,
 							   const char *operator, const bson_value_t *value,
 							   const char *second, const bson_value_t *second_value);
+
+/* {path: {$regex: pattern, $options: "s"}} */
+extern bson_t *match_regex(const char *path, const char *pattern);
 
 /* {path: {operator: [values]}} */
 extern bson_t *match_list(const char *path, const char *operator, List *values);

@@ -6,103 +6,30 @@
  * evaluate beforehand (a constant, a parameter, a column of another table in a
  * parameterised path, any expression of these that is not volatile), by the
  * operators of the column type's own btree family; = ANY and <> ALL with such
- * an array; boolean columns; IS [NOT] NULL; and AND and OR of these.  A NOT
- * before other conditions never reaches us: the planner has moved it into them.
+ * an array; LIKE, ^@ and regular expressions; boolean columns; IS [NOT] NULL;
+ * and AND and OR of these.  A NOT before most conditions never reaches us: the
+ * planner has moved it into them.
  *
  * What each means remotely, and when it is exact, is told in deparse.c.
  */
 #include "postgres.h"
 #include "compat.h"
 
-#include "bson/objectid.h"
 #include "catalog/pg_type.h"
 #include "fdw/fdw.h"
-#include "fdw/filter.h"
 #include "fdw/path.h"
-#include "fdw/relation.h"
+#include "fdw/shippable.h"
 #include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/pg_locale.h"
 #include "utils/typcache.h"
 
-/* What the conversion of one clause works with. */
-typedef struct ClauseContext
-{
-	PlannerInfo *root;
-	RelOptInfo *rel;
-	FdwRelation *relation;
-	List	  **comparands;
-} ClauseContext;
-
 static Filter *filter_from_node(ClauseContext *context, Node *node);
-
-/* How values of a type compare. */
-FilterForm
-filter_type_form(Oid type)
-{
-	switch (type)
-	{
-		case BOOLOID:
-			return FORM_BOOLEAN;
-		case INT2OID:
-		case INT4OID:
-		case INT8OID:
-			return FORM_INTEGER;
-		case NUMERICOID:
-			return FORM_NUMERIC;
-		case FLOAT4OID:
-			return FORM_FLOAT4;
-		case FLOAT8OID:
-			return FORM_FLOAT8;
-		case TEXTOID:
-		case VARCHAROID:
-			return FORM_TEXT;
-		case UUIDOID:
-			return FORM_UUID;
-		case DATEOID:
-			return FORM_DATE;
-		case TIMESTAMPOID:
-			return FORM_TIMESTAMP;
-		case TIMESTAMPTZOID:
-			return FORM_TIMESTAMPTZ;
-		default:
-			return type == objectid_type() ? FORM_OBJECTID : FORM_NONE;
-	}
-}
-
-/*
- * A new filter on the column that node is, or NULL when it is none of our
- * relation's or has a path that a match document cannot name.
- */
-static Filter *
-column_filter(ClauseContext *context, FilterKind kind, Node *node)
-{
-	Filter	   *filter;
-	char	   *path;
-	Var		   *var;
-
-	while (IsA(node, RelabelType))
-		node = (Node *) ((RelabelType *) node)->arg;
-	if (!IsA(node, Var))
-		return NULL;
-	var = (Var *) node;
-	if (var->varno != context->rel->relid || var->varlevelsup != 0 || var->varattno <= 0)
-		return NULL;
-
-	path = path_for_match(fdw_relation_path(context->relation, var->varattno));
-	if (path == NULL)
-		return NULL;
-
-	filter = palloc0(sizeof(Filter));
-	filter->kind = kind;
-	filter->path = path;
-	filter->form = filter_type_form(getBaseType(var->vartype));
-	return filter;
-}
 
 /* Can the scan evaluate the expression beforehand, once? */
 static bool
@@ -178,10 +105,15 @@ comparison_is_shippable(FilterForm form, int strategy, Oid comparand_type, Oid c
 			return other == FORM_FLOAT4 || other == FORM_FLOAT8;
 		case FORM_TEXT:
 			return other == FORM_TEXT && text_is_shippable(strategy, collation);
+		case FORM_OBJECTID_TEXT:
+			return other == FORM_TEXT &&
+				(strategy == BTEqualStrategyNumber || strategy == STRATEGY_NOT_EQUAL) &&
+				text_is_shippable(strategy, collation);
 		case FORM_DATE:
 		case FORM_TIMESTAMP:
 			return other == FORM_TIMESTAMP || other == FORM_DATE;
 		case FORM_TIMESTAMPTZ:
+		case FORM_OBJECTID_TIME:
 			return other == FORM_TIMESTAMPTZ || other == FORM_TIMESTAMP || other == FORM_DATE;
 		default:
 			return other == form;
@@ -206,6 +138,68 @@ comparison_is_exact(const Filter *filter)
 	}
 }
 
+/* How a function that compares with a pattern reads it, and whether it says no; false for any other. */
+static bool
+pattern_kind(Oid function, int *kind, bool *negated)
+{
+	static const struct
+	{
+		Oid			function;
+		PatternKind kind;
+		bool		negated;
+	}			patterns[] =
+	{
+		{F_TEXTLIKE, PATTERN_LIKE, false},
+		{F_TEXTNLIKE, PATTERN_LIKE, true},
+		{F_TEXTICLIKE, PATTERN_ILIKE, false},
+		{F_TEXTICNLIKE, PATTERN_ILIKE, true},
+		{F_STARTS_WITH, PATTERN_PREFIX, false},
+		{F_TEXTREGEXEQ, PATTERN_REGEX, false},
+		{F_TEXTREGEXNE, PATTERN_REGEX, true},
+		{F_TEXTICREGEXEQ, PATTERN_IREGEX, false},
+		{F_TEXTICREGEXNE, PATTERN_IREGEX, true}
+	};
+
+	for (int i = 0; i < lengthof(patterns); i++)
+	{
+		if (patterns[i].function != function)
+			continue;
+		*kind = patterns[i].kind;
+		*negated = patterns[i].negated;
+		return true;
+	}
+	return false;
+}
+
+/* column LIKE comparand, and the like: the function of an operator, or one that is called. */
+static Filter *
+filter_from_pattern(ClauseContext *context, Oid function, List *args, Oid collation)
+{
+	int			kind;
+	bool		negated;
+	Filter	   *filter;
+
+	if (!pattern_kind(function, &kind, &negated))
+		return NULL;
+	filter = operand_filter(context, FILTER_PATTERN, linitial(args));
+	if (filter == NULL || filter->form != FORM_TEXT || !is_comparand(context, lsecond(args)) ||
+		!text_is_shippable(BTEqualStrategyNumber, collation))
+		return NULL;
+	filter->strategy = kind;
+	filter->negated = negated;
+	filter->collation = collation;
+	filter->comparand_type = TEXTOID;
+	filter->comparand = add_comparand(context, lsecond(args));
+	return filter;
+}
+
+/* A function that is called: starts_with(). */
+static Filter *
+filter_from_function(ClauseContext *context, FuncExpr *call)
+{
+	return filter_from_pattern(context, call->funcid, call->args, call->inputcollid);
+}
+
 /* column <operator> comparand, or the other way round. */
 static Filter *
 filter_from_operator(ClauseContext *context, OpExpr *clause)
@@ -219,6 +213,9 @@ filter_from_operator(ClauseContext *context, OpExpr *clause)
 
 	if (list_length(clause->args) != 2)
 		return NULL;
+	filter = filter_from_pattern(context, get_opcode(operator), clause->args, clause->inputcollid);
+	if (filter != NULL)
+		return filter;
 	left = linitial(clause->args);
 	right = lsecond(clause->args);
 	if (!bms_is_member(context->rel->relid, pull_varnos(context->root, left)))
@@ -232,11 +229,11 @@ filter_from_operator(ClauseContext *context, OpExpr *clause)
 			return NULL;
 	}
 
-	filter = column_filter(context, FILTER_COMPARE, left);
+	filter = operand_filter(context, FILTER_COMPARE, left);
 	if (filter == NULL || !is_comparand(context, right))
 		return NULL;
 	op_input_types(operator, &lefttype, &righttype);
-	if (filter_type_form(lefttype) != filter->form)
+	if (filter_type_form(lefttype) != operand_compared_form(filter->form))
 		return NULL;
 	filter->strategy = operator_strategy(operator, lefttype);
 	filter->comparand_type = righttype;
@@ -258,11 +255,11 @@ filter_from_array_operator(ClauseContext *context, ScalarArrayOpExpr *clause)
 	Oid			righttype;
 	Filter	   *filter;
 
-	filter = column_filter(context, clause->useOr ? FILTER_ANY : FILTER_ALL, left);
+	filter = operand_filter(context, clause->useOr ? FILTER_ANY : FILTER_ALL, left);
 	if (filter == NULL || !is_comparand(context, right))
 		return NULL;
 	op_input_types(clause->opno, &lefttype, &righttype);
-	if (filter_type_form(lefttype) != filter->form)
+	if (filter_type_form(lefttype) != operand_compared_form(filter->form))
 		return NULL;
 	filter->strategy = operator_strategy(clause->opno, lefttype);
 	filter->comparand_type = righttype;
@@ -278,7 +275,7 @@ filter_from_array_operator(ClauseContext *context, ScalarArrayOpExpr *clause)
 static Filter *
 filter_from_boolean(ClauseContext *context, Node *column, bool value)
 {
-	Filter	   *filter = column_filter(context, FILTER_COMPARE, column);
+	Filter	   *filter = operand_filter(context, FILTER_COMPARE, column);
 
 	if (filter == NULL || filter->form != FORM_BOOLEAN)
 		return NULL;
@@ -298,12 +295,26 @@ filter_from_null_test(ClauseContext *context, NullTest *clause)
 
 	if (clause->argisrow)
 		return NULL;
-	filter = column_filter(context, is_null ? FILTER_NULL : FILTER_NOT_NULL, (Node *) clause->arg);
+	filter = operand_filter(context, is_null ? FILTER_NULL : FILTER_NOT_NULL, (Node *) clause->arg);
 	if (filter == NULL)
 		return NULL;
 	if (is_null && path_has_position(filter->path))
 		return NULL;
 	filter->exact = is_null && filter->form != FORM_NONE && !PATH_IS_NESTED(filter->path);
+	return filter;
+}
+
+/* NOT before a condition that has no negator: the others never come here. */
+static Filter *
+filter_from_not(ClauseContext *context, Node *node)
+{
+	Filter	   *filter;
+
+	if (!IsA(node, FuncExpr))
+		return filter_from_boolean(context, node, false);
+	filter = filter_from_function(context, (FuncExpr *) node);
+	if (filter != NULL)
+		filter->negated = !filter->negated;
 	return filter;
 }
 
@@ -346,13 +357,15 @@ filter_from_node(ClauseContext *context, Node *node)
 	{
 		case T_OpExpr:
 			return filter_from_operator(context, (OpExpr *) node);
+		case T_FuncExpr:
+			return filter_from_function(context, (FuncExpr *) node);
 		case T_ScalarArrayOpExpr:
 			return filter_from_array_operator(context, (ScalarArrayOpExpr *) node);
 		case T_NullTest:
 			return filter_from_null_test(context, (NullTest *) node);
 		case T_BoolExpr:
 			if (((BoolExpr *) node)->boolop == NOT_EXPR)
-				return filter_from_boolean(context, linitial(((BoolExpr *) node)->args), false);
+				return filter_from_not(context, linitial(((BoolExpr *) node)->args));
 			return filter_from_bool(context, (BoolExpr *) node);
 		case T_BooleanTest:
 			{
@@ -383,71 +396,5 @@ filter_from_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause, List **comp
 	filter = filter_from_node(&context, (Node *) clause);
 	if (filter == NULL)
 		*comparands = list_truncate(*comparands, ncomparands);
-	return filter;
-}
-
-/* The filter that all of the given ones make together; NULL for an empty list. */
-Filter *
-filter_all_of(List *filters)
-{
-	Filter	   *filter;
-	ListCell   *lc;
-
-	if (list_length(filters) <= 1)
-		return filters == NIL ? NULL : linitial(filters);
-	filter = palloc0(sizeof(Filter));
-	filter->kind = FILTER_AND;
-	filter->arms = filters;
-	filter->exact = true;
-	foreach(lc, filters)
-		filter->exact &= ((Filter *) lfirst(lc))->exact;
-	return filter;
-}
-
-/* True when the clause pins the column _id to one value. */
-bool
-filter_is_id_equality(const Filter *filter)
-{
-	return filter->kind == FILTER_COMPARE &&
-		filter->strategy == BTEqualStrategyNumber &&
-		PATH_IS_ID(filter->path);
-}
-
-/* A filter as a list that a plan can carry. */
-List *
-filter_save(const Filter *filter)
-{
-	List	   *arms = NIL;
-	List	   *saved;
-	ListCell   *lc;
-
-	foreach(lc, filter->arms)
-		arms = lappend(arms, filter_save(lfirst(lc)));
-	saved = list_make2(makeInteger(filter->kind), makeInteger(filter->exact));
-	saved = lappend(saved, arms);
-	saved = lappend(saved, makeString(filter->path == NULL ? "" : filter->path));
-	saved = lappend(saved, makeInteger(filter->form));
-	saved = lappend(saved, makeInteger(filter->strategy));
-	saved = lappend(saved, makeInteger(filter->comparand));
-	saved = lappend(saved, makeInteger((int) filter->comparand_type));
-	return saved;
-}
-
-/* The filter from such a list. */
-Filter *
-filter_load(List *saved)
-{
-	Filter	   *filter = palloc0(sizeof(Filter));
-	ListCell   *lc;
-
-	filter->kind = intVal(linitial(saved));
-	filter->exact = intVal(lsecond(saved));
-	foreach(lc, (List *) lthird(saved))
-		filter->arms = lappend(filter->arms, filter_load(lfirst(lc)));
-	filter->path = strVal(list_nth(saved, 3));
-	filter->form = intVal(list_nth(saved, 4));
-	filter->strategy = intVal(list_nth(saved, 5));
-	filter->comparand = intVal(list_nth(saved, 6));
-	filter->comparand_type = (Oid) intVal(list_nth(saved, 7));
 	return filter;
 }

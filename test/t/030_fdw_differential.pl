@@ -32,12 +32,12 @@ sub decimal { return qq({"\$numberDecimal": "$_[0]"}); }
 sub oid { return qq({"\$oid": "$_[0]"}); }
 sub date { return qq({"\$date": {"\$numberLong": "$_[0]"}}); }
 sub uuid { return qq({"\$binary": {"base64": "$_[0]", "subType": "$_[1]"}}); }
-sub string { return qq("$_[0]"); }
+sub string { return '"' . ($_[0] =~ s/\n/\\n/gr) . '"'; }
 
-my @oids = map { sprintf '5f00000000000000000000%02x', $_ } 1 .. 6;
+my @oids = ((map { sprintf '5f00000000000000000000%02x', $_ } 1 .. 4), '5f000001aaaaaaaaaaaaaaaa', 'ffffffffffffffffffffffff', '000000000000000000000000');
 my @strings = ('', 'a', 'b', 'A', 'Z', 'é', 'e', "\x{10348}", 'zz', '5', '5.0', '5e0', '-0', '0', '1e+20', 'NaN', 'true', 'false',
 	'Infinity', '0.1', '2024-02-29T12:00:00Z', '2024-02-29T12:00:00.001Z', '00112233-4455-6677-8899-aabbccddeeff', $oids[0],
-	'123456789012345678901234', 'null', '$1', 'a.b');
+	'123456789012345678901234', 'null', '$1', 'a.b', 'ab', 'aB\n', 'a\nb', "\x{212a}", 'a%b', 'abab');
 my @wholes = (-3 .. 5, 2147483647, -2147483648, 100);
 my @longs = (@wholes, '9007199254740993', '9223372036854775807', '-9223372036854775808', '1152921504606846976');
 my @decimals = ('0.1', '0.10', '5', '5.00', '0.5', '-0.0', 'NaN', 'Infinity', '-Infinity', '1E+3', '1000', '0.30000000000000004',
@@ -164,6 +164,41 @@ sub comparand
 	return rand() < 0.05 ? 'NULL' : rand() < 0.3 ? "(SELECT $value)" : $value;
 }
 
+# What an operator or a form of expression of its own compares a text with.
+sub pattern
+{
+	my $text = pick(@strings, @strings, @oids, pick(@wholes));
+	my $kind = pick(qw(LIKE LIKE LIKE ILIKE ^@ ~ ~*));
+	$text = substr($text, int(rand(length($text) + 1)), pick(1 .. 4)) if rand() < 0.5;
+	if ($kind =~ /LIKE/)
+	{
+		$text =~ s/([%_])/\\$1/g if rand() < 0.7;
+		substr($text, int(rand(length($text) + 1)), pick(0, 0, 1)) = pick('%', '%', '_') foreach 1 .. pick(0, 1, 1, 2);
+		$kind = "NOT $kind" if rand() < 0.3;
+	}
+	elsif ($kind =~ /~/)
+	{
+		$text =~ s/([\\^\$.\[\]()|*+?{}])/\\$1/g;
+		substr($text, int(rand(length($text) + 1)), 0) = pick('.', '.*', '(x|a)', '|') if rand() < 0.3 && $text !~ /\\/;
+		$text = pick('^', '') . $text . pick('$', '', '');
+		$kind = "!$kind" if rand() < 0.3;
+	}
+	return rand() < 0.2 ? "$kind (SELECT '$text')" : "$kind '$text'";
+}
+
+# A condition of a form of its own.
+sub special
+{
+	my $kind = rand;
+	return pick(qw(t t y)) . ' ' . pattern() if $kind < 0.6;
+	return pick('', 'NOT ') . 'starts_with(t, ' . comparand('t') . ')' if $kind < 0.65;
+	return 'o::text ' . pick('=', '=', '<>') . ' ' . comparand('t') if $kind < 0.75;
+	return 'o::text ' . pick('IN', 'NOT IN') . ' (' . join(', ', map { comparand('t') } 1 .. 3) . ')' if $kind < 0.8;
+	return 'mongo_migrate.objectid_timestamp(o) ' . pick('=', '<>', '<', '<=', '>', '>=') . ' ' .
+	  pick(map { "TIMESTAMPTZ '$_'" } '2020-07-04 04:05:20Z', '2020-07-04 04:05:21Z', '2020-07-04 04:05:20.5Z', '2106-02-07 06:28:15Z', '1970-01-01 00:00Z',
+		'1960-01-01 00:00Z', '2200-01-01 00:00Z', 'infinity', '-infinity');
+}
+
 sub condition
 {
 	my ($depth) = @_;
@@ -174,6 +209,7 @@ sub condition
 		my $text = '(' . join(pick(' AND ', ' OR '), map { condition($depth - 1) } 1 .. pick(2, 2, 3)) . ')';
 		return rand() < 0.2 ? "NOT $text" : $text;
 	}
+	return special() if $kind > 0.9;
 	return "$column IS " . pick('', 'NOT ') . 'NULL' if $kind < 0.55;
 	return pick('', 'NOT ') . 'bo' if $kind < 0.58;
 	return 'bo IS ' . pick('', 'NOT ') . pick('TRUE', 'FALSE') if $kind < 0.6;
@@ -181,7 +217,7 @@ sub condition
 	return "$column BETWEEN " . comparand($column) . ' AND ' . comparand($column) if $kind < 0.77;
 	return comparand($column) . ' ' . pick('=', '<', '>=') . " $column" if $kind < 0.8;
 	return "$column COLLATE \"C\" " . pick('=', '<>', '<', '<=', '>', '>=') . ' ' . comparand($column)
-	  if $kind < 0.88 && ($column eq 't' || $column eq 'y');
+	  if $kind < 0.84 && ($column eq 't' || $column eq 'y');
 	return "$column " . pick('=', '<>', '<', '<=', '>', '>=') . ' ' . comparand($column);
 }
 

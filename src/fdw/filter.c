@@ -1,0 +1,79 @@
+/*
+ * filter.c
+ *	  Filters as values: joined, asked about, and carried by a plan.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "fdw/filter.h"
+#include "fdw/path.h"
+
+/* The filter that all of the given ones make together; NULL for an empty list. */
+Filter *
+filter_all_of(List *filters)
+{
+	Filter	   *filter;
+	ListCell   *lc;
+
+	if (list_length(filters) <= 1)
+		return filters == NIL ? NULL : linitial(filters);
+	filter = palloc0(sizeof(Filter));
+	filter->kind = FILTER_AND;
+	filter->arms = filters;
+	filter->exact = true;
+	foreach(lc, filters)
+		filter->exact &= ((Filter *) lfirst(lc))->exact;
+	return filter;
+}
+
+/* True when the clause pins the column _id to one value. */
+bool
+filter_is_id_equality(const Filter *filter)
+{
+	return filter->kind == FILTER_COMPARE &&
+		filter->strategy == BTEqualStrategyNumber &&
+		PATH_IS_ID(filter->path);
+}
+
+/* A filter as a list that a plan can carry. */
+List *
+filter_save(const Filter *filter)
+{
+	List	   *arms = NIL;
+	List	   *saved;
+	ListCell   *lc;
+
+	foreach(lc, filter->arms)
+		arms = lappend(arms, filter_save(lfirst(lc)));
+	saved = list_make2(makeInteger(filter->kind), makeInteger(filter->exact));
+	saved = lappend(saved, arms);
+	saved = lappend(saved, makeString(filter->path == NULL ? "" : filter->path));
+	saved = lappend(saved, makeInteger(filter->form));
+	saved = lappend(saved, makeInteger(filter->strategy));
+	saved = lappend(saved, makeBoolean(filter->negated));
+	saved = lappend(saved, makeInteger((int) filter->collation));
+	saved = lappend(saved, makeInteger(filter->comparand));
+	saved = lappend(saved, makeInteger((int) filter->comparand_type));
+	return saved;
+}
+
+/* The filter from such a list. */
+Filter *
+filter_load(List *saved)
+{
+	Filter	   *filter = palloc0(sizeof(Filter));
+	ListCell   *lc;
+
+	filter->kind = intVal(linitial(saved));
+	filter->exact = intVal(lsecond(saved));
+	foreach(lc, (List *) lthird(saved))
+		filter->arms = lappend(filter->arms, filter_load(lfirst(lc)));
+	filter->path = strVal(list_nth(saved, 3));
+	filter->form = intVal(list_nth(saved, 4));
+	filter->strategy = intVal(list_nth(saved, 5));
+	filter->negated = boolVal(list_nth(saved, 6));
+	filter->collation = (Oid) intVal(list_nth(saved, 7));
+	filter->comparand = intVal(list_nth(saved, 8));
+	filter->comparand_type = (Oid) intVal(list_nth(saved, 9));
+	return filter;
+}
