@@ -91,10 +91,8 @@ foreach my $fault (
 	my ($name, $data, $may) = @$fault;
 	my $every = $name =~ /error|slow/ ? 1 : 4;    # after others the driver waits half a second to connect
 	push @faults, { name => "find, $name", mode => '{"times": 1}', commands => '"find"', data => $data, may => $may };
-	# To a server that shuts down the driver sends no killCursors; the cursor ends with it, or after ten minutes.
 	push @faults, { name => "getMore, $name", mode => '{"skip": %d}', commands => '"getMore"', data => $data,
-		may => $name eq 'slow' ? 'right' : 'error' }
-	  unless $name eq 'shutdown';
+		may => $name eq 'slow' ? 'right' : 'error' };
 	push @faults, { name => "$_, $name", mode => '{"times": 1}', commands => qq("$_"), data => $data, write => $_,
 		may => $name eq 'slow' ? 'right' : 'error' }
 	  foreach sort keys %writes;
