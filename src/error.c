@@ -58,7 +58,6 @@ static const ServerError server_errors[] = {
 	"The server ended the cursor: it restarted, or nothing was read for ten minutes."},
 
 	{50, ERRCODE_QUERY_CANCELED},	/* MaxTimeMSExpired */
-	{262, ERRCODE_QUERY_CANCELED},	/* ExceededTimeLimit */
 	{11601, ERRCODE_QUERY_CANCELED},	/* Interrupted */
 	{237, ERRCODE_QUERY_CANCELED},	/* CursorKilled */
 
@@ -67,6 +66,8 @@ static const ServerError server_errors[] = {
 	{11600, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* InterruptedAtShutdown */
 	{11602, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* InterruptedDueToReplStateChange */
 	{189, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* PrimarySteppedDown */
+	{134, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* ReadConcernMajorityNotAvailableYet */
+	{262, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* ExceededTimeLimit: of the server's own */
 	{10107, ERRCODE_CONNECTION_FAILURE, /* NotWritablePrimary */
 	"Connect to the replica set as a whole: put replicaSet=... into the uri, or set replica_set."},
 	{13435, ERRCODE_CONNECTION_FAILURE, /* NotPrimaryNoSecondaryOk */

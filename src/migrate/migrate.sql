@@ -106,7 +106,8 @@ CREATE FUNCTION mongo_migrate.run_result(run_id bigint, started timestamptz)
 COMMENT ON FUNCTION mongo_migrate.run_result(bigint, timestamptz) IS
     'what a run has done, and the time since it was started';
 
-CREATE FUNCTION mongo_migrate.copy_with_workers(run_id bigint, workers integer, retry_for interval)
+CREATE FUNCTION mongo_migrate.run_patiently(server name, collection text, commands text[], heartbeat text,
+        retry_for interval)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -115,30 +116,23 @@ AS $$
 DECLARE
     shortest constant interval := '1 second';
     longest constant interval := '10 seconds';
-    r mongo_migrate.run;
-    useful integer;
-    done bigint;            -- documents, when the connection was lost last
+    before bigint;          -- documents, when the connection was lost last
+    done bigint;
     lost_at timestamptz;    -- since when none was copied
     pause interval;
     message text; detail text;
 BEGIN
-    SELECT * INTO STRICT r FROM mongo_migrate.run WHERE run_id = copy_with_workers.run_id;
     LOOP
-        SELECT least(workers, incomplete) INTO STRICT useful FROM mongo_migrate.chunk_sum
-         WHERE server = r.server AND collection = r.collection;
         BEGIN
-            PERFORM mongo_migrate.run_workers(
-                array_fill(format('CALL mongo_migrate.copy_chunks(%s)', run_id), ARRAY[useful]),
-                format('SELECT mongo_migrate.report_progress(%s)', run_id));
+            PERFORM mongo_migrate.run_workers(commands, heartbeat);
             RETURN;
         EXCEPTION WHEN connection_exception THEN
             GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
             -- What a worker had not committed is undone; the next one begins after that.
-            IF (SELECT documents FROM mongo_migrate.chunk_sum
-                 WHERE server = r.server AND collection = r.collection) IS DISTINCT FROM done
-               OR lost_at IS NULL THEN
-                SELECT documents INTO done FROM mongo_migrate.chunk_sum
-                 WHERE server = r.server AND collection = r.collection;
+            before := done;
+            done := coalesce((SELECT documents FROM mongo_migrate.chunk_sum
+                               WHERE server = run_patiently.server AND collection = run_patiently.collection), 0);
+            IF lost_at IS NULL OR done <> before THEN
                 lost_at := clock_timestamp();
                 pause := shortest;
             ELSE
@@ -148,7 +142,7 @@ BEGIN
                 RAISE;
             END IF;
         END;
-        RAISE WARNING 'migration of collection % is interrupted: %', r.collection, message USING
+        RAISE WARNING 'migration of collection % is interrupted: %', collection, message USING
             DETAIL = concat_ws(E'\n', nullif(detail, ''), format('%s documents are done.', done)),
             HINT = format('It is tried again after %s s, until %s.', extract(epoch FROM pause)::integer,
                           to_char(lost_at + retry_for, 'HH24:MI:SS'));
@@ -156,8 +150,8 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.copy_with_workers(bigint, integer, interval) IS
-    'copies the chunks of a run in background workers; where the connection to MongoDB is lost, begins again after the last committed batches, after pauses that double up to 10 s, until none was copied for retry_for';
+COMMENT ON FUNCTION mongo_migrate.run_patiently(name, text, text[], text, interval) IS
+    'runs steps of a collection''s migration in background workers, as run_workers() does; where the connection to MongoDB is lost, runs all of them again, after pauses that double up to 10 s, until nothing was copied for retry_for';
 
 CREATE FUNCTION mongo_migrate.run_with_workers(server name, collection text, batch_size integer,
         workers integer, on_error text, max_errors bigint, max_duration interval, retry_for interval,
@@ -169,19 +163,24 @@ AS $$
 #variable_conflict use_column
 DECLARE
     this_run bigint;
+    heartbeat text;
+    useful integer;         -- workers
     state text; message text; detail text; hint text;
     done mongo_migrate.chunk_sum;
 BEGIN
-    PERFORM mongo_migrate.run_workers(ARRAY[
+    PERFORM mongo_migrate.run_patiently(server, collection, ARRAY[
         format('SELECT mongo_migrate.prepare_run(%L, %L, %L, %L, %L, %L, %L, %L)', server, collection,
-               batch_size, workers, on_error, max_errors, max_duration, max_docs_per_second)]);
+               batch_size, workers, on_error, max_errors, max_duration, max_docs_per_second)], NULL, retry_for);
     SELECT max(run_id) INTO STRICT this_run FROM mongo_migrate.run
      WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
+    heartbeat := format('SELECT mongo_migrate.report_progress(%s)', this_run);
 
-    PERFORM mongo_migrate.copy_with_workers(this_run, workers, retry_for);
-    PERFORM mongo_migrate.run_workers(
-        ARRAY[format('CALL mongo_migrate.finish_run(%s)', this_run)],
-        format('SELECT mongo_migrate.report_progress(%s)', this_run));
+    SELECT least(workers, incomplete) INTO STRICT useful FROM mongo_migrate.chunk_sum
+     WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
+    PERFORM mongo_migrate.run_patiently(server, collection,
+        array_fill(format('CALL mongo_migrate.copy_chunks(%s)', this_run), ARRAY[useful]), heartbeat, retry_for);
+    PERFORM mongo_migrate.run_patiently(server, collection,
+        ARRAY[format('CALL mongo_migrate.finish_run(%s)', this_run)], heartbeat, retry_for);
     RETURN this_run;
 EXCEPTION WHEN query_canceled OR OTHERS THEN
     GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
@@ -436,7 +435,7 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.migrate_collection(name, text, integer, integer, text, bigint, interval, boolean, interval, integer) IS
 'Migrates a MongoDB collection into its tables, which are planned and created where there is no plan; called again, continues where it ended, and after the end catches up with new documents.
-batch_size: documents a commit. workers: background workers; 0: all in the calling transaction, all or nothing. on_error: quarantine sets a document that cannot become rows aside, stop ends the migration at it. max_errors: documents in quarantine that are borne. max_duration: stops after the batch at that time. dry_run: migrates a sample, reports, and rolls it back. retry_for: how long a lost connection to MongoDB is tried again, with a WARNING each time, while nothing can be copied; not with workers => 0. max_docs_per_second: documents that all workers together read in a second, to spare the source; batches become small enough for it.
+batch_size: documents a commit. workers: background workers; 0: all in the calling transaction, all or nothing. on_error: quarantine sets a document that cannot become rows aside, stop ends the migration at it. max_errors: documents in quarantine that are borne. max_duration: stops after the batch at that time. dry_run: migrates a sample, reports, and rolls it back. retry_for: how long a lost connection to MongoDB is tried again, with a WARNING each time, while nothing can be copied, planning and keys included; not with workers => 0, where an error undoes the transaction. max_docs_per_second: documents that all workers together read in a second, to spare the source; batches become small enough for it.
 Result: what this call did; complete: every document that was there has its rows or is in quarantine, and keys and foreign keys stand.
 Errors: 25001 in a transaction that has changed data, 55006 while another session migrates the collection, 53400 without a free background worker, 22000 for more than max_errors, and whatever a batch meets; what is committed stays.';
 
@@ -503,8 +502,8 @@ BEGIN
             PERFORM mongo_migrate.plan_collection(server, source.collection);
         ELSE
             BEGIN
-                PERFORM mongo_migrate.run_workers(ARRAY[
-                    format('SELECT mongo_migrate.plan_collection(%L, %L)', server, source.collection)]);
+                PERFORM mongo_migrate.run_patiently(server, source.collection, ARRAY[
+                    format('SELECT mongo_migrate.plan_collection(%L, %L)', server, source.collection)], NULL, retry_for);
             EXCEPTION WHEN OTHERS THEN
                 unplanned := unplanned || source.collection;    -- and is told of in its turn
             END;

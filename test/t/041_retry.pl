@@ -1,5 +1,6 @@
 # A migration outlives a source that is gone for a while: a mongod that is killed and started again, a primary that steps
-# down. Where the source stays away, the error comes after retry_for; a cancel ends the pause.
+# down, while it is prepared, copied, finished or verified. Where the source stays away, the error comes after retry_for; a
+# cancel ends the pause.
 use strict;
 use warnings;
 
@@ -102,6 +103,75 @@ query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%mi
 finish($session);
 like(errors($session), qr/ERROR:  57014: migration of collection orders stopped: canceling statement due to user request/, 'a cancel ends the pause');
 is(query("SELECT state FROM mongo_migrate.progress WHERE collection = 'orders'"), 'stopped', 'and the run');
+
+# Starts a statement in a session of its own.
+sub begin
+{
+	my ($sql) = @_;
+	my $session = { out => '', errors => $node->basedir . '/errors' };
+	$session->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres'), '-c', $sql ],
+		'>', \$session->{out}, '2>', $session->{errors}, IPC::Run::timeout(120));
+	return $session;
+}
+
+# The plan is made, and the ranges found, when the source has come back.
+$mongo->start;
+query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true)");
+query('DROP TABLE orders, orders_items');
+query("DELETE FROM mongo_migrate.plan");
+$mongo->kill9;
+$session = begin("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders')");
+wait_for($session, qr/WARNING:  01000: migration of collection orders is interrupted: .*DETAIL:  .*\n0 documents are done/s);
+$mongo->start;
+is(finish($session), "t\n", 'a migration that has not begun does when mongod has come back');
+is(query($counts), $all, 'every document once');
+
+# A step that MongoDB answers with what its drivers try again, until the fail point is over: the driver itself does once.
+sub fail_some
+{
+	my ($command, $code, $mode) = @_;
+	$mode //= '{"times": 4}';
+	return $mongo->fail_point(qq({"mode": $mode, "data": {"failCommands": ["$command"], "errorCode": $code}}));
+}
+query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true)");
+fail_some('count', 262);
+$session = begin("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders')");
+is(finish($session), "t\n", 'a server that takes too long at the preparation is asked again');
+like(errors($session), qr/WARNING:  01000: .*\nDETAIL:  .*\(ExceededTimeLimit\)\n0 documents are done/, 'with a warning');
+
+# The end reads documents that go into quarantine.
+$mongo->command('shop', '{"insert": "bills", "documents": [{"_id": 1, "user": 1}, {"_id": 2, "user": 2}]}');
+$mongo->command('shop', '{"insert": "users", "documents": [{"_id": 1, "name": "Ada"}]}');
+query("SELECT mongo_migrate.migrate_collection('shop', 'users')");
+query("SELECT mongo_migrate.plan_collection('shop', 'bills')");
+query("UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'users', on_dangling = 'quarantine', type = (SELECT type FROM"
+	  . " mongo_migrate.plan_column WHERE collection = 'users' AND role = 'id') WHERE collection = 'bills' AND path = 'user'");
+my $run = query("SELECT mongo_migrate.prepare_run('shop', 'bills', 1000, 1, 'quarantine', NULL, NULL)");
+query("CALL mongo_migrate.copy_chunks($run)");
+fail_some('find', 134);
+$session = begin("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'bills')");
+is(finish($session), "t\n", 'a server that is not ready at the end is asked again');
+like(errors($session), qr/WARNING:  01000: .*\nDETAIL:  .*\(ReadConcernMajorityNotAvailableYet\)\n2 documents are done/, 'with a warning');
+is(query('SELECT count(*), (SELECT count(*) FROM mongo_migrate.quarantine) FROM bills'), '1|1', 'a document once');
+
+# A verification: pages of documents, then rows.
+$warning = qr/WARNING:  01000: verification of collection orders is interrupted: .*\nHINT:  It is tried again every 2 s, until/;
+fail_some('find', 189);
+$session = begin("SELECT count(*) FROM mongo_migrate.verify_full('shop', 'orders')");
+is(finish($session), "0\n", 'a verification goes on with its documents');
+like(errors($session), $warning, 'with a warning');
+my $pages = $documents / 1000 + 2;    # an empty one at the end, and one for MaxKey
+fail_some('find', 189, qq({"skip": $pages}));
+$session = begin("SELECT count(*) FROM mongo_migrate.verify_full('shop', 'orders')");
+wait_for($session, $warning);
+$mongo->fail_point_off;
+is(finish($session), "0\n", 'and with its rows');
+is(query('SELECT documents FROM mongo_migrate.verification ORDER BY verification_id DESC LIMIT 1'), $documents, 'all of them');
+fail_some('find', 189, '"alwaysOn"');
+$session = begin("SELECT count(*) FROM mongo_migrate.verify_full('shop', 'orders', retry_for => '0')");
+is(finish($session), '', 'unless it may not');
+like(errors($session), qr/ERROR:  08006: /, 'which is an error');
+$mongo->fail_point_off;
 
 like(slurp_file($node->logfile), qr/DEBUG:  orders, range \d+: 100 documents, of which 100 inserted, 0 skipped, 0 rejected, in \d+ ms/,
 	'each batch is in the log, at DEBUG1');
