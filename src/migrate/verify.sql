@@ -106,6 +106,47 @@ COMMENT ON FUNCTION mongo_migrate.verify_batch_size(name, text) IS
     'documents that a verification takes at a time: about 8 MB, at most 1000';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_batch_size(name, text) FROM PUBLIC;
 
+-- How long a verification waits for the source, in its options.
+CREATE FUNCTION mongo_migrate.verify_check_retry(retry_for interval) RETURNS interval
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF retry_for IS NULL OR retry_for < interval '0' THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'retry_for must not be negative',
+            HINT = 'retry_for => ''0'' ends a verification at the first lost connection.';
+    END IF;
+    RETURN retry_for;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_check_retry(interval) IS
+    'the argument retry_for of a verification, or an error';
+
+-- After a lost connection: waits a while, and says so, or throws the error
+-- again once the connection has been lost for too long.
+CREATE FUNCTION mongo_migrate.verify_wait(job mongo_migrate.verify_job, lost timestamptz, problem text) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    pause constant interval := '2 seconds';
+    until constant timestamptz := lost + coalesce((SELECT v.options ->> 'retry_for' FROM mongo_migrate.verification AS v
+                                                   WHERE v.verification_id = job.verification), '0')::interval;
+BEGIN
+    IF clock_timestamp() + pause > until THEN
+        RETURN false;
+    END IF;
+    RAISE WARNING 'verification of collection % is interrupted: %', job.collection, problem
+        USING HINT = format('It is tried again every %s s, until %s.', extract(epoch FROM pause)::integer,
+                            to_char(until, 'HH24:MI:SS'));
+    PERFORM pg_sleep(extract(epoch FROM pause));
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_wait(mongo_migrate.verify_job, timestamptz, text) IS
+    'waits before a verification tries again to read from a source that was lost then, with a WARNING; false: it has been gone for the verification''s retry_for';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_wait(mongo_migrate.verify_job, timestamptz, text) FROM PUBLIC;
+
 -- Reads documents in canonical Extended JSON.  What libbson does not print,
 -- because a string in it is not UTF-8, is a finding; the others of such a batch
 -- are read one by one.  done: the key of the _id of a document that may come
@@ -116,9 +157,10 @@ CREATE FUNCTION mongo_migrate.verify_read(job mongo_migrate.verify_job, filter j
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    id  json;
+    id      json;
+    lost    timestamptz;    -- since when there is no connection
 BEGIN
-    BEGIN
+    LOOP BEGIN
         documents := ARRAY(
             SELECT d FROM mongo_migrate.find_documents(job.server, job.collection, filter, options, 'canonical') AS d);
         last := mongo_migrate.verify_document_key(documents[cardinality(documents)]);
@@ -126,9 +168,16 @@ BEGIN
             documents := documents[2:];
         END IF;
         RETURN;
-    EXCEPTION WHEN data_corrupted OR untranslatable_character THEN
-        documents := '{}';
-    END;
+    EXCEPTION
+        WHEN data_corrupted OR untranslatable_character THEN
+            documents := '{}';
+            EXIT;
+        WHEN connection_exception THEN
+            lost := coalesce(lost, clock_timestamp());
+            IF NOT mongo_migrate.verify_wait(job, lost, SQLERRM) THEN
+                RAISE;
+            END IF;
+    END; END LOOP;
     FOR id IN
         SELECT mongo_migrate.key_to_json(mongo_migrate.verify_document_key(d))
         FROM mongo_migrate.find_documents(job.server, job.collection, filter,
@@ -384,7 +433,8 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_findings(bigint) IS 'the findings of a verification';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_findings(bigint) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.verify_sample(server name, collection text, sample_size bigint DEFAULT 1000)
+CREATE FUNCTION mongo_migrate.verify_sample(server name, collection text, sample_size bigint DEFAULT 1000,
+    retry_for interval DEFAULT '5 minutes')
     RETURNS TABLE (source_id text, target text, column_name text, kind text, source_value text, target_value text,
                    element text)
     LANGUAGE plpgsql VOLATILE
@@ -399,33 +449,35 @@ BEGIN
             HINT = 'sample_size => 0 compares every document.';
     END IF;
     verification := mongo_migrate.verify_begin(server, collection, 'sample',
-        pg_catalog.jsonb_build_object('sample_size', sample_size));
+        pg_catalog.jsonb_build_object('sample_size', sample_size,
+                                      'retry_for', mongo_migrate.verify_check_retry(retry_for)));
     PERFORM mongo_migrate.verify_end(verification, mongo_migrate.verify_collection(verification, server, collection,
         sample_size, false));
     RETURN QUERY SELECT * FROM mongo_migrate.verify_findings(verification);
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_sample(name, text, bigint) IS
-    'compares random documents with their rows, field by field, and looks for as many random rows whose document is gone; sample_size 0, or as many as there are: every document and row. Result: a row for each difference, none where all is equal; kind is missing (no row), extra (no document or array element), mismatch, rounded (to what the column''s type holds) or orphan (a reference to nothing); element is the array element of a child row, as items.3. Recorded in mongo_migrate.verification and mongo_migrate.finding. Errors: no plan; a table or column of the plan that does not exist';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_sample(name, text, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.verify_sample(name, text, bigint, interval) IS
+    'compares random documents with their rows, field by field, and looks for as many random rows whose document is gone; sample_size 0, or as many as there are: every document and row. Result: a row for each difference, none where all is equal; kind is missing (no row), extra (no document or array element), mismatch, rounded (to what the column''s type holds) or orphan (a reference to nothing); element is the array element of a child row, as items.3. retry_for: how long documents are tried to be read again, with a WARNING each time, where the connection to MongoDB is lost. Recorded in mongo_migrate.verification and mongo_migrate.finding. Errors: no plan; a table or column of the plan that does not exist';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_sample(name, text, bigint, interval) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.verify_full(server name, collection text)
+CREATE FUNCTION mongo_migrate.verify_full(server name, collection text, retry_for interval DEFAULT '5 minutes')
     RETURNS TABLE (source_id text, target text, column_name text, kind text, source_value text, target_value text,
                    element text)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    verification bigint := mongo_migrate.verify_begin(server, collection, 'full', '{}');
+    verification bigint := mongo_migrate.verify_begin(server, collection, 'full',
+        pg_catalog.jsonb_build_object('retry_for', mongo_migrate.verify_check_retry(retry_for)));
 BEGIN
     PERFORM mongo_migrate.verify_end(verification, mongo_migrate.verify_collection(verification, server, collection,
         0, true));
     RETURN QUERY SELECT * FROM mongo_migrate.verify_findings(verification);
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_full(name, text) IS
+COMMENT ON FUNCTION mongo_migrate.verify_full(name, text, interval) IS
     'compares every document of a collection with its rows, looks for rows whose document is gone, and compares the exact sums of numeric columns. Result and errors as of verify_sample(); a sum that differs has neither source_id nor element';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_full(name, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION mongo_migrate.verify_full(name, text, interval) FROM PUBLIC;
 
 CREATE VIEW mongo_migrate.verification_report AS
     SELECT DISTINCT ON (v.server, c.collection, v.kind)

@@ -96,6 +96,29 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_rows_query(text, name, bigint) IS
     'a query for the ids, as text, of random rows of a table, or with sample size 0 of every row';
 
+-- Holds some rows, by their ids, against the source.
+CREATE FUNCTION mongo_migrate.verify_these_rows(job mongo_migrate.verify_job, statement text, ids text[]) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lost    timestamptz;    -- since when there is no connection
+BEGIN
+    LOOP BEGIN
+        EXECUTE statement USING ids, job.verification, job.collection;
+        RETURN;
+    EXCEPTION WHEN connection_exception THEN
+        lost := coalesce(lost, clock_timestamp());
+        IF NOT mongo_migrate.verify_wait(job, lost, SQLERRM) THEN
+            RAISE;
+        END IF;
+    END; END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_these_rows(mongo_migrate.verify_job, text, text[]) IS
+    'runs the statement of verify_rows() for the rows of these ids';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_these_rows(mongo_migrate.verify_job, text, text[]) FROM PUBLIC;
+
 -- Looks for rows without document: sample_size of them, 0 for all.
 CREATE FUNCTION mongo_migrate.verify_rows(job mongo_migrate.verify_job, sample_size bigint) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -116,11 +139,11 @@ BEGIN
     FOR id IN EXECUTE mongo_migrate.verify_rows_query(job.root, key, sample_size) LOOP
         ids := ids || id;
         IF cardinality(ids) = 5000 THEN
-            EXECUTE statement USING ids, job.verification, job.collection;
+            PERFORM mongo_migrate.verify_these_rows(job, statement, ids);
             ids := '{}';
         END IF;
     END LOOP;
-    EXECUTE statement USING ids, job.verification, job.collection;
+    PERFORM mongo_migrate.verify_these_rows(job, statement, ids);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_rows(mongo_migrate.verify_job, bigint) IS

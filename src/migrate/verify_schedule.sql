@@ -61,7 +61,7 @@ BEGIN
         alerts := pg_catalog.array_append(alerts, mongo_migrate.verify_alert(server, collection, counts, NULL));
         BEGIN
             sample := mongo_migrate.verify_begin(server, collection, 'sample',
-                pg_catalog.jsonb_build_object('sample_size', sample_size));
+                pg_catalog.jsonb_build_object('sample_size', sample_size, 'retry_for', '5 minutes'));
             PERFORM mongo_migrate.verify_end(sample, mongo_migrate.verify_collection(sample, server, collection,
                 sample_size, false));
             alerts := pg_catalog.array_append(alerts, mongo_migrate.verify_alert(server, collection, sample, NULL));
