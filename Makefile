@@ -36,6 +36,7 @@ SQL_PARTS = \
 	src/migrate/chunk.sql \
 	src/migrate/progress.sql \
 	src/migrate/run.sql \
+	src/migrate/copy.sql \
 	src/migrate/references.sql \
 	src/migrate/finish.sql \
 	src/migrate/migrate.sql \
