@@ -10,9 +10,9 @@
 
 #include "bson/json.h"
 #include "commands/explain.h"
-#include "commands/explain.h"
+#include "fdw/direct.h"
 #include "fdw/fdw.h"
-#include "fdw/scanstate.h"
+#include "fdw/guard.h"
 #include "owned.h"
 
 /* The values of constant comparands, and numbers for the others. */
@@ -70,4 +70,36 @@ fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 	}
 	for (int part = 0; part < sorting_parts(state->find.sorting); part++)
 		explain_find(&state->find, filter, part, es);
+}
+
+/* Adds a line such as "MongoDB delete", for a command that MongoDB carries out by itself. */
+void
+fdw_explain_direct_modify(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = castNode(ForeignScan, node->ss.ps.plan);
+	FdwDirectState *state = node->fdw_state;
+	const Find *find = &state->scan->find;
+	bool		is_update = state->operation == CMD_UPDATE;
+	const char *title = is_update ? "MongoDB update" : "MongoDB delete";
+	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *match = filter_to_bson(find->filter, constant_values(plan->fdw_exprs));
+	bson_t	   *safe;
+	bson_t	   *odd;
+	StringInfoData json;
+
+	if (match == NULL)
+	{
+		ExplainPropertyText(title, "none, as no document can match", es);
+		return;
+	}
+	guards_to_bson(state->guards, match, &safe, &odd);
+	bson_append_utf8(command, is_update ? "update" : "delete", -1,
+					 mongo_utf8(find->table->collection), -1);
+	if (is_update)
+		BCON_APPEND(command, "updates", "[", "{", "q", BCON_DOCUMENT(safe), "multi", BCON_BOOL(true), "}", "]");
+	else
+		BCON_APPEND(command, "deletes", "[", "{", "q", BCON_DOCUMENT(safe), "limit", BCON_INT32(0), "}", "]");
+	initStringInfo(&json);
+	json_append_document(&json, command, JSON_RELAXED);
+	ExplainPropertyText(title, json.data, es);
 }

@@ -25,6 +25,7 @@ extern void fdw_end_scan(ForeignScanState *node);
 
 /* explain.c */
 extern void fdw_explain_scan(ForeignScanState *node, struct ExplainState *es);
+extern void fdw_explain_direct_modify(ForeignScanState *node, struct ExplainState *es);
 
 /* analyze.c */
 extern bool fdw_analyze(Relation relation, AcquireSampleRowsFunc *func, BlockNumber *totalpages);
@@ -57,6 +58,13 @@ extern TupleTableSlot *fdw_delete(EState *estate, ResultRelInfo *resultRelInfo,
 								  TupleTableSlot *slot, TupleTableSlot *plan_slot);
 extern void fdw_end_modify(EState *estate, ResultRelInfo *resultRelInfo);
 extern void fdw_truncate(List *relations, DropBehavior behavior, bool restart_sequences);
+
+/* direct.c */
+extern bool fdw_plan_direct_modify(PlannerInfo *root, ModifyTable *plan, Index rtindex,
+								   int subplan_index);
+extern void fdw_begin_direct_modify(ForeignScanState *node, int eflags);
+extern TupleTableSlot *fdw_iterate_direct_modify(ForeignScanState *node);
+extern void fdw_end_direct_modify(ForeignScanState *node);
 
 /* Must rows be written, and read again, one by one? */
 extern bool fdw_modify_is_immediate(ResultRelInfo *resultRelInfo, CmdType operation);

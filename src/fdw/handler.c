@@ -43,5 +43,11 @@ mm_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignInsert = fdw_end_modify;
 	routine->ExecForeignTruncate = fdw_truncate;
 	routine->ExplainForeignModify = fdw_explain_modify;
+
+	routine->PlanDirectModify = fdw_plan_direct_modify;
+	routine->BeginDirectModify = fdw_begin_direct_modify;
+	routine->IterateDirectModify = fdw_iterate_direct_modify;
+	routine->EndDirectModify = fdw_end_direct_modify;
+	routine->ExplainDirectModify = fdw_explain_direct_modify;
 	PG_RETURN_POINTER(routine);
 }

@@ -319,3 +319,10 @@ match_one_of(List *matches)
 		return some == NIL ? NULL : linitial(some);
 	return match_combine("$or", some);
 }
+
+/* What matches none of the match documents. */
+bson_t *
+match_none_of(List *matches)
+{
+	return match_combine("$nor", matches);
+}

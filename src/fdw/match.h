@@ -54,4 +54,7 @@ extern bson_t *match_none(const char *path, List *values);
 extern bson_t *match_all_of(List *matches);
 extern bson_t *match_one_of(List *matches);
 
+/* What matches none of them; at least one is given. */
+extern bson_t *match_none_of(List *matches);
+
 #endif							/* MM_MATCH_H */

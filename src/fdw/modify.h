@@ -80,6 +80,12 @@ extern void write_batch_update(WriteBatch *batch, const bson_t *selector, const 
 							   bool replaces);
 extern void write_batch_delete(WriteBatch *batch, const bson_t *selector);
 
+/*
+ * Says that each operation is for all documents that match its selector; and
+ * whether that compares strings byte by byte, whatever the collection's collation.
+ */
+extern void write_batch_many(WriteBatch *batch, bool simple_collation);
+
 extern int	write_batch_count(const WriteBatch *batch);
 extern bool write_batch_is_large(const WriteBatch *batch);
 

@@ -6,6 +6,7 @@
 #define MM_SCANSTATE_H
 
 #include "fdw/scan.h"
+#include "nodes/execnodes.h"
 
 /* In ForeignScanState.fdw_state. */
 typedef struct FdwScanState
@@ -22,5 +23,8 @@ typedef struct FdwScanState
 	int			part;			/* which of them is read */
 	bool		started;
 } FdwScanState;
+
+/* scan.c: evaluates comparands, from one index up to another, in the current memory context. */
+extern void scan_evaluate(FdwScanState *state, ExprContext *econtext, int first, int end);
 
 #endif							/* MM_SCANSTATE_H */

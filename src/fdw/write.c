@@ -34,6 +34,8 @@ struct WriteBatch
 	MongoConnection *connection;
 	const char *collection;
 	WriteKind	kind;
+	bool		many;			/* selectors match many documents, ... */
+	bool		simple_collation;	/* ... by this collation */
 	MemoryContext context;		/* the operations */
 	List	   *operations;
 	size_t		bytes;
@@ -112,6 +114,14 @@ write_batch_delete(WriteBatch *batch, const bson_t *selector)
 	batch_add(batch, selector, NULL, false);
 }
 
+/* Says that selectors match many documents; see modify.h. */
+void
+write_batch_many(WriteBatch *batch, bool simple_collation)
+{
+	batch->many = true;
+	batch->simple_collation = simple_collation;
+}
+
 int
 write_batch_count(const WriteBatch *batch)
 {
@@ -166,6 +176,8 @@ throw_failure(WriteBatch *batch, const bson_t *reply, bson_error_t *error)
 	}
 	if (operation == NULL && list_length(batch->operations) == 1)
 		operation = linitial(batch->operations);
+	if (batch->many)
+		operation = NULL;
 	mongo_throw(error, reply, doing(batch->kind, operation, batch->connection, batch->collection));
 }
 
@@ -174,18 +186,25 @@ static bool
 append_operation(WriteBatch *batch, mongoc_bulk_operation_t *bulk, const WriteOperation *operation,
 				 bson_error_t *error)
 {
+	bson_t	   *opts = NULL;
+
+	if (batch->simple_collation)
+	{
+		opts = owned_bson_new(batch->context);
+		BCON_APPEND(opts, "collation", "{", "locale", "simple", "}");
+	}
 	switch (batch->kind)
 	{
 		case WRITE_INSERT:
 			return mongoc_bulk_operation_insert_with_opts(bulk, operation->selector, NULL, error);
 		case WRITE_DELETE:
-			return mongoc_bulk_operation_remove_many_with_opts(bulk, operation->selector, NULL, error);
+			return mongoc_bulk_operation_remove_many_with_opts(bulk, operation->selector, opts, error);
 		default:
 			if (operation->replaces)
 				return mongoc_bulk_operation_replace_one_with_opts(bulk, operation->selector,
 																   operation->update, NULL, error);
 			return mongoc_bulk_operation_update_many_with_opts(bulk, operation->selector,
-															   operation->update, NULL, error);
+															   operation->update, opts, error);
 	}
 }
 

@@ -1,0 +1,335 @@
+/*
+ * direct.c
+ *	  UPDATE and DELETE as one command of MongoDB, where nothing is left for
+ *	  PostgreSQL to do.
+ *
+ * That is so when MongoDB evaluates all conditions, the new values are the same
+ * for all rows, and no row is wanted back.  The command must do what reading
+ * the rows and writing them one by one would have done, errors included.  So
+ * it takes up to three: a look whether there is a document that may not decode
+ * (guard.c); for an UPDATE, one whether there is any, since new values are
+ * evaluated for a row only; and the command.  In MongoDB's transaction, which
+ * begins before, all see the same documents; without transactions too, nothing
+ * but what surely decodes is touched.
+ *
+ * Where a document may not decode, all that match are read here, and written
+ * by their _id.  Reading raises the error that there is.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/table.h"
+#include "executor/executor.h"
+#include "fdw/direct.h"
+#include "fdw/fdw.h"
+#include "fdw/guard.h"
+#include "fdw/path.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/appendinfo.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "owned.h"
+#include "parser/parsetree.h"
+#include "utils/memutils.h"
+
+/*
+ * Planning
+ */
+
+/*
+ * Can a column be set by $set or $unset, whatever the document?  Below the top
+ * it may be that a document has no place for it, and MongoDB would not say which.
+ */
+static bool
+column_is_settable(FdwRelation *relation, AttrNumber attnum)
+{
+	char	   *path = path_for_match(fdw_relation_path(relation, attnum));
+
+	return path != NULL && !PATH_IS_ID(path) && !PATH_IS_NESTED(path);
+}
+
+/* The columns of SET and their new values; false unless those are the same for all rows. */
+static bool
+plan_set(PlannerInfo *root, RelOptInfo *rel, List **columns, List **values)
+{
+	List	   *targets;
+	List	   *attnums;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	get_translated_update_targetlist(root, rel->relid, &targets, &attnums);
+	forboth(lc, targets, lc2, attnums)
+	{
+		Expr	   *value = lfirst_node(TargetEntry, lc)->expr;
+		AttrNumber	attnum = lfirst_int(lc2);
+
+		if (!column_is_settable(rel->fdw_private, attnum) ||
+			contain_var_clause((Node *) value) || contain_subplans((Node *) value) ||
+			contain_volatile_functions((Node *) value))
+			return false;
+		*columns = lappend_int(*columns, attnum);
+		*values = lappend(*values, value);
+	}
+	return true;
+}
+
+/* Does a condition leave one document at most?  Then one by one is as good. */
+static bool
+is_one_document(PlannerInfo *root, RelOptInfo *rel)
+{
+	List	   *comparands = NIL;
+	ListCell   *lc;
+
+	foreach(lc, rel->baserestrictinfo)
+	{
+		Filter	   *filter = filter_from_clause(root, rel, lfirst_node(RestrictInfo, lc)->clause,
+												&comparands);
+
+		if (filter != NULL && filter_is_id_equality(filter))
+			return true;
+	}
+	return false;
+}
+
+/* Turns the scan of an UPDATE or DELETE into the command, where that can be. */
+bool
+fdw_plan_direct_modify(PlannerInfo *root, ModifyTable *plan, Index rtindex, int subplan_index)
+{
+	ForeignScan *scan = (ForeignScan *) outerPlan(plan);
+	RelOptInfo *rel;
+	Relation	relation;
+	AttrNumber	id_column;
+	List	   *guards;
+	List	   *columns = NIL;
+	List	   *values = NIL;
+
+	if (!fdw_enable_pushdown ||
+		(plan->operation != CMD_UPDATE && plan->operation != CMD_DELETE) ||
+		plan->returningLists != NIL ||
+		root->parent_root != NULL || root->parse->hasModifyingCTE ||
+		!IsA(scan, ForeignScan) || scan->scan.scanrelid != rtindex)
+		return false;
+
+	rel = find_base_rel(root, rtindex);
+	relation = table_open(planner_rt_fetch(rtindex, root)->relid, NoLock);
+	id_column = modify_id_column(relation, mongo_table_options(RelationGetRelid(relation)));
+	table_close(relation, NoLock);
+	if (is_one_document(root, rel) ||
+		!guards_for_restrictions(root, rel, id_column, &guards) ||
+		(plan->operation == CMD_UPDATE && !plan_set(root, rel, &columns, &values)))
+		return false;
+
+	scan->operation = plan->operation;
+	scan->resultRelation = rtindex;
+	scan->fdw_exprs = list_concat(scan->fdw_exprs, values);
+	scan->fdw_private = lappend(scan->fdw_private,
+								list_make3(guards_save(guards), columns, makeBoolean(plan->canSetTag)));
+	return true;
+}
+
+/*
+ * Execution
+ */
+
+/* Sets the command up, and begins the transaction. */
+void
+fdw_begin_direct_modify(ForeignScanState *node, int eflags)
+{
+	ForeignScan *plan = castNode(ForeignScan, node->ss.ps.plan);
+	List	   *private = llast(plan->fdw_private);
+	FdwDirectState *state = palloc0(sizeof(FdwDirectState));
+
+	fdw_begin_scan(node, eflags);
+	state->scan = node->fdw_state;
+	state->operation = plan->operation;
+	state->counts = boolVal(list_nth(private, DIRECT_COUNTS));
+	state->guards = guards_load(list_nth(private, DIRECT_GUARDS));
+	state->set = list_nth(private, DIRECT_SET_COLUMNS);
+	state->nfilter = list_length(plan->fdw_exprs) - list_length(state->set);
+	node->fdw_state = state;
+	if (!(eflags & EXEC_FLAG_EXPLAIN_ONLY))
+		mongo_transaction_begin(state->scan->connection);
+}
+
+/* Is there a document that matches? */
+static bool
+exists(FdwDirectState *state, const bson_t *match)
+{
+	FdwScanState *scan = state->scan;
+	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
+	MongoCursor *cursor;
+	bool		result;
+
+	BCON_APPEND(options, "limit", BCON_INT64(1), "projection", "{", "_id", BCON_INT32(1), "}");
+	if (guards_need_simple_collation(state->guards))
+		BCON_APPEND(options, "collation", "{", "locale", "simple", "}");
+	cursor = mongo_find(scan->connection, scan->find.table->collection, match, options,
+						CurrentMemoryContext);
+	result = mongo_cursor_next(cursor) != NULL;
+	mongo_cursor_close(cursor);
+	return result;
+}
+
+/* Evaluates the new values and makes the update of them. */
+static void
+make_update(ForeignScanState *node)
+{
+	FdwDirectState *state = node->fdw_state;
+	FdwScanState *scan = state->scan;
+	Relation	relation = node->ss.ss_currentRelation;
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(relation), &TTSOpsVirtual);
+	Writer	   *writer = writer_create(relation, state->set, scan->find.table);
+	WriterUpdate update;
+	ListCell   *lc;
+
+	scan_evaluate(scan, node->ss.ps.ps_ExprContext, state->nfilter, scan->ncomparands);
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
+	foreach(lc, state->set)
+	{
+		FilterValue *value = &scan->values[state->nfilter + foreach_current_index(lc)];
+		int			i = lfirst_int(lc) - 1;
+
+		slot->tts_values[i] = value->value;
+		slot->tts_isnull[i] = value->isnull;
+	}
+	ExecStoreVirtualTuple(slot);
+	writer_update(writer, slot, NULL, &update);
+	state->update = update.update;
+	ExecDropSingleTupleTableSlot(slot);
+}
+
+/* Adds the operation for what a match document, or an _id, selects. */
+static void
+add_operation(FdwDirectState *state, WriteBatch *batch, const bson_t *selector)
+{
+	if (state->operation == CMD_UPDATE)
+		write_batch_update(batch, selector, state->update, false);
+	else
+		write_batch_delete(batch, selector);
+}
+
+static WriteBatch *
+create_batch(FdwDirectState *state)
+{
+	return write_batch_create(state->scan->connection, state->scan->find.table->collection,
+							  state->operation == CMD_UPDATE ? WRITE_UPDATE : WRITE_DELETE,
+							  CurrentMemoryContext);
+}
+
+/* Decodes a document into the scan's slot, and says whether its row meets the conditions. */
+static bool
+row_qualifies(ForeignScanState *node, const bson_t *document)
+{
+	FdwScanState *scan = ((FdwDirectState *) node->fdw_state)->scan;
+	ExprContext *econtext = node->ss.ps.ps_ExprContext;
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+	DocumentError error;
+
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
+	if (!row_reader_read(scan->reader, document, slot->tts_values, slot->tts_isnull, &error))
+		document_error_throw(&error, scan->find.table->collection, document);
+	econtext->ecxt_scantuple = ExecStoreVirtualTuple(slot);
+	MemoryContextSwitchTo(old);
+	return ExecQual(node->ss.ps.qual, econtext);
+}
+
+/* Reads the documents that match, and writes those whose rows meet the conditions by their _id. */
+static int64
+modify_each(ForeignScanState *node, const bson_t *match)
+{
+	FdwDirectState *state = node->fdw_state;
+	FdwScanState *scan = state->scan;
+	WriteBatch *batch = create_batch(state);
+	MongoCursor *cursor = mongo_find(scan->connection, scan->find.table->collection, match,
+									 find_options(&scan->find, 0), CurrentMemoryContext);
+	int64		result = 0;
+	const bson_t *document;
+
+	while ((document = mongo_cursor_next(cursor)) != NULL)
+	{
+		bson_t		selector = BSON_INITIALIZER;
+		bson_iter_t id;
+
+		CHECK_FOR_INTERRUPTS();
+		ResetExprContext(node->ss.ps.ps_ExprContext);
+		if (!row_qualifies(node, document) || !bson_iter_init_find(&id, document, "_id"))
+			continue;
+		if (state->operation == CMD_UPDATE && state->update == NULL)
+			make_update(node);
+		bson_append_iter(&selector, "_id", -1, &id);
+		add_operation(state, batch, &selector);
+		bson_destroy(&selector);
+		if (write_batch_count(batch) >= scan->find.table->batch_size || write_batch_is_large(batch))
+			result += write_batch_send(batch);
+	}
+	mongo_cursor_close(cursor);
+	return result + write_batch_send(batch);
+}
+
+/* Does the whole; returns how many documents were updated or deleted. */
+static int64
+modify_all(ForeignScanState *node)
+{
+	FdwDirectState *state = node->fdw_state;
+	FdwScanState *scan = state->scan;
+	WriteBatch *batch;
+	bson_t	   *match;
+	bson_t	   *safe;
+	bson_t	   *odd;
+
+	scan_evaluate(scan, node->ss.ps.ps_ExprContext, 0, state->nfilter);
+	match = filter_to_bson(scan->find.filter, scan->values);
+	if (match == NULL)
+		return 0;
+	guards_to_bson(state->guards, match, &safe, &odd);
+	if (odd != NULL && exists(state, odd))
+		return modify_each(node, match);
+	if (state->operation == CMD_UPDATE)
+	{
+		if (!exists(state, safe))
+			return 0;
+		make_update(node);
+	}
+	batch = create_batch(state);
+	write_batch_many(batch, guards_need_simple_collation(state->guards));
+	add_operation(state, batch, safe);
+	return write_batch_send(batch);
+}
+
+/* Runs the command; there is no row to return. */
+TupleTableSlot *
+fdw_iterate_direct_modify(ForeignScanState *node)
+{
+	FdwDirectState *state = node->fdw_state;
+
+	if (!state->done)
+	{
+		MemoryContext old = MemoryContextSwitchTo(state->scan->context);
+		int64		count = modify_all(node);
+
+		MemoryContextSwitchTo(old);
+		state->done = true;
+		if (state->counts)
+			node->ss.ps.state->es_processed += count;
+		if (node->ss.ps.instrument != NULL)
+			node->ss.ps.instrument->tuplecount += count;
+	}
+	return ExecClearTuple(node->ss.ss_ScanTupleSlot);
+}
+
+/* Ends it. */
+void
+fdw_end_direct_modify(ForeignScanState *node)
+{
+	FdwDirectState *state = node->fdw_state;
+
+	if (state == NULL)
+		return;
+	node->fdw_state = state->scan;
+	fdw_end_scan(node);
+}
