@@ -204,6 +204,21 @@ ALTER SERVER fdw_modify OPTIONS (ADD write_concern '0');
 ALTER SERVER fdw_modify OPTIONS (ADD write_concern 'majority');
 DELETE FROM people;
 SELECT count(*) FROM people;
+-- NULL by the option of the column, else the table's, else the server's; in sub-documents and direct updates too
+CREATE FOREIGN TABLE nulls (_id integer, n integer, a text, b text OPTIONS (null_as 'unset'), c text OPTIONS (path 'sub.c'), d text OPTIONS (path 'sub.d', null_as 'null')) SERVER fdw_modify;
+INSERT INTO nulls VALUES (1, 1);
+ALTER SERVER fdw_modify OPTIONS (ADD null_as 'null');
+INSERT INTO nulls VALUES (2, 2);
+ALTER FOREIGN TABLE nulls OPTIONS (ADD null_as 'unset');
+INSERT INTO nulls VALUES (3, 3);
+INSERT INTO nulls VALUES (4, 4, 'a', 'b', 'c', 'd');
+UPDATE nulls SET a = NULL, b = NULL, c = NULL, d = NULL WHERE n = 4;
+SELECT documents('nulls');
+ALTER FOREIGN TABLE nulls OPTIONS (SET null_as 'null');
+UPDATE nulls SET a = NULL, b = NULL WHERE n >= 3;
+SELECT documents('nulls');
+ALTER FOREIGN TABLE nulls OPTIONS (SET null_as 'none');
+ALTER SERVER fdw_modify OPTIONS (DROP null_as);
 -- A validator of the collection says no
 SELECT mongo_migrate.run_command('fdw_modify', '{"collMod": "people", "validator": {"name": {"$type": "string"}}}') ->> 'ok' AS ok;
 INSERT INTO people (_id, n) VALUES ('6b0489aa0000000000000001', 12);
