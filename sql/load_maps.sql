@@ -81,7 +81,7 @@ CALL mongo_migrate.copy_chunks(:run);
 SELECT * FROM pg_temp.map('orders');
 -- Reset in the middle, and the keys that another collection needs are there.
 SELECT mongo_migrate.reset_collection('load_maps', 'users', true);
-SELECT pg_temp.begin('users');
+SELECT pg_temp.begin('users') AS users_run \gset
 SELECT * FROM pg_temp.map('users');
 CALL mongo_migrate.finish_run(:run);
 SELECT * FROM pg_temp.map('orders');
