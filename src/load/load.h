@@ -2,9 +2,9 @@
  * load.h
  *	  The batch engine: documents of a range of _id become rows of tables.
  *
- * A session holds what batches of one chunk share: the compiled plan, the
- * targets, the id maps with their caches, the open cursor.  It lives from the
- * chunk's first batch to its end, or to the first rollback, over transactions.
+ * A session holds what batches of a collection share: the compiled plan, the
+ * targets, the id maps with their caches, and the open cursor of a chunk.  It
+ * lives over transactions, to the first rollback or change of what it knows.
  * A batch is what one call works on.  doc/loading.md tells of both.
  */
 #ifndef MM_LOAD_H
@@ -189,7 +189,7 @@ struct LoadSession
 	DocumentPlan *doc_plan;		/* the whole document as jsonb */
 	List	   *rounding;		/* Converters that may round */
 	List	   *maps;			/* IdMaps in one order for every session */
-	LoadSource *source;
+	LoadSource *source;			/* NULL: the chunk is complete */
 	bytea	   *last_id;		/* where the source stands, as the chunk has
 								 * it; or NULL */
 
@@ -251,6 +251,7 @@ extern bytea *document_key(const bson_t *document);
 extern bytea *document_id(const bson_t *document);
 extern bytea *bytes_copy(const bytea *bytes, MemoryContext context);
 extern LoadSource *source_open(LoadSession *session, const Checkpoint *checkpoint);
+extern void source_close(LoadSource *source);
 extern const bson_t *source_next(LoadSource *source);
 extern bool source_add_by_id(LoadSession *session, const bson_iter_t *id);
 extern void source_match(LoadBranch *branch);

@@ -1,13 +1,14 @@
 /*
  * session.c
- *	  What the batches of a chunk share, kept between transactions.
+ *	  What the batches of a collection share, kept between transactions.
  *
  * One session is kept: a worker copies one chunk at a time.  It is made anew
- * when it belongs to another chunk or user, when the plan's rows, a table or
- * a map have changed, when the chunk's row does not stand where the session
- * left it, and after any rollback.  The cursor of a rolled-back transaction is
- * ahead of its checkpoint, and its new ids do not exist, so nothing of it may
- * live on.
+ * when it belongs to another collection or user, when the plan's rows, a table
+ * or a map have changed, and after any rollback.  The cursor of a rolled-back
+ * transaction is ahead of its checkpoint, and its new ids do not exist, so
+ * nothing of it may live on.  Its source, the cursor, is made anew for another
+ * chunk, and when the chunk's row does not stand where the session left it;
+ * what is known of ids stays true.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -125,10 +126,32 @@ still_true(LoadSession *session)
 	return !session->stale;
 }
 
+/* Lets the source go. */
+static void
+end_chunk(LoadSession *session)
+{
+	if (session->source != NULL)
+		source_close(session->source);
+	session->source = NULL;
+	if (session->last_id != NULL)
+		pfree(session->last_id);
+	session->last_id = NULL;
+}
+
 static bool
 same_bytes(const bytea *a, const bytea *b)
 {
 	return a == NULL || b == NULL ? a == b : key_compare(a, b) == 0;
+}
+
+/* Has the source stand where the row of the chunk does. */
+static void
+begin_chunk(LoadSession *session, int chunk, const Checkpoint *checkpoint)
+{
+	end_chunk(session);
+	session->chunk = chunk;
+	session->last_id = bytes_copy(checkpoint->last_id, session->context);
+	session->source = source_open(session, checkpoint);
 }
 
 /*
@@ -147,11 +170,10 @@ load_session_begin(Name server, const char *collection, int chunk, const Checkpo
 				 errmsg("a batch cannot be copied from within another one")));
 	watch();
 	if (kept != NULL &&
-		(strcmp(kept->collection, collection) != 0 || kept->chunk != chunk ||
+		(strcmp(kept->collection, collection) != 0 ||
 		 kept->serverid != mongo_server_oid(NameStr(*server)) ||
 		 kept->userid != GetUserId() ||
 		 strcmp(kept->fingerprint, checkpoint->fingerprint) != 0 ||
-		 !same_bytes(kept->last_id, checkpoint->last_id) ||
 		 !still_true(kept) ||
 		 mongo_connect(kept->serverid, kept->userid) != kept->connection))
 		drop_kept();
@@ -159,27 +181,24 @@ load_session_begin(Name server, const char *collection, int chunk, const Checkpo
 	{
 		session = load_session_create(server, collection, chunk, CurrentMemoryContext);
 		session->fingerprint = MemoryContextStrdup(session->context, checkpoint->fingerprint);
-		session->last_id = bytes_copy(checkpoint->last_id, session->context);
-		session->source = source_open(session, checkpoint);
 		MemoryContextSetParent(session->context, TopMemoryContext);
 		kept = session;
 	}
+	if (kept->source == NULL || kept->chunk != chunk || !same_bytes(kept->last_id, checkpoint->last_id))
+		begin_chunk(kept, chunk, checkpoint);
 	in_use = true;
 	in_use_level = GetCurrentTransactionNestLevel();
 	return kept;
 }
 
-/* Ends a batch: the chunk's row now has last_id.  Drops the session when it is complete. */
+/* Ends a batch: the chunk's row now has last_id, and the source has no more when it is complete. */
 void
 load_session_end(LoadSession *session, const bytea *last_id, bool complete)
 {
 	in_use = false;
 	if (complete)
-	{
-		drop_kept();
-		return;
-	}
-	if (last_id != NULL)
+		end_chunk(session);
+	else if (last_id != NULL)
 	{
 		if (session->last_id != NULL)
 			pfree(session->last_id);

@@ -36,6 +36,7 @@
 struct LoadSource
 {
 	LoadSession *session;
+	MemoryContext context;		/* its own, below the session's */
 	MongoCursor *cursor;		/* NULL: there are no more */
 	bytea	   *lower_id;		/* of the chunk, each NULL where it has none */
 	bytea	   *upper_id;
@@ -201,7 +202,7 @@ find_range(LoadSource *source, const bytea *lower, const bytea *upper)
 	source->tail = lower != NULL && upper == NULL;
 	source->cursor = mongo_find(session->connection, session->collection,
 								session->filter == NULL ? none : session->filter,
-								opts, session->context);
+								opts, source->context);
 }
 
 /* The session's filter and one more; belongs to the current context. */
@@ -234,7 +235,7 @@ find_tail(LoadSource *source)
 	append_options(opts);
 	source->tail = false;
 	source->cursor = mongo_find(session->connection, session->collection,
-								filter_and(session, id), opts, session->context);
+								filter_and(session, id), opts, source->context);
 }
 
 /* Appends {"$gte": ["$_id", {"$literal": bound}]}, or another comparison, to an array. */
@@ -301,7 +302,7 @@ aggregate_range(LoadSource *source, const bytea *lower, const bytea *upper)
 	append_options(opts);
 	BSON_APPEND_BOOL(opts, "allowDiskUse", true);
 	source->cursor = mongo_aggregate(session->connection, session->collection, pipeline, opts,
-									 session->context);
+									 source->context);
 }
 
 /* Begins to read after last_id, or from the beginning where that is NULL. */
@@ -313,7 +314,7 @@ begin_after(LoadSource *source, const bytea *last_id)
 	source->first = true;
 	if (last_id != NULL)
 	{
-		MemoryContext old = MemoryContextSwitchTo(source->session->context);
+		MemoryContext old = MemoryContextSwitchTo(source->context);
 		bson_t		document;
 		bson_iter_t id;
 
@@ -335,18 +336,28 @@ begin_after(LoadSource *source, const bytea *last_id)
 		find_range(source, lower, source->upper_id);
 }
 
-/* Opens the source of a chunk where its checkpoint stands; belongs to the session. */
+/* Opens the source of a chunk where its checkpoint stands; lives until source_close(), or as long as the session. */
 LoadSource *
 source_open(LoadSession *session, const Checkpoint *checkpoint)
 {
-	LoadSource *source = MemoryContextAllocZero(session->context, sizeof(LoadSource));
+	MemoryContext context = AllocSetContextCreate(session->context, "load source",
+												  ALLOCSET_DEFAULT_SIZES);
+	LoadSource *source = MemoryContextAllocZero(context, sizeof(LoadSource));
 
 	source->session = session;
-	source->lower_id = bytes_copy(checkpoint->lower_id, session->context);
-	source->upper_id = bytes_copy(checkpoint->upper_id, session->context);
+	source->context = context;
+	source->lower_id = bytes_copy(checkpoint->lower_id, context);
+	source->upper_id = bytes_copy(checkpoint->upper_id, context);
 	source->view = collection_is_view(session);
 	begin_after(source, checkpoint->last_id);
 	return source;
+}
+
+/* Lets a source go, with its cursor. */
+void
+source_close(LoadSource *source)
+{
+	MemoryContextDelete(source->context);
 }
 
 /*
@@ -385,7 +396,7 @@ check_view_document(LoadSource *source, const bson_t *document)
 				 errmsg("a document of view \"%s\" of server \"%s\" has no _id that could identify it",
 						session->collection, NameStr(session->server)),
 				 errhint("Let the view give each document a unique _id that is not an array.")));
-	old = MemoryContextSwitchTo(session->context);
+	old = MemoryContextSwitchTo(source->context);
 	key = key_of(&id);
 	MemoryContextSwitchTo(old);
 	if (source->last_key != NULL && keys_equal(key, source->last_key))
