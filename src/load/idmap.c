@@ -45,6 +45,7 @@
 #include "load/load.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "storage/bufmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -59,6 +60,12 @@
 
 /* What the caches of a session's maps may hold together, before they start anew. */
 #define CACHE_BYTES (32 * 1024 * 1024)
+
+/* To look keys up so many times costs about as much as to read a page of a map. */
+#define LOOK_UPS_A_PAGE 10
+
+/* After so many steps along the index in vain, keys are looked up one by one. */
+#define MAX_ASTRAY 8
 
 typedef struct CacheEntry
 {
@@ -116,10 +123,20 @@ struct IdMap
 	Oid			type;			/* of ids */
 	MemoryContext cache_context;
 	cache_hash *cache;
+	int64		looked_up;		/* keys of references, till the cache is
+								 * filled */
+	bool		filled;			/* the map is in the cache, or too large */
 	WantedKey  *wanted;			/* in the batch's context */
 	int			nwanted;
 	int			maxwanted;
 };
+
+/* What the cache of a map may hold. */
+static Size
+cache_limit(IdMap *map)
+{
+	return CACHE_BYTES / list_length(map->session->maps);
+}
 
 /* Starts the cache anew. */
 static void
@@ -333,10 +350,21 @@ compare_wanted(const void *a, const void *b)
 	return key_compare(((const WantedKey *) a)->key, ((const WantedKey *) b)->key);
 }
 
+/* Copies the id of a row of the map. */
+static Datum
+row_id(IdMap *map, TupleTableSlot *slot)
+{
+	bool		isnull;
+	Datum		id = slot_getattr(slot, 2, &isnull);
+
+	return datumCopy(id, map->type == INT8OID, map->type == INT8OID ? 8 : UUID_LEN);
+}
+
 /*
  * Looks sorted keys up.  Begins at the first key; each row of the index that
  * is met rules out all keys below it, so a range of new keys costs one
- * descent, and neighbours in the index cost one step each.
+ * descent, and neighbours in the index cost one step each.  Where wanted keys
+ * turn out to be no neighbours, as with references, each gets its descent.
  */
 static void
 look_up(IdMap *map, DistinctKey *keys, int nkeys)
@@ -347,10 +375,13 @@ look_up(IdMap *map, DistinctKey *keys, int nkeys)
 	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
 	IndexScanDesc scan = MM_INDEX_BEGINSCAN(relation, index, snapshot, 1);
 	bool		step = false;	/* go on from the last row found */
+	int			astray = 0;		/* steps in a row that met no wanted key */
 	int			next = 0;
 
 	while (next < nkeys)
 	{
+		bool		single = astray >= MAX_ASTRAY;
+		bool		stepped = step;
 		bytea	   *key;
 		bool		isnull;
 		int			order = -1;
@@ -359,30 +390,75 @@ look_up(IdMap *map, DistinctKey *keys, int nkeys)
 		{
 			ScanKeyData scankey;
 
-			ScanKeyInit(&scankey, 1, BTGreaterEqualStrategyNumber, F_BYTEAGE,
-						PointerGetDatum(keys[next].key));
+			ScanKeyInit(&scankey, 1, single ? BTEqualStrategyNumber : BTGreaterEqualStrategyNumber,
+						single ? F_BYTEAEQ : F_BYTEAGE, PointerGetDatum(keys[next].key));
 			index_rescan(scan, &scankey, 1, NULL, 0);
 		}
 		if (!index_getnext_slot(scan, ForwardScanDirection, slot))
-			break;
+		{
+			if (!single)
+				break;
+			next++;
+			continue;
+		}
 		key = DatumGetByteaPP(slot_getattr(slot, 1, &isnull));
 		while (next < nkeys && (order = key_compare(keys[next].key, key)) < 0)
 			next++;
+		if (stepped)
+			astray = order == 0 ? 0 : astray + 1;
 		step = next < nkeys && order == 0;
 		if (step)
 		{
-			Datum		id = slot_getattr(slot, 2, &isnull);
-
-			keys[next].id = datumCopy(id, map->type == INT8OID, map->type == INT8OID ? 8 : UUID_LEN);
-			keys[next].found = true;
-			next++;
+			keys[next].id = row_id(map, slot);
+			keys[next++].found = true;
 		}
+		step &= astray < MAX_ASTRAY;
 	}
 	index_endscan(scan);
 	UnregisterSnapshot(snapshot);
 	ExecDropSingleTupleTableSlot(slot);
 	index_close(index, NoLock);
 	table_close(relation, NoLock);
+}
+
+/*
+ * Takes the whole map into the cache, once as many keys were looked up as it
+ * costs to read it, if it fits.
+ */
+static void
+cache_fill(IdMap *map, int looked_up)
+{
+	Relation	relation;
+	BlockNumber pages;
+	Size		bytes;
+	TupleTableSlot *slot;
+	TableScanDesc scan;
+	Snapshot	snapshot;
+
+	map->looked_up += looked_up;
+	if (map->filled)
+		return;
+	relation = table_open(map->relid, AccessShareLock);
+	pages = RelationGetNumberOfBlocks(relation);
+	bytes = 2 * (Size) pages * BLCKSZ;	/* a row takes about twice its size */
+	map->filled = pages == 0 || map->looked_up / LOOK_UPS_A_PAGE >= pages;
+	if (map->filled && bytes <= cache_limit(map))
+	{
+		slot = table_slot_create(relation, NULL);
+		snapshot = RegisterSnapshot(GetLatestSnapshot());
+		scan = table_beginscan(relation, snapshot, 0, NULL);
+		while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+		{
+			bool		isnull;
+			Datum		key = slot_getattr(slot, 1, &isnull);
+
+			cache_put(map, DatumGetByteaPP(key), slot_getattr(slot, 2, &isnull));
+		}
+		table_endscan(scan);
+		UnregisterSnapshot(snapshot);
+		ExecDropSingleTupleTableSlot(slot);
+	}
+	table_close(relation, AccessShareLock);
 }
 
 /* A new id. */
@@ -513,6 +589,7 @@ id_map_resolve(IdMap *map, bool allocate)
 {
 	DistinctKey *keys;
 	int			nkeys = 0;
+	int			nreferences = 0;
 	bool		missing = false;
 	bool		contended = true;
 
@@ -541,14 +618,16 @@ id_map_resolve(IdMap *map, bool allocate)
 		bool		found = keys[map->wanted[i].distinct].found;
 
 		missing |= !found;
+		nreferences += map->wanted[i].reference;
 		contended &= found || map->wanted[i].reference;
 	}
 	if (missing && allocate)
 		add_missing(map, keys, nkeys, contended);
 
-	if (MemoryContextMemAllocated(map->cache_context, true) >
-		CACHE_BYTES / list_length(map->session->maps))
+	if (MemoryContextMemAllocated(map->cache_context, true) > cache_limit(map))
 		cache_clear(map);
+	if (nreferences > 0)
+		cache_fill(map, nreferences);
 	for (int i = 0; i < map->nwanted; i++)
 	{
 		WantedKey  *wanted = &map->wanted[i];
