@@ -336,7 +336,10 @@ begin_after(LoadSource *source, const bytea *last_id)
 		find_range(source, lower, source->upper_id);
 }
 
-/* Opens the source of a chunk where its checkpoint stands; lives until source_close(), or as long as the session. */
+/*
+ * Opens the source of a chunk where its checkpoint stands; lives until
+ * source_close(), or as long as the session.
+ */
 LoadSource *
 source_open(LoadSession *session, const Checkpoint *checkpoint)
 {
