@@ -32,6 +32,19 @@ EXPLAIN (COSTS OFF) UPDATE docs SET at = now() WHERE t = 'x' AND u = '00112233-4
 EXPLAIN (COSTS OFF) DELETE FROM docs WHERE day = '2024-02-29' AND t IS NULL AND n IS NULL;
 EXPLAIN (COSTS OFF) DELETE FROM docs WHERE o < '5f0000000000000000000001' AND _id IN (1, 2);
 
+CREATE TABLE events (gone integer, n integer, kind text, _id integer) PARTITION BY LIST (kind);
+ALTER TABLE events DROP COLUMN gone;
+CREATE TABLE events_here PARTITION OF events FOR VALUES IN ('here');
+CREATE FOREIGN TABLE events_there PARTITION OF events FOR VALUES IN ('there') SERVER fdw_direct OPTIONS (collection 'events');
+INSERT INTO events (_id, n, kind) SELECT g, g, CASE g % 2 WHEN 0 THEN 'here' ELSE 'there' END FROM generate_series(1, 8) g;
+EXPLAIN (COSTS OFF) UPDATE events SET n = 100 WHERE n > 3;
+UPDATE events SET n = 100 WHERE n > 3;
+EXPLAIN (COSTS OFF) DELETE FROM events WHERE kind = 'there' AND n < 3;
+WITH d AS (DELETE FROM events WHERE kind = 'there' AND n < 3 RETURNING _id) SELECT count(*) FROM d;
+DELETE FROM events WHERE kind = 'there' AND n < 4;
+SELECT tableoid::regclass, n, kind, _id FROM events ORDER BY _id;
+DROP TABLE events;
+
 -- What is not: one document, what PostgreSQL has to check, what MongoDB cannot tell, new values by row, rows that are wanted back
 CREATE FUNCTION is_direct(statement text) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE

@@ -93,11 +93,33 @@ is_one_document(PlannerInfo *root, RelOptInfo *rel)
 	return false;
 }
 
+/* The scan of a table below a ModifyTable: its plan, or one of those that it appends; or NULL. */
+static ForeignScan *
+find_scan(Plan *plan, Index rtindex)
+{
+	ListCell   *lc;
+
+	if (IsA(plan, Result) && outerPlan(plan) != NULL)
+		plan = outerPlan(plan);
+	if (IsA(plan, ForeignScan) && ((ForeignScan *) plan)->scan.scanrelid == rtindex)
+		return (ForeignScan *) plan;
+	if (!IsA(plan, Append))
+		return NULL;
+	foreach(lc, ((Append *) plan)->appendplans)
+	{
+		ForeignScan *scan = lfirst(lc);
+
+		if (IsA(scan, ForeignScan) && scan->scan.scanrelid == rtindex)
+			return scan;
+	}
+	return NULL;
+}
+
 /* Turns the scan of an UPDATE or DELETE into the command, where that can be. */
 bool
 fdw_plan_direct_modify(PlannerInfo *root, ModifyTable *plan, Index rtindex, int subplan_index)
 {
-	ForeignScan *scan = (ForeignScan *) outerPlan(plan);
+	ForeignScan *scan = find_scan(outerPlan(plan), rtindex);
 	RelOptInfo *rel;
 	Relation	relation;
 	AttrNumber	id_column;
@@ -109,7 +131,7 @@ fdw_plan_direct_modify(PlannerInfo *root, ModifyTable *plan, Index rtindex, int 
 		(plan->operation != CMD_UPDATE && plan->operation != CMD_DELETE) ||
 		plan->returningLists != NIL ||
 		root->parent_root != NULL || root->parse->hasModifyingCTE ||
-		!IsA(scan, ForeignScan) || scan->scan.scanrelid != rtindex)
+		scan == NULL)
 		return false;
 
 	rel = find_base_rel(root, rtindex);
