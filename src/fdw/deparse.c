@@ -41,6 +41,10 @@
  *   Regular expressions look at no collation; deparse_pattern.c tells which
  *   of them mean the same on both sides.
  * - Dates have milliseconds, timestamps microseconds.
+ * - A column of arrays holds nothing else.  Arrays within the array become
+ *   dimensions; MongoDB looks at elements one level deep, so that such documents
+ *   are let through.
+ * - deparse_json.c tells how a jsonb says less than the document.
  * - The text of an ObjectId is equal to a text, and its time compares with a
  *   time, where the ObjectId is in a range: exact, as the column takes no
  *   other type.
@@ -157,6 +161,8 @@ match_other_equal(const Filter *filter, Datum datum)
 			return match_type(filter->path, "date");
 		case FORM_OBJECTID_TIME:
 			return match_objectid_time(filter, BTEqualStrategyNumber, datum);
+		case FORM_JSON_TEXT:
+			return match_json_text(filter, TextDatumGetCString(datum));
 		default:
 			return match_float_equal(filter, float_comparand(filter, datum));
 	}
@@ -212,6 +218,21 @@ match_equal(const Filter *filter, const Datum *datums, const bool *nulls, int nd
 	return match_one_of(lcons(match_any(filter->path, candidates), matches));
 }
 
+/* May the value be an array? */
+static bool
+form_is_many(const Filter *filter)
+{
+	switch (filter->form)
+	{
+		case FORM_NONE:
+		case FORM_JSON:
+		case FORM_JSON_TEXT:
+			return true;
+		default:
+			return filter->kind >= FILTER_ELEMENT;
+	}
+}
+
 /*
  * column IS NOT NULL.  $ne looks for nulls in the arrays that the column may
  * hold, and takes a position in an array for a field of its elements as well,
@@ -220,7 +241,7 @@ match_equal(const Filter *filter, const Datum *datums, const bool *nulls, int nd
 static bson_t *
 match_not_null(const Filter *filter)
 {
-	if (filter->form == FORM_NONE || path_has_position(filter->path))
+	if (form_is_many(filter) || path_has_position(filter->path))
 		return match_operator(filter->path, "$exists", value_boolean(true));
 	return match_operator(filter->path, "$ne", value_new(BSON_TYPE_NULL));
 }
@@ -233,7 +254,7 @@ match_not_equal(const Filter *filter, const Datum *datums, const bool *nulls, in
 
 	if (ndatums == 0)
 		return match_new();
-	if (path_has_position(filter->path))
+	if (path_has_position(filter->path) || filter->form == FORM_JSON_TEXT)
 		return match_not_null(filter);
 	for (int i = 0; i < ndatums; i++)
 	{
@@ -261,27 +282,137 @@ match_comparison(const Filter *filter, const FilterValue *value)
 	}
 }
 
+/* The elements of an array. */
+static ArrayType *
+array_elements(const FilterValue *value, Datum **datums, bool **nulls, int *ndatums)
+{
+	ArrayType  *array = DatumGetArrayTypeP(value->value);
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+
+	get_typlenbyvalalign(ARR_ELEMTYPE(array), &typlen, &typbyval, &typalign);
+	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign,
+					  datums, nulls, ndatums);
+	return array;
+}
+
 /* column = ANY (comparand), column <> ALL (comparand) */
 static bson_t *
 match_array(const Filter *filter, const FilterValue *value)
+{
+	Datum	   *datums;
+	bool	   *nulls;
+	int			ndatums;
+
+	if (value->isnull)
+		return NULL;
+	array_elements(value, &datums, &nulls, &ndatums);
+	return filter->kind == FILTER_ANY ?
+		match_equal(filter, datums, nulls, ndatums) :
+		match_not_equal(filter, datums, nulls, ndatums);
+}
+
+/*
+ * What matches by the elements of the column, or may do so by those of arrays
+ * within it, which become dimensions, and which MongoDB does not look into.
+ * They are of one length, so that the first tells.
+ */
+static bson_t *
+match_or_dimensions(const Filter *filter, bson_t *match)
+{
+	if (match == NULL)
+		return NULL;
+	return match_one_of(list_make2(match, match_type(psprintf("%s.0", filter->path), "array")));
+}
+
+/* comparand = ANY (column), comparand <> ALL (column) */
+static bson_t *
+match_element(const Filter *filter, const FilterValue *value)
+{
+	if (filter->kind == FILTER_NO_ELEMENT)
+		/* NULL differs from no element of an empty array. */
+		return value->isnull ? match_not_null(filter) :
+			match_not_equal(filter, &value->value, &value->isnull, 1);
+	if (value->isnull)
+		return NULL;
+	return match_or_dimensions(filter, match_equal(filter, &value->value, &value->isnull, 1));
+}
+
+/* Each of the datums that are not NULL is an element of the column. */
+static bson_t *
+match_each(const Filter *filter, const Datum *datums, const bool *nulls, int ndatums)
+{
+	List	   *matches = NIL;
+
+	for (int i = 0; i < ndatums; i++)
+	{
+		if (!nulls[i])
+			matches = lappend(matches, match_equal(filter, &datums[i], &nulls[i], 1));
+	}
+	return match_all_of(matches);
+}
+
+/* column = comparand, of arrays: as many elements, and these; dimensions are only counted. */
+static bson_t *
+match_same_elements(const Filter *filter, const ArrayType *array,
+					const Datum *datums, const bool *nulls, int ndatums)
+{
+	bson_value_t *size = value_integer(ARR_NDIM(array) == 0 ? 0 : ARR_DIMS(array)[0]);
+
+	return match_all_of(list_make2(match_operator(filter->path, "$size", size),
+								   ARR_NDIM(array) > 1 ? match_new() :
+								   match_each(filter, datums, nulls, ndatums)));
+}
+
+/* column && comparand, column @> comparand, column = comparand, of arrays */
+static bson_t *
+match_elements(const Filter *filter, const FilterValue *value)
 {
 	ArrayType  *array;
 	Datum	   *datums;
 	bool	   *nulls;
 	int			ndatums;
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
 
 	if (value->isnull)
 		return NULL;
-	array = DatumGetArrayTypeP(value->value);
-	get_typlenbyvalalign(ARR_ELEMTYPE(array), &typlen, &typbyval, &typalign);
-	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign,
-					  &datums, &nulls, &ndatums);
-	return filter->kind == FILTER_ANY ?
-		match_equal(filter, datums, nulls, ndatums) :
-		match_not_equal(filter, datums, nulls, ndatums);
+	array = array_elements(value, &datums, &nulls, &ndatums);
+	if (filter->kind == FILTER_SAME_ELEMENTS)
+		return match_same_elements(filter, array, datums, nulls, ndatums);
+	if (filter->kind == FILTER_OVERLAPS)
+		return match_or_dimensions(filter, match_equal(filter, datums, nulls, ndatums));
+
+	/* Every array contains nothing, and none a NULL. */
+	if (ndatums == 0)
+		return match_not_null(filter);
+	for (int i = 0; i < ndatums; i++)
+	{
+		if (nulls[i])
+			return NULL;
+	}
+	return match_or_dimensions(filter, match_each(filter, datums, nulls, ndatums));
+}
+
+/* column ? comparand, column ?| comparand, column ?& comparand: NULLs are no keys. */
+static bson_t *
+match_keys(const Filter *filter, const FilterValue *value)
+{
+	Datum	   *datums;
+	bool	   *nulls;
+	int			ndatums;
+	List	   *matches = NIL;
+
+	if (value->isnull)
+		return NULL;
+	if (filter->kind == FILTER_KEY)
+		return match_json_key(filter, TextDatumGetCString(value->value));
+	array_elements(value, &datums, &nulls, &ndatums);
+	for (int i = 0; i < ndatums; i++)
+	{
+		if (!nulls[i])
+			matches = lappend(matches, match_json_key(filter, TextDatumGetCString(datums[i])));
+	}
+	return filter->kind == FILTER_ANY_KEY ? match_one_of(matches) : match_all_of(matches);
 }
 
 /* column LIKE comparand, and the like */
@@ -298,14 +429,15 @@ match_like(const Filter *filter, const FilterValue *value)
 	if (pattern.pieces == NIL)
 		return match_not_null(filter);
 	if (filter->negated)
-		return pattern.exact && !path_has_position(filter->path) ?
+		return pattern.exact && filter->form == FORM_TEXT && !path_has_position(filter->path) ?
 			match_not_pattern(filter->path, &pattern) : match_not_null(filter);
 	if (pattern.equal != NULL)
 	{
 		equal = CStringGetTextDatum(pattern.equal);
 		return match_equal(filter, &equal, &null, 1);
 	}
-	return match_pattern(filter->path, &pattern,
+	return match_pattern(filter->path, &pattern, filter->form == FORM_JSON_TEXT ?
+						 match_no_string(filter->path) :
 						 match_other_text(filter->path, pattern.literals, pattern.fold));
 }
 
@@ -322,24 +454,45 @@ match_null(const Filter *filter)
 	return match_one_of(matches);
 }
 
+/* The operator that stands for a condition whose comparand is not known. */
+static const char *
+placeholder_operator(const Filter *filter)
+{
+	static const char *const operators[] = {NULL, "$lt", "$lte", "$eq", "$gte", "$gt", "$ne"};
+
+	switch (filter->kind)
+	{
+		case FILTER_COMPARE:
+			return operators[filter->strategy];
+		case FILTER_PATTERN:
+			return filter->negated ? "$not" : "$regex";
+		case FILTER_ALL:
+			return "$nin";
+		case FILTER_NO_ELEMENT:
+			return "$ne";
+		case FILTER_ELEMENT:
+		case FILTER_SAME_ELEMENTS:
+			return "$eq";
+		case FILTER_CONTAINS:
+			return "$all";
+		case FILTER_KEY:
+		case FILTER_ANY_KEY:
+		case FILTER_ALL_KEYS:
+			return "$exists";
+		default:
+			return "$in";
+	}
+}
+
 /* A condition whose comparand is not known: its operator and a placeholder. */
 static bson_t *
 match_placeholder(const Filter *filter, int number)
 {
-	static const char *const operators[] = {NULL, "$lt", "$lte", "$eq", "$gte", "$gt", "$ne"};
 	bson_value_t *placeholder = value_string(psprintf("$%d", number));
 
-	switch (filter->kind)
-	{
-		case FILTER_ANY:
-			return match_operator(filter->path, "$in", placeholder);
-		case FILTER_ALL:
-			return match_operator(filter->path, "$nin", placeholder);
-		case FILTER_PATTERN:
-			return match_operator(filter->path, filter->negated ? "$not" : "$regex", placeholder);
-		default:
-			return match_operator(filter->path, operators[filter->strategy], placeholder);
-	}
+	if (*filter->path == '\0')
+		return match_value(placeholder_operator(filter), placeholder);
+	return match_operator(filter->path, placeholder_operator(filter), placeholder);
 }
 
 /* A condition whose comparand is known. */
@@ -352,8 +505,26 @@ match_with_comparand(const Filter *filter, const FilterValue *value)
 			return match_comparison(filter, value);
 		case FILTER_PATTERN:
 			return match_like(filter, value);
-		default:
+		case FILTER_ANY:
+		case FILTER_ALL:
 			return match_array(filter, value);
+		case FILTER_ELEMENT:
+		case FILTER_NO_ELEMENT:
+			return match_element(filter, value);
+		case FILTER_CONTAINS:
+			if (filter->form == FORM_JSON)
+				return value->isnull ? NULL :
+					match_json_contains(filter, DatumGetJsonbP(value->value));
+			return match_elements(filter, value);
+		case FILTER_OVERLAPS:
+		case FILTER_SAME_ELEMENTS:
+			return match_elements(filter, value);
+		case FILTER_KEY:
+		case FILTER_ANY_KEY:
+		case FILTER_ALL_KEYS:
+			return match_keys(filter, value);
+		default:
+			elog(ERROR, "unexpected kind %d of filter", (int) filter->kind);
 	}
 }
 
@@ -402,6 +573,7 @@ filter_needs_simple_collation(const Filter *filter)
 			return true;
 	}
 	return filter->form == FORM_TEXT &&
-		(filter->kind == FILTER_COMPARE || filter->kind == FILTER_ALL) &&
+		(filter->kind == FILTER_COMPARE || filter->kind == FILTER_ALL ||
+		 filter->kind == FILTER_NO_ELEMENT) &&
 		filter->strategy != BTEqualStrategyNumber;
 }

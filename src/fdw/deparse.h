@@ -10,6 +10,7 @@
 #define MM_DEPARSE_H
 
 #include "fdw/filter.h"
+#include "utils/jsonb.h"
 
 /* deparse_number.c */
 
@@ -75,5 +76,17 @@ extern bson_t *match_timestamp_range(const Filter *filter, int strategy, Datum d
 
 /* objectid_timestamp(column) = timestamp, objectid_timestamp(column) < timestamp, ... */
 extern bson_t *match_objectid_time(const Filter *filter, int strategy, Datum datum);
+
+/* deparse_json.c */
+
+/* column ->> 'a' = string */
+extern bson_t *match_json_text(const Filter *filter, const char *string);
+
+/* There is a value of a type that regular expressions do not look at. */
+extern bson_t *match_no_string(const char *path);
+
+/* column @> jsonb, column ? key */
+extern bson_t *match_json_contains(const Filter *filter, Jsonb *jsonb);
+extern bson_t *match_json_key(const Filter *filter, const char *key);
 
 #endif							/* MM_DEPARSE_H */

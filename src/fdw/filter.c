@@ -52,6 +52,7 @@ filter_save(const Filter *filter)
 	saved = lappend(saved, makeInteger(filter->strategy));
 	saved = lappend(saved, makeBoolean(filter->negated));
 	saved = lappend(saved, makeInteger((int) filter->collation));
+	saved = lappend(saved, makeInteger(filter->json_mode));
 	saved = lappend(saved, makeInteger(filter->comparand));
 	saved = lappend(saved, makeInteger((int) filter->comparand_type));
 	return saved;
@@ -73,7 +74,8 @@ filter_load(List *saved)
 	filter->strategy = intVal(list_nth(saved, 5));
 	filter->negated = boolVal(list_nth(saved, 6));
 	filter->collation = (Oid) intVal(list_nth(saved, 7));
-	filter->comparand = intVal(list_nth(saved, 8));
-	filter->comparand_type = (Oid) intVal(list_nth(saved, 9));
+	filter->json_mode = intVal(list_nth(saved, 8));
+	filter->comparand = intVal(list_nth(saved, 9));
+	filter->comparand_type = (Oid) intVal(list_nth(saved, 10));
 	return filter;
 }

@@ -10,6 +10,7 @@
 #define MM_FILTER_H
 
 #include "access/stratnum.h"
+#include "mongo/options.h"
 #include "nodes/pathnodes.h"
 
 /* What a column's type is for comparisons. */
@@ -30,7 +31,11 @@ typedef enum FilterForm
 
 	/* Expressions of one column; the path is the column's. */
 	FORM_OBJECTID_TEXT,			/* column::text, of an ObjectId */
-	FORM_OBJECTID_TIME			/* objectid_timestamp(column) */
+	FORM_OBJECTID_TIME,			/* objectid_timestamp(column) */
+
+	/* A jsonb column, or what is in it; the path is that of the field. */
+	FORM_JSON,					/* column, column -> 'a' */
+	FORM_JSON_TEXT				/* column ->> 'a' */
 } FilterForm;
 
 typedef enum FilterKind
@@ -42,7 +47,20 @@ typedef enum FilterKind
 	FILTER_ALL,					/* column <> ALL (comparand) */
 	FILTER_PATTERN,				/* column LIKE comparand, and the like */
 	FILTER_NULL,
-	FILTER_NOT_NULL
+	FILTER_NOT_NULL,
+
+	/* Of an array column; the form is that of its elements. */
+	FILTER_ELEMENT,				/* comparand = ANY (column) */
+	FILTER_NO_ELEMENT,			/* comparand <> ALL (column) */
+	FILTER_OVERLAPS,			/* column && comparand */
+	FILTER_CONTAINS,			/* column @> comparand; of jsonb too, and =
+								 * there */
+	FILTER_SAME_ELEMENTS,		/* column = comparand */
+
+	/* Of jsonb. */
+	FILTER_KEY,					/* column ? comparand */
+	FILTER_ANY_KEY,				/* column ?| comparand */
+	FILTER_ALL_KEYS				/* column ?& comparand */
 } FilterKind;
 
 /* Operators are btree strategies, and one more. */
@@ -63,13 +81,16 @@ typedef struct Filter
 	FilterKind	kind;
 	bool		exact;			/* else what MongoDB returns is checked */
 	List	   *arms;			/* of AND and OR: Filters */
-	char	   *path;			/* of the others: the column's path ... */
+	char	   *path;			/* of the others: the path of a column or
+								 * below one, "" for the whole document ... */
 	FilterForm	form;			/* ... and form */
 	int			strategy;		/* of COMPARE; of PATTERN, a PatternKind */
 	bool		negated;		/* of PATTERN: NOT LIKE, and the like */
 	Oid			collation;		/* of PATTERN */
+	JsonMode	json_mode;		/* of JSON and JSON_TEXT: how the column
+								 * writes values */
 	int			comparand;		/* of those that have one: its index */
-	Oid			comparand_type; /* its type; of ANY and ALL, its elements' */
+	Oid			comparand_type; /* its type; of an array, its elements' */
 } Filter;
 
 /* A comparand's value; not known in an EXPLAIN without execution. */

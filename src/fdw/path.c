@@ -13,6 +13,7 @@
 #include "bson/document_path.h"
 #include "fdw/path.h"
 #include "lib/stringinfo.h"
+#include "mongo/options.h"
 
 /* Can dotted notation name the segment? */
 static bool
@@ -27,22 +28,44 @@ segment_is_number(const char *segment, size_t length)
 	return length > 0 && strspn(segment, "0123456789") >= length;
 }
 
+/* A path of a match document with one more segment, or NULL. */
+char *
+path_below(const char *path, const char *key)
+{
+	if (!segment_is_plain(key))
+		return NULL;
+	return psprintf("%s%s%s", path, *path != '\0' ? "." : "", key);
+}
+
+/* The path of what lies below a column by the keys; "" for the whole document, NULL for none. */
+char *
+path_for_match_below(const char *path, List *keys)
+{
+	char	   *result = "";
+	ListCell   *lc;
+
+	foreach(lc, document_path_split(path))
+	{
+		result = path_below(result, lfirst(lc));
+		if (result == NULL)
+			return NULL;
+	}
+	foreach(lc, keys)
+	{
+		result = path_below(result, mongo_utf8(lfirst(lc)));
+		if (result == NULL)
+			return NULL;
+	}
+	return result;
+}
+
 /* A column's path for a match document, or NULL. */
 char *
 path_for_match(const char *path)
 {
-	List	   *segments = document_path_split(path);
-	StringInfoData result;
-	ListCell   *lc;
+	char	   *result = path_for_match_below(path, NIL);
 
-	initStringInfo(&result);
-	foreach(lc, segments)
-	{
-		if (!segment_is_plain(lfirst(lc)))
-			return NULL;
-		appendStringInfo(&result, "%s%s", result.len > 0 ? "." : "", (char *) lfirst(lc));
-	}
-	return segments == NIL ? NULL : result.data;
+	return result == NULL || *result == '\0' ? NULL : result;
 }
 
 /* The longest beginning of a column's path that a projection can name, or NULL. */

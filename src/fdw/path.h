@@ -9,11 +9,22 @@
 #ifndef MM_PATH_H
 #define MM_PATH_H
 
+#include "nodes/pg_list.h"
+
 #define PATH_IS_ID(path)		(strcmp(path, "_id") == 0)
 #define PATH_IS_NESTED(path)	(strchr(path, '.') != NULL)
 
 /* A column's path for a match document, palloc'd; NULL when that cannot name it. */
 extern char *path_for_match(const char *path);
+
+/*
+ * The same of what lies below a column by the keys (strings in the database's
+ * encoding); "" for the whole document.
+ */
+extern char *path_for_match_below(const char *path, List *keys);
+
+/* The path of a field, or position, below a match document's path; NULL when it has none. */
+extern char *path_below(const char *path, const char *key);
 
 /*
  * The longest beginning of a column's path that a projection can name and that

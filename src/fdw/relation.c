@@ -51,16 +51,30 @@ fdw_relation_create(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	return relation;
 }
 
-/* The path of a column. */
-const char *
-fdw_relation_path(FdwRelation *relation, AttrNumber attnum)
+/* The options of a column. */
+static const MongoColumnOptions *
+column_options(FdwRelation *relation, AttrNumber attnum)
 {
 	MongoColumnOptions **column = &relation->columns[attnum - 1];
 
 	Assert(attnum > 0 && attnum <= relation->ncolumns);
 	if (*column == NULL)
 		*column = mongo_column_options(relation->relid, attnum, relation->options);
-	return (*column)->path;
+	return *column;
+}
+
+/* The path of a column. */
+const char *
+fdw_relation_path(FdwRelation *relation, AttrNumber attnum)
+{
+	return column_options(relation, attnum)->path;
+}
+
+/* How a jsonb column writes its values. */
+JsonMode
+fdw_relation_json_mode(FdwRelation *relation, AttrNumber attnum)
+{
+	return column_options(relation, attnum)->json_mode;
 }
 
 /* About how many bytes a value of a column has; ten where nothing is known. */

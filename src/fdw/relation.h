@@ -29,6 +29,9 @@ extern FdwRelation *fdw_relation_create(PlannerInfo *root, RelOptInfo *rel, Oid 
 /* The path of a column. */
 extern const char *fdw_relation_path(FdwRelation *relation, AttrNumber attnum);
 
+/* How a jsonb column writes its values. */
+extern JsonMode fdw_relation_json_mode(FdwRelation *relation, AttrNumber attnum);
+
 /* About how many bytes a value of a column has. */
 extern int	fdw_relation_width(FdwRelation *relation, AttrNumber attnum);
 

@@ -6,9 +6,9 @@
  * evaluate beforehand (a constant, a parameter, a column of another table in a
  * parameterised path, any expression of these that is not volatile), by the
  * operators of the column type's own btree family; = ANY and <> ALL with such
- * an array; LIKE, ^@ and regular expressions; boolean columns; IS [NOT] NULL;
- * and AND and OR of these.  A NOT before most conditions never reaches us: the
- * planner has moved it into them.
+ * an array; LIKE, ^@ and regular expressions; what is in an array or a jsonb;
+ * boolean columns; IS [NOT] NULL; and AND and OR of these.  A NOT before most
+ * conditions never reaches us: the planner has moved it into them.
  *
  * What each means remotely, and when it is exact, is told in deparse.c.
  */
@@ -32,7 +32,7 @@
 static Filter *filter_from_node(ClauseContext *context, Node *node);
 
 /* Can the scan evaluate the expression beforehand, once? */
-static bool
+bool
 is_comparand(ClauseContext *context, Node *node)
 {
 	return !bms_is_member(context->rel->relid, pull_varnos(context->root, node)) &&
@@ -41,7 +41,7 @@ is_comparand(ClauseContext *context, Node *node)
 }
 
 /* Remembers a comparand; returns its index. */
-static int
+int
 add_comparand(ClauseContext *context, Node *node)
 {
 	*context->comparands = lappend(*context->comparands, node);
@@ -52,7 +52,7 @@ add_comparand(ClauseContext *context, Node *node)
  * The operator's strategy in the btree family of its left type, or
  * InvalidStrategy.  The equality's negator counts as a strategy too.
  */
-static int
+int
 operator_strategy(Oid operator, Oid lefttype)
 {
 	Oid			family = lookup_type_cache(lefttype, TYPECACHE_BTREE_OPFAMILY)->btree_opf;
@@ -86,7 +86,7 @@ text_is_shippable(int strategy, Oid collation)
 }
 
 /* Can a column of the form be compared with a value of the type, under the collation? */
-static bool
+bool
 comparison_is_shippable(FilterForm form, int strategy, Oid comparand_type, Oid collation)
 {
 	FilterForm	other = filter_type_form(comparand_type);
@@ -94,6 +94,7 @@ comparison_is_shippable(FilterForm form, int strategy, Oid comparand_type, Oid c
 	switch (form)
 	{
 		case FORM_NONE:
+		case FORM_JSON:
 			return false;
 		case FORM_BOOLEAN:
 		case FORM_UUID:
@@ -106,6 +107,7 @@ comparison_is_shippable(FilterForm form, int strategy, Oid comparand_type, Oid c
 		case FORM_TEXT:
 			return other == FORM_TEXT && text_is_shippable(strategy, collation);
 		case FORM_OBJECTID_TEXT:
+		case FORM_JSON_TEXT:
 			return other == FORM_TEXT &&
 				(strategy == BTEqualStrategyNumber || strategy == STRATEGY_NOT_EQUAL) &&
 				text_is_shippable(strategy, collation);
@@ -132,6 +134,7 @@ comparison_is_exact(const Filter *filter)
 		case FORM_FLOAT4:
 		case FORM_FLOAT8:
 		case FORM_TEXT:
+		case FORM_JSON_TEXT:
 			return false;
 		default:
 			return true;
@@ -182,7 +185,8 @@ filter_from_pattern(ClauseContext *context, Oid function, List *args, Oid collat
 	if (!pattern_kind(function, &kind, &negated))
 		return NULL;
 	filter = operand_filter(context, FILTER_PATTERN, linitial(args));
-	if (filter == NULL || filter->form != FORM_TEXT || !is_comparand(context, lsecond(args)) ||
+	if (filter == NULL || operand_compared_form(filter->form) != FORM_TEXT ||
+		filter->form == FORM_OBJECTID_TEXT || !is_comparand(context, lsecond(args)) ||
 		!text_is_shippable(BTEqualStrategyNumber, collation))
 		return NULL;
 	filter->strategy = kind;
@@ -229,6 +233,9 @@ filter_from_operator(ClauseContext *context, OpExpr *clause)
 			return NULL;
 	}
 
+	filter = filter_from_containment(context, operator, left, right, clause->inputcollid);
+	if (filter != NULL)
+		return filter;
 	filter = operand_filter(context, FILTER_COMPARE, left);
 	if (filter == NULL || !is_comparand(context, right))
 		return NULL;
@@ -255,6 +262,9 @@ filter_from_array_operator(ClauseContext *context, ScalarArrayOpExpr *clause)
 	Oid			righttype;
 	Filter	   *filter;
 
+	filter = filter_from_element(context, clause);
+	if (filter != NULL)
+		return filter;
 	filter = operand_filter(context, clause->useOr ? FILTER_ANY : FILTER_ALL, left);
 	if (filter == NULL || !is_comparand(context, right))
 		return NULL;
@@ -300,7 +310,8 @@ filter_from_null_test(ClauseContext *context, NullTest *clause)
 		return NULL;
 	if (is_null && path_has_position(filter->path))
 		return NULL;
-	filter->exact = is_null && filter->form != FORM_NONE && !PATH_IS_NESTED(filter->path);
+	filter->exact = is_null && filter->form != FORM_NONE && filter->form != FORM_JSON &&
+		filter->form != FORM_JSON_TEXT && !PATH_IS_NESTED(filter->path);
 	return filter;
 }
 

@@ -6,11 +6,16 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "bson/document_path.h"
 #include "bson/objectid.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "fdw/path.h"
 #include "fdw/shippable.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
 /* How values of a type compare. */
@@ -103,6 +108,151 @@ operand_argument(Node *node, FilterForm *form)
 	return node;
 }
 
+/* A constant that is not NULL, or NULL. */
+static Const *
+known_constant(Node *node)
+{
+	return IsA(node, Const) && !((Const *) node)->constisnull ? (Const *) node : NULL;
+}
+
+/*
+ * Puts a key of a path in front of others.  A path of text takes what looks
+ * like a number for a position in an array, in more ways than MongoDB knows.
+ */
+static bool
+prepend_key(List **keys, const char *key, bool may_be_position)
+{
+	if (may_be_position && (isdigit((unsigned char) *key) || isspace((unsigned char) *key) ||
+							*key == '-' || *key == '+') &&
+		document_path_position(key) < 0)
+		return false;
+	*keys = lcons(unconstify(char *, key), *keys);
+	return true;
+}
+
+/* Puts the keys of a text[] in front of others. */
+static bool
+prepend_path(List **keys, Const *path)
+{
+	Datum	   *datums;
+	bool	   *nulls;
+	int			ndatums;
+
+	deconstruct_array(DatumGetArrayTypeP(path->constvalue), TEXTOID, -1, false, TYPALIGN_INT,
+					  &datums, &nulls, &ndatums);
+	for (int i = ndatums - 1; i >= 0; i--)
+	{
+		if (nulls[i] || !prepend_key(keys, TextDatumGetCString(datums[i]), true))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * One step into a jsonb: an expression like column -> 'a', whose keys are put
+ * in front of others.  NULL when it is none, or the key not known.
+ */
+static Node *
+json_step(Node *node, List **keys, bool *as_text)
+{
+	Oid			function;
+	List	   *args;
+	Const	   *key;
+
+	if (IsA(node, OpExpr))
+	{
+		function = get_opcode(((OpExpr *) node)->opno);
+		args = ((OpExpr *) node)->args;
+	}
+	else if (IsA(node, FuncExpr))
+	{
+		function = ((FuncExpr *) node)->funcid;
+		args = ((FuncExpr *) node)->args;
+	}
+	else
+		return NULL;
+	if (list_length(args) != 2 || (key = known_constant(lsecond(args))) == NULL)
+		return NULL;
+
+	*as_text = false;
+	switch (function)
+	{
+		case F_JSONB_OBJECT_FIELD_TEXT:
+			*as_text = true;
+			/* FALLTHROUGH */
+		case F_JSONB_OBJECT_FIELD:
+			return prepend_key(keys, TextDatumGetCString(key->constvalue), false) ?
+				linitial(args) : NULL;
+		case F_JSONB_ARRAY_ELEMENT_TEXT:
+			*as_text = true;
+			/* FALLTHROUGH */
+		case F_JSONB_ARRAY_ELEMENT:
+			/* Position 0 of a scalar is the scalar itself. */
+			return DatumGetInt32(key->constvalue) > 0 &&
+				prepend_key(keys, psprintf("%d", DatumGetInt32(key->constvalue)), true) ?
+				linitial(args) : NULL;
+		case F_JSONB_EXTRACT_PATH_TEXT:
+			*as_text = true;
+			/* FALLTHROUGH */
+		case F_JSONB_EXTRACT_PATH:
+			return prepend_path(keys, key) ? linitial(args) : NULL;
+		default:
+			return NULL;
+	}
+}
+
+/*
+ * A new filter on a jsonb column, or on what is in it by constant keys; NULL
+ * for another expression, and for a path that a match document cannot name.
+ */
+Filter *
+json_operand_filter(ClauseContext *context, FilterKind kind, Node *node)
+{
+	List	   *keys = NIL;
+	bool		as_text = false;
+	Filter	   *filter;
+	char	   *path;
+	Var		   *var;
+	Node	   *argument;
+	bool		step_is_text;
+
+	if (GetDatabaseEncoding() != PG_UTF8)
+		return NULL;
+	while ((argument = json_step(node, &keys, &step_is_text)) != NULL)
+	{
+		/* Text has no fields. */
+		as_text |= step_is_text;
+		node = argument;
+	}
+	var = operand_column(context, node);
+	if (var == NULL || getBaseType(var->vartype) != JSONBOID)
+		return NULL;
+	path = path_for_match_below(fdw_relation_path(context->relation, var->varattno), keys);
+	if (path == NULL)
+		return NULL;
+
+	filter = palloc0(sizeof(Filter));
+	filter->kind = kind;
+	filter->path = path;
+	filter->form = as_text ? FORM_JSON_TEXT : FORM_JSON;
+	filter->json_mode = fdw_relation_json_mode(context->relation, var->varattno);
+	return filter;
+}
+
+/* A new filter on an array column, with the form of its elements; or NULL. */
+Filter *
+array_operand_filter(ClauseContext *context, FilterKind kind, Node *node)
+{
+	Var		   *var = operand_column(context, node);
+	Oid			element = var == NULL ? InvalidOid : get_element_type(getBaseType(var->vartype));
+	Filter	   *filter = OidIsValid(element) ? operand_filter(context, kind, node) : NULL;
+
+	if (filter == NULL)
+		return NULL;
+	filter->form = filter_type_form(getBaseType(element));
+	return filter->form == FORM_NONE ? NULL : filter;
+}
+
 /* A new filter on what node computes from a column, or NULL; see shippable.h. */
 Filter *
 operand_filter(ClauseContext *context, FilterKind kind, Node *node)
@@ -114,7 +264,10 @@ operand_filter(ClauseContext *context, FilterKind kind, Node *node)
 	Var		   *var = operand_column(context, operand_argument(node, &form));
 
 	if (var == NULL)
-		return NULL;
+	{
+		filter = json_operand_filter(context, kind, node);
+		return filter == NULL || *filter->path == '\0' ? NULL : filter;
+	}
 	column_form = filter_type_form(getBaseType(var->vartype));
 	if (form != FORM_NONE && column_form != FORM_OBJECTID)
 		return NULL;
@@ -136,6 +289,7 @@ operand_compared_form(FilterForm form)
 	switch (form)
 	{
 		case FORM_OBJECTID_TEXT:
+		case FORM_JSON_TEXT:
 			return FORM_TEXT;
 		case FORM_OBJECTID_TIME:
 			return FORM_TIMESTAMPTZ;

@@ -49,7 +49,8 @@ my @milliseconds = (0, -1, 1709164800000, 1709208000000, 1709208000001, 17092512
 my @midnights = map { $_ * 86400000 } (0, -1, 19782, 19783);
 
 # What a column may hold, and what it is compared with.
-my %fields = (
+my %fields;
+%fields = (
 	i => [
 		'integer',
 		sub { my $n = pick(@wholes); pick(int32($n), int64($n), double("$n.0"), decimal("$n"), decimal("$n.00")); },
@@ -110,8 +111,26 @@ my %fields = (
 		sub { date(pick(@midnights)); },
 		sub { pick("DATE '1970-01-01'", "DATE '2024-02-29'", "TIMESTAMP '2024-02-29 00:00:01'", "DATE 'infinity'", "DATE '1969-12-31'"); }
 	],
-	j => [ 'jsonb', sub { pick('{"x": 1}', '[1, null]', '[null]', '[]', '5', '"s"'); }, sub { pick("'5'", "'[]'", q('{"x": 1}')) . '::jsonb'; } ],
-	l => [ 'integer[]', sub { pick('[1, 2]', '[null]', '[]', '[3]'); }, sub { pick("'{1,2}'", "'{}'", "'{NULL}'") . '::integer[]'; } ],
+	j => [
+		'jsonb',
+		sub { pick('{"x": 1}', '[1, null]', '[null]', '[]', '5', '"s"', '"x"', '["x", "s"]', '{"x": {"s": "x"}}', '[["x"]]', '{"s": null}', '[{"x": 1, "s": "x"}]'); },
+		sub { pick("'5'", "'[]'", q('{"x": 1}'), q('"x"'), q('["x", "s"]')) . '::jsonb'; }
+	],
+	l => [
+		'integer[]',
+		sub { pick('[1, 2]', '[null]', '[]', '[3]', '[3, null, 3]', '[[1, 2], [3, 4]]', '[[3]]', '[' . join(', ', map { $fields{i}[1]->() } 1 .. 3) . ']'); },
+		sub { "'{" . pick('1,2', '', 'NULL', '3', '3,NULL', '{3}', '{1,2},{3,4}', join(',', map { pick(@wholes) } 1 .. pick(1, 2))) . "}'::integer[]"; }
+	],
+	m => [
+		'text[]',
+		sub { pick('[]', '[null]', '[["a"], ["b"]]', '[' . join(', ', map { $fields{t}[1]->() } 1 .. pick(1 .. 3)) . ']'); },
+		sub { 'ARRAY[' . join(', ', map { "'" . pick(@strings, @oids) . "'" } 1 .. pick(1, 1, 2)) . ']::text[]'; }
+	],
+	e => [
+		'numeric[]',
+		sub { '[' . join(', ', map { $fields{n}[1]->() } 1 .. pick(1 .. 3)) . ']'; },
+		sub { 'ARRAY[' . join(', ', map { "'" . pick(@wholes, @decimals, @doubles) . "'" } 1 .. pick(1, 1, 2)) . ']::numeric[]'; }
+	],
 );
 
 # Columns below the top of the document, which is of many shapes.
@@ -186,10 +205,58 @@ sub pattern
 	return rand() < 0.2 ? "$kind (SELECT '$text')" : "$kind '$text'";
 }
 
+# A condition on an array.
+sub of_array
+{
+	my $column = pick(qw(l l m e));
+	my $element = { l => $fields{i}[2], m => $fields{t}[2], e => $fields{n}[2] }->{$column};
+	$element = $column eq 'm' ? "'" . pick(@strings, @oids) . "'" : $column eq 'e' ? $element->() : pick(@wholes);
+	$element = "(SELECT $element)" if rand() < 0.2;
+	return pick('', 'NOT ') . "$element " . pick('= ANY', '<> ALL', '= ANY', '< ANY') . " ($column)" if rand() < 0.5;
+	return pick('', '', 'NOT ') . "$column " . pick('@>', '&&', '=', '<@', '<>') . ' ' . comparand($column);
+}
+
+# A value of JSON, and what contains it.
+sub json_value
+{
+	return pick(map({ qq("$_") } map { s/\n/\\n/gr } pick(@strings), pick(@oids)), pick(@wholes, @longs), 'true', 'null', '0.1', '0.5', '1e20', '5.0', '{}', '[]', '{"x": 1}',
+		qq({"\$oid": ") . pick(@oids) . '"}', q({"$numberDecimal": "0.1"}));
+}
+
+sub json_container
+{
+	my $value = json_value();
+	my $key = pick(qw(i b n f t bo o ts j u l m));
+	return pick(qq({"$key": $value}), qq({"$key": $value}), qq({"$key": [$value]}), qq({"sub": {"x": $value}}), qq({"sub": {"deep": {"y": $value}}}), qq({"sub": [{"x": $value}]}),
+		qq({"arr": [$value]}), qq({"arr": [{"w": $value}]}), qq({"arr": [[{"w": $value}]]}), qq({"$key": $value, "must": ) . pick(@wholes) . '}', '{}');
+}
+
+# A condition on jsonb.
+sub of_json
+{
+	my $doc = pick(qw(doc doc plain canonical));
+	my $kind = rand;
+	my $key = pick(qw(i b n f t bo o ts j u l m missing));
+	my $text = pick("$doc ->> '$key'", "$doc ->> '$key'", "$doc -> 'sub' ->> 'x'", "$doc #>> '{sub,deep,y}'", "$doc -> 'arr' ->> 1", "$doc #>> '{arr,0,w}'", "$doc -> 'arr' ->> '0'",
+		"j ->> 'x'", "j ->> 0", "$doc -> 'o' ->> '\$oid'");
+	my $string = pick($fields{t}[2]->(), $fields{t}[2]->(), $fields{t}[2]->(), "'" . pick(@wholes, @decimals) . "'", q('["x", "s"]'), q('{"x": 1}'));
+	return pick('', 'NOT ') . "$doc @> '" . json_container() . "'" if $kind < 0.3;
+	return "j " . pick('@>', '=', '<>') . " '" . json_value() . "'" if $kind < 0.35;
+	return "$doc -> '$key' " . pick('@>', '=') . " '" . json_value() . "'" if $kind < 0.4;
+	return pick("$doc", 'j', "$doc -> 'arr'", "$doc -> 'm'") . pick(' ?', ' ?', ' ?|', ' ?&') =~ s/(\?[|&])$/$1 '{x,s,a}' AND true/r =~ s/\?$/"? '" . pick(qw(x s a i w 5)) . "'"/er if $kind < 0.5;
+	return "($text) IS " . pick('', 'NOT ') . 'NULL' if $kind < 0.6;
+	return "($text) " . pick('=', '=', '=', '<>', '<') . " $string" if $kind < 0.8;
+	return "($text) " . pick('', 'NOT ') . "IN ($string, 'a', NULL)" if $kind < 0.85;
+	return "($text) " . pattern();
+}
+
 # A condition of a form of its own.
 sub special
 {
 	my $kind = rand;
+	return of_array() if $kind < 0.25;
+	return of_json() if $kind < 0.6;
+	$kind = rand;
 	return pick(qw(t t y)) . ' ' . pattern() if $kind < 0.6;
 	return pick('', 'NOT ') . 'starts_with(t, ' . comparand('t') . ')' if $kind < 0.65;
 	return 'o::text ' . pick('=', '=', '<>') . ' ' . comparand('t') if $kind < 0.75;
@@ -209,7 +276,7 @@ sub condition
 		my $text = '(' . join(pick(' AND ', ' OR '), map { condition($depth - 1) } 1 .. pick(2, 2, 3)) . ')';
 		return rand() < 0.2 ? "NOT $text" : $text;
 	}
-	return special() if $kind > 0.9;
+	return special() if $kind > 0.82;
 	return "$column IS " . pick('', 'NOT ') . 'NULL' if $kind < 0.55;
 	return pick('', 'NOT ') . 'bo' if $kind < 0.58;
 	return 'bo IS ' . pick('', 'NOT ') . pick('TRUE', 'FALSE') if $kind < 0.6;
@@ -217,7 +284,7 @@ sub condition
 	return "$column BETWEEN " . comparand($column) . ' AND ' . comparand($column) if $kind < 0.77;
 	return comparand($column) . ' ' . pick('=', '<', '>=') . " $column" if $kind < 0.8;
 	return "$column COLLATE \"C\" " . pick('=', '<>', '<', '<=', '>', '>=') . ' ' . comparand($column)
-	  if $kind < 0.84 && ($column eq 't' || $column eq 'y');
+	  if $kind < 0.81 && ($column eq 't' || $column eq 'y');
 	return "$column " . pick('=', '<>', '<', '<=', '>', '>=') . ' ' . comparand($column);
 }
 
@@ -232,7 +299,9 @@ foreach my $options ('', ', "collation": {"locale": "en", "strength": 1}')
 $mongo->command($database, '{"createIndexes": "docs", "indexes": [' . join(', ', map { qq({"key": {"$_": 1}, "name": "$_"}) } qw(n t ts sub.x)) . ']}');
 
 my $uri = $mongo->uri;
-my $definition = join ', ', '_id bigint', 'must bigint NOT NULL',
+my $definition = join ', ', '_id bigint', "doc jsonb OPTIONS (path '\$')",
+  (map { "$_ jsonb OPTIONS (path '\$', extended_json '$_')" } qw(plain canonical)),
+  'must bigint NOT NULL',
   (map { "$_ $fields{$_}[0]" } sort keys %fields), (map { "$_ $nested{$_}[0] OPTIONS (path '$nested{$_}[1]')" } sort keys %nested);
 $node->safe_psql('postgres', <<"SQL");
 CREATE EXTENSION mongo_migrate;

@@ -1,0 +1,194 @@
+-- Conditions on arrays and jsonb that are sent to MongoDB: each plan, and then its rows, which must be those without pushdown.
+\getenv mongo_uri MONGO_URI
+CREATE SERVER fdw_document FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_fdw_document');
+SELECT mongo_migrate.run_command('fdw_document', '{"dropDatabase": 1}') ->> 'ok' AS ok;
+
+-- Shows what is asked of MongoDB for a condition, and its rows.
+CREATE FUNCTION show(source text, condition text) RETURNS TABLE (result text)
+LANGUAGE plpgsql AS $$
+DECLARE
+    here text;
+BEGIN
+    FOR result IN EXECUTE format('EXPLAIN (COSTS OFF) SELECT _id FROM %s WHERE %s', source, condition)
+    LOOP
+        IF result LIKE '%MongoDB find%' THEN
+            result := substring(result FROM 'MongoDB find: (.*)');
+            result := CASE WHEN result LIKE '{%' THEN (result::json -> 'filter')::text || coalesce(' ' || (result::json ->> 'collation'), '') ELSE result END;
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+    EXECUTE format('SELECT ''_id: '' || coalesce(string_agg(_id::text, '','' ORDER BY _id), ''none'') FROM %s WHERE %s', source, condition) INTO result;
+    RETURN NEXT;
+    SET LOCAL mongo_migrate.enable_pushdown = off;
+    EXECUTE format('SELECT ''_id: '' || coalesce(string_agg(_id::text, '','' ORDER BY _id), ''none'') FROM %s WHERE %s', source, condition) INTO here;
+    SET LOCAL mongo_migrate.enable_pushdown = on;
+    IF here <> result THEN
+        result := 'without pushdown ' || here;
+        RETURN NEXT;
+    END IF;
+END
+$$;
+
+-- Arrays.
+SELECT mongo_migrate.run_command('fdw_document', '{"insert": "arrays", "documents": [
+    {"_id": 1, "l": [1, 2], "t": ["a", "b"], "n": [{"$numberDouble": "0.1"}], "d": [{"$date": "2024-02-29T12:00:00Z"}], "sub": {"l": [1, 2]}},
+    {"_id": 2, "l": [{"$numberLong": "2"}, {"$numberDouble": "3.0"}], "t": ["A", 5], "n": [{"$numberDecimal": "0.1"}, null], "sub": [{"l": [1, 2]}]},
+    {"_id": 3, "l": [], "t": [], "n": [], "d": [], "sub": {"l": []}},
+    {"_id": 4, "l": null, "t": null, "sub": null},
+    {"_id": 5, "l": [null, 1], "t": [null, {"$oid": "5f0000000000000000000001"}]},
+    {"_id": 6, "l": [[1, 2], [3, 4]], "t": [["a"], ["c"]], "sub": {"l": [[1, 9]]}},
+    {"_id": 7},
+    {"_id": 8, "l": [2, 1], "t": ["b", "a", "a"], "n": [{"$numberDouble": "NaN"}, 5]}]}') ->> 'n' AS inserted;
+CREATE FOREIGN TABLE arrays
+(
+    _id bigint, l integer[], t text[], n numeric[], d timestamptz[], sl bigint[] OPTIONS (path 'sub.l')
+) SERVER fdw_document;
+\t on
+SELECT show('arrays', 'l @> ''{1}''');
+SELECT show('arrays', 'l @> ''{1,2}''');
+SELECT show('arrays', 'l @> ''{}''');
+SELECT show('arrays', 'l @> ''{NULL}''');
+SELECT show('arrays', 'l @> ''{{1,4}}''');
+SELECT show('arrays', '''{2,3}'' <@ l');
+SELECT show('arrays', 'l <@ ''{1,2}''');
+SELECT show('arrays', 'l && ''{3,4,NULL}''');
+SELECT show('arrays', 'l && ''{}''');
+SELECT show('arrays', '1 = ANY (l)');
+SELECT show('arrays', '1::bigint = ANY (l)');
+SELECT show('arrays', '(SELECT NULL::integer) = ANY (l)');
+SELECT show('arrays', '(SELECT 1) = ANY (l)');
+SELECT show('arrays', '(SELECT NULL::integer) <> ALL (l)');
+SELECT show('arrays', '1 < ANY (l)');
+SELECT show('arrays', '1 <> ALL (l)');
+SELECT show('arrays', 'NOT (1 = ANY (l))');
+SELECT show('arrays', 'NOT (l @> ''{1}'')');
+SELECT show('arrays', 'l = ''{1,2}''');
+SELECT show('arrays', 'l = ''{}''');
+SELECT show('arrays', 'l = ''{NULL,1}''');
+SELECT show('arrays', 'l = ''{{1,2},{3,4}}''');
+SELECT show('arrays', 'l <> ''{1,2}''');
+SELECT show('arrays', 't @> ''{a}''');
+SELECT show('arrays', 't @> ''{5}''');
+SELECT show('arrays', '''5f0000000000000000000001'' = ANY (t)');
+SELECT show('arrays', '''a'' <> ALL (t)');
+SELECT show('arrays', 'n @> ''{0.1}''');
+SELECT show('arrays', 'n && ''{0.1,NaN}''');
+SELECT show('arrays', '0.1 <> ALL (n)');
+SELECT show('arrays', 'd @> ''{2024-02-29 12:00:00+00}''');
+SELECT show('arrays', 'd && ''{2024-02-29 12:00:00.0005+00}''');
+SELECT show('arrays', 'sl @> ''{1}''');
+SELECT show('arrays', '1 <> ALL (sl)');
+SELECT show('arrays', 'l @> ARRAY[_id::integer]');
+\t off
+
+-- jsonb, by each mode of Extended JSON.
+SELECT mongo_migrate.run_command('fdw_document', '{"insert": "docs", "documents": [
+    {"_id": 1, "a": "x", "b": {"c": "y", "n": 5}, "tags": ["red", "blue"], "items": [{"sku": "A1", "qty": 2}, {"sku": "B2", "qty": 1}], "ref": {"$oid": "5f0000000000000000000001"}},
+    {"_id": 2, "a": 5, "b": [{"c": "y"}], "tags": "red", "items": {"sku": "A1"}, "ref": {"oid": "5f0000000000000000000001"}},
+    {"_id": 3, "a": {"$numberDouble": "5.0"}, "b": {"c": null}, "tags": [], "items": []},
+    {"_id": 4, "a": {"$numberDecimal": "5"}, "b": {"c": {"d": true}}, "tags": {"red": 1}},
+    {"_id": 5, "a": true, "b": 7, "tags": ["5", 5, null]},
+    {"_id": 6, "a": null, "b": {}, "tags": null},
+    {"_id": 7},
+    {"_id": 8, "a": ["x"], "b": {"c": ["y"], "0": "zero"}, "tags": [["red"]], "items": [[{"sku": "A1"}]]},
+    {"_id": 9, "a": {"$date": "2024-02-29T12:00:00Z"}, "b": {"c": {"$date": "2024-02-29T12:00:00Z"}}},
+    {"_id": 10, "a": {"$oid": "5f0000000000000000000001"}, "b": {"c": {"$uuid": "00112233-4455-6677-8899-aabbccddeeff"}}},
+    {"_id": 11, "a": {"$numberDouble": "NaN"}, "b": {"c": {"$code": "y"}}},
+    {"_id": 12, "a": {"$symbol": "x"}, "b": {"c": {"$regularExpression": {"pattern": "y", "options": ""}}}},
+    {"_id": 13, "a": {"x": 1}, "a.b": "dotted", "b": {"c": {"$undefined": true}}},
+    {"_id": 14, "a": {"$numberDouble": "1e20"}, "b": {"c": {"$binary": {"base64": "AQI=", "subType": "00"}}}}]}') ->> 'n' AS inserted;
+CREATE FOREIGN TABLE docs (_id bigint, doc jsonb OPTIONS (path '$'), b jsonb, tags jsonb) SERVER fdw_document;
+CREATE FOREIGN TABLE plain (_id bigint, doc jsonb OPTIONS (path '$'), b jsonb, tags jsonb) SERVER fdw_document OPTIONS (collection 'docs', extended_json 'plain');
+CREATE FOREIGN TABLE canonical (_id bigint, doc jsonb OPTIONS (path '$'), b jsonb, tags jsonb) SERVER fdw_document OPTIONS (collection 'docs', extended_json 'canonical');
+\t on
+-- ->>
+SELECT show('docs', 'doc ->> ''a'' = ''x''');
+SELECT show('docs', 'doc ->> ''a'' = ''5''');
+SELECT show('docs', 'doc ->> ''a'' = ''true''');
+SELECT show('docs', 'doc ->> ''a'' = ''["x"]''');
+SELECT show('docs', 'doc ->> ''a'' = ''100000000000000000000''');
+SELECT show('docs', 'doc ->> ''a'' IN (''x'', ''5'', NULL)');
+SELECT show('docs', 'doc ->> ''a'' <> ''x''');
+SELECT show('docs', 'doc ->> ''a'' NOT IN (''x'', ''5'')');
+SELECT show('docs', 'doc ->> ''a'' < ''5'' COLLATE "C"');
+SELECT show('docs', 'doc ->> ''a'' LIKE ''x%''');
+SELECT show('docs', 'doc ->> ''a'' LIKE ''5''');
+SELECT show('docs', 'doc ->> ''a'' NOT LIKE ''x%''');
+SELECT show('docs', 'doc ->> ''a'' IS NULL');
+SELECT show('docs', 'doc ->> ''a'' IS NOT NULL');
+SELECT show('docs', 'doc -> ''a'' IS NULL');
+SELECT show('docs', 'doc -> ''a'' = ''5''');
+SELECT show('docs', '(doc ->> ''a'') = (SELECT ''x'')');
+SELECT show('docs', 'doc -> ''b'' ->> ''c'' = ''y''');
+SELECT show('docs', 'b ->> ''c'' = ''y''');
+SELECT show('docs', 'b ->> ''c'' IS NULL');
+SELECT show('docs', 'b -> ''c'' IS NOT NULL');
+SELECT show('docs', 'doc #>> ''{b,c}'' = ''y''');
+SELECT show('docs', 'doc #>> ''{items,0,sku}'' = ''A1''');
+SELECT show('docs', 'doc #>> ''{items,-1,sku}'' = ''B2''');
+SELECT show('docs', 'doc #>> ''{items,01,sku}'' = ''B2''');
+SELECT show('docs', 'doc #> ''{items,0}'' IS NULL');
+SELECT show('docs', 'doc -> ''items'' -> 1 ->> ''sku'' = ''B2''');
+SELECT show('docs', 'tags ->> 0 = ''red''');
+SELECT show('docs', 'tags ->> -1 = ''blue''');
+SELECT show('docs', 'b ->> ''0'' = ''zero''');
+SELECT show('docs', 'doc ->> ''a.b'' = ''dotted''');
+SELECT show('docs', 'doc ->> '''' = ''''');
+SELECT show('docs', 'doc ->> (SELECT ''a'') = ''x''');
+-- @>
+SELECT show('docs', 'doc @> ''{"a": "x"}''');
+SELECT show('docs', 'doc @> ''{"a": 5}''');
+SELECT show('docs', 'doc @> ''{"a": "x", "b": {"c": "y", "n": 5}}''');
+SELECT show('docs', 'doc @> ''{"a": null}''');
+SELECT show('docs', 'doc @> ''{"a": true}''');
+SELECT show('docs', 'doc @> ''{"b": {}}''');
+SELECT show('docs', 'doc @> ''{}''');
+SELECT show('docs', 'doc @> ''[]''');
+SELECT show('docs', 'doc @> ''{"tags": ["red"]}''');
+SELECT show('docs', 'doc @> ''{"tags": ["red", "blue"]}''');
+SELECT show('docs', 'doc @> ''{"tags": [["red"]]}''');
+SELECT show('docs', 'doc @> ''{"items": [{"sku": "A1", "qty": 2}]}''');
+SELECT show('docs', 'doc @> ''{"ref": {"$oid": "5f0000000000000000000001"}}''');
+SELECT show('docs', 'doc @> ''{"a": {"$date": "2024-02-29T12:00:00Z"}}''');
+SELECT show('docs', 'doc @> ''{"a": {"$numberDecimal": "5"}}''');
+SELECT show('docs', 'doc @> ''{"a.b": "dotted"}''');
+SELECT show('docs', 'tags @> ''["red"]''');
+SELECT show('docs', 'tags @> ''"red"''');
+SELECT show('docs', 'tags @> ''[5, null]''');
+SELECT show('docs', '''{"c": "y"}'' <@ b');
+SELECT show('docs', 'b -> ''c'' @> ''"y"''');
+SELECT show('docs', 'doc @> (SELECT ''{"a": "x"}''::jsonb)');
+SELECT show('docs', 'doc @> NULL');
+-- ?
+SELECT show('docs', 'doc ? ''a''');
+SELECT show('docs', 'doc ? ''a.b''');
+SELECT show('docs', 'tags ? ''red''');
+SELECT show('docs', 'doc -> ''b'' ? ''c''');
+SELECT show('docs', 'doc ?| ''{tags,ref}''');
+SELECT show('docs', 'doc ?& ''{tags,ref}''');
+SELECT show('docs', 'tags ?| ''{red,5,NULL}''');
+-- plain mode: more types are strings
+SELECT show('plain', 'doc ->> ''a'' = ''x''');
+SELECT show('plain', 'doc ->> ''a'' = ''5f0000000000000000000001''');
+SELECT show('plain', 'doc ->> ''a'' = ''2024-02-29T12:00:00Z''');
+SELECT show('plain', 'doc ->> ''a'' = ''NaN''');
+SELECT show('plain', 'doc ->> ''a'' = ''5''');
+SELECT show('plain', 'b ->> ''c'' = ''y''');
+SELECT show('plain', 'b ->> ''c'' = ''/y/''');
+SELECT show('plain', 'b ->> ''c'' = ''AQI=''');
+SELECT show('plain', 'b ->> ''c'' = ''00112233-4455-6677-8899-aabbccddeeff''');
+SELECT show('plain', 'b ->> ''c'' LIKE ''0011%''');
+SELECT show('plain', 'b @> ''{"c": "2024-02-29T12:00:00Z"}''');
+SELECT show('plain', 'b @> ''{"c": null}''');
+SELECT show('plain', 'b -> ''c'' ? ''y''');
+SELECT show('plain', 'b ->> ''c'' IS NULL');
+-- canonical mode: numbers are objects
+SELECT show('canonical', 'doc ->> ''a'' = ''5''');
+SELECT show('canonical', 'doc ->> ''a'' = ''{"$numberInt": "5"}''');
+SELECT show('canonical', 'doc @> ''{"a": {"$numberInt": "5"}}''');
+SELECT show('canonical', 'doc @> ''{"_id": {"$numberInt": "5"}, "a": true}''');
+\t off
+
+SELECT mongo_migrate.run_command('fdw_document', '{"dropDatabase": 1}') ->> 'ok' AS ok;
+DROP FUNCTION show;
+DROP SERVER fdw_document CASCADE;
