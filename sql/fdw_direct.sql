@@ -155,6 +155,10 @@ EXECUTE divide(0, 99);
 EXECUTE divide(0, 1);
 RESET plan_cache_mode;
 
+-- A validator's error names the document.
+SELECT mongo_migrate.run_command('fdw_direct', '{"collMod": "docs", "validator": {"s": {"$ne": 0}}}') ->> 'ok' AS ok;
+UPDATE docs SET s = 0 WHERE i = 4;
+
 -- Without transactions
 ALTER SERVER fdw_direct OPTIONS (ADD transactions 'off');
 BEGIN;

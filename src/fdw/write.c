@@ -150,11 +150,27 @@ doing(WriteKind kind, const WriteOperation *operation, MongoConnection *connecti
 					mongo_connection_server(connection));
 }
 
+/* The _id of the document that did not pass the collection's validator, as a selector, or NULL. */
+static const bson_t *
+failing_document(const bson_iter_t *error_info)
+{
+	bson_iter_t field;
+	bson_t	   *selector;
+
+	if (!BSON_ITER_HOLDS_DOCUMENT(error_info) || !bson_iter_recurse(error_info, &field) ||
+		!bson_iter_find(&field, "failingDocumentId"))
+		return NULL;
+	selector = owned_bson_new(CurrentMemoryContext);
+	bson_append_iter(selector, "_id", -1, &field);
+	return selector;
+}
+
 /* Throws for a batch that failed: the first operation that did, or the command as a whole. */
 static void
 throw_failure(WriteBatch *batch, const bson_t *reply, bson_error_t *error)
 {
 	const WriteOperation *operation = NULL;
+	WriteOperation invalid = {0};
 	bson_iter_t iter;
 	bson_iter_t failure;
 	bson_iter_t field;
@@ -172,12 +188,14 @@ throw_failure(WriteBatch *batch, const bson_t *reply, bson_error_t *error)
 				error->code = bson_iter_as_int64(&field);
 			else if (strcmp(bson_iter_key(&field), "errmsg") == 0 && BSON_ITER_HOLDS_UTF8(&field))
 				bson_set_error(error, error->domain, error->code, "%s", bson_iter_utf8(&field, NULL));
+			else if (strcmp(bson_iter_key(&field), "errInfo") == 0)
+				invalid.selector = failing_document(&field);
 		}
 	}
 	if (operation == NULL && list_length(batch->operations) == 1)
 		operation = linitial(batch->operations);
 	if (batch->many)
-		operation = NULL;
+		operation = invalid.selector != NULL ? &invalid : NULL;
 	mongo_throw(error, reply, doing(batch->kind, operation, batch->connection, batch->collection));
 }
 
