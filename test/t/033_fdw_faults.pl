@@ -177,7 +177,7 @@ my ($end, $error) = ask($scan->[0]);
 is("$end$error", $scan->[1], 'the session goes on');
 is(open_on_server(), '0 cursors, 0 transactions', 'nothing is left open on the server');
 cmp_ok(server_status()->{connections}{current}, '<=', $connections + 2, 'nor connections');
-note("anonymous memory: $before kB before, $after kB after");
+diag("anonymous memory: $before kB before $repeats rounds, $after kB after");
 cmp_ok($after - $before, '<', 2048, "$repeats rounds take no more memory");
 
 $in .= "\\q\n";
