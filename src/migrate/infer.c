@@ -77,15 +77,15 @@ node_path(const char *parent, const ProfileNode *node)
 	initStringInfo(&path);
 	appendStringInfoString(&path, parent);
 	if (node->key == NULL)
-		appendStringInfoString(&path, "[]");
+		appendStringInfoString(&path, node == node->parent->value ? "{}" : "[]");
 	else
 	{
 		char	   *segment = document_path_escape(node->key);
 		size_t		length = strlen(segment);
 
-		/* A field whose name ends in [] is no array for that. */
-		if (length >= 2 && strcmp(segment + length - 2, "[]") == 0)
-			segment = psprintf("%.*s\\[]", (int) length - 2, segment);
+		/* A field whose name ends in [] or {} is no array or map for that. */
+		if (length >= 2 && (strcmp(segment + length - 2, "[]") == 0 || strcmp(segment + length - 2, "{}") == 0))
+			segment = psprintf("%.*s\\%s", (int) length - 2, segment, segment + length - 2);
 		appendStringInfo(&path, "%s%s", node->depth > 1 ? "." : "", segment);
 	}
 	return path.data;
@@ -387,6 +387,8 @@ report_node(Report *report, const ProfileNode *node, const char *parent_path)
 		for (ProfileNode *child = node->children; child != NULL; child = child->next)
 			report_node(report, child, path);
 	}
+	else if (node->value != NULL)
+		report_node(report, node->value, path);
 	if (node->element != NULL)
 		report_node(report, node->element, path);
 }
@@ -483,6 +485,7 @@ mm_infer_schema(PG_FUNCTION_ARGS)
 	read_all(profile, profile->complete ?
 			 mongo_find(connection, collection, everything, NULL, CurrentMemoryContext) :
 			 open_sample(connection, collection, sample_size, false));
+	profile_merge_maps(profile);
 	profile_find_references(profile, connection, collection);
 	if (strcmp(kind, "collection") == 0)
 		mark_unique(profile, collection_unique_keys(connection, collection));

@@ -276,7 +276,7 @@ add_candidates(List *list, ProfileNode *node)
 			list = lappend(list, candidate_create(node, "number_text", KEY_NUMBER));
 	}
 	if (profile_is_map(node))
-		return list;
+		return node->value == NULL ? list : add_candidates(list, node->value);
 	for (ProfileNode *child = node->children; child != NULL; child = child->next)
 		list = add_candidates(list, child);
 	if (node->element != NULL)

@@ -239,10 +239,7 @@ node_create(Profile *profile, ProfileNode *parent, ProfileNode *after,
 	node->depth = parent->depth + 1;
 	profile->npaths++;
 	if (key == NULL)
-	{
-		parent->element = node;
 		return node;
-	}
 
 	node->key = MemoryContextAlloc(profile->context, key_length + 1);
 	memcpy(node->key, key, key_length);
@@ -306,7 +303,14 @@ add_fields(Profile *profile, ProfileNode *parent, bson_iter_t *fields)
 									   bson_iter_key_len(fields));
 
 		if (node == NULL)
+		{
+			/* Its key is data perhaps; its value counts for the map's. */
+			if (parent->value == NULL && profile->npaths < MAX_PATHS && parent->depth < MAX_DEPTH)
+				parent->value = node_create(profile, parent, NULL, NULL, 0);
+			if (parent->value != NULL)
+				profile_add_value(profile, parent->value, fields);
 			continue;
+		}
 		previous = node;
 		if (node->instance == instance)
 			node->duplicates++;
@@ -344,7 +348,7 @@ add_elements(Profile *profile, ProfileNode *array, bson_iter_t *elements)
 				array->overflow = true;
 				continue;
 			}
-			node_create(profile, array, NULL, NULL, 0);
+			array->element = node_create(profile, array, NULL, NULL, 0);
 		}
 		profile_add_value(profile, array->element, elements);
 	}
@@ -421,20 +425,14 @@ add_number(ProfileNode *node, const bson_iter_t *value)
 	node->numbers = true;
 }
 
-/* Keeps a value if it is among the PROFILE_VALUES with the smallest hashes. */
+/* Keeps the key of a value if it is among the PROFILE_VALUES with the smallest hashes. */
 static void
-sample_value(Profile *profile, ProfileNode *node, const bson_iter_t *value)
+sample_key(Profile *profile, ProfileNode *node, const char *key, uint32 length, uint64 hash)
 {
-	StringInfo	key = &profile->key;
 	ProfileValues *values = node->values;
-	uint64		hash;
 	int			low = 0;
 	int			high;
 	char	   *copy;
-
-	resetStringInfo(key);
-	key_append(key, value);
-	hash = hash_bytes_extended((const unsigned char *) key->data, key->len, 0);
 
 	if (values == NULL)
 		values = node->values = MemoryContextAllocZero(profile->context, sizeof(ProfileValues));
@@ -462,8 +460,8 @@ sample_value(Profile *profile, ProfileNode *node, const bson_iter_t *value)
 		profile->value_bytes -= GetMemoryChunkSpace(values->keys[values->count]);
 		pfree(values->keys[values->count]);
 	}
-	copy = MemoryContextAlloc(profile->context, Max(key->len, 1));
-	memcpy(copy, key->data, key->len);
+	copy = MemoryContextAlloc(profile->context, Max(length, 1));
+	memcpy(copy, key, length);
 	profile->value_bytes += GetMemoryChunkSpace(copy);
 	memmove(&values->hashes[low + 1], &values->hashes[low],
 			(values->count - low) * sizeof(values->hashes[0]));
@@ -473,8 +471,20 @@ sample_value(Profile *profile, ProfileNode *node, const bson_iter_t *value)
 			(values->count - low) * sizeof(values->lengths[0]));
 	values->hashes[low] = hash;
 	values->keys[low] = copy;
-	values->lengths[low] = key->len;
+	values->lengths[low] = length;
 	values->count++;
+}
+
+/* The same for a value. */
+static void
+sample_value(Profile *profile, ProfileNode *node, const bson_iter_t *value)
+{
+	StringInfo	key = &profile->key;
+
+	resetStringInfo(key);
+	key_append(key, value);
+	sample_key(profile, node, key->data, key->len,
+			   hash_bytes_extended((const unsigned char *) key->data, key->len, 0));
 }
 
 /* Adds one value of a node, and what is in it. */
@@ -542,4 +552,94 @@ profile_add(Profile *profile, const bson_t *document)
 	profile->root->counts[profile_type_index(BSON_TYPE_DOCUMENT)]++;
 	if (bson_iter_init(&fields, document))
 		add_fields(profile, profile->root, &fields);
+}
+
+/* Adds the ranges of a node to another's. */
+static void
+merge_ranges(ProfileNode *into, const ProfileNode *from)
+{
+	if (from->numbers && (!into->numbers || from->number_min.order < into->number_min.order))
+		into->number_min = from->number_min;
+	if (from->numbers && (!into->numbers || from->number_max.order > into->number_max.order))
+		into->number_max = from->number_max;
+	into->numbers |= from->numbers;
+	if (from->dates && (!into->dates || from->date_min < into->date_min))
+		into->date_min = from->date_min;
+	if (from->dates && (!into->dates || from->date_max > into->date_max))
+		into->date_max = from->date_max;
+	into->dates |= from->dates;
+	if (from->lengths)
+	{
+		add_length(into, from->length_min);
+		add_length(into, from->length_max);
+	}
+}
+
+/* Adds all that is known of a node, and of what is below it, to another. */
+static void
+merge_node(Profile *profile, ProfileNode *into, const ProfileNode *from)
+{
+	ProfileNode *previous = NULL;
+
+	check_stack_depth();
+	for (int i = 0; i < PROFILE_TYPES; i++)
+		into->counts[i] += from->counts[i];
+	into->duplicates += from->duplicates;
+	into->overflow |= from->overflow;
+	lattice_merge(&into->seen, &from->seen);
+	merge_ranges(into, from);
+	into->empty_strings += from->empty_strings;
+	into->strings_not_date |= from->strings_not_date;
+	into->strings_not_number |= from->strings_not_number;
+	into->strings_not_uuid |= from->strings_not_uuid;
+	into->double_digits = Max(into->double_digits, from->double_digits);
+	if (from->values != NULL)
+	{
+		for (int i = 0; i < from->values->count; i++)
+			sample_key(profile, into, from->values->keys[i], from->values->lengths[i],
+					   from->values->hashes[i]);
+		into->values->full |= from->values->full;
+	}
+	for (ProfileNode *child = from->children; child != NULL; child = child->next)
+	{
+		ProfileNode *twin = find_child(profile, into, previous, child->key, child->key_length);
+
+		if (twin == NULL)
+			continue;
+		merge_node(profile, twin, child);
+		previous = twin;
+	}
+	if (from->element != NULL)
+	{
+		if (into->element == NULL)
+			into->element = node_create(profile, into, NULL, NULL, 0);
+		merge_node(profile, into->element, from->element);
+	}
+}
+
+/* Sums up the values of the maps at a node and below. */
+static void
+merge_maps(Profile *profile, ProfileNode *node)
+{
+	bool		is_map = profile_is_map(node);
+
+	for (ProfileNode *child = node->children; is_map && child != NULL; child = child->next)
+	{
+		if (node->value == NULL)
+			node->value = node_create(profile, node, NULL, NULL, 0);
+		merge_node(profile, node->value, child);
+	}
+	for (ProfileNode *child = node->children; !is_map && child != NULL; child = child->next)
+		merge_maps(profile, child);
+	if (node->element != NULL)
+		merge_maps(profile, node->element);
+	if (is_map && node->value != NULL)
+		merge_maps(profile, node->value);
+}
+
+/* Sums up the values of each map. */
+void
+profile_merge_maps(Profile *profile)
+{
+	merge_maps(profile, profile->root);
 }

@@ -52,7 +52,8 @@ typedef struct ProfileReference
 
 /*
  * A path.  The children of a document are its fields, in the order that the
- * documents show; the single child of an array stands for its elements.
+ * documents show; the single child of an array stands for its elements, and
+ * that of a map for its values.
  */
 typedef struct ProfileNode ProfileNode;
 struct ProfileNode
@@ -61,7 +62,9 @@ struct ProfileNode
 	ProfileNode *next;			/* sibling */
 	ProfileNode *children;
 	ProfileNode *element;		/* of arrays */
-	char	   *key;			/* NULL for elements and the document itself */
+	ProfileNode *value;			/* of maps, by profile_merge_maps() */
+	char	   *key;			/* NULL for elements, values and the document
+								 * itself */
 	uint32		key_length;
 	int			depth;
 
@@ -110,6 +113,9 @@ extern Profile *profile_create(MemoryContext parent);
 
 /* Adds a document.  Nothing of it is kept by reference. */
 extern void profile_add(Profile *profile, const bson_t *document);
+
+/* Sums up the values of each map in one node, once all documents are there. */
+extern void profile_merge_maps(Profile *profile);
 
 /* The place of a BSON type in ProfileNode.counts, and the way back. */
 extern int	profile_type_index(bson_type_t type);
