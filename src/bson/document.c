@@ -200,6 +200,39 @@ fail_shape(Decode *decode, Table *table, ConvertStatus status, const bson_iter_t
 	return fail(decode, table, NULL, status, convert_message(status, NULL, value));
 }
 
+/*
+ * Has the child tables of a node take an array, or else a document.  Returns
+ * whether each is for what it is.
+ */
+static bool
+take_elements(Decode *decode, PathNode *node, const bson_iter_t *value, bool is_map)
+{
+	bool		taken = true;
+
+	for (int i = 0; i < node->ntables; i++)
+	{
+		Table	   *child = decode->plan->tables[node->tables[i]];
+
+		taken &= child->is_map == is_map;
+		if (child->is_map == is_map)
+		{
+			child->array = value->raw + value->d1;
+			child->array_length = value->next_off - value->d1;
+		}
+	}
+	return taken;
+}
+
+/* What a value should have been that the tables of a node are not for. */
+static ConvertStatus
+wanted_shape(Decode *decode, PathNode *node)
+{
+	for (int i = 0; i < node->ntables; i++)
+		if (decode->plan->tables[node->tables[i]]->is_map)
+			return CONVERT_NOT_DOCUMENT;
+	return CONVERT_NOT_ARRAY;
+}
+
 /* What lies at a node, apart from its columns. */
 static bool
 visit_below(Decode *decode, Table *table, PathNode *node, const bson_iter_t *value)
@@ -209,18 +242,16 @@ visit_below(Decode *decode, Table *table, PathNode *node, const bson_iter_t *val
 
 	if (type == BSON_TYPE_ARRAY)
 	{
-		for (int i = 0; i < node->ntables; i++)
-		{
-			Table	   *child = decode->plan->tables[node->tables[i]];
-
-			child->array = value->raw + value->d1;
-			child->array_length = value->next_off - value->d1;
-		}
+		if (!take_elements(decode, node, value, false) &&
+			!fail_shape(decode, table, CONVERT_NOT_DOCUMENT, value))
+			return false;
 		if (node->has_names && !fail_shape(decode, table, CONVERT_NOT_DOCUMENT, value))
 			return false;
 		return !node->walked || walk_positions(decode, table, node, value);
 	}
-	if (node->ntables > 0 && !fail_shape(decode, table, CONVERT_NOT_ARRAY, value))
+	if (node->ntables > 0 &&
+		!(type == BSON_TYPE_DOCUMENT && take_elements(decode, node, value, true)) &&
+		!fail_shape(decode, table, wanted_shape(decode, node), value))
 		return false;
 	if (!node->walked)
 		return true;
@@ -339,46 +370,150 @@ fill_extras(Decode *decode, Table *table)
 	return convert_columns(decode, table, table->extras, table->nextras, &iter);
 }
 
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+/* Fails where two of a map's fields have one name: they would have one key. */
+static bool
+check_names(Decode *decode, Table *table, int n)
+{
+	const char **names = table->names;
+
+	qsort(names, n, sizeof(*names), compare_names);
+	for (int i = 1; i < n; i++)
+	{
+		if (strcmp(names[i - 1], names[i]) != 0)
+			continue;
+		fail(decode, table, NULL, CONVERT_DUPLICATE_KEY,
+			 psprintf("field \"%s\" stands twice in its document", names[i]));
+		error_prepend(decode->error, document_path_escape(names[i]));
+		return false;
+	}
+	return true;
+}
+
+/* Remembers the n-th name of a map's fields. */
+static void
+remember_name(DocumentPlan *plan, Table *table, int n, const char *name)
+{
+	if (n == table->maxnames)
+	{
+		table->maxnames = Max(64, 2 * n);
+		table->names = n == 0 ?
+			MemoryContextAlloc(plan->context, table->maxnames * sizeof(*table->names)) :
+			repalloc_huge(table->names, table->maxnames * sizeof(*table->names));
+	}
+	table->names[n] = name;
+}
+
+/* Sets an int4 in some columns. */
+static void
+set_positions(Table *table, const int *columns, int n, int position)
+{
+	for (int i = 0; i < n; i++)
+	{
+		table->values[columns[i]] = Int32GetDatum(position);
+		table->nulls[columns[i]] = false;
+	}
+}
+
+/* Converts a field's name for the columns of path $key. */
+static bool
+fill_keys(Decode *decode, Table *table, const char *name)
+{
+	bson_t	   *holder = decode->plan->name;
+	bson_iter_t iter;
+
+	if (table->nkeys == 0)
+		return true;
+	bson_reinit(holder);
+	BSON_APPEND_UTF8(holder, "$key", name);
+	return bson_iter_init_find(&iter, holder, "$key") &&
+		convert_columns(decode, table, table->keys, table->nkeys, &iter);
+}
+
+static bool row_end(Decode *decode, int number);
+
+/* Gives the row of an element away: the n-th of its array, or the field under the iterator. */
+static bool
+take_element(Decode *decode, int number, int n, int parent_position, const bson_iter_t *value)
+{
+	Table	   *table = decode->plan->tables[number];
+
+	row_begin(decode, table);
+	set_positions(table, table->positions, table->npositions,
+				  table->nested_path == NULL ? n : table->position++);
+	if (parent_position >= 0)
+		set_positions(table, table->parent_positions, table->nparent_positions, parent_position);
+	return (!table->is_map || fill_keys(decode, table, bson_iter_key_unsafe(value))) &&
+		visit(decode, table, table->root, value) && row_end(decode, number);
+}
+
+/*
+ * Gives the rows of a child table away, from the array or map that its parent's
+ * row has.  above: in a tree, the position of the element that these are
+ * within, or -1.
+ */
+static bool
+walk_elements(Decode *decode, int number, int above)
+{
+	Table	   *table = decode->plan->tables[number];
+	const char *path = above < 0 ? table->path : table->nested_path;
+	Walk		walk;
+	int			n = 0;
+
+	if (!walk_start(&walk, table->array, table->array_length))
+		return fail_corrupt(decode, table);
+	for (; bson_iter_next(&walk.iter); n++)
+	{
+		if (table->is_map)
+			remember_name(decode->plan, table, n, bson_iter_key_unsafe(&walk.iter));
+		if (!take_element(decode, number, n, above, &walk.iter))
+		{
+			if (table->is_map)
+				error_prepend(decode->error, document_path_escape(bson_iter_key_unsafe(&walk.iter)));
+			else
+				error_prepend_position(decode->error, n);
+			if (path != NULL)
+				error_prepend(decode->error, path);
+			return false;
+		}
+	}
+	if (!walk_ended_well(&walk))
+		return fail_corrupt(decode, table);
+	if (!table->is_map || check_names(decode, table, n))
+		return true;
+	if (path != NULL)
+		error_prepend(decode->error, path);
+	return false;
+}
+
 /* Gives a complete row away, then the rows of its child tables. */
 static bool
 row_end(Decode *decode, int number)
 {
 	Table	   *table = decode->plan->tables[number];
+	int			position;		/* tree: this row's */
 
 	if (!fill_extras(decode, table) || !check_domains(decode, table))
 		return false;
 	if (decode->row != NULL)
 		decode->row(decode->arg, number, table->values, table->nulls);
 
+	position = table->position - 1;
 	for (int i = 0; i < table->nchildren; i++)
 	{
-		int			child_number = table->children[i];
-		Table	   *child = decode->plan->tables[child_number];
-		Walk		walk;
+		int			child = table->children[i];
 
-		if (child->array == NULL)
+		if (decode->plan->tables[child]->array == NULL)
 			continue;
-		if (!walk_start(&walk, child->array, child->array_length))
-			return fail_corrupt(decode, child);
-		for (int position = 0; bson_iter_next(&walk.iter); position++)
-		{
-			row_begin(decode, child);
-			for (int j = 0; j < child->npositions; j++)
-			{
-				child->values[child->positions[j]] = Int32GetDatum(position);
-				child->nulls[child->positions[j]] = false;
-			}
-			if (!visit(decode, child, child->root, &walk.iter) ||
-				!row_end(decode, child_number))
-			{
-				error_prepend_position(decode->error, position);
-				if (child->path != NULL)
-					error_prepend(decode->error, child->path);
-				return false;
-			}
-		}
-		if (!walk_ended_well(&walk))
-			return fail_corrupt(decode, child);
+		if (child != number)
+			decode->plan->tables[child]->position = 0;
+		if (!walk_elements(decode, child, child == number ? position : -1))
+			return false;
 	}
 	return true;
 }

@@ -37,6 +37,15 @@ extern DocumentPlan *document_plan_create(MemoryContext parent, bool strict);
  * document itself, and must come first.  Returns its number. */
 extern int	document_plan_add_table(DocumentPlan *plan, int parent, const char *path);
 
+/* Has a table take the fields of a document, a map, in place of an array's
+ * elements.  Columns of path $key get their names, as strings. */
+extern void document_plan_set_map(DocumentPlan *plan, int table);
+
+/* Has a table take the elements of the arrays at a path of its own elements,
+ * too, and so on: a tree.  Positions number all of a tree from 0, each element
+ * before those within it.  To be called after the last table below it. */
+extern void document_plan_set_tree(DocumentPlan *plan, int table, const char *path);
+
 /* Adds a column with its converter (the plan borrows it; it must live as
  * long).  Returns its number in its table. */
 extern int	document_plan_add_column(DocumentPlan *plan, int table, const char *path,
@@ -44,6 +53,9 @@ extern int	document_plan_add_column(DocumentPlan *plan, int table, const char *p
 
 /* Adds an int4 column: the element's position in its array, from 0. */
 extern int	document_plan_add_position(DocumentPlan *plan, int table);
+
+/* Adds an int4 column: in a tree, the position of the element that this one is within, or NULL. */
+extern int	document_plan_add_parent_position(DocumentPlan *plan, int table);
 
 /*
  * Adds a column for the row's unknown fields, by the names that they have:

@@ -114,6 +114,33 @@ document_plan_add_table(DocumentPlan *plan, int parent, const char *path)
 	return number;
 }
 
+/* Has a table take the fields of a map. */
+void
+document_plan_set_map(DocumentPlan *plan, int table)
+{
+	Assert(!plan->finished && table > 0);
+	plan->tables[table]->is_map = true;
+	if (plan->name == NULL)
+		plan->name = owned_bson_new(plan->context);
+}
+
+/* Has a table take the elements of arrays in its own elements: it is the last of its children. */
+void
+document_plan_set_tree(DocumentPlan *plan, int number, const char *path)
+{
+	MemoryContext caller = MemoryContextSwitchTo(plan->context);
+	Table	   *table = plan->tables[number];
+	PathNode   *node = node_at(table->root, path);
+
+	Assert(!plan->finished && number > 0 && !table->is_map);
+	table->nested_path = pstrdup(path);
+	table->children = grow(table->children, table->nchildren, sizeof(int));
+	table->children[table->nchildren++] = number;
+	node->tables = grow(node->tables, node->ntables, sizeof(int));
+	node->tables[node->ntables++] = number;
+	MemoryContextSwitchTo(caller);
+}
+
 /* Adds a column with its converter and returns its number in its table. */
 int
 document_plan_add_column(DocumentPlan *plan, int table_number, const char *path,
@@ -121,12 +148,21 @@ document_plan_add_column(DocumentPlan *plan, int table_number, const char *path,
 {
 	MemoryContext caller = MemoryContextSwitchTo(plan->context);
 	Table	   *table = plan->tables[table_number];
-	PathNode   *node = node_at(table->root, path);
 	Column		column = {table->ncolumns++, converter, pstrdup(path)};
 
 	Assert(!plan->finished);
-	node->columns = grow(node->columns, node->ncolumns, sizeof(Column));
-	node->columns[node->ncolumns++] = column;
+	if (table->is_map && strcmp(path, "$key") == 0)
+	{
+		table->keys = grow(table->keys, table->nkeys, sizeof(Column));
+		table->keys[table->nkeys++] = column;
+	}
+	else
+	{
+		PathNode   *node = node_at(table->root, path);
+
+		node->columns = grow(node->columns, node->ncolumns, sizeof(Column));
+		node->columns[node->ncolumns++] = column;
+	}
 	if (converter_is_domain(converter))
 	{
 		table->domains = grow(table->domains, table->ndomains, sizeof(Column));
@@ -146,6 +182,20 @@ document_plan_add_position(DocumentPlan *plan, int table_number)
 	Assert(!plan->finished);
 	table->positions = grow(table->positions, table->npositions, sizeof(int));
 	table->positions[table->npositions++] = table->ncolumns;
+	MemoryContextSwitchTo(caller);
+	return table->ncolumns++;
+}
+
+/* Adds an int4 column with the position of the element that a tree's element is within. */
+int
+document_plan_add_parent_position(DocumentPlan *plan, int table_number)
+{
+	MemoryContext caller = MemoryContextSwitchTo(plan->context);
+	Table	   *table = plan->tables[table_number];
+
+	Assert(!plan->finished);
+	table->parent_positions = grow(table->parent_positions, table->nparent_positions, sizeof(int));
+	table->parent_positions[table->nparent_positions++] = table->ncolumns;
 	MemoryContextSwitchTo(caller);
 	return table->ncolumns++;
 }

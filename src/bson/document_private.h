@@ -67,6 +67,17 @@ typedef struct Table
 	int			ndomains;
 	int		   *positions;		/* columns with the element's position */
 	int			npositions;
+	int		   *parent_positions;	/* tree: columns with the position of the
+									 * element that this one is within */
+	int			nparent_positions;
+	bool		is_map;			/* of a document's fields */
+	Column	   *keys;			/* map: columns with the field's name */
+	int			nkeys;
+	const char **names;			/* map: of the fields met, to be compared */
+	int			maxnames;
+	char	   *nested_path;	/* tree: of the array in an element, as path;
+								 * else NULL */
+	int			position;		/* tree: of the next element */
 	Column	   *extras;			/* columns with the row's unknown fields */
 	int			nextras;
 	bson_t	   *unknown;		/* these fields; NULL without such a column */
@@ -92,6 +103,7 @@ struct DocumentPlan
 	uint8_t    *wrapper;		/* a document as a field of another, for
 								 * columns of path $ */
 	uint32		wrapper_size;
+	bson_t	   *name;			/* a field's name as a value */
 };
 
 /* The slot of the table of known fields where a name is or would be. */

@@ -208,7 +208,8 @@ decode_document(LoadBranch *branch, int i)
 
 /*
  * Where in its document a value of a row stands, from the top, with the
- * positions of arrays: items.3.sku.
+ * positions of arrays: items.3.sku.  An asterisk stands for a key of a map, and
+ * for the way to an element of a tree.
  */
 static const char *
 value_path(LoadTarget *target, int row, const char *path)
@@ -221,6 +222,9 @@ value_path(LoadTarget *target, int row, const char *path)
 	while (first > 0 && target->parents[first - 1] == target->parents[row])
 		first--;
 	array = value_path(target->parent, target->parents[row], target->path);
+	if (target->is_map || target->nested_path != NULL)
+		return strcmp(path, "$") == 0 || strcmp(path, "$key") == 0 ? psprintf("%s.*", array) :
+			psprintf("%s.*.%s", array, path);
 	return strcmp(path, "$") == 0 ? psprintf("%s.%d", array, row - first) :
 		psprintf("%s.%d.%s", array, row - first, path);
 }

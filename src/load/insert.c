@@ -177,14 +177,30 @@ find_column(Attempt *attempt, const ErrorData *error)
 	return NULL;
 }
 
-/* A path of a target's row from the document's top: items[].sku. */
+/* The path of a target's rows from the document's top, as infer_schema has it; the root's is empty. */
+static const char *
+row_path(LoadTarget *target)
+{
+	const char *parent;
+
+	if (target->parent == NULL)
+		return "";
+	parent = row_path(target->parent);
+	return psprintf("%s%s%s%s", parent,
+					parent[0] == '\0' || strcmp(target->path, "$") == 0 ? "" : ".",
+					strcmp(target->path, "$") == 0 ? "" : target->path,
+					target->is_map ? "{}" : "[]");
+}
+
+/* A path of a target's rows from the document's top. */
 const char *
 target_path(LoadTarget *target, const char *path)
 {
-	for (; target->parent != NULL; target = target->parent)
-		path = strcmp(path, "$") == 0 ? psprintf("%s[]", target->path) :
-			psprintf("%s[].%s", target->path, path);
-	return path;
+	const char *row = row_path(target);
+
+	if (row[0] == '\0')
+		return path;
+	return strcmp(path, "$") == 0 ? row : psprintf("%s.%s", row, path);
 }
 
 /* Rejects the document that an error is about. */

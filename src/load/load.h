@@ -37,6 +37,8 @@ typedef enum ColumnRole
 	COLUMN_ID,
 	COLUMN_PARENT,
 	COLUMN_POSITION,
+	COLUMN_PARENT_POSITION,
+	COLUMN_KEY,
 	COLUMN_REFERENCE,
 	COLUMN_VALUE,
 	COLUMN_EXTRA
@@ -58,13 +60,13 @@ typedef struct LoadColumn
 {
 	char	   *name;
 	ColumnRole	role;
-	char	   *path;			/* NULL: parent, position */
+	char	   *path;			/* NULL: parent, position, parent_position */
 	AttrNumber	attnum;			/* in the table */
 	bool		not_null;		/* in the table */
 	Oid			type;			/* of the batch's value; domains are their
 								 * base type here */
 	int32		typmod;
-	Converter  *converter;		/* NULL: parent, position */
+	Converter  *converter;		/* NULL as path is */
 	IdMap	   *map;			/* the value is a key until this map resolves
 								 * it; or NULL */
 	Converter  *from_key;		/* the value is a key until this makes a value
@@ -81,6 +83,8 @@ struct LoadTarget
 	char	   *name;			/* as in the plan: qualified, quoted where
 								 * needed */
 	char	   *path;			/* root: NULL */
+	char	   *nested_path;	/* tree: of the array in an element; or NULL */
+	bool		is_map;
 	bool		included;		/* false: only on the way to a child's rows */
 	LoadTarget *parent;			/* root: NULL */
 	LoadBranch *branch;

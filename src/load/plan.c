@@ -134,7 +134,8 @@ static void
 read_targets(LoadSession *session)
 {
 	SPITupleTable *rows = plan_query(session,
-									 "SELECT target, parent, path, included, filter"
+									 "SELECT target, parent, path, included, filter, nested_path,"
+									 "       kind OPERATOR(pg_catalog.=) 'map'"
 									 "  FROM mongo_migrate.plan_target"
 									 " WHERE server OPERATOR(pg_catalog.=) $1"
 									 "   AND collection OPERATOR(pg_catalog.=) $2"
@@ -159,6 +160,8 @@ read_targets(LoadSession *session)
 		target->name = plan_value(session, rows, row, 1);
 		target->path = plan_value(session, rows, row, 3);
 		target->included = plan_value(session, rows, row, 4)[0] == 't';
+		target->nested_path = plan_value(session, rows, row, 6);
+		target->is_map = plan_value(session, rows, row, 7)[0] == 't';
 		if (parent != NULL)
 		{
 			target->parent = target_by_name(session, parent);
@@ -206,7 +209,9 @@ drop_unused_targets(LoadSession *session)
 static ColumnRole
 parse_role(const char *role)
 {
-	static const char *const roles[] = {"id", "parent", "position", "reference", "value", "extra"};
+	static const char *const roles[] = {
+		"id", "parent", "position", "parent_position", "key", "reference", "value", "extra"
+	};
 
 	for (int i = 0; i < lengthof(roles); i++)
 		if (strcmp(role, roles[i]) == 0)
@@ -286,6 +291,7 @@ compile_column(LoadSession *session, LoadTarget *target, LoadColumn *column,
 			column->typmod = column->parent->typmod;
 			return;
 		case COLUMN_POSITION:
+		case COLUMN_PARENT_POSITION:
 			column->type = INT4OID;
 			column->typmod = -1;
 			return;
@@ -306,6 +312,7 @@ compile_column(LoadSession *session, LoadTarget *target, LoadColumn *column,
 						plan_value(session, rows, row, PLAN_KEY_FORM), type, typmod);
 			return;
 		case COLUMN_ID:
+		case COLUMN_KEY:
 		case COLUMN_VALUE:
 			if (column->expression != NULL && source_type != NULL)
 				parse_type(session, target, column, "source_type", source_type, &type, &typmod);
@@ -404,9 +411,9 @@ read_columns(LoadSession *session, LoadTarget *target, Relation relation, SPITup
 		parse_type(session, target, column, "type", text, &type, &typmod);
 		if (relation != NULL)
 			find_attribute(session, target, column, relation, type, typmod);
-		if (target->parent == NULL && column->role != COLUMN_ID &&
-			column->role != COLUMN_REFERENCE && column->role != COLUMN_VALUE &&
-			column->role != COLUMN_EXTRA)
+		if (target->parent == NULL &&
+			(column->role == COLUMN_PARENT || column->role == COLUMN_POSITION ||
+			 column->role == COLUMN_PARENT_POSITION || column->role == COLUMN_KEY))
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("column \"%s\" of table %s has a role that only tables with a parent have",
@@ -439,7 +446,11 @@ add_to_document_plan(LoadSession *session, LoadTarget *target)
 	int			first = -1;
 
 	if (target->parent != NULL)
+	{
 		target->table = document_plan_add_table(target->branch->plan, target->parent->table, target->path);
+		if (target->is_map)
+			document_plan_set_map(target->branch->plan, target->table);
+	}
 	for (int i = 0; i < target->ncolumns; i++)
 	{
 		LoadColumn *column = target->columns[i];
@@ -449,6 +460,8 @@ add_to_document_plan(LoadSession *session, LoadTarget *target)
 			continue;
 		number = column->role == COLUMN_POSITION ?
 			document_plan_add_position(target->branch->plan, target->table) :
+			column->role == COLUMN_PARENT_POSITION ?
+			document_plan_add_parent_position(target->branch->plan, target->table) :
 			column->role == COLUMN_EXTRA ?
 			document_plan_add_extra(target->branch->plan, target->table, column->converter) :
 			document_plan_add_column(target->branch->plan, target->table, column->path,
@@ -708,6 +721,10 @@ load_plan_compile(LoadSession *session)
 		target->next_of_table = branch->by_table[target->table];
 		branch->by_table[target->table] = target;
 	}
+	for (int i = 0; i < session->ntargets; i++)
+		if (session->targets[i]->nested_path != NULL)
+			document_plan_set_tree(session->targets[i]->branch->plan, session->targets[i]->table,
+								   session->targets[i]->nested_path);
 	drift_know_plan(session);
 	for (int b = 0; b < session->nbranches; b++)
 		document_plan_finish(session->branches[b]->plan);

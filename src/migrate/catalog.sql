@@ -49,15 +49,16 @@ CREATE INDEX ON mongo_migrate.plan_path (server, collection, parent);
 
 -- One row for each table that a collection feeds.  The root's row has no
 -- parent; a child or pivot table has a row for each element of an array of its
--- parent's row.
+-- parent's row, a map's for each field of a sub-document.
 CREATE TABLE mongo_migrate.plan_target
 (
     server      name    NOT NULL,
     collection  text    NOT NULL,
     target      text    NOT NULL,       -- qualified name as text, quoted where needed: public.orders
     parent      text,
-    kind        text    NOT NULL CHECK (kind IN ('root', 'child', 'pivot')),
-    path        text,                   -- the array, relative to the parent's row; root: NULL
+    kind        text    NOT NULL CHECK (kind IN ('root', 'child', 'pivot', 'map')),
+    path        text,                   -- the array or map, relative to the parent's row; '$': the row itself; root: NULL
+    nested_path text,                   -- tree: the array of such elements in an element, relative to it
     ordinal     integer NOT NULL,       -- parents before children
     existing    boolean NOT NULL DEFAULT false, -- the table was there before the plan
     included    boolean NOT NULL DEFAULT true,  -- false: not created, not loaded
@@ -68,7 +69,8 @@ CREATE TABLE mongo_migrate.plan_target
     FOREIGN KEY (server, collection, parent) REFERENCES mongo_migrate.plan_target
         ON UPDATE CASCADE ON DELETE CASCADE,
     CHECK ((kind = 'root') = (parent IS NULL)),
-    CHECK ((kind = 'root') = (path IS NULL))
+    CHECK ((kind = 'root') = (path IS NULL)),
+    CHECK (nested_path IS NULL OR kind = 'child')
 );
 
 -- One row for each column of a target.
@@ -82,11 +84,13 @@ CREATE TABLE mongo_migrate.plan_column
     role        text    NOT NULL CHECK (role IN
                 ('id',          -- the row's own id: the document's _id through the id map, or as it is
                  'parent',      -- child: a column of the parent's key
-                 'position',    -- child: the element's position in its array, from 0
+                 'position',    -- child: the element's position in its array, from 0; tree: in the whole tree
+                 'parent_position', -- tree: the position of the element that this one is within; NULL at the top
+                 'key',         -- map: the field's name
                  'reference',   -- another document's id
                  'value',       -- a field
                  'extra')),     -- jsonb: the row's fields that the plan does not know
-    path        text,           -- relative to the row; '$': the whole document or element; extra: '$'; parent, position: NULL
+    path        text,           -- relative to the row; '$': the whole document or element; extra: '$'; '$key' in a map: the field's name; parent, position, parent_position: NULL
     type        text    NOT NULL,
     nullable    boolean NOT NULL DEFAULT true,
     source_type text,           -- type in which an expression sees value (and writes back)
@@ -108,7 +112,8 @@ CREATE TABLE mongo_migrate.plan_column
         ON UPDATE CASCADE ON DELETE CASCADE,
     CHECK ((role = 'parent') = (parent_column IS NOT NULL)),
     CHECK ((role = 'reference') = (refers_to IS NOT NULL)),
-    CHECK ((path IS NULL) = (role IN ('parent', 'position'))),
+    CHECK ((path IS NULL) = (role IN ('parent', 'position', 'parent_position'))),
+    CHECK (role <> 'key' OR path = '$key'),
     CHECK (role <> 'extra' OR path = '$')
 );
 

@@ -23,24 +23,6 @@ COMMENT ON FUNCTION mongo_migrate.check_expression(text, text, text) IS
     'parses an expression over value (of type source_type) and doc whose result becomes type, without running it; an error when it cannot be used';
 REVOKE ALL ON FUNCTION mongo_migrate.check_expression(text, text, text) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.target_base(server name, collection text, target text) RETURNS text
-    LANGUAGE sql STABLE STRICT
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-    WITH RECURSIVE up AS (
-        SELECT t.parent, t.path || '[]' AS base FROM mongo_migrate.plan_target AS t
-        WHERE (t.server, t.collection, t.target) = ($1, $2, $3) AND t.parent IS NOT NULL
-        UNION ALL
-        SELECT t.parent, t.path || '[].' || up.base
-        FROM up JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.target) = ($1, $2, up.parent)
-        WHERE t.parent IS NOT NULL)
-    SELECT coalesce(max(base COLLATE "C") FILTER (WHERE length(base) = longest), '')
-    FROM (SELECT base, max(length(base)) OVER () AS longest FROM up) AS s
-$$;
-COMMENT ON FUNCTION mongo_migrate.target_base(name, text, text) IS
-    'the path of a target''s rows from the document''s top, as infer_schema has it; the root''s is empty';
-REVOKE ALL ON FUNCTION mongo_migrate.target_base(name, text, text) FROM PUBLIC;
-
 CREATE FUNCTION mongo_migrate.full_path(base text, path text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -49,6 +31,23 @@ CREATE FUNCTION mongo_migrate.full_path(base text, path text) RETURNS text
 $$;
 COMMENT ON FUNCTION mongo_migrate.full_path(text, text) IS
     'a column''s path from the document''s top, from its row''s';
+
+CREATE FUNCTION mongo_migrate.target_base(server name, collection text, target text) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    WITH RECURSIVE down AS (
+        SELECT t.target, '' AS base FROM mongo_migrate.plan_target AS t
+        WHERE (t.server, t.collection) = ($1, $2) AND t.parent IS NULL
+        UNION ALL
+        SELECT t.target, mongo_migrate.full_path(down.base, t.path) || CASE t.kind WHEN 'map' THEN '{}' ELSE '[]' END
+        FROM down JOIN mongo_migrate.plan_target AS t
+            ON (t.server, t.collection, t.parent) = ($1, $2, down.target))
+    SELECT d.base FROM down AS d WHERE d.target = $3
+$$;
+COMMENT ON FUNCTION mongo_migrate.target_base(name, text, text) IS
+    'the path of a target''s rows from the document''s top, as infer_schema has it; the root''s is empty';
+REVOKE ALL ON FUNCTION mongo_migrate.target_base(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.source_path(server name, collection text, target text, path text) RETURNS text
     LANGUAGE sql STABLE STRICT
@@ -196,7 +195,7 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
         SELECT t.*, to_regclass(t.target) AS relation, to_regclass(t.parent) AS parent_relation,
                ARRAY(SELECT c.column_name FROM mongo_migrate.plan_column AS c
                      WHERE (c.server, c.collection, c.target) = ($1, $2, t.target) AND c.included
-                       AND c.role IN ('id', 'parent', 'position') ORDER BY c.ordinal) AS keys,
+                       AND c.role IN ('id', 'parent', 'position', 'key') ORDER BY c.ordinal) AS keys,
                ARRAY(SELECT c.column_name FROM mongo_migrate.plan_column AS c
                      WHERE (c.server, c.collection, c.target) = ($1, $2, t.target) AND c.included
                        AND c.role = 'parent' ORDER BY c.ordinal) AS parent_keys,
@@ -227,6 +226,15 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
         FROM targets AS t JOIN targets AS p ON p.target = t.parent
         WHERE NOT t.existing AND cardinality(t.parent_keys) > 0
           AND (NOT p.existing OR mongo_migrate.has_unique(p.relation, t.parent_columns))
+        UNION ALL
+        SELECT 3, t.ordinal, c.ordinal, t.target, 'foreign key to the element above',
+               format('ALTER TABLE %1$s ADD FOREIGN KEY (%2$s) REFERENCES %1$s (%3$s)', t.target,
+                      mongo_migrate.column_list(t.parent_keys || c.column_name), mongo_migrate.column_list(t.keys)),
+               coalesce(mongo_migrate.has_foreign_key(t.relation, t.parent_keys || c.column_name, t.relation), false)
+        FROM targets AS t JOIN mongo_migrate.plan_column AS c
+            ON (c.server, c.collection, c.target) = ($1, $2, t.target)
+        WHERE NOT t.existing AND c.included AND c.role = 'parent_position'
+          AND cardinality(t.keys) = cardinality(t.parent_keys) + 1
         UNION ALL
         SELECT 4, t.ordinal, c.ordinal, t.target, 'index on a reference',
                format('CREATE INDEX ON %s (%I)', t.target, c.column_name),
@@ -656,9 +664,12 @@ BEGIN
         base := mongo_migrate.target_base(server, planned.collection, planned.target);
         IF planned.kind <> 'root' AND NOT EXISTS (
                 SELECT FROM mongo_migrate.plan_path AS p
-                WHERE (p.server, p.collection, p.path) = (server, planned.collection, base)) THEN
+                WHERE (p.server, p.collection, p.path) = (server, planned.collection, base)
+                   OR (planned.kind = 'map' AND (p.server, p.collection, p.path) = (server, planned.collection, left(base, -2))
+                       AND p.types ? 'object')) THEN
             severity := 'warning';
-            problem := format('no document read has an array with elements at path "%s"', left(base, -2));
+            problem := format('no document read has %s at path "%s"',
+                              CASE planned.kind WHEN 'map' THEN 'a sub-document' ELSE 'an array with elements' END, left(base, -2));
             hint := mongo_migrate.mend_target(planned, 'path = ''...''');
             RETURN NEXT;
             base := NULL;
@@ -682,7 +693,8 @@ BEGIN
                 RETURN NEXT;
                 CONTINUE;
             END IF;
-            CONTINUE WHEN base IS NULL OR field.path IS NULL OR field.role = 'id';
+            CONTINUE WHEN base IS NULL OR field.path IS NULL OR field.role = 'id'
+                OR (planned.kind = 'map' AND field.path = '$key');
 
             severity := 'warning';
             SELECT f.known, f.problem INTO known, problem

@@ -78,6 +78,15 @@ COMMENT ON FUNCTION mongo_migrate.plan_field(mongo_migrate.plan_path, text, regc
     'plans the column of one field: the table''s where it exists, else by the proposed type';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_field(mongo_migrate.plan_path, text, regclass, text, text, boolean) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.nests_itself(field mongo_migrate.plan_path, row_base text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT coalesce(position('.' || substr(field.path, length(field.parent) + 2) || '[]' IN '.' || row_base) > 0, false)
+$$;
+COMMENT ON FUNCTION mongo_migrate.nests_itself(mongo_migrate.plan_path, text) IS
+    'whether a field is an array within one of its own name, which may go on to any depth: children[].children[]; row_base: the path of its row';
+
 CREATE FUNCTION mongo_migrate.plan_fields(server name, collection text, target text, relation regclass,
         base text, row_base text, prefix text, nullable boolean) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -115,9 +124,7 @@ BEGIN
         path := substr(field.path, coalesce(length(row_base) + 2, 1));
         has_column := relation IS NOT NULL AND mongo_migrate.find_column(relation, ARRAY[wanted],
                 mongo_migrate.used_columns(server, collection, target)) IS NOT NULL;
-        -- An array within an array of its own name goes on to any depth: children[].children[].
-        nests_itself := coalesce(position('.' || substr(field.path, length(field.parent) + 2) || '[]'
-                                          IN '.' || row_base) > 0, false);
+        nests_itself := mongo_migrate.nests_itself(field, row_base);
         element := NULL;
         IF NOT has_column AND kind = 'array' THEN
             SELECT p.* INTO element FROM mongo_migrate.plan_path AS p
@@ -150,6 +157,19 @@ COMMENT ON FUNCTION mongo_migrate.plan_fields(name, text, text, regclass, text, 
     'plans the fields of a document or sub-document: base is its path, row_base the path of the row that they go to';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_fields(name, text, text, regclass, text, text, text, boolean) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.element_of(field mongo_migrate.plan_path) RETURNS mongo_migrate.plan_path
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT p.* FROM mongo_migrate.plan_path AS p
+    WHERE (p.server, p.collection, p.path) = (field.server, field.collection, field.path ||
+        CASE WHEN mongo_migrate.only_type(field.types) = 'array' THEN '[]'
+             WHEN mongo_migrate.only_type(field.types) = 'object' AND field.is_map THEN '{}' END)
+$$;
+COMMENT ON FUNCTION mongo_migrate.element_of(mongo_migrate.plan_path) IS
+    'the path of the elements of an array, or of the values of a map; NULL for other fields, and where none was seen';
+REVOKE ALL ON FUNCTION mongo_migrate.element_of(mongo_migrate.plan_path) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.plan_array(field mongo_migrate.plan_path, element mongo_migrate.plan_path,
         parent text, path text, wanted text) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -161,7 +181,12 @@ DECLARE
     parent_table text := (parse_ident(parent))[2];
     target text := mongo_migrate.free_target((parse_ident(parent))[1], parent_table || '_' || wanted);
     relation regclass := mongo_migrate.plan_relation(field.server, field.collection, target, false);
-    pivot boolean := mongo_migrate.only_type(element.types) IS DISTINCT FROM 'object';
+    map boolean := element.path = field.path || '{}';
+    kind text := mongo_migrate.only_type(element.types);
+    inner_element mongo_migrate.plan_path := mongo_migrate.element_of(element);
+    whole boolean := element.refers_key = '_id' OR kind IS DISTINCT FROM 'object' OR element.is_map OR NOT EXISTS (
+        SELECT FROM mongo_migrate.plan_path AS p
+        WHERE (p.server, p.collection, p.parent) = (element.server, element.collection, element.path));
     complete boolean := (SELECT p.sampled >= p.documents FROM mongo_migrate.plan AS p
                          WHERE (p.server, p.collection) = (field.server, field.collection));
     key_column mongo_migrate.plan_column;
@@ -174,7 +199,7 @@ BEGIN
     INSERT INTO mongo_migrate.plan_target (server, collection, target, parent, kind, path, ordinal,
                                            existing, included, note)
     VALUES (field.server, field.collection, target, parent,
-            CASE WHEN pivot THEN 'pivot' ELSE 'child' END, path,
+            CASE WHEN map THEN 'map' WHEN coalesce(element.refers_key = '_id', false) THEN 'pivot' ELSE 'child' END, path,
             (SELECT count(*) + 1 FROM mongo_migrate.plan_target AS t
              WHERE (t.server, t.collection) = (field.server, field.collection)),
             relation IS NOT NULL,
@@ -194,12 +219,12 @@ BEGIN
     FOR key_column IN
         SELECT c.* FROM mongo_migrate.plan_column AS c
         WHERE (c.server, c.collection, c.target) = (field.server, field.collection, parent)
-          AND c.role IN ('id', 'parent', 'position') ORDER BY c.ordinal
+          AND c.role IN ('id', 'parent', 'position', 'key') ORDER BY c.ordinal
     LOOP
         own_name := CASE
             WHEN key_column.role = 'parent' THEN key_column.column_name
-            WHEN key_column.role = 'position' THEN mongo_migrate.singular(
-                mongo_migrate.snake_case(regexp_replace(parent_target.path, '^.*\.', ''))) || '_position'
+            WHEN key_column.role IN ('position', 'key') THEN mongo_migrate.singular(CASE parent_target.path WHEN '$' THEN 'outer'
+                ELSE mongo_migrate.snake_case(regexp_replace(parent_target.path, '^.*\.', '')) END) || '_' || key_column.role
             WHEN key_column.column_name IN ('id', '_id') THEN mongo_migrate.singular(parent_table) || '_id'
             ELSE key_column.column_name END;
         new.role := 'parent';
@@ -227,14 +252,15 @@ BEGIN
         WHERE (t.server, t.collection, t.target) = (field.server, field.collection, target);
         new.included := true;
     END IF;
-    new.role := 'position';
-    new.type := 'integer';
+    new.role := CASE WHEN map THEN 'key' ELSE 'position' END;
+    new.path := CASE WHEN map THEN '$key' END;
+    new.type := CASE WHEN map THEN 'text' ELSE 'integer' END;
     new.parent_column := NULL;
-    new.column_name := 'position';
-    new.note := 'position in the array, from 0';
+    new.column_name := new.role;
+    new.note := CASE WHEN map THEN 'the name in the map' ELSE 'position in the array, from 0' END;
     IF relation IS NOT NULL THEN
         new.column_name := mongo_migrate.find_column(relation,
-            ARRAY['position', 'idx', 'index', 'ordinal', 'sort_order', 'array_index'],
+            CASE WHEN map THEN ARRAY['key', 'name'] ELSE ARRAY['position', 'idx', 'index', 'ordinal', 'sort_order', 'array_index'] END,
             mongo_migrate.used_columns(field.server, field.collection, target));
         new.type := mongo_migrate.column_type(relation, new.column_name);
     END IF;
@@ -242,9 +268,12 @@ BEGIN
         PERFORM mongo_migrate.add_plan_column(new, relation);
     END IF;
 
-    IF pivot THEN
+    IF inner_element.path IS NOT NULL AND (kind = 'array' OR element.is_map) THEN
+        PERFORM mongo_migrate.plan_array(element, inner_element, target, '$', 'elements');
+    ELSIF whole THEN
         PERFORM mongo_migrate.plan_field(element, target, relation,
-            mongo_migrate.singular(mongo_migrate.snake_case(field.key)), '$', element.nulls > 0 OR NOT complete);
+            CASE WHEN element.refers_key = '_id' THEN mongo_migrate.singular(mongo_migrate.snake_case(coalesce(field.key, 'value')))
+                 ELSE 'value' END, '$', element.nulls > 0 OR NOT complete);
     ELSE
         PERFORM mongo_migrate.plan_fields(field.server, field.collection, target, relation,
             element.path, element.path, '', element.nulls > 0 OR NOT complete);
@@ -253,7 +282,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_array(mongo_migrate.plan_path, mongo_migrate.plan_path, text, text, text) IS
-    'plans a child or pivot table for the elements of an array';
+    'plans a table for the elements of an array, or for the fields of a map';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_array(mongo_migrate.plan_path, mongo_migrate.plan_path, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.report_unmatched(server name, collection text, target text, relation regclass)

@@ -59,7 +59,7 @@ CREATE FUNCTION mongo_migrate.dangling_query(server name, collection text, targe
                                           ORDER BY k.ordinal)
                FROM mongo_migrate.plan_column k
               WHERE k.server = dangling_query.server AND k.collection = dangling_query.collection
-                AND k.target = dangling_query.target AND k.role IN ('id', 'parent', 'position') AND k.included),
+                AND k.target = dangling_query.target AND k.role IN ('id', 'parent', 'position', 'key') AND k.included),
             column_name, target, refers_target, refers_column, value_column);
     END;
 COMMENT ON FUNCTION mongo_migrate.dangling_query(name, text, text, name, name, text, name) IS
@@ -332,7 +332,7 @@ BEGIN
     END IF;
     SELECT max(c.type) FILTER (WHERE c.column_name = r.column_name),
            string_agg(format('t.%I = (found.row_key ->> %L)::%s', c.column_name, c.column_name, c.type), ' AND ')
-               FILTER (WHERE c.role IN ('id', 'parent', 'position') AND c.included)
+               FILTER (WHERE c.role IN ('id', 'parent', 'position', 'key') AND c.included)
       INTO type, same_row
       FROM mongo_migrate.plan_column c
      WHERE (c.server, c.collection, c.target) = (server, r.collection, r.target);

@@ -182,7 +182,7 @@ CREATE FUNCTION mongo_migrate.plan_differences(before jsonb, edited jsonb, now j
                     ELSE coalesce(n.value, o.value, b.value) ->> 'label' END AS label
         FROM jsonb_each(before) AS b FULL JOIN jsonb_each(edited) AS o USING (key)
             FULL JOIN jsonb_each(now) AS n USING (key) FULL JOIN jsonb_each(merged) AS m USING (key)
-        WHERE coalesce(coalesce(n.value, o.value, b.value) ->> 'role', '') NOT IN ('parent', 'position')
+        WHERE coalesce(coalesce(n.value, o.value, b.value) ->> 'role', '') NOT IN ('parent', 'position', 'parent_position', 'key')
     ), told AS (
         SELECT CASE
                    WHEN before IS NULL AND edited IS NULL AND merged IS NOT NULL THEN 1

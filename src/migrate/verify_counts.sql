@@ -34,47 +34,86 @@ COMMENT ON FUNCTION mongo_migrate.verify_count_get(text[]) IS
     'a MongoDB aggregation expression for the value at a path in $$v';
 
 -- The aggregation expression for the number of elements in the innermost of
--- nested arrays in $$v; what is no array has none.
-CREATE FUNCTION mongo_migrate.verify_count_elements(paths text[]) RETURNS json
+-- nested arrays and maps in $$v; what is neither has none.
+CREATE FUNCTION mongo_migrate.verify_count_elements(levels jsonb) RETURNS json
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $body$
 DECLARE
     expression  json;
+    elements    json;
 BEGIN
-    FOR i IN REVERSE cardinality(paths) .. 1 LOOP
+    FOR i IN REVERSE jsonb_array_length(levels) - 1 .. 0 LOOP
         expression := CASE WHEN expression IS NULL THEN '{"$size": "$$a"}'::json
             ELSE json_build_object('$sum', json_build_object('$map', json_build_object(
                 'input', '$$a', 'as', 'v', 'in', expression))) END;
+        elements := mongo_migrate.verify_count_get(mongo_migrate.verify_steps(levels -> i ->> 'path'));
+        IF (levels -> i ->> 'map')::boolean THEN
+            -- The elements are values here.
+            elements := json_build_object('$let', json_build_object('vars', json_build_object('m', elements), 'in',
+                json_build_object('$cond', json_build_array('{"$eq": [{"$type": "$$m"}, "object"]}'::json,
+                    '{"$map": {"input": {"$objectToArray": "$$m"}, "as": "f", "in": "$$f.v"}}'::json, NULL))));
+        END IF;
         expression := json_build_object('$let', json_build_object(
-            'vars', json_build_object('a', mongo_migrate.verify_count_get(mongo_migrate.verify_steps(paths[i]))),
+            'vars', json_build_object('a', elements),
             'in', json_build_object('$cond', json_build_array('{"$isArray": "$$a"}'::json, expression, 0))));
     END LOOP;
     RETURN coalesce(expression, '1'::json);
 END
 $body$;
-COMMENT ON FUNCTION mongo_migrate.verify_count_elements(text[]) IS
-    'a MongoDB aggregation expression for the number of elements of nested arrays in $$v; 1 for no path';
+COMMENT ON FUNCTION mongo_migrate.verify_count_elements(jsonb) IS
+    'a MongoDB aggregation expression for the number of elements of nested arrays and maps in $$v; 1 for no level';
 
--- Documents that a filter matches, or the elements of their nested arrays.
-CREATE FUNCTION mongo_migrate.verify_count(server name, collection text, filter json, paths text[] DEFAULT '{}')
+-- The same for a document: MongoDB's expressions cannot follow a tree.
+CREATE FUNCTION mongo_migrate.verify_count_within(value jsonb, levels jsonb, nested text DEFAULT NULL) RETURNS bigint
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    elements    jsonb := value #> mongo_migrate.verify_steps(coalesce(nested, levels -> 0 ->> 'path'));
+    deeper      text := levels -> 0 ->> 'nested';
+BEGIN
+    IF levels = '[]' THEN
+        RETURN 1;
+    ELSIF (levels -> 0 ->> 'map')::boolean AND jsonb_typeof(elements) = 'object' THEN
+        RETURN (SELECT coalesce(sum(mongo_migrate.verify_count_within(e.value, levels - 0)), 0) FROM jsonb_each(elements) AS e);
+    ELSIF jsonb_typeof(elements) = 'array' THEN
+        RETURN (SELECT coalesce(sum(mongo_migrate.verify_count_within(e, levels - 0)
+                                    + CASE WHEN deeper IS NULL THEN 0
+                                      ELSE mongo_migrate.verify_count_within(e, levels, deeper) END), 0)
+                FROM jsonb_array_elements(elements) AS e);
+    END IF;
+    RETURN 0;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_count_within(jsonb, jsonb, text) IS
+    'the number of elements of nested arrays, maps and trees in a value in canonical Extended JSON; nested: the path of the array within an element of the first level';
+
+-- Documents that a filter matches, or the elements of their nested arrays and maps.
+CREATE FUNCTION mongo_migrate.verify_count(server name, collection text, filter json, levels jsonb DEFAULT '[]')
     RETURNS bigint
-    LANGUAGE sql VOLATILE
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT coalesce(max((d ->> 'n')::bigint), 0)
+BEGIN
+    IF jsonb_path_exists(levels, '$[*].nested ? (@ != null)') THEN
+        RETURN (SELECT coalesce(sum(mongo_migrate.verify_count_within(mongo_migrate.verify_without_nul(d)::jsonb, levels)), 0)
+                FROM mongo_migrate.find_documents(server, collection, filter, '{}', 'canonical') AS d);
+    END IF;
+    RETURN (SELECT coalesce(max((d ->> 'n')::bigint), 0)
     FROM mongo_migrate.aggregate_documents(server, collection, json_build_array(
         json_build_object('$match', filter),
         json_build_object('$group', json_build_object('_id', NULL, 'n', json_build_object('$sum',
             json_build_object('$let', json_build_object('vars', '{"v": "$$ROOT"}'::json,
-                                                        'in', mongo_migrate.verify_count_elements(paths)))))))) AS d
+                                                        'in', mongo_migrate.verify_count_elements(levels)))))))) AS d);
+END
 $body$;
-COMMENT ON FUNCTION mongo_migrate.verify_count(name, text, json, text[]) IS
-    'the number of documents of a collection that a filter matches, or of the elements of arrays in them, each path relative to the elements of the one before';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_count(name, text, json, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.verify_count(name, text, json, jsonb) IS
+    'the number of documents of a collection that a filter matches, or of the elements of arrays and maps in them; levels: these, each with its path relative to the elements of the one before, map, and for a tree nested';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_count(name, text, json, jsonb) FROM PUBLIC;
 
 -- The same for documents that are in quarantine and still in the source.
-CREATE FUNCTION mongo_migrate.verify_count_quarantined(server name, collection text, filter jsonb, paths text[])
+CREATE FUNCTION mongo_migrate.verify_count_quarantined(server name, collection text, filter jsonb, levels jsonb)
     RETURNS bigint
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -85,9 +124,9 @@ AS $$
                 WHERE (q.server, q.collection) = ($1, $2)) AS k
           GROUP BY k.part) AS q
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_count_quarantined(name, text, jsonb, text[]) IS
+COMMENT ON FUNCTION mongo_migrate.verify_count_quarantined(name, text, jsonb, jsonb) IS
     'the number of rows that documents in quarantine would have made';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_count_quarantined(name, text, jsonb, text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION mongo_migrate.verify_count_quarantined(name, text, jsonb, jsonb) FROM PUBLIC;
 
 -- Rows of a table; NULL where there is none.
 CREATE FUNCTION mongo_migrate.verify_count_rows(target text) RETURNS bigint
@@ -118,10 +157,11 @@ DECLARE
     t           record;
 BEGIN
     FOR t IN
-        SELECT p.collection, p.target, p.kind, c.filter, c.paths
+        SELECT p.collection, p.target, p.kind, c.filter, c.levels
         FROM mongo_migrate.plan_target AS p,
              LATERAL (SELECT coalesce(min(r.filter::text), '{}')::jsonb AS filter,
-                             coalesce(array_agg(k.path ORDER BY k.depth) FILTER (WHERE k.depth > 0), '{}') AS paths
+                             coalesce(jsonb_agg(jsonb_build_object('path', k.path, 'map', k.kind = 'map', 'nested', k.nested_path)
+                                                ORDER BY k.depth) FILTER (WHERE k.depth > 0), '[]') AS levels
                       FROM mongo_migrate.verify_chain(p.server, p.collection, p.target) AS k
                            LEFT JOIN mongo_migrate.plan_target AS r
                            ON k.depth = 0 AND (r.server, r.collection, r.target) = (p.server, p.collection, k.target)) AS c
@@ -130,8 +170,8 @@ BEGIN
     LOOP
         collection := t.collection;
         target := t.target;
-        source_count := mongo_migrate.verify_count(server, t.collection, t.filter::json, t.paths);
-        quarantined := mongo_migrate.verify_count_quarantined(server, t.collection, t.filter, t.paths);
+        source_count := mongo_migrate.verify_count(server, t.collection, t.filter::json, t.levels);
+        quarantined := mongo_migrate.verify_count_quarantined(server, t.collection, t.filter, t.levels);
         target_count := mongo_migrate.verify_count_rows(t.target);
         difference := source_count - quarantined - target_count;
         ok := coalesce(abs(difference) <= tolerance, false);

@@ -8,27 +8,27 @@
 
 -- Where a target stands: its root, and the arrays on the way from there.
 CREATE FUNCTION mongo_migrate.verify_chain(server name, collection text, target text)
-    RETURNS TABLE (depth integer, target text, kind text, path text)
+    RETURNS TABLE (depth integer, target text, kind text, path text, nested_path text)
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
     WITH RECURSIVE up AS (
-        SELECT t.target, t.parent, t.kind, t.path, 0 AS height
+        SELECT t.target, t.parent, t.kind, t.path, t.nested_path, 0 AS height
         FROM mongo_migrate.plan_target AS t
         WHERE (t.server, t.collection, t.target) = ($1, $2, $3)
         UNION ALL
-        SELECT t.target, t.parent, t.kind, t.path, up.height + 1
+        SELECT t.target, t.parent, t.kind, t.path, t.nested_path, up.height + 1
         FROM up JOIN mongo_migrate.plan_target AS t
              ON (t.server, t.collection, t.target) = ($1, $2, up.parent)
     )
-    SELECT (max(up.height) OVER () - up.height)::integer, up.target, up.kind, up.path
+    SELECT (max(up.height) OVER () - up.height)::integer, up.target, up.kind, up.path, up.nested_path
     FROM up ORDER BY 1
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_chain(name, text, text) IS
     'a target of a plan and its parents, the root (depth 0) first';
 
 -- What a key column of a target is worth: 'id', or 'p2' for the position in
--- the second array.
+-- the second array, or the name in that map.
 CREATE FUNCTION mongo_migrate.verify_key_source(server name, collection text, target text, column_name name)
     RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -47,12 +47,12 @@ AS $$
         WHERE up.role = 'parent'
     )
     SELECT CASE up.role WHEN 'id' THEN 'id'
-           WHEN 'position' THEN 'p' || (SELECT max(c.depth) FROM mongo_migrate.verify_chain($1, $2, up.target) AS c)
+           ELSE 'p' || (SELECT max(c.depth) FROM mongo_migrate.verify_chain($1, $2, up.target) AS c)
            END
-    FROM up WHERE up.role <> 'parent'
+    FROM up WHERE up.role IN ('id', 'position', 'key')
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_key_source(name, text, text, name) IS
-    'where a key column of a target comes from: id, or p<n>, the position in the array at depth n; NULL for neither';
+    'where a key column of a target comes from: id, or p<n>, the position in the array, or the name in the map, at depth n; NULL for neither';
 
 -- The plan's columns of a target with their types in the table, key columns first.
 CREATE FUNCTION mongo_migrate.verify_columns(server name, collection text, target text)
@@ -163,6 +163,47 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_root(name, text, text) IS
     'the root target of a target and its id column; an error where it has none';
 
+-- The WITH clause level<depth>: the elements of an array, the fields of a map or
+-- the elements of a tree in the rows of the level before, whose positions are
+-- in positions.  level is a row of verify_chain().
+CREATE FUNCTION mongo_migrate.verify_level(level record, positions text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    elements constant text :=
+        'SELECT l.number, l.source_id, l.id, e.document, l.present, concat_ws(''.'', l.element, %s, %s) AS element'
+        || positions || ', %s FROM %s AS l CROSS JOIN LATERAL (SELECT l.document #> %L AS elements OFFSET 0) AS a '
+        'CROSS JOIN LATERAL ';
+    of_array constant text := elements ||
+        'json_array_elements(CASE WHEN json_typeof(a.elements) = ''array'' THEN a.elements END) WITH ORDINALITY AS e(document, n)';
+    of_map constant text := elements ||
+        'json_each(CASE WHEN json_typeof(a.elements) = ''object'' THEN a.elements END) AS e(name, document)';
+    before constant text := 'level' || level.depth - 1;
+    path constant text := quote_nullable(nullif(level.path, '$'));
+    steps constant text[] := mongo_migrate.verify_steps(level.path);
+BEGIN
+    IF level.nested_path IS NULL THEN
+        RETURN format(', level%s AS (%s)', level.depth, CASE level.kind
+            WHEN 'map' THEN format(of_map, path, 'e.name', 'e.name AS p' || level.depth, before, steps)
+            ELSE format(of_array, path, 'e.n - 1', '(e.n - 1)::integer AS p' || level.depth, before, steps) END);
+    END IF;
+    -- Elements are numbered as they come, each before those within it; above is the number of the one around.
+    RETURN format(', walk%1$s AS (%2$s UNION ALL %3$s), ', level.depth,
+                  format(of_array, path, 'e.n - 1', 'ARRAY[e.n] AS place', before, steps),
+                  format(of_array, quote_literal(level.nested_path), 'e.n - 1', 'l.place || e.n', 'walk' || level.depth,
+                         mongo_migrate.verify_steps(level.nested_path)))
+        || format('numbered%1$s AS (SELECT l.*, (row_number() OVER (PARTITION BY l.number%2$s ORDER BY l.place) - 1)::integer AS p%1$s '
+                  'FROM walk%1$s AS l), '
+                  'level%1$s AS (SELECT l.number, l.source_id, l.id, l.document, l.present, l.element%2$s, l.p%1$s, above.p%1$s AS above '
+                  'FROM numbered%1$s AS l LEFT JOIN numbered%1$s AS above ON (above.number%3$s) = (l.number%2$s) '
+                  'AND above.place = l.place[1:cardinality(l.place) - 1])',
+                  level.depth, positions, replace(positions, 'l.p', 'above.p'));
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_level(record, text) IS
+    'the WITH clause of a verification from the rows of a level to the elements in them; level is a row of verify_chain()';
+
 -- WITH clauses from the documents to level<depth>(number, source_id, id,
 -- document, element, present, p1..), the rows that a target should have.
 -- number: the document's in the batch.  present: the row must be there (no
@@ -188,7 +229,7 @@ BEGIN
                            root.expression, ident.id, format_type(root.key_type, NULL));
     END IF;
     statement := format(
-        'WITH source AS MATERIALIZED ('
+        'WITH RECURSIVE source AS MATERIALIZED ('
         'SELECT d.number, mongo_migrate.verify_source_id(d.document -> ''_id'') AS source_id, %s AS id, d.document, '
         'EXISTS (SELECT FROM mongo_migrate.quarantine AS q '
         'WHERE q.server = %L AND q.collection = %L AND q.key = mongo_migrate.quarantine_key(d.key)) AS quarantined '
@@ -204,13 +245,7 @@ BEGIN
 
     FOR level IN SELECT * FROM mongo_migrate.verify_chain(server, collection, target) AS c WHERE c.depth > 0
     LOOP
-        statement := statement || format(
-            ', level%1$s AS (SELECT l.number, l.source_id, l.id, e.document, l.present, '
-            'concat_ws(''.'', l.element, %2$L, e.n - 1) AS element%3$s, (e.n - 1)::integer AS p%1$s '
-            'FROM level%4$s AS l CROSS JOIN LATERAL (SELECT l.document #> %5$L AS elements OFFSET 0) AS a '
-            'CROSS JOIN LATERAL json_array_elements('
-            'CASE WHEN json_typeof(a.elements) = ''array'' THEN a.elements END) WITH ORDINALITY AS e(document, n))',
-            level.depth, level.path, positions, level.depth - 1, mongo_migrate.verify_steps(level.path));
+        statement := statement || mongo_migrate.verify_level(level, positions);
         positions := positions || format(', l.p%s', level.depth);
     END LOOP;
     RETURN statement;
@@ -281,6 +316,9 @@ BEGIN
             mongo_migrate.verify_referred(server, col.refers_to, refers_key, stored), mongo_migrate.verify_equals(col.type));
         shown := format('concat(mongo_migrate.verify_show(%1$s), '
                         ''' (id '' || nullif(%2$s.id::text, mongo_migrate.verify_show(%1$s)) || '')'')', value, found_);
+    ELSIF col.role = 'parent_position' THEN
+        kind := format('CASE WHEN %s IS DISTINCT FROM %s THEN ''mismatch'' END', stored, value);
+        shown := value || '::text';
     ELSIF col.expression IS NOT NULL THEN
         SELECT * INTO part FROM mongo_migrate.verify_fragments(
             coalesce(to_regtype(col.source_type), col.type), -1, value, 'NULL', 'relaxed');
@@ -329,7 +367,11 @@ AS $$
     ), known AS (
         SELECT c.path FROM same AS s JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, s.target)
-        WHERE c.path <> '$'
+        WHERE c.path NOT IN ('$', '$key')
+        UNION ALL
+        SELECT t.nested_path FROM same AS s JOIN mongo_migrate.plan_target AS t
+            ON (t.server, t.collection, t.target) = ($1, $2, s.target)
+        WHERE t.nested_path IS NOT NULL
         UNION ALL
         SELECT t.path FROM same AS s JOIN mongo_migrate.plan_target AS t
             ON (t.server, t.collection, t.parent) = ($1, $2, s.target)
@@ -358,17 +400,28 @@ DECLARE
     col     record;
     stored  text;
     steps   text[];
+    is_name boolean;        -- the value is the name of a map's field
+    content text;
+    kind    text;
+    depth   integer;
     test    record;
     uses_doc boolean := false;
 BEGIN
+    SELECT c.kind, c.depth INTO kind, depth FROM mongo_migrate.verify_chain(server, collection, target) AS c
+    ORDER BY c.depth DESC LIMIT 1;
     fields := '{}';
     kinds := '{}';
     cells := '{}';
     FOR col IN SELECT * FROM mongo_migrate.verify_columns(server, collection, target) LOOP
         stored := format('t.%I', col.column_name);
         steps := mongo_migrate.verify_steps(col.path);
+        is_name := kind = 'map' AND col.path = '$key';
+        content := CASE WHEN is_name THEN format('to_jsonb(l.p%s)', depth) ELSE format('l.content #> %L', steps) END;
         IF col.source IS NOT NULL THEN
-            pairs := pairs || format('%s %s e.%s', stored, mongo_migrate.verify_equals(col.type), col.source);
+            pairs := pairs || CASE WHEN EXISTS (SELECT FROM mongo_migrate.verify_chain(server, collection, target) AS c
+                                                WHERE c.kind = 'map' AND col.source = 'p' || c.depth)
+                              THEN format('%s::text = e.%s', stored, col.source)
+                              ELSE format('%s %s e.%s', stored, mongo_migrate.verify_equals(col.type), col.source) END;
             IF col.source = 'id' THEN
                 owner := stored;
                 same_owner := format('%s %s o.id', stored, mongo_migrate.verify_equals(col.type));
@@ -383,10 +436,12 @@ BEGIN
         fields := fields || CASE col.role
             WHEN 'extra' THEN format('CASE WHEN jsonb_typeof(l.content) = ''object'' THEN nullif(l.content - %L::text[], ''{}'') END AS v%s',
                                      mongo_migrate.verify_known(server, collection, target), col.number)
-            ELSE format('l.content #> %L AS v%s', steps, col.number) END;
+            WHEN 'parent_position' THEN format('l.above AS v%s', col.number)
+            ELSE format('%s AS v%s', content, col.number) END;
         IF col.role = 'reference' THEN
-            fields := fields || format('mongo_migrate.verify_reference(l.document #> %L, %L) AS r%s',
-                                       steps, col.key_form, col.number);
+            fields := fields || format('mongo_migrate.verify_reference(%s, %L) AS r%s',
+                                       CASE WHEN is_name THEN format('to_json(l.p%s)', depth) ELSE format('l.document #> %L', steps) END,
+                                       col.key_form, col.number);
             lookups := concat(lookups, mongo_migrate.verify_found(server, col.refers_to, col.refers_key, col.holds_ids,
                                                                      col.type, col.number));
             joins := concat(joins, format(' LEFT JOIN found%1$s AS f%1$s ON f%1$s.key = e.r%1$s', col.number));

@@ -22,7 +22,7 @@ AS $$
          mongo_migrate.verify_base_type(c.type, c.typmod) AS b,
          LATERAL (SELECT w.value, format('mongo_migrate.verify_number(%s)', w.value) AS exact
                   FROM (SELECT format('(l.content #> %L)', mongo_migrate.verify_steps(c.path)) AS value) AS w) AS v
-    WHERE c.role = 'value' AND c.expression IS NULL
+    WHERE c.role = 'value' AND c.path <> '$key' AND c.expression IS NULL
         AND b.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'float4'::regtype, 'float8'::regtype)
     ORDER BY 1
 $$;

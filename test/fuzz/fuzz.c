@@ -276,6 +276,19 @@ target_create(const char *name)
 	return target;
 }
 
+/* Adds a table for the fields of a sub-document. */
+static void
+add_map(Fuzz *fuzz, DocumentPlan *plan, int table, const char *path, int *ntables)
+{
+	int			child = document_plan_add_table(plan, table, path);
+
+	(*ntables)++;
+	document_plan_set_map(plan, child);
+	document_plan_add_column(plan, child, "$key", converter_create(TEXTOID, -1, JSON_RELAXED, false));
+	document_plan_add_column(plan, child, "$",
+							 fuzz->targets[pick(&fuzz->random, fuzz->ntargets)].converter);
+}
+
 /*
  * Adds columns for the fields of a document, and tables for its arrays.  Plan 0
  * has the type that planning gives a field, the others any type.
@@ -299,7 +312,10 @@ add_fields(Fuzz *fuzz, DocumentPlan *plan, int variant, int table, const char *p
 		(*ncolumns)++;
 		if (depth == 4)
 			continue;
-		if (BSON_ITER_HOLDS_DOCUMENT(&walk->iter) && walk_enter(&inner, &walk->iter))
+		if (BSON_ITER_HOLDS_DOCUMENT(&walk->iter) && variant == 2 && *ntables < MAX_TABLES &&
+			pick(&fuzz->random, 2) == 0)
+			add_map(fuzz, plan, table, path, ntables);
+		else if (BSON_ITER_HOLDS_DOCUMENT(&walk->iter) && walk_enter(&inner, &walk->iter))
 			add_fields(fuzz, plan, variant, table, psprintf("%s.", path), &inner, depth + 1,
 					   ncolumns, ntables);
 		else if (BSON_ITER_HOLDS_ARRAY(&walk->iter) && *ntables < MAX_TABLES &&
@@ -315,6 +331,11 @@ add_fields(Fuzz *fuzz, DocumentPlan *plan, int variant, int table, const char *p
 			if (bson_iter_next(&inner.iter) && BSON_ITER_HOLDS_DOCUMENT(&inner.iter) &&
 				walk_enter(&element, &inner.iter))
 				add_fields(fuzz, plan, variant, child, "", &element, depth + 1, ncolumns, ntables);
+			if (variant == 2)
+			{
+				document_plan_add_parent_position(plan, child);
+				document_plan_set_tree(plan, child, pick(&fuzz->random, 2) == 0 ? name : "0");
+			}
 		}
 	}
 }
