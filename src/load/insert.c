@@ -105,6 +105,8 @@ insert_rows(Attempt *attempt)
 		attempt->target = target;
 		if (target->direct)
 			insert_direct(session, target, attempt->from, attempt->to);
+		else if (target->distributed && attempt->to - attempt->from == 1)
+			target_run_insert_values(session, target, attempt->from, attempt->to);
 		else
 			target_run_insert(session, target, attempt->from, attempt->to);
 	}
@@ -118,8 +120,21 @@ evaluate(Attempt *attempt)
 }
 
 /*
+ * Whether an error may be the data's fault.  What Citus tells of a COPY to
+ * another node is an internal error, whatever it was there; it shows when the
+ * documents are tried one by one.
+ */
+static bool
+data_at_fault(Attempt *attempt, const ErrorData *error)
+{
+	return sqlstate_is_data(error->sqlerrcode) ||
+		(error->sqlerrcode == ERRCODE_INTERNAL_ERROR && attempt->to - attempt->from > 1 &&
+		 attempt->target != NULL && attempt->target->distributed);
+}
+
+/*
  * Tries something in a subtransaction.  NULL when it is done; the error when
- * the data is at fault, and then nothing is.
+ * the data may be at fault, and then nothing is.
  */
 static ErrorData *
 try(void (*function) (Attempt *attempt), Attempt *attempt)
@@ -142,7 +157,7 @@ try(void (*function) (Attempt *attempt), Attempt *attempt)
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
-		if (!sqlstate_is_data(error->sqlerrcode))
+		if (!data_at_fault(attempt, error))
 			ReThrowError(error);
 	}
 	PG_END_TRY();

@@ -104,6 +104,8 @@ struct LoadTarget
 	TupleDesc	desc;			/* of the batch's rows, as statements see them */
 	SPIPlanPtr	insert;			/* not direct: the statement that fills the
 								 * table */
+	char	   *insert_into;	/* distributed: its parts */
+	char	   *select;
 	LoadColumn *id;				/* root: its column of role id, or NULL */
 	DocumentPlan *id_plan;		/* that column alone, where it has no map */
 
@@ -239,6 +241,7 @@ extern void expression_check(LoadSession *session, LoadTarget *target, LoadColum
 							 Oid type, int32 typmod);
 extern void target_prepare_insert(LoadSession *session, LoadTarget *target);
 extern void target_run_insert(LoadSession *session, LoadTarget *target, int from, int to);
+extern void target_run_insert_values(LoadSession *session, LoadTarget *target, int from, int to);
 extern void target_evaluate(LoadSession *session, LoadTarget *target, int field, int document);
 extern void batch_mark_skipped(LoadSession *session);
 extern void target_mark_present(LoadSession *session, LoadTarget *target, int from, int to);

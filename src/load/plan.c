@@ -626,12 +626,6 @@ compile_target(LoadSession *session, LoadTarget *target, SPITupleTable *rows)
 		target_prepare_insert(session, target);
 	if (target->parent == NULL)
 		compile_id(session, target);
-	if (target->distributed && target->id != NULL && target->id->expression != NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("id column \"%s\" of table %s has an expression, which it cannot have in a table that Citus distributes",
-						target->id->name, target->name),
-				 column_hint(session, target, target->id, "expression = NULL")));
 	table_close(relation, NoLock);
 }
 

@@ -12,7 +12,10 @@
  *
  * For a table that Citus distributes the batch is the result of a function
  * too, batch_rows(): Citus runs a part of a statement in an executor of its
- * own, which does not see what SPI knows by a name.
+ * own, which does not see what SPI knows by a name.  Such a statement sends the
+ * rows on by COPY, and what another node finds wrong with one comes back as an
+ * internal error.  Single documents are inserted by their values, which keeps
+ * the SQLSTATE.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -342,6 +345,8 @@ target_prepare_insert(LoadSession *session, LoadTarget *target)
 	StringInfoData columns;
 	StringInfoData values;
 	StringInfoData from;
+	char	   *insert;
+	char	   *select;
 
 	initStringInfo(&columns);
 	initStringInfo(&values);
@@ -363,11 +368,16 @@ target_prepare_insert(LoadSession *session, LoadTarget *target)
 		append_lateral(&from, column->expression, i, psprintf("e%d", i + 1));
 	}
 	statement_show_rows(BATCH, target->desc, NULL);
-	target->insert = SPI_prepare(psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE"
-										  " SELECT %s FROM %s",
-										  full_table_name(target->relid), columns.data, values.data,
-										  from.data), 0, NULL);
+	insert = psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE",
+					  full_table_name(target->relid), columns.data);
+	select = psprintf("SELECT %s FROM %s", values.data, from.data);
+	target->insert = SPI_prepare(psprintf("%s %s", insert, select), 0, NULL);
 	MemoryContextSwitchTo(context); /* SPI leaves its own */
+	if (target->distributed)
+	{
+		target->insert_into = MemoryContextStrdup(session->context, insert);
+		target->select = MemoryContextStrdup(session->context, select);
+	}
 	SPI_unregister_relation(BATCH);
 	SPI_keepplan(target->insert);
 	owned_register(session->context, target->insert, free_plan);
@@ -404,6 +414,47 @@ target_run_insert(LoadSession *session, LoadTarget *target, int from, int to)
 	Tuplestorestate *rows = target_rows(session, target, from, to);
 
 	run_statement(session, target, target->desc, rows, target->insert, NULL);
+	finish_statement(target, rows);
+}
+
+/* The same for a distributed target, a row at a time. */
+void
+target_run_insert_values(LoadSession *session, LoadTarget *target, int from, int to)
+{
+	Tuplestorestate *rows = target_rows(session, target, from, to);
+	SPITupleTable *found;
+	uint64		nfound;
+	int			n;
+	Oid		   *types;
+	Datum	   *values;
+	bool	   *isnull;
+	char	   *nulls;
+	StringInfoData sql;
+
+	run_statement(session, target, target->desc, rows, NULL, target->select);
+	found = SPI_tuptable;
+	nfound = SPI_processed;
+	n = found->tupdesc->natts;
+	types = palloc(n * sizeof(Oid));
+	values = palloc(n * sizeof(Datum));
+	isnull = palloc(n * sizeof(bool));
+	nulls = palloc(n * sizeof(char));
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "%s VALUES (", target->insert_into);
+	for (int i = 0; i < n; i++)
+	{
+		types[i] = TupleDescAttr(found->tupdesc, i)->atttypid;
+		appendStringInfo(&sql, "%s$%d", i == 0 ? "" : ", ", i + 1);
+	}
+	appendStringInfoChar(&sql, ')');
+	for (uint64 row = 0; row < nfound; row++)
+	{
+		heap_deform_tuple(found->vals[row], found->tupdesc, values, isnull);
+		for (int i = 0; i < n; i++)
+			nulls[i] = isnull[i] ? 'n' : ' ';
+		if (SPI_execute_with_args(sql.data, n, types, values, nulls, false, 0) < 0)
+			elog(ERROR, "cannot insert a row: %s", SPI_result_code_string(SPI_result));
+	}
 	finish_statement(target, rows);
 }
 
