@@ -266,6 +266,7 @@ modify_each(ForeignScanState *node, const bson_t *match)
 {
 	FdwDirectState *state = node->fdw_state;
 	FdwScanState *scan = state->scan;
+	ExprContext *econtext = node->ss.ps.ps_ExprContext;
 	WriteBatch *batch = create_batch(state);
 	MongoCursor *cursor = mongo_find(scan->connection, scan->find.table->collection, match,
 									 find_options(&scan->find, 0), CurrentMemoryContext);
@@ -274,18 +275,18 @@ modify_each(ForeignScanState *node, const bson_t *match)
 
 	while ((document = mongo_cursor_next(cursor)) != NULL)
 	{
-		bson_t		selector = BSON_INITIALIZER;
+		bson_t	   *selector;
 		bson_iter_t id;
 
 		CHECK_FOR_INTERRUPTS();
-		ResetExprContext(node->ss.ps.ps_ExprContext);
+		ResetExprContext(econtext);
 		if (!row_qualifies(node, document) || !bson_iter_init_find(&id, document, "_id"))
 			continue;
 		if (state->operation == CMD_UPDATE && state->update == NULL)
 			make_update(node);
-		bson_append_iter(&selector, "_id", -1, &id);
-		add_operation(state, batch, &selector);
-		bson_destroy(&selector);
+		selector = owned_bson_new(econtext->ecxt_per_tuple_memory);
+		bson_append_iter(selector, "_id", -1, &id);
+		add_operation(state, batch, selector);
 		if (write_batch_count(batch) >= scan->find.table->batch_size || write_batch_is_large(batch))
 			result += write_batch_send(batch);
 	}
