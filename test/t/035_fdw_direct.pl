@@ -108,7 +108,7 @@ END
 \$\$;
 SQL
 $mongo->command($database, '{"dropDatabase": 1}');
-foreach ([ 'clean', 0 ], [ 'mixed', 0.01 ])
+foreach ([ 'clean', 0 ], [ 'mixed', 0.02 ])
 {
 	my ($collection, $bad) = @$_;
 	$mongo->command($database, qq({"create": "$collection", "collation": {"locale": "en", "strength": 1}}));
@@ -142,9 +142,8 @@ foreach my $statement (@statements)
 	push @differences, "$statement: at once $whole, row by row $each";
 }
 is(join("\n", @differences), '', "no difference in $statements statements (seed $seed)");
-cmp_ok($direct, '>', $statements / 5, "many of them are one command ($direct)");
-cmp_ok($done, '>', 0, "that is carried out ($done)");
-cmp_ok($refused, '>', 0, "or ends in an error ($refused)");
+note("one command: $direct, of which $done were carried out, and $refused ended in an error");
+cmp_ok($done, '>', $statements / 10, 'many of them are one command');
 
 $mongo->command($database, '{"dropDatabase": 1}');
 $node->stop;
