@@ -415,6 +415,8 @@ BEGIN
         this_run := mongo_migrate.run_in_transaction(server, collection, batch_size,
             on_error, max_errors, max_duration, max_docs_per_second);
     ELSE
+        -- A connection that was lost is made again; one that cannot be made to begin with is an error at once.
+        PERFORM mongo_migrate.run_command(server, '{"ping": 1}');
         this_run := mongo_migrate.run_with_workers(server, collection, batch_size, workers,
             on_error, max_errors, max_duration, retry_for, max_docs_per_second);
     END IF;

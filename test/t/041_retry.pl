@@ -114,16 +114,16 @@ sub begin
 	return $session;
 }
 
-# The plan is made, and the ranges found, when the source has come back.
+# The plan is made, and the ranges found, when the source has come back. (Where it cannot be reached to begin with, see 012.)
 $mongo->start;
 query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true)");
 query('DROP TABLE orders, orders_items');
 query("DELETE FROM mongo_migrate.plan");
-$mongo->kill9;
+$mongo->fail_point('{"mode": "alwaysOn", "data": {"failCommands": ["find", "aggregate", "count"], "closeConnection": true}}');
 $session = begin("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders')");
 wait_for($session, qr/WARNING:  01000: migration of collection orders is interrupted: .*DETAIL:  .*\n0 documents are done/s);
-$mongo->start;
-is(finish($session), "t\n", 'a migration that has not begun does when mongod has come back');
+$mongo->fail_point_off;
+is(finish($session), "t\n", 'a migration whose connection is lost before the first document goes on');
 is(query($counts), $all, 'every document once');
 
 # A step that MongoDB answers with what its drivers try again, until the fail point is over: the driver itself does once.
