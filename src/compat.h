@@ -110,7 +110,20 @@
 #else
 #define MM_REL_CHECK_AS_USER(root, rel) (planner_rt_fetch((rel)->relid, root)->checkAsUser)
 #define MM_SCAN_CHECK_AS_USER(plan, estate) \
-	(exec_rt_fetch((plan)->scan.scanrelid, estate)->checkAsUser)
+	(exec_rt_fetch(MM_SCAN_RTINDEX(plan), estate)->checkAsUser)
+#endif
+
+/* The table that a scan is of, or what it returns is made from. */
+#define MM_SCAN_RTINDEX(plan) \
+	((plan)->scan.scanrelid > 0 ? (plan)->scan.scanrelid : bms_next_member((plan)->fs_relids, -1))
+
+/* Of GROUP BY and DISTINCT, the clauses that are not redundant: PostgreSQL 16 (commit 8d83a5d0a26). */
+#if PG_VERSION_NUM >= 160000
+#define MM_PROCESSED_GROUP_CLAUSE(root) ((root)->processed_groupClause)
+#define MM_PROCESSED_DISTINCT_CLAUSE(root) ((root)->processed_distinctClause)
+#else
+#define MM_PROCESSED_GROUP_CLAUSE(root) ((root)->parse->groupClause)
+#define MM_PROCESSED_DISTINCT_CLAUSE(root) ((root)->parse->distinctClause)
 #endif
 
 /* The same for a table that is written; the same commit. */
@@ -135,6 +148,18 @@
 #else
 #define MM_FOREIGNSCAN_PATH(root, rel, rows, startup, total, required_outer) \
 	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, required_outer, NULL, NIL)
+#endif
+
+/* The path of an upper relation, with the same changes. */
+#if PG_VERSION_NUM >= 180000
+#define MM_FOREIGN_UPPER_PATH(root, rel, target, rows, startup, total, outer, private) \
+	create_foreign_upper_path(root, rel, target, rows, 0, startup, total, NIL, outer, NIL, private)
+#elif PG_VERSION_NUM >= 170000
+#define MM_FOREIGN_UPPER_PATH(root, rel, target, rows, startup, total, outer, private) \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, outer, NIL, private)
+#else
+#define MM_FOREIGN_UPPER_PATH(root, rel, target, rows, startup, total, outer, private) \
+	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, outer, private)
 #endif
 
 /* PostgreSQL 18 (commits c65bc2e1d14 and 9173e8b6046) split commands/explain.h. */

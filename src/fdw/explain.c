@@ -12,7 +12,9 @@
 #include "commands/explain.h"
 #include "fdw/direct.h"
 #include "fdw/fdw.h"
+#include "fdw/groupscan.h"
 #include "fdw/guard.h"
+#include "fdw/scanstate.h"
 #include "owned.h"
 
 /* The values of constant comparands, and numbers for the others. */
@@ -55,14 +57,36 @@ explain_find(const Find *find, bson_t *filter, int part, ExplainState *es)
 	ExplainPropertyText(part == 0 ? "MongoDB find" : "MongoDB find, then", json.data, es);
 }
 
+/* Adds the line "MongoDB aggregate". */
+static void
+explain_groups(ForeignScanState *node, const FilterValue *values, ExplainState *es)
+{
+	bson_t	   *command = group_scan_command(node, values);
+	StringInfoData json;
+
+	initStringInfo(&json);
+	if (command == NULL)
+		appendStringInfoString(&json, "none, as no document can match");
+	else
+		json_append_document(&json, command, JSON_RELAXED);
+	ExplainPropertyText("MongoDB aggregate", json.data, es);
+}
+
 /* Adds the line "MongoDB find", and "MongoDB find, then" for a second command. */
 void
 fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = castNode(ForeignScan, node->ss.ps.plan);
+	FilterValue *values = constant_values(plan->fdw_exprs);
 	FdwScanState *state = node->fdw_state;
-	bson_t	   *filter = filter_to_bson(state->find.filter, constant_values(plan->fdw_exprs));
+	bson_t	   *filter;
 
+	if (SCAN_IS_OF_GROUPS(node))
+	{
+		explain_groups(node, values, es);
+		return;
+	}
+	filter = filter_to_bson(state->find.filter, values);
 	if (filter == NULL)
 	{
 		ExplainPropertyText("MongoDB find", "none, as no document can match", es);

@@ -17,6 +17,10 @@ extern ForeignScan *fdw_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 								 ForeignPath *path, List *tlist, List *clauses,
 								 Plan *outer_plan);
 
+/* upper.c */
+extern void fdw_get_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
+								RelOptInfo *output, void *extra);
+
 /* scan.c */
 extern void fdw_begin_scan(ForeignScanState *node, int eflags);
 extern TupleTableSlot *fdw_iterate_scan(ForeignScanState *node);

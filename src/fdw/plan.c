@@ -19,6 +19,7 @@
 #include "access/transam.h"
 #include "fdw/fdw.h"
 #include "fdw/filter.h"
+#include "fdw/groupscan.h"
 #include "fdw/path.h"
 #include "fdw/relation.h"
 #include "fdw/scan.h"
@@ -311,6 +312,8 @@ fdw_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, L
 	List	   *columns;
 	ListCell   *lc;
 
+	if (rel->reloptkind == RELOPT_UPPER_REL)
+		return fdw_get_upper_plan(path, tlist, outer_plan);
 	foreach(lc, clauses)
 	{
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);

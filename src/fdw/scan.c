@@ -13,6 +13,7 @@
 
 #include "executor/executor.h"
 #include "fdw/fdw.h"
+#include "fdw/groupscan.h"
 #include "fdw/scan.h"
 #include "fdw/scanstate.h"
 #include "miscadmin.h"
@@ -25,11 +26,17 @@ fdw_begin_scan(ForeignScanState *node, int eflags)
 	ForeignScan *plan = castNode(ForeignScan, node->ss.ps.plan);
 	EState	   *estate = node->ss.ps.state;
 	Relation	relation = node->ss.ss_currentRelation;
-	List	   *filter = list_nth(plan->fdw_private, SCAN_FILTER);
-	FdwScanState *state = palloc0(sizeof(FdwScanState));
+	List	   *filter;
+	FdwScanState *state;
 	Oid			userid;
 
-	node->fdw_state = state;
+	if (SCAN_IS_OF_GROUPS(node))
+	{
+		group_scan_begin(node, eflags);
+		return;
+	}
+	node->fdw_state = state = palloc0(sizeof(FdwScanState));
+	filter = list_nth(plan->fdw_private, SCAN_FILTER);
 	state->find.table = mongo_table_options(RelationGetRelid(relation));
 	state->find.filter = filter == NIL ? NULL : filter_load(filter);
 	state->find.projects = boolVal(list_nth(plan->fdw_private, SCAN_PROJECTS));
@@ -117,6 +124,8 @@ fdw_iterate_scan(ForeignScanState *node)
 	const bson_t *document;
 	DocumentError error;
 
+	if (SCAN_IS_OF_GROUPS(node))
+		return group_scan_next(node);
 	if (!state->started)
 		start_scan(node);
 	ExecClearTuple(slot);
@@ -135,6 +144,11 @@ fdw_rescan(ForeignScanState *node)
 {
 	FdwScanState *state = node->fdw_state;
 
+	if (SCAN_IS_OF_GROUPS(node))
+	{
+		group_scan_restart(node);
+		return;
+	}
 	memset(state->cursors, 0, sizeof(state->cursors));
 	state->part = 0;
 	state->started = false;
@@ -147,6 +161,8 @@ fdw_end_scan(ForeignScanState *node)
 {
 	FdwScanState *state = node->fdw_state;
 
-	if (state != NULL && state->context != NULL)
+	if (SCAN_IS_OF_GROUPS(node))
+		group_scan_end(node);
+	else if (state != NULL && state->context != NULL)
 		MemoryContextDelete(state->context);
 }

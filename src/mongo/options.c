@@ -129,6 +129,7 @@ static const MongoOption mongo_options[] = {
 
 	/* planning */
 	{"use_remote_estimate", ON_SERVER | ON_TABLE, OPTION_BOOLEAN},
+	{"enable_aggregate_pushdown", ON_SERVER | ON_TABLE, OPTION_BOOLEAN},
 	{"fdw_startup_cost", ON_SERVER, OPTION_COST},
 	{"fdw_tuple_cost", ON_SERVER, OPTION_COST},
 	{NULL}
@@ -556,6 +557,9 @@ mongo_table_options(Oid foreigntableid)
 	result->truncatable = option_boolean(table->options, "truncatable",
 										 option_boolean(server->options, "truncatable", true));
 	result->null_as_null = null_as_null(table->options, null_as_null(server->options, false));
+	result->aggregate_pushdown =
+		option_boolean(table->options, "enable_aggregate_pushdown",
+					   option_boolean(server->options, "enable_aggregate_pushdown", true));
 	return result;
 }
 

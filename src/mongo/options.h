@@ -23,6 +23,7 @@ typedef struct MongoTableOptions
 	int			batch_size;		/* documents written at a time */
 	bool		updatable;
 	bool		truncatable;
+	bool		aggregate_pushdown; /* option enable_aggregate_pushdown */
 	bool		null_as_null;	/* option null_as: NULL is written as null */
 } MongoTableOptions;
 

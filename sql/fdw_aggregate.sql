@@ -1,0 +1,171 @@
+-- Aggregates, GROUP BY and DISTINCT of foreign tables: what MongoDB makes, and that it is what PostgreSQL would.
+\getenv mongo_uri MONGO_URI
+CREATE SERVER fdw_aggregate FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_fdw_aggregate', fdw_tuple_cost '10');
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"dropDatabase": 1}') ->> 'ok' AS ok;
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"create": "empty"}') ->> 'ok' AS ok;
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"insert": "items", "documents": [
+    {"_id": 1, "i": 5, "b": {"$numberLong": "9007199254740993"}, "t": "b", "ok": true, "at": {"$date": "2024-02-29T12:00:00.001Z"}, "sub": {"x": 1}},
+    {"_id": 2, "i": 7, "b": {"$numberLong": "-1"}, "t": "a", "ok": true, "n": {"$numberDouble": "2.5"}, "f": 0.5},
+    {"_id": 3, "i": null, "b": 3, "t": "a", "ok": false, "n": 1, "f": -1},
+    {"_id": 4, "i": 2147483647, "t": null, "sub": {"x": null}, "n": {"$numberLong": "4"}},
+    {"_id": 5, "i": 2147483647, "ok": false, "sub": {"x": 3}, "f": 2}]}') ->> 'n' AS inserted;
+CREATE FOREIGN TABLE items
+(
+    _id bigint, i integer, b bigint, t text, ok boolean, at timestamptz, n numeric, f double precision,
+    x integer OPTIONS (path 'sub.x'), d date OPTIONS (path 'at')
+) SERVER fdw_aggregate;
+CREATE FOREIGN TABLE empty (_id bigint, i integer, t text) SERVER fdw_aggregate;
+ANALYZE items;
+
+-- Without GROUP BY.  Below is PostgreSQL's own way, for documents that it must look at.
+EXPLAIN (COSTS OFF) SELECT count(*) FROM items;
+SELECT count(*) FROM items;
+EXPLAIN (VERBOSE, COSTS OFF) SELECT count(i), min(i), max(i), sum(i), avg(i) FROM items;
+SELECT count(i), min(i), max(i), sum(i), avg(i) FROM items;
+SELECT count(1), count(b), sum(b), avg(b), min(b), max(b), pg_typeof(sum(b)) FROM items;
+SELECT count(at), min(at), max(n), min(n), min(f), max(f), count(ok), count(x), sum(x) FROM items;
+SELECT sum(i) / count(*) + 1 AS expression, CASE WHEN bool(count(*) > 3) THEN max(i) END AS other FROM items;
+
+-- Of nothing.
+SELECT count(*), count(i), min(i), max(i), sum(i), avg(i) FROM empty;
+SELECT count(*), count(i), min(i), max(i), sum(i), avg(i) FROM items WHERE i < 0;
+EXPLAIN (COSTS OFF) SELECT count(*), sum(i) FROM items WHERE i = NULL::integer;
+SELECT count(*), sum(i) FROM items WHERE i = (SELECT NULL::integer);
+SELECT t, count(*) FROM empty GROUP BY t;
+SELECT sum(i) FROM items WHERE i IS NULL;
+
+-- Groups: NULL and missing are one.
+EXPLAIN (COSTS OFF) SELECT t, count(*), sum(i) FROM items GROUP BY t;
+SELECT t, count(*), sum(i) FROM items GROUP BY t ORDER BY t;
+EXPLAIN (COSTS OFF) SELECT t, ok, count(*) FROM items GROUP BY t, ok;
+SELECT t, ok, count(*) FROM items GROUP BY t, ok ORDER BY t, ok;
+SELECT x, max(i) FROM items GROUP BY x ORDER BY x;
+SELECT at, d, count(*) FROM items WHERE at IS NULL GROUP BY at, d;
+SELECT DISTINCT ok FROM items ORDER BY ok;
+EXPLAIN (COSTS OFF) SELECT DISTINCT t, ok FROM items;
+SELECT DISTINCT t, ok FROM items ORDER BY t, ok;
+
+-- HAVING is PostgreSQL's.
+EXPLAIN (COSTS OFF) SELECT ok FROM items GROUP BY ok HAVING sum(i) > 10 AND ok IS NOT NULL;
+SELECT ok FROM items GROUP BY ok HAVING sum(i) > 10 AND ok IS NOT NULL;
+SELECT t, count(*) FROM items GROUP BY t HAVING count(*) > 1 ORDER BY count(*), t LIMIT 1;
+
+-- Conditions, where they are exact.
+EXPLAIN (COSTS OFF) SELECT count(*) FROM items WHERE i > 5;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM items WHERE t IN ('a', 'b') AND x <> 1;
+SELECT count(*) FROM items WHERE i > 5 AND t = 'a' AND ok AND x IS NULL;
+SELECT count(*) FROM items WHERE t IN ('a', 'b') AND i IS NOT NULL;
+SELECT count(*) FROM items WHERE x <> 1;
+SELECT count(*) FROM items WHERE i = 5 OR ok IS NULL;
+PREPARE larger(integer) AS SELECT count(*), sum(i) FROM items WHERE i > $1;
+SET plan_cache_mode = force_generic_plan;
+EXPLAIN (COSTS OFF) EXECUTE larger(5);
+EXECUTE larger(5);
+EXECUTE larger(7);
+EXECUTE larger(NULL);
+RESET plan_cache_mode;
+-- Started again, with another parameter.
+SELECT i.ok, (SELECT count(*) FROM items WHERE _id > i._id) FROM items i WHERE i.t = 'a' ORDER BY i._id;
+
+-- What stays here.
+EXPLAIN (COSTS OFF) SELECT sum(n) FROM items;
+EXPLAIN (COSTS OFF) SELECT avg(f) FROM items;
+EXPLAIN (COSTS OFF) SELECT count(t) FROM items;
+EXPLAIN (COSTS OFF) SELECT max(t) FROM items WHERE i > 1;
+EXPLAIN (COSTS OFF) SELECT count(DISTINCT i) FROM items;
+EXPLAIN (COSTS OFF) SELECT count(*) FILTER (WHERE ok) FROM items;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM items WHERE f > 1;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM items WHERE t <> 'a';
+EXPLAIN (COSTS OFF) SELECT sum(i + 1) FROM items;
+EXPLAIN (COSTS OFF) SELECT array_agg(i) FROM items;
+EXPLAIN (COSTS OFF) SELECT count(d) FROM items;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM items GROUP BY GROUPING SETS ((t), ());
+CREATE FOREIGN TABLE off (_id bigint) SERVER fdw_aggregate OPTIONS (collection 'items', enable_aggregate_pushdown 'false');
+EXPLAIN (COSTS OFF) SELECT count(*) FROM off;
+SET mongo_migrate.enable_pushdown = off;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM items;
+RESET mongo_migrate.enable_pushdown;
+
+-- Values that a column cannot hold are never counted: the error is PostgreSQL's.
+CREATE FOREIGN TABLE refused (_id bigint, v integer) SERVER fdw_aggregate;
+CREATE FUNCTION pg_temp.refused(value text, OUT query text, OUT outcome text) RETURNS SETOF record LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM mongo_migrate.run_command('fdw_aggregate', format('{"insert": "refused", "documents": [
+        {"_id": 1, "v": 6}, {"_id": 2, "v": 6}, {"_id": 3, "v": 6}, {"_id": 4, "v": 6}, {"_id": 5, "v": %s}]}', value)::json);
+    ANALYZE refused;
+    FOREACH query IN ARRAY ARRAY['SELECT count(v) FROM refused', 'SELECT sum(v) FROM refused WHERE v > 5',
+        'SELECT array_agg(v ORDER BY v) FROM (SELECT v FROM refused GROUP BY v) q', 'SELECT count(*) FROM refused WHERE v IS NOT NULL'] LOOP
+        BEGIN
+            EXECUTE query INTO outcome;
+        EXCEPTION WHEN data_exception OR datatype_mismatch THEN
+            outcome := sqlerrm;
+        END;
+        RETURN NEXT;
+    END LOOP;
+    PERFORM mongo_migrate.run_command('fdw_aggregate', '{"drop": "refused"}');
+END
+$$;
+SELECT * FROM pg_temp.refused('7.5');
+SELECT * FROM pg_temp.refused('[7]');
+SELECT * FROM pg_temp.refused('"x"');
+SELECT * FROM pg_temp.refused('{"$numberLong": "9000000000"}');
+SELECT * FROM pg_temp.refused('{"$numberDouble": "NaN"}');
+SELECT * FROM pg_temp.refused('{"$minKey": 1}');
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"insert": "refused", "documents": [
+    {"_id": 1, "v": 6}, {"_id": 2, "v": 6}, {"_id": 3, "v": 6}, {"_id": 4, "v": 6}]}') ->> 'n' AS inserted;
+ANALYZE refused;
+EXPLAIN (COSTS OFF) SELECT sum(v) FROM refused WHERE v > 5;
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"drop": "refused"}') ->> 'ok' AS ok;
+-- These it can.
+SELECT * FROM pg_temp.refused('{"$numberDouble": "6.0"}');
+SELECT * FROM pg_temp.refused('{"$numberDecimal": "7.00"}');
+SELECT * FROM pg_temp.refused('{"$undefined": true}');
+
+-- A sum beyond bigint, and what looks equal here but not to MongoDB.
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"insert": "odd", "documents": [
+    {"_id": 1, "b": {"$numberLong": "9223372036854775807"}, "t": "5", "n": {"$numberDecimal": "0.1"}, "f": {"$numberDouble": "NaN"}, "s": [{"x": 1}]},
+    {"_id": 2, "b": {"$numberLong": "9223372036854775807"}, "t": 5, "n": 0.1, "f": 1, "s": 5},
+    {"_id": 3, "n": {"$numberDecimal": "1.0"}, "t": {"$symbol": "5"}},
+    {"_id": 4, "n": 1, "u": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "03"}}},
+    {"_id": 5, "n": 1.0, "u": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "04"}}}]}') ->> 'n' AS inserted;
+CREATE FOREIGN TABLE odd (_id bigint, b bigint, t text, n numeric, f double precision, u uuid, x integer OPTIONS (path 's.x')) SERVER fdw_aggregate;
+ANALYZE odd;
+EXPLAIN (COSTS OFF) SELECT trim_scale(n), count(*) FROM odd GROUP BY n;
+SELECT sum(b), avg(b), min(b) FROM odd;
+SELECT t, count(*) FROM odd GROUP BY t ORDER BY t;
+SELECT trim_scale(n), count(*) FROM odd GROUP BY n ORDER BY n;
+SELECT trim_scale(min(n)), max(f) FROM odd;
+SELECT u, count(*) FROM odd GROUP BY u ORDER BY u;
+SELECT x, count(*) FROM odd GROUP BY x ORDER BY x;
+SELECT count(*) FROM odd WHERE x = 1;
+SELECT count(*) FROM odd WHERE t = '5';
+
+-- A collation of the collection's own is not PostgreSQL's.
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"create": "loose", "collation": {"locale": "en", "strength": 1}}') ->> 'ok' AS ok;
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"insert": "loose", "documents": [
+    {"_id": 1, "t": "a"}, {"_id": 2, "t": "A"}, {"_id": 3, "t": "a"}, {"_id": 4, "t": "a"}, {"_id": 5, "t": "a"}]}') ->> 'n' AS inserted;
+CREATE FOREIGN TABLE loose (_id bigint, t text) SERVER fdw_aggregate;
+ANALYZE loose;
+SELECT t, count(*) FROM loose GROUP BY t ORDER BY t COLLATE "C";
+EXPLAIN (COSTS OFF) SELECT count(*) FROM loose WHERE t = 'a';
+SELECT count(*) FROM loose WHERE t = 'a';
+
+-- A view's owner reads, not who reads the view.
+CREATE ROLE fdw_aggregate_reader;
+CREATE VIEW counted AS SELECT t, count(*) FROM items GROUP BY t;
+GRANT SELECT ON counted TO fdw_aggregate_reader;
+SET ROLE fdw_aggregate_reader;
+SELECT * FROM counted ORDER BY t;
+SELECT count(*) FROM items;
+RESET ROLE;
+
+-- In a transaction, what it wrote is counted.
+BEGIN;
+INSERT INTO items (_id, i) VALUES (6, 1);
+SELECT count(*), count(i) FROM items;
+ROLLBACK;
+SELECT count(*), count(i) FROM items;
+
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"dropDatabase": 1}') ->> 'ok' AS ok;
+DROP SERVER fdw_aggregate CASCADE;
+DROP ROLE fdw_aggregate_reader;

@@ -1,0 +1,526 @@
+/*
+ * group.c
+ *	  Which aggregates and groups MongoDB can make: a query to a Grouping.
+ *
+ * The contract.  What is shipped returns what PostgreSQL would have returned on
+ * the same documents, or is not believed: the plan has the same aggregation
+ * by PostgreSQL below it, and takes that.
+ *
+ * 1. A value that its column cannot hold must not be counted, nor lost: it is
+ *    an error, which the local plan raises.  MongoDB does not check values, but
+ *    it has one order for all of them, in which each type is a range.  So the
+ *    least and the greatest value of a column tell that all others are of its
+ *    type and within its range; and the sum of numbers is an int or a long only
+ *    where each of them was one.  These facts come with each group, for every
+ *    column that an aggregate or a condition looks at; facts.c judges them.
+ * 2. The keys of a group are values of a document, and each comes back and is
+ *    decoded.  MongoDB's groups are PostgreSQL's where equal values of BSON are
+ *    equal rows, and no others are: see key_is_provable() in facts.c.
+ * 3. A condition must be exact, for values that rule 1 has looked at.  There is
+ *    no one to check it again.
+ * 4. Strings may have U+0000 or bytes that are not UTF-8, which no fact would
+ *    tell.  So a text column is a key, which comes back, or is compared for
+ *    equality, and nothing else.
+ * 5. Sums are of integers alone: floating-point numbers add up otherwise in
+ *    another order, and MongoDB adds doubles in binary that are decimal
+ *    fractions to us.
+ *
+ * HAVING, and expressions of keys and aggregates, are PostgreSQL's.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_aggregate.h"
+#include "fdw/fdw.h"
+#include "fdw/group.h"
+#include "fdw/path.h"
+#include "fdw/relation.h"
+#include "mb/pg_wchar.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+/* The column of the relation that an expression is, or NULL. */
+static Var *
+expression_column(GroupQuery *query, Node *node)
+{
+	Var		   *var;
+
+	while (IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	var = (Var *) node;
+	if (!IsA(node, Var) || var->varno != query->rel->relid || var->varlevelsup != 0 ||
+		var->varattno <= 0)
+		return NULL;
+	return var;
+}
+
+/* A new column, or NULL where an expression of MongoDB cannot name it or it has no form. */
+static GroupColumn *
+make_column(GroupQuery *query, Var *var)
+{
+	char	   *path = path_for_match(fdw_relation_path(query->rel->fdw_private, var->varattno));
+	GroupColumn *column;
+
+	/* To an expression, a number is a field, and no position. */
+	if (path == NULL || path_has_position(path))
+		return NULL;
+	column = palloc0(sizeof(GroupColumn));
+	column->path = path;
+	column->type = var->vartype;
+	column->typmod = var->vartypmod;
+	column->form = filter_type_form(var->vartype);
+	return column->form == FORM_NONE ? NULL : column;
+}
+
+/* Do the least and the greatest value prove that all can be decoded? */
+static bool
+extremes_are_proof(const GroupColumn *column)
+{
+	switch (column->form)
+	{
+		case FORM_BOOLEAN:
+		case FORM_INTEGER:
+		case FORM_FLOAT8:
+		case FORM_OBJECTID:
+		case FORM_UUID:
+			return true;
+		case FORM_NUMERIC:
+			return column->typmod < 0;
+		case FORM_TIMESTAMP:
+		case FORM_TIMESTAMPTZ:
+			/* Not the digits: dates have milliseconds. */
+			return column->typmod < 0 || column->typmod >= 3;
+		default:
+			return false;
+	}
+}
+
+/*
+ * Adds a column whose values are looked at, or finds it among those that are
+ * there; its index, or -1.  All its values are equal where pinned.
+ */
+static int
+add_column(GroupQuery *query, Var *var, bool pinned)
+{
+	Grouping	   *group = query->group;
+	GroupColumn *column = make_column(query, var);
+	ListCell   *lc;
+
+	if (column == NULL || !(pinned || extremes_are_proof(column)))
+		return -1;
+	foreach(lc, group->columns)
+	{
+		GroupColumn *other = lfirst(lc);
+
+		if (strcmp(other->path, column->path) == 0 && other->type == column->type &&
+			other->typmod == column->typmod)
+			return foreach_current_index(lc);
+	}
+	column->facts = FACT_LOW | FACT_HIGH;
+	if (column->form == FORM_INTEGER || column->form == FORM_FLOAT8)
+		column->facts |= FACT_SUM;
+	group->columns = lappend(group->columns, column);
+	return list_length(group->columns) - 1;
+}
+
+/*
+ * Conditions
+ */
+
+/* Does a condition leave its column one value, or none?  Or some strings that are valid? */
+static bool
+filter_pins(const Filter *filter)
+{
+	return filter->kind == FILTER_NULL ||
+		(filter->kind == FILTER_ANY && filter->form == FORM_TEXT) ||
+		(filter->kind == FILTER_COMPARE && filter->strategy == BTEqualStrategyNumber);
+}
+
+/* Does MongoDB 8, which does not take undefined for null, find it true of that? */
+static bool
+filter_takes_undefined(const Filter *filter)
+{
+	return filter->kind == FILTER_NOT_NULL ||
+		(filter->kind == FILTER_COMPARE && filter->strategy == STRATEGY_NOT_EQUAL);
+}
+
+/*
+ * Is the condition exact for values that can be decoded, although
+ * shippable.c does not call it so?  Arrays in the middle of a path show up as
+ * arrays among the facts.
+ */
+static bool
+filter_is_provable(const Filter *filter)
+{
+	switch (filter->kind)
+	{
+		case FILTER_NULL:
+		case FILTER_NOT_NULL:
+			return true;
+		case FILTER_COMPARE:
+		case FILTER_ANY:
+			break;
+		default:
+			return false;
+	}
+	switch (filter->form)
+	{
+		case FORM_BOOLEAN:
+		case FORM_INTEGER:
+		case FORM_OBJECTID:
+		case FORM_UUID:
+		case FORM_DATE:
+		case FORM_TIMESTAMP:
+		case FORM_TIMESTAMPTZ:
+			return true;
+		case FORM_TEXT:
+			return filter_pins(filter);
+		default:
+			return false;
+	}
+}
+
+/* Adds a condition of the query; false when it must stay here. */
+static bool
+add_condition(GroupQuery *query, RestrictInfo *rinfo, List **filters)
+{
+	Filter	   *filter;
+	List	   *vars;
+	ListCell   *lc;
+
+	if (rinfo->pseudoconstant)
+		return false;
+	filter = filter_from_clause(query->root, query->rel, rinfo->clause, &query->comparands);
+	if (filter == NULL || !(filter->exact || filter_is_provable(filter)))
+		return false;
+
+	vars = pull_var_clause((Node *) rinfo->clause, 0);
+	foreach(lc, vars)
+	{
+		Var		   *var = lfirst(lc);
+		/* The types of a varchar(n)'s strings say nothing of their lengths. */
+		bool		pinned = filter_pins(filter) &&
+			(filter->kind != FILTER_ANY || var->vartypmod < 0);
+
+		if (var->varattno <= 0 || add_column(query, var, pinned) < 0)
+			return false;
+	}
+	if (filter_takes_undefined(filter))
+		query->group->defined = list_append_unique(query->group->defined,
+												   makeString(filter->path));
+	*filters = lappend(*filters, filter);
+	return true;
+}
+
+/*
+ * Keys
+ */
+
+/* Are rows with equal values of the column one group to MongoDB? */
+static bool
+form_is_groupable(FilterForm form, Var *var)
+{
+	switch (form)
+	{
+		case FORM_TEXT:
+			return GetDatabaseEncoding() == PG_UTF8 && OidIsValid(var->varcollid) &&
+				get_collation_isdeterministic(var->varcollid);
+		case FORM_NONE:
+		case FORM_FLOAT4:
+			return false;
+		default:
+			return true;
+	}
+}
+
+/* Adds an expression of the target that is grouped by; false when it cannot be a key. */
+static bool
+add_key(GroupQuery *query, Node *node, SortGroupClause *clause)
+{
+	Var		   *var = (Var *) node;
+	GroupColumn *key;
+
+	/* Not a RelabelType: the row has the expression as it is. */
+	if (!IsA(node, Var) || expression_column(query, node) == NULL)
+		return false;
+	key = make_column(query, var);
+	if (key == NULL || !form_is_groupable(key->form, var) ||
+		clause->eqop != lookup_type_cache(var->vartype, TYPECACHE_EQ_OPR)->eq_opr)
+		return false;
+	query->group->keys = lappend(query->group->keys, key);
+	add_column_to_pathtarget(query->row, (Expr *) node, clause->tleSortGroupRef);
+	return true;
+}
+
+/*
+ * Aggregates
+ */
+
+/* MIN or MAX, by the aggregate's sort operator, of values in their type's usual order. */
+static bool
+is_extreme(Aggref *aggref, AggregateKind *kind)
+{
+	HeapTuple	tuple = SearchSysCache1(AGGFNOID, ObjectIdGetDatum(aggref->aggfnoid));
+	Oid			type = exprType((Node *) ((TargetEntry *) linitial(aggref->args))->expr);
+	Oid			operator;
+	TypeCacheEntry *cache;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for aggregate %u", aggref->aggfnoid);
+	operator = ((Form_pg_aggregate) GETSTRUCT(tuple))->aggsortop;
+	ReleaseSysCache(tuple);
+
+	cache = lookup_type_cache(type, TYPECACHE_LT_OPR | TYPECACHE_GT_OPR);
+	if (!OidIsValid(operator) || (operator != cache->lt_opr && operator != cache->gt_opr))
+		return false;
+	*kind = operator == cache->lt_opr ? AGGREGATE_MIN : AGGREGATE_MAX;
+	return true;
+}
+
+/* What an aggregate of one argument is; false when it is none of ours. */
+static bool
+aggregate_kind(Aggref *aggref, AggregateKind *kind)
+{
+	switch (aggref->aggfnoid)
+	{
+		case F_COUNT_ANY:
+			*kind = AGGREGATE_COUNT;
+			return aggref->aggdistinct == NIL;
+		case F_SUM_INT2:
+		case F_SUM_INT4:
+		case F_SUM_INT8:
+			*kind = AGGREGATE_SUM;
+			return aggref->aggdistinct == NIL;
+		case F_AVG_INT2:
+		case F_AVG_INT4:
+		case F_AVG_INT8:
+			*kind = AGGREGATE_AVG;
+			return aggref->aggdistinct == NIL;
+		default:
+			return is_extreme(aggref, kind);
+	}
+}
+
+/* Adds the facts that an aggregate is made of. */
+static void
+need_facts(Grouping *group, const GroupAggregate *aggregate)
+{
+	GroupColumn *column = list_nth(group->columns, aggregate->column);
+
+	switch (aggregate->kind)
+	{
+		case AGGREGATE_MIN:
+		case AGGREGATE_MAX:
+			column->ordered = true;
+			/* It tells whether there are decimals among doubles. */
+			if (column->form == FORM_NUMERIC)
+				column->facts |= FACT_SUM;
+			break;
+		case AGGREGATE_AVG:
+			column->facts |= FACT_COUNT;
+			/* fallthrough */
+		case AGGREGATE_SUM:
+			/* Whether the sum of many large numbers is exact depends on how many. */
+			group->rows |= column->type == INT8OID;
+			break;
+		case AGGREGATE_COUNT:
+			column->facts |= FACT_COUNT;
+			break;
+		default:
+			break;
+	}
+}
+
+/* Adds an aggregate to the row; false when MongoDB cannot compute it. */
+static bool
+add_aggregate(GroupQuery *query, Aggref *aggref)
+{
+	GroupAggregate *aggregate = palloc0(sizeof(GroupAggregate));
+	Node	   *argument;
+	Var		   *var;
+
+	if (aggref->aggsplit != AGGSPLIT_SIMPLE || aggref->aggkind != AGGKIND_NORMAL ||
+		aggref->aggfilter != NULL || aggref->aggorder != NIL || aggref->agglevelsup != 0)
+		return false;
+	if (aggref->aggfnoid == F_COUNT_)
+		aggregate->kind = AGGREGATE_COUNT_ROWS;
+	else
+	{
+		if (list_length(aggref->args) != 1 || !aggregate_kind(aggref, &aggregate->kind))
+			return false;
+		argument = (Node *) ((TargetEntry *) linitial(aggref->args))->expr;
+		if (aggregate->kind == AGGREGATE_COUNT && IsA(argument, Const) &&
+			!((Const *) argument)->constisnull)
+			aggregate->kind = AGGREGATE_COUNT_ROWS;
+		else
+		{
+			var = expression_column(query, argument);
+			if (var == NULL)
+				return false;
+			aggregate->column = add_column(query, var, false);
+			if (aggregate->column < 0)
+				return false;
+			need_facts(query->group, aggregate);
+		}
+	}
+	if (aggregate->kind == AGGREGATE_COUNT_ROWS)
+		query->group->rows = true;
+	query->group->aggregates = lappend(query->group->aggregates, aggregate);
+	add_column_to_pathtarget(query->row, (Expr *) aggref, 0);
+	return true;
+}
+
+/* Adds the aggregates in an expression; other columns in it must be keys. */
+static bool
+add_aggregates(GroupQuery *query, Node *expression)
+{
+	List	   *parts;
+	ListCell   *lc;
+
+	if (contain_subplans(expression))
+		return false;
+	parts = pull_var_clause(expression, PVC_INCLUDE_AGGREGATES | PVC_INCLUDE_PLACEHOLDERS);
+	foreach(lc, parts)
+	{
+		Node	   *part = lfirst(lc);
+
+		if (list_member(query->row->exprs, part))
+			continue;
+		if (!IsA(part, Aggref) || !add_aggregate(query, (Aggref *) part))
+			return false;
+	}
+	return true;
+}
+
+/* Finds out whether MongoDB can do it, and how. */
+bool
+group_from_query(GroupQuery *query)
+{
+	List	   *filters = NIL;
+	ListCell   *lc;
+
+	query->group = palloc0(sizeof(Grouping));
+	query->group->plain = query->clauses == NIL;
+	query->row = create_empty_pathtarget();
+	foreach(lc, query->target->exprs)
+	{
+		Index		ref = get_pathtarget_sortgroupref(query->target, foreach_current_index(lc));
+		SortGroupClause *clause = ref == 0 ? NULL :
+			get_sortgroupref_clause_noerr(ref, query->clauses);
+
+		if (clause != NULL && !add_key(query, lfirst(lc), clause))
+			return false;
+	}
+	if (list_length(query->group->keys) != list_length(query->clauses))
+		return false;
+	foreach(lc, query->target->exprs)
+	{
+		if (!add_aggregates(query, lfirst(lc)))
+			return false;
+	}
+	if (!add_aggregates(query, (Node *) query->having) || query->row->exprs == NIL)
+		return false;
+	foreach(lc, query->rel->baserestrictinfo)
+	{
+		if (!add_condition(query, lfirst_node(RestrictInfo, lc), &filters))
+			return false;
+	}
+	query->filter = filter_all_of(filters);
+	set_pathtarget_cost_width(query->root, query->row);
+	return true;
+}
+
+/*
+ * Saving
+ */
+
+/* Columns as lists. */
+static List *
+save_columns(List *columns)
+{
+	List	   *saved = NIL;
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		GroupColumn *column = lfirst(lc);
+		List	   *one = list_make5(makeString(column->path), makeInteger((int) column->type),
+									 makeInteger(column->typmod), makeInteger(column->form),
+									 makeInteger(column->facts));
+
+		saved = lappend(saved, lappend(one, makeBoolean(column->ordered)));
+	}
+	return saved;
+}
+
+/* The columns from such lists. */
+static List *
+load_columns(List *saved)
+{
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	foreach(lc, saved)
+	{
+		List	   *one = lfirst(lc);
+		GroupColumn *column = palloc(sizeof(GroupColumn));
+
+		column->path = strVal(linitial(one));
+		column->type = (Oid) intVal(lsecond(one));
+		column->typmod = intVal(lthird(one));
+		column->form = intVal(lfourth(one));
+		column->facts = intVal(list_nth(one, 4));
+		column->ordered = boolVal(list_nth(one, 5));
+		columns = lappend(columns, column);
+	}
+	return columns;
+}
+
+/* A Grouping as a list that a plan can carry. */
+List *
+group_save(const Grouping *group)
+{
+	List	   *aggregates = NIL;
+	ListCell   *lc;
+
+	foreach(lc, group->aggregates)
+	{
+		GroupAggregate *aggregate = lfirst(lc);
+
+		aggregates = lappend(aggregates, list_make2_int(aggregate->kind, aggregate->column));
+	}
+	return lappend(list_make5(save_columns(group->keys), aggregates, save_columns(group->columns),
+							  group->defined, makeBoolean(group->rows)),
+				   makeBoolean(group->plain));
+}
+
+/* The Grouping from such a list. */
+Grouping *
+group_load(List *saved)
+{
+	Grouping	   *group = palloc0(sizeof(Grouping));
+	ListCell   *lc;
+
+	group->keys = load_columns(linitial(saved));
+	foreach(lc, (List *) lsecond(saved))
+	{
+		GroupAggregate *aggregate = palloc(sizeof(GroupAggregate));
+
+		aggregate->kind = linitial_int((List *) lfirst(lc));
+		aggregate->column = lsecond_int((List *) lfirst(lc));
+		group->aggregates = lappend(group->aggregates, aggregate);
+	}
+	group->columns = load_columns(lthird(saved));
+	group->defined = lfourth(saved);
+	group->rows = boolVal(list_nth(saved, 4));
+	group->plain = boolVal(list_nth(saved, 5));
+	return group;
+}

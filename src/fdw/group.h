@@ -1,0 +1,111 @@
+/*
+ * group.h
+ *	  Aggregates and groups of a foreign table as MongoDB makes them.
+ *
+ * A Grouping is what a plan carries: group.c makes it out of a query, or says that
+ * it cannot be; pipeline.c turns it into an aggregate command; facts.c makes
+ * rows of what that returns, or finds that only PostgreSQL can.  The head of
+ * group.c has the contract.
+ */
+#ifndef MM_GROUP_H
+#define MM_GROUP_H
+
+#include "fdw/filter.h"
+#include "nodes/pathnodes.h"
+
+/* What $group finds out about a column's values in a group; a set. */
+#define FACT_LOW	0x01		/* the least, null where there are none */
+#define FACT_HIGH	0x02		/* the greatest */
+#define FACT_SUM	0x04		/* the sum of those that are numbers */
+#define FACT_COUNT	0x08		/* how many are not null */
+#define FACTS		4
+
+typedef struct GroupColumn
+{
+	char	   *path;			/* as "$path" names it */
+	Oid			type;			/* no domain */
+	int32		typmod;
+	FilterForm	form;			/* of the type */
+	int			facts;			/* of columns, not of keys */
+	bool		ordered;		/* MongoDB's order of the values must be ours */
+} GroupColumn;
+
+typedef enum AggregateKind
+{
+	AGGREGATE_COUNT_ROWS,
+	AGGREGATE_COUNT,
+	AGGREGATE_MIN,
+	AGGREGATE_MAX,
+	AGGREGATE_SUM,
+	AGGREGATE_AVG
+} AggregateKind;
+
+typedef struct GroupAggregate
+{
+	AggregateKind kind;
+	int			column;			/* index; not of COUNT_ROWS */
+} GroupAggregate;
+
+typedef struct Grouping
+{
+	List	   *keys;			/* GroupColumns, in the order of the row */
+	List	   *aggregates;		/* GroupAggregates, which follow them */
+	List	   *columns;		/* GroupColumns that aggregates or conditions
+								 * look at */
+	List	   *defined;		/* paths, strings: not undefined */
+	bool		rows;			/* is the number of documents needed? */
+	bool		plain;			/* no GROUP BY: one row, of nothing too */
+} Grouping;
+
+/* group.c */
+
+/* What a query's upper relation is made from. */
+typedef struct GroupQuery
+{
+	PlannerInfo *root;
+	RelOptInfo *rel;			/* the foreign table's */
+	List	   *clauses;		/* SortGroupClauses: of GROUP BY, or DISTINCT */
+	PathTarget *target;			/* what the upper relation returns */
+	List	   *having;			/* conditions on that */
+
+	/* results */
+	Grouping	   *group;
+	Filter	   *filter;
+	List	   *comparands;		/* of the filter */
+	PathTarget *row;			/* the keys and aggregates, in the row's order */
+} GroupQuery;
+
+/* Fills in the results; false when MongoDB cannot do it exactly. */
+extern bool group_from_query(GroupQuery *query);
+
+/* A Grouping as a list that a plan can carry, and back. */
+extern List *group_save(const Grouping *group);
+extern Grouping *group_load(List *saved);
+
+/* pipeline.c */
+
+/* The pipeline on the documents that match; owned by the current memory context. */
+extern bson_t *group_pipeline(const Grouping *group, bson_t *match);
+
+/* Its options. */
+extern bson_t *group_options(const Grouping *group, const Filter *filter, int fetch_size);
+
+/* facts.c */
+
+typedef struct FactReader FactReader;
+
+/* Owned by the current memory context. */
+extern FactReader *fact_reader_create(const Grouping *group);
+
+/*
+ * Makes a row of what $group returned, in the current memory context.  False
+ * when it does not prove that every document could be decoded, and that the
+ * result is PostgreSQL's.
+ */
+extern bool fact_reader_read(FactReader *reader, const bson_t *document,
+							 Datum *values, bool *nulls);
+
+/* The row of no documents at all, without GROUP BY. */
+extern void fact_reader_nothing(const FactReader *reader, Datum *values, bool *nulls);
+
+#endif							/* MM_GROUP_H */
