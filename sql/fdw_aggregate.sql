@@ -47,7 +47,7 @@ SELECT DISTINCT t, ok FROM items ORDER BY t, ok;
 
 -- HAVING is PostgreSQL's.
 EXPLAIN (COSTS OFF) SELECT ok FROM items GROUP BY ok HAVING sum(i) > 10 AND ok IS NOT NULL;
-SELECT ok FROM items GROUP BY ok HAVING sum(i) > 10 AND ok IS NOT NULL;
+SELECT ok FROM items GROUP BY ok HAVING sum(i) > 10 AND ok IS NOT NULL ORDER BY ok;
 SELECT t, count(*) FROM items GROUP BY t HAVING count(*) > 1 ORDER BY count(*), t LIMIT 1;
 
 -- Conditions, where they are exact.
