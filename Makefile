@@ -26,6 +26,7 @@ SQL_PARTS = \
 	src/migrate/plan_names.sql \
 	src/migrate/plan_rows.sql \
 	src/migrate/plan_fields.sql \
+	src/migrate/distribute.sql \
 	src/migrate/plan.sql \
 	src/migrate/plan_index.sql \
 	src/migrate/ddl.sql \

@@ -64,13 +64,17 @@ CREATE TABLE mongo_migrate.plan_target
     included    boolean NOT NULL DEFAULT true,  -- false: not created, not loaded
     filter      jsonb,                  -- root only: match document (Extended JSON); NULL: every document
     note        text,
+    distribute_by name,                 -- root only: the column by which Citus distributes it and its children
+    reference_table boolean NOT NULL DEFAULT false, -- root only: Citus copies it and its children to every node
     PRIMARY KEY (server, collection, target),
     FOREIGN KEY (server, collection) REFERENCES mongo_migrate.plan ON UPDATE CASCADE ON DELETE CASCADE,
     FOREIGN KEY (server, collection, parent) REFERENCES mongo_migrate.plan_target
         ON UPDATE CASCADE ON DELETE CASCADE,
     CHECK ((kind = 'root') = (parent IS NULL)),
     CHECK ((kind = 'root') = (path IS NULL)),
-    CHECK (nested_path IS NULL OR kind = 'child')
+    CHECK (nested_path IS NULL OR kind = 'child'),
+    CONSTRAINT plan_target_only_root_distributed CHECK (kind = 'root' OR NOT (reference_table OR distribute_by IS NOT NULL)),
+    CONSTRAINT plan_target_distributed_or_reference CHECK (distribute_by IS NULL OR NOT reference_table)
 );
 
 -- One row for each column of a target.

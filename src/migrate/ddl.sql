@@ -195,7 +195,8 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
         SELECT t.*, to_regclass(t.target) AS relation, to_regclass(t.parent) AS parent_relation,
                ARRAY(SELECT c.column_name FROM mongo_migrate.plan_column AS c
                      WHERE (c.server, c.collection, c.target) = ($1, $2, t.target) AND c.included
-                       AND c.role IN ('id', 'parent', 'position', 'key') ORDER BY c.ordinal) AS keys,
+                       AND (c.role IN ('id', 'parent', 'position', 'key') OR c.column_name = d.column_name)
+                     ORDER BY c.role IN ('id', 'parent', 'position', 'key') DESC, c.ordinal) AS keys,
                ARRAY(SELECT c.column_name FROM mongo_migrate.plan_column AS c
                      WHERE (c.server, c.collection, c.target) = ($1, $2, t.target) AND c.included
                        AND c.role = 'parent' ORDER BY c.ordinal) AS parent_keys,
@@ -203,6 +204,7 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
                      WHERE (c.server, c.collection, c.target) = ($1, $2, t.target) AND c.included
                        AND c.role = 'parent' ORDER BY c.ordinal) AS parent_columns
         FROM mongo_migrate.plan_target AS t
+            CROSS JOIN LATERAL mongo_migrate.target_distribution(t.server, t.collection, t.target) AS d
         WHERE (t.server, t.collection) = ($1, $2) AND t.included
     ), keys AS (
         SELECT 1 AS step, t.ordinal, 0 AS place, t.target, 'primary key' AS kind,
@@ -268,15 +270,16 @@ REVOKE ALL ON FUNCTION mongo_migrate.key_ddl(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_references(server name)
     RETURNS TABLE (collection text, target text, column_name name, refers_to text, refers_target text,
-                   refers_column name, statement text, done boolean)
+                   refers_column name, statement text, done boolean, problem text)
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
     SELECT c.collection, c.target, c.column_name, c.refers_to, r.target, r.column_name,
-           format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s (%I)',
-                  c.target, c.column_name, r.target, r.column_name),
+           CASE WHEN p.problem IS NULL THEN format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s (%I)',
+                                                   c.target, c.column_name, r.target, r.column_name) END,
            coalesce(mongo_migrate.has_foreign_key(to_regclass(c.target), ARRAY[c.column_name],
-                                                  to_regclass(r.target)), false)
+                                                  to_regclass(r.target)), false),
+           p.problem
     FROM mongo_migrate.plan_column AS c
         JOIN mongo_migrate.plan_target AS t USING (server, collection, target)
         CROSS JOIN LATERAL (
@@ -293,12 +296,14 @@ CREATE FUNCTION mongo_migrate.plan_references(server name)
               AND CASE WHEN o.existing THEN mongo_migrate.has_unique(to_regclass(o.target), ARRAY[i.column_name])
                        ELSE i.role = 'id' OR i.is_unique END
             ORDER BY o.filter IS NOT NULL, o.ordinal LIMIT 1) AS r
+        CROSS JOIN LATERAL mongo_migrate.foreign_key_problem(c.server, c.collection, c.target, c.column_name,
+                                                             c.refers_to, r.target, r.column_name) AS p (problem)
     WHERE c.server = $1 AND c.role = 'reference' AND c.on_dangling <> 'keep'
       AND c.included AND t.included AND NOT t.existing
     ORDER BY c.collection, t.ordinal, c.ordinal
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_references(name) IS
-    'the foreign keys between collections: for each planned reference to a collection that has a plan too and one table with all its documents; done: it exists';
+    'the foreign keys between collections: for each planned reference to a collection that has a plan too and one table with all its documents; done: it exists; problem: why Citus would refuse it, and there is no statement';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_references(name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.reference_ddl(server name)
@@ -308,7 +313,7 @@ CREATE FUNCTION mongo_migrate.reference_ddl(server name)
     SET search_path = pg_catalog, pg_temp
     AS $$
     SELECT r.collection, r.target, r.column_name, r.refers_to, r.refers_target, r.refers_column, r.statement
-    FROM mongo_migrate.plan_references($1) AS r WHERE NOT r.done
+    FROM mongo_migrate.plan_references($1) AS r WHERE NOT r.done AND r.problem IS NULL
 $$;
 COMMENT ON FUNCTION mongo_migrate.reference_ddl(name) IS
     'the statements that create the foreign keys between collections, to be executed when both sides are loaded, without those that exist';
@@ -353,6 +358,9 @@ BEGIN
                     ELSE mongo_migrate.table_ddl(server, planned.collection, t.target) || ';' END
                 FROM mongo_migrate.plan_target AS t
                 WHERE (t.server, t.collection) = (server, planned.collection) AND t.included ORDER BY t.ordinal);
+            SELECT string_agg(d.statement || ';', E'\n' ORDER BY d.ordinality) INTO part
+            FROM mongo_migrate.plan_distributions(server, planned.collection) WITH ORDINALITY AS d;
+            parts := parts || (E'-- with Citus:\n' || part);
         END LOOP;
     END IF;
     IF section IS NULL OR section = 'keys' THEN
@@ -363,7 +371,8 @@ BEGIN
         parts := parts || (E'-- after the load:\n' || part);
     END IF;
     IF section IS NULL OR section = 'references' THEN
-        SELECT string_agg(r.statement || ';', E'\n' ORDER BY r.ordinality) INTO part
+        SELECT string_agg(coalesce(r.statement || ';', format('-- no foreign key from %s (%I) to %s (%I): %s', r.target,
+                                   r.column_name, r.refers_target, r.refers_column, r.problem)), E'\n' ORDER BY r.ordinality) INTO part
         FROM mongo_migrate.plan_references(server) WITH ORDINALITY AS r
         WHERE r.collection = coalesce(collection, r.collection);
         parts := parts || (E'-- after the load of both sides:\n' || part);
@@ -661,6 +670,8 @@ BEGIN
             END IF;
         END IF;
 
+        RETURN QUERY SELECT planned.target, d.column_name, d.problem, d.hint, 'error'
+                     FROM mongo_migrate.check_distribution(planned) AS d;
         base := mongo_migrate.target_base(server, planned.collection, planned.target);
         IF planned.kind <> 'root' AND NOT EXISTS (
                 SELECT FROM mongo_migrate.plan_path AS p
@@ -719,6 +730,14 @@ BEGIN
             WHERE (i.server, i.collection, i.target) = (server, planned.collection, planned.target)
               AND i.included AND mongo_migrate.index_statement(i) IS NULL;
     END LOOP;
+    RETURN QUERY
+        SELECT r.target, r.column_name, format('Citus has no foreign key from it to %s: %s', r.refers_target, r.problem),
+               concat('What dangles is looked for after the load all the same. To have it kept as it is: ',
+                      mongo_migrate.mend_column(c, 'on_dangling = ''keep''')), 'warning'
+        FROM mongo_migrate.plan_references(server) AS r
+            JOIN mongo_migrate.plan_column AS c ON (c.server, c.collection, c.target, c.column_name) =
+                                                   ($1, r.collection, r.target, r.column_name)
+        WHERE r.collection = coalesce($2, r.collection) AND r.problem IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_plan(name, text) IS
@@ -778,6 +797,13 @@ BEGIN
                 END LOOP;
                 action := 'created';
             END IF;
+            SELECT d.statement INTO statement FROM mongo_migrate.plan_distributions(server, planned.collection) AS d
+            WHERE d.target = table_plan.target AND NOT d.done;
+            IF FOUND THEN
+                PERFORM mongo_migrate.reach_shards();
+                EXECUTE statement;
+                action := CASE action WHEN 'created' THEN 'created, distributed' ELSE 'distributed' END;
+            END IF;
             RETURN NEXT;
         END LOOP;
 
@@ -796,5 +822,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.apply_ddl(name, text) IS
-    'creates the planned tables that do not exist, without keys, and the id maps; collection NULL: of every planned one; an error where the plan or an existing table does not fit';
+    'creates the planned tables that do not exist, without keys, distributes those that the plan says, and makes the id maps; collection NULL: of every planned one; an error where the plan or an existing table does not fit';
 REVOKE ALL ON FUNCTION mongo_migrate.apply_ddl(name, text) FROM PUBLIC;

@@ -120,7 +120,8 @@ REVOKE ALL ON FUNCTION mongo_migrate.plan_extra(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_collection(server name, collection text, target text DEFAULT NULL,
         sample_size bigint DEFAULT 10000, id_type text DEFAULT NULL, schema text DEFAULT 'public',
-        replan boolean DEFAULT false, extra boolean DEFAULT NULL) RETURNS text
+        replan boolean DEFAULT false, extra boolean DEFAULT NULL, distribute_by text DEFAULT NULL,
+        reference_table boolean DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -152,6 +153,10 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_name', MESSAGE = format('invalid target "%s"', target),
             HINT = 'A target is a table name, or schema.table.';
     END IF;
+    IF distribute_by IS NOT NULL AND reference_table THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'a table is either distributed by a column or a reference table';
+    END IF;
     schema := CASE WHEN cardinality(names) = 2 THEN names[1] ELSE schema END;
     IF mongo_migrate.is_system_schema(schema) THEN
         RAISE EXCEPTION USING ERRCODE = 'reserved_name',
@@ -176,6 +181,8 @@ BEGIN
     END IF;
     SELECT p.proposed, mongo_migrate.plan_entries(server, collection) INTO before, edited
         FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
+    SELECT k.edited, k.distribute_by, k.reference_table INTO edited, distribute_by, reference_table
+        FROM mongo_migrate.keep_distribution(before, edited, distribute_by, reference_table) AS k;
     created := ARRAY(SELECT t.target FROM mongo_migrate.plan_target AS t
                      WHERE (t.server, t.collection) = ($1, $2) AND NOT t.existing
                        AND starts_with(obj_description(to_regclass(t.target), 'pg_class'), 'MongoDB: ' || collection));
@@ -228,6 +235,9 @@ BEGIN
                                    WHERE (p.server, p.collection) = ($1, $2))) THEN
         PERFORM mongo_migrate.plan_extra(server, collection);
     END IF;
+    IF reference_table OR distribute_by <> '' THEN
+        PERFORM mongo_migrate.plan_distribution(server, collection, target, distribute_by, coalesce(reference_table, false));
+    END IF;
     UPDATE mongo_migrate.plan AS p SET proposed = mongo_migrate.plan_entries(server, collection)
         WHERE (p.server, p.collection) = ($1, $2);
     PERFORM mongo_migrate.merge_plan(server, collection, before, edited);
@@ -244,9 +254,9 @@ BEGIN
     RETURN result;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean, boolean) IS
-    'plans a collection''s tables in plan, plan_target and plan_column, to be edited there; target: its table, else by its name in schema; sample_size: documents to read, 0 for all; id_type: bigint, uuid or source, else by the _id values; replan: make the plan that there is anew, with the edits of it; what is new, gone or of another type is told in notices; extra: with columns for the fields that the plan does not know, NULL: as before, else without';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean, boolean, text, boolean) IS
+    'plans a collection''s tables in plan, plan_target and plan_column, to be edited there; target: its table, else by its name in schema; sample_size: documents to read, 0 for all; id_type: bigint, uuid or source, else by the _id values; replan: make the plan that there is anew, with the edits of it; what is new, gone or of another type is told in notices; extra: with columns for the fields that the plan does not know, NULL: as before, else without; distribute_by: the column, or the field, by which Citus distributes the tables, reference_table: they are reference tables of Citus; both NULL: as before, else neither';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean, boolean, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_tree(nested mongo_migrate.plan_column) RETURNS void
     LANGUAGE plpgsql VOLATILE

@@ -186,6 +186,10 @@ BEGIN
             remarks := ARRAY['unique in MongoDB'];
         END IF;
     END LOOP;
+    IF i.is_unique AND mongo_migrate.lacks_distribution(i) THEN
+        i.is_unique := false;
+        remarks := ARRAY['unique in MongoDB'];
+    END IF;
     IF i.filter IS NOT NULL AND mongo_migrate.index_condition(i, i.filter) IS NULL THEN
         against := coalesce(against, 'its filter has no equivalent in the columns');
     END IF;

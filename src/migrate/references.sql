@@ -45,26 +45,6 @@ CREATE FUNCTION mongo_migrate.document_column(server name, collection text, targ
 COMMENT ON FUNCTION mongo_migrate.document_column(name, text, text) IS
     'the column of a target that has the id of the document that a row came from';
 
-CREATE FUNCTION mongo_migrate.dangling_query(server name, collection text, target text,
-        column_name name, value_column name, refers_target text, refers_column name)
-    RETURNS text
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
-        SELECT pg_catalog.format(
-            'SELECT t.ctid AS place, pg_catalog.jsonb_build_object(%1$s) AS row_key, t.%6$I::text AS value'
-            ' FROM %3$s t WHERE t.%6$I IS NOT NULL AND '
-            || CASE WHEN value_column = column_name THEN 'NOT EXISTS (SELECT 1 FROM %4$s r WHERE r.%5$I = t.%2$I)'
-               ELSE 't.%2$I IS NULL' END,
-            (SELECT pg_catalog.string_agg(pg_catalog.format('%L, t.%I', k.column_name, k.column_name), ', '
-                                          ORDER BY k.ordinal)
-               FROM mongo_migrate.plan_column k
-              WHERE k.server = dangling_query.server AND k.collection = dangling_query.collection
-                AND k.target = dangling_query.target AND k.role IN ('id', 'parent', 'position', 'key') AND k.included),
-            column_name, target, refers_target, refers_column, value_column);
-    END;
-COMMENT ON FUNCTION mongo_migrate.dangling_query(name, text, text, name, name, text, name) IS
-    'a query for the dangling references of a column: the row''s place (ctid), its key as jsonb and the value as text; value_column: the one that it is looked up by, or the column itself';
-
 CREATE FUNCTION mongo_migrate.referred_rows(server name, collection text, refers_key text,
         OUT relation text, OUT column_name name, OUT several boolean)
     LANGUAGE sql STABLE
@@ -106,7 +86,8 @@ CREATE FUNCTION mongo_migrate.loaded_references(server name, collections text[])
     SET search_path = pg_catalog, pg_temp
 AS $$
     WITH reference AS (
-        SELECT r.*, c.on_dangling, coalesce(mongo_migrate.value_column(c), c.column_name), mongo_migrate.holds_ids(c),
+        SELECT r.collection, r.target, r.column_name, r.refers_to, r.refers_target, r.refers_column, r.statement, r.done,
+               c.on_dangling, coalesce(mongo_migrate.value_column(c), c.column_name), mongo_migrate.holds_ids(c),
                c.refers_key, c.key_form
           FROM mongo_migrate.plan_references($1) r
           JOIN mongo_migrate.plan_column c
@@ -134,7 +115,29 @@ AS $$
      ORDER BY r.collection COLLATE "C", r.target COLLATE "C", r.column_name
 $$;
 COMMENT ON FUNCTION mongo_migrate.loaded_references(name, text[]) IS
-    'the references of loaded collections to loaded collections, from or to some of them (NULL: all), with their policy; statement and done as of plan_references, NULL for policy keep and where several tables share the documents referred to';
+    'the references of loaded collections to loaded collections, from or to some of them (NULL: all), with their policy; statement and done as of plan_references, NULL for policy keep, where several tables share the documents referred to, and where Citus would refuse the foreign key';
+
+CREATE FUNCTION mongo_migrate.dangling_condition(server name, r mongo_migrate.loaded_reference)
+    RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    -- Citus joins rows that do not lie together only by gathering one side: it gathers the ids.
+    IF (mongo_migrate.citus_distribution(to_regclass(r.target))).kind IS NOT NULL OR EXISTS (
+            SELECT FROM mongo_migrate.plan_target AS t
+             WHERE (t.server, t.collection) = (server, r.refers_to) AND t.kind = 'root' AND t.included
+               AND (mongo_migrate.citus_distribution(to_regclass(t.target))).kind IS NOT NULL) THEN
+        RETURN format('t.%1$I IN (SELECT d.%1$I FROM %2$s AS d EXCEPT SELECT r.%4$I FROM %3$s AS r)',
+                      r.column_name, r.target, r.refers_target, r.refers_column);
+    END IF;
+    RETURN format('t.%1$I IS NOT NULL AND NOT EXISTS (SELECT FROM %2$s AS r WHERE r.%3$I = t.%1$I)',
+                  r.column_name, r.refers_target, r.refers_column);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.dangling_condition(name, mongo_migrate.loaded_reference) IS
+    'SQL for whether the column of a row of the target, t, refers to a row that does not exist';
 
 CREATE FUNCTION mongo_migrate.look_up_references(server name, r mongo_migrate.loaded_reference)
     RETURNS void
@@ -146,8 +149,7 @@ DECLARE
     key_table record;
     value constant text := format('t.%I', r.value_column);
 BEGIN
-    EXECUTE format('UPDATE %s t SET %I = NULL WHERE t.%2$I IS NOT NULL AND NOT EXISTS (SELECT 1 FROM %s r WHERE r.%I = t.%2$I)',
-                   r.target, r.column_name, r.refers_target, r.refers_column);
+    EXECUTE format('UPDATE %s AS t SET %I = NULL WHERE %s', r.target, r.column_name, mongo_migrate.dangling_condition(server, r));
     FOR key_table IN
         SELECT t.target, i.column_name AS id, min(c.column_name) AS key
           FROM mongo_migrate.plan_target t
@@ -158,8 +160,12 @@ BEGIN
            AND c.role = 'value' AND c.included AND c.expression IS NULL AND c.path = r.refers_key
          GROUP BY t.target, i.column_name
     LOOP
-        EXECUTE format('UPDATE %s t SET %I = k.%I FROM %s k WHERE k.%I = %s AND t.%2$I IS NULL',
-            r.target, r.column_name, key_table.id, key_table.target, key_table.key,
+        -- OFFSET 0 has Citus gather the keys, wherever they lie.
+        EXECUTE format('UPDATE %s AS t SET %I = k.%I FROM %s AS k WHERE k.%I = %s AND t.%2$I IS NULL',
+            r.target, r.column_name, key_table.id,
+            CASE WHEN (mongo_migrate.citus_distribution(to_regclass(key_table.target))).kind IS NULL THEN key_table.target
+                 ELSE format('(SELECT s.%I, s.%I FROM %s AS s OFFSET 0)', key_table.id, key_table.key, key_table.target) END,
+            key_table.key,
             CASE r.key_form
                 WHEN 'objectid_text' THEN format('CASE WHEN %1$s ~ ''^[0-9a-fA-F]{24}$'' THEN %1$s::mongo_migrate.objectid END', value)
                 WHEN 'number_text' THEN format('CASE WHEN %1$s ~ ''^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$'' THEN %1$s::numeric END', value)
@@ -180,11 +186,13 @@ CREATE FUNCTION mongo_migrate.settle_dangling(server name, r mongo_migrate.loade
 AS $$
 #variable_conflict use_variable
 DECLARE
-    dangling constant text := mongo_migrate.dangling_query(server, r.collection, r.target, r.column_name,
-                                                           r.value_column, r.refers_target, r.refers_column);
     document constant name := (mongo_migrate.document_column(server, r.collection, r.target)).column_name;
     field constant text := format('%s.%I', r.target, r.column_name);
     looked_up constant boolean := r.value_column <> r.column_name;
+    dangling constant text := CASE WHEN looked_up THEN format('t.%I IS NOT NULL AND t.%I IS NULL', r.value_column, r.column_name)
+                                   ELSE mongo_migrate.dangling_condition(server, r) END;
+    settled_at constant timestamptz := clock_timestamp();
+    row_key text;
     ids text[];
     result bigint;
 BEGIN
@@ -196,8 +204,7 @@ BEGIN
              = (server, r.collection, r.target, r.column_name, r.policy);
     END IF;
     IF r.policy = 'quarantine' THEN
-        EXECUTE format('SELECT array_agg(DISTINCT t.%I::text) FROM (%s) d JOIN %s t ON t.ctid = d.place',
-                       document, dangling, r.target)
+        EXECUTE format('SELECT array_agg(DISTINCT t.%I::text) FROM %s AS t WHERE %s', document, r.target, dangling)
            INTO ids;
         IF ids IS NOT NULL THEN
             PERFORM mongo_migrate.quarantine_documents(server, r.collection, ids, r.target,
@@ -211,16 +218,26 @@ BEGIN
     IF r.by_id THEN
         PERFORM mongo_migrate.finish_id_map(server, r.refers_to);
     END IF;
+    SELECT string_agg(format('%L, t.%I', k.column_name, k.column_name), ', ' ORDER BY k.ordinal) INTO row_key
+      FROM mongo_migrate.plan_column k
+     WHERE (k.server, k.collection, k.target) = (server, r.collection, r.target)
+       AND k.role IN ('id', 'parent', 'position', 'key') AND k.included;
     EXECUTE format(
         'INSERT INTO mongo_migrate.dangling_reference'
-        ' (server, collection, target, column_name, row_key, refers_to, source_value, policy)'
-        ' SELECT $1, $2, $3, $4, row_key, $5, %s::text, $6 FROM (%s) d',
-        CASE WHEN r.refers_key = '_id' THEN 'mongo_migrate.source_id($1, $5, value)' ELSE 'to_json(value)' END, dangling)
-      USING server, r.collection, r.target, r.column_name, r.refers_to, r.policy;
+        ' (server, collection, target, column_name, row_key, refers_to, source_value, policy, at)'
+        ' SELECT $1, $2, $3, $4, jsonb_build_object(%s), $5, t.%I::text, $6, $7 FROM %s AS t WHERE %s',
+        row_key, r.value_column, r.target, dangling)
+      USING server, r.collection, r.target, r.column_name, r.refers_to, r.policy, settled_at;
     GET DIAGNOSTICS result = ROW_COUNT;
     IF result = 0 THEN
         RETURN 0;
     END IF;
+    -- Apart from the rows: Citus would look in the id map on its nodes.
+    UPDATE mongo_migrate.dangling_reference d
+       SET source_value = CASE WHEN r.refers_key = '_id' THEN mongo_migrate.source_id(server, r.refers_to, d.source_value)
+                               ELSE to_json(d.source_value) END::text
+     WHERE (d.server, d.collection, d.target, d.column_name, d.at)
+         = (server, r.collection, r.target, r.column_name, settled_at);
     IF r.policy = 'keep' THEN
         RAISE NOTICE '%: references to missing documents of % kept, without a foreign key: %',
             field, r.refers_to, result;
@@ -232,7 +249,7 @@ BEGIN
             UPDATE mongo_migrate.plan_column c SET nullable = true
              WHERE (c.server, c.collection, c.target, c.column_name) = (server, r.collection, r.target, r.column_name);
         END IF;
-        EXECUTE format('UPDATE %s t SET %I = NULL FROM (%s) d WHERE t.ctid = d.place', r.target, r.column_name, dangling);
+        EXECUTE format('UPDATE %s AS t SET %I = NULL WHERE %s', r.target, r.column_name, dangling);
         RAISE NOTICE '%: references to missing documents of % set to NULL: %', field, r.refers_to, result;
     END IF;
     RETURN result;
@@ -323,33 +340,47 @@ AS $$
 DECLARE
     type text;
     same_row text;
-    result bigint;
+    sources text[];         -- missing documents, some at a time
+    ids text[];
+    come text[];            -- ids of those that are there now
+    keys jsonb[];           -- of the rows that refer to them
+    last text := '';
+    mended bigint;
+    result bigint := 0;
 BEGIN
-    IF NOT EXISTS (SELECT FROM mongo_migrate.dangling_reference d
-                    WHERE (d.server, d.collection, d.target, d.column_name, d.policy)
-                        = (server, r.collection, r.target, r.column_name, 'null')) THEN
-        RETURN 0;
-    END IF;
     SELECT max(c.type) FILTER (WHERE c.column_name = r.column_name),
            string_agg(format('t.%I = (found.row_key ->> %L)::%s', c.column_name, c.column_name, c.type), ' AND ')
                FILTER (WHERE c.role IN ('id', 'parent', 'position', 'key') AND c.included)
       INTO type, same_row
       FROM mongo_migrate.plan_column c
      WHERE (c.server, c.collection, c.target) = (server, r.collection, r.target);
-    EXECUTE format(
-        'WITH wanted AS MATERIALIZED ('
-        ' SELECT d.ctid AS place, %7$s::%1$s AS id'
-        ' FROM mongo_migrate.dangling_reference d'
-        ' WHERE (d.server, d.collection, d.target, d.column_name, d.policy) = ($1, $2, $3, $4, ''null'')'
-        '), found AS ('
-        ' DELETE FROM mongo_migrate.dangling_reference d USING wanted w JOIN %2$s r ON r.%3$I = w.id'
-        ' WHERE d.ctid = w.place RETURNING d.row_key, w.id)'
-        ' UPDATE %4$s t SET %5$I = found.id FROM found WHERE t.%5$I IS NULL AND %6$s',
-        type, r.refers_target, r.refers_column, r.target, r.column_name, same_row,
-        CASE WHEN r.by_id THEN 'mongo_migrate.target_id($1, $5, d.source_value::json)'
-             ELSE '(d.source_value::json #>> ''{}'')' END)
-      USING server, r.collection, r.target, r.column_name, r.refers_to;
-    GET DIAGNOSTICS result = ROW_COUNT;
+    -- In steps that Citus can do: its tables and those of this node are not changed by one statement.
+    LOOP
+        SELECT array_agg(m.source_value), max(m.source_value),
+               array_agg(CASE WHEN r.by_id THEN mongo_migrate.target_id(server, r.refers_to, m.source_value::json)
+                              ELSE m.source_value::json #>> '{}' END)
+          INTO sources, last, ids
+          FROM (SELECT DISTINCT d.source_value COLLATE "C" AS source_value FROM mongo_migrate.dangling_reference d
+                 WHERE (d.server, d.collection, d.target, d.column_name, d.policy)
+                     = (server, r.collection, r.target, r.column_name, 'null') AND d.source_value COLLATE "C" > last
+                 ORDER BY 1 LIMIT 10000) AS m;
+        EXIT WHEN sources IS NULL;
+        EXECUTE format('SELECT array_agg(o.%1$I::text) FROM %2$s AS o WHERE o.%1$I = ANY ($1::%3$s[])',
+                       r.refers_column, r.refers_target, type)
+           INTO come USING ids;
+        CONTINUE WHEN come IS NULL;
+        WITH gone AS (
+            DELETE FROM mongo_migrate.dangling_reference d USING unnest(sources, ids) AS m (source_value, id)
+             WHERE (d.server, d.collection, d.target, d.column_name, d.policy, d.source_value)
+                 = (server, r.collection, r.target, r.column_name, 'null', m.source_value) AND m.id = ANY (come)
+            RETURNING d.row_key, m.id)
+        SELECT array_agg(g.row_key), array_agg(g.id) INTO keys, ids FROM gone AS g;
+        EXECUTE format('UPDATE %s AS t SET %I = found.id FROM unnest($1, $2::%s[]) AS found (row_key, id)'
+                       ' WHERE t.%2$I IS NULL AND %4$s', r.target, r.column_name, type, same_row)
+          USING keys, ids;
+        GET DIAGNOSTICS mended = ROW_COUNT;
+        result := result + mended;
+    END LOOP;
     IF result > 0 THEN
         RAISE NOTICE '%.%: references to documents of % that have come: %', r.target, quote_ident(r.column_name),
             r.refers_to, result;

@@ -98,6 +98,30 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_columns(name, text, text) IS
     'the included columns of a target of a plan, key columns first, with their types in the table and, for a key column, verify_key_source(); an error where the table or a column is not there';
 
+-- What child rows have of their root's besides its key.
+CREATE FUNCTION mongo_migrate.verify_carried(server name, collection text, target text)
+    RETURNS TABLE (number integer, root_column name)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE up AS (
+        SELECT c.number, c.column_name, $3 AS target
+        FROM mongo_migrate.verify_columns($1, $2, $3) AS c WHERE c.role = 'parent' AND c.source IS NULL
+        UNION ALL
+        SELECT up.number, c.parent_column, t.parent
+        FROM up
+             JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.target) = ($1, $2, up.target)
+             JOIN mongo_migrate.plan_column AS c
+             ON (c.server, c.collection, c.target, c.column_name) = ($1, $2, up.target, up.column_name)
+        WHERE c.role = 'parent'
+    )
+    SELECT up.number, up.column_name
+    FROM up JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.target) = ($1, $2, up.target)
+    WHERE t.kind = 'root' AND t.included
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_carried(name, text, text) IS
+    'the columns of a child table that repeat one of its root''s which is not its key, by number, with the root''s column';
+
 -- The document's id, from m (the id map's row) or the source's _id; and the map to join as m, if any.
 CREATE FUNCTION mongo_migrate.verify_id(server name, collection text, type oid, value text,
     OUT id text, OUT map text, OUT map_type text)
@@ -163,6 +187,24 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_root(name, text, text) IS
     'the root target of a target and its id column; an error where it has none';
 
+-- Citus has the rows of a table on other nodes.  A batch gathers those that it
+-- asks for, rather than join the table, which would gather all of it.
+CREATE FUNCTION mongo_migrate.verify_is_elsewhere(target text) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    RETURN (mongo_migrate.citus_distribution(to_regclass(target))).kind IS NOT NULL;
+COMMENT ON FUNCTION mongo_migrate.verify_is_elsewhere(text) IS
+    'whether Citus distributes a table';
+
+-- The WITH clause name of the rows of a table whose key is in ids(id).
+CREATE FUNCTION mongo_migrate.verify_gather(name text, target text, key name, type oid, ids text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    RETURN format(', %s AS MATERIALIZED (SELECT g.* FROM %s AS g WHERE g.%I %s ANY (SELECT i.id FROM %s AS i))',
+                  name, target, key, mongo_migrate.verify_equals(type), ids);
+COMMENT ON FUNCTION mongo_migrate.verify_gather(text, text, name, oid, text) IS
+    'the WITH clause of a verification that gathers rows of a table by their key';
+
 -- The WITH clause level<depth>: the elements of an array, the fields of a map or
 -- the elements of a tree in the rows of the level before, whose positions are
 -- in positions.  level is a row of verify_chain().
@@ -182,6 +224,7 @@ DECLARE
     before constant text := 'level' || level.depth - 1;
     path constant text := quote_nullable(nullif(level.path, '$'));
     steps constant text[] := mongo_migrate.verify_steps(level.path);
+    outer_positions constant text := regexp_replace(positions, ', l\.k\d+', '', 'g');
 BEGIN
     IF level.nested_path IS NULL THEN
         RETURN format(', level%s AS (%s)', level.depth, CASE level.kind
@@ -189,16 +232,17 @@ BEGIN
             ELSE format(of_array, path, 'e.n - 1', '(e.n - 1)::integer AS p' || level.depth, before, steps) END);
     END IF;
     -- Elements are numbered as they come, each before those within it; above is the number of the one around.
-    RETURN format(', walk%1$s AS (%2$s UNION ALL %3$s), ', level.depth,
+    -- The recursion is within one clause: Citus has none in a statement over its tables.
+    RETURN format(', level%1$s AS MATERIALIZED (WITH RECURSIVE walk%1$s AS (%2$s UNION ALL %3$s), ', level.depth,
                   format(of_array, path, 'e.n - 1', 'ARRAY[e.n] AS place', before, steps),
                   format(of_array, quote_literal(level.nested_path), 'e.n - 1', 'l.place || e.n', 'walk' || level.depth,
                          mongo_migrate.verify_steps(level.nested_path)))
         || format('numbered%1$s AS (SELECT l.*, (row_number() OVER (PARTITION BY l.number%2$s ORDER BY l.place) - 1)::integer AS p%1$s '
-                  'FROM walk%1$s AS l), '
-                  'level%1$s AS (SELECT l.number, l.source_id, l.id, l.document, l.present, l.element%2$s, l.p%1$s, above.p%1$s AS above '
-                  'FROM numbered%1$s AS l LEFT JOIN numbered%1$s AS above ON (above.number%3$s) = (l.number%2$s) '
+                  'FROM walk%1$s AS l) '
+                  'SELECT l.number, l.source_id, l.id, l.document, l.present, l.element%2$s, l.p%1$s, above.p%1$s AS above '
+                  'FROM numbered%1$s AS l LEFT JOIN numbered%1$s AS above ON (above.number%3$s) = (l.number%4$s) '
                   'AND above.place = l.place[1:cardinality(l.place) - 1])',
-                  level.depth, positions, replace(positions, 'l.p', 'above.p'));
+                  level.depth, positions, replace(outer_positions, 'l.p', 'above.p'), outer_positions);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_level(record, text) IS
@@ -218,6 +262,8 @@ DECLARE
     ident       record;
     level       record;
     statement   text;
+    roots       text;           -- what has the roots' rows, for those of a child
+    carried     text := '';
     positions   text := '';
 BEGIN
     SELECT * INTO root FROM mongo_migrate.verify_root(server, collection, target);
@@ -228,20 +274,30 @@ BEGIN
                            'mongo_migrate.verify_json(d.document::jsonb, ''relaxed'') AS doc) AS x)::%s',
                            root.expression, ident.id, format_type(root.key_type, NULL));
     END IF;
+    IF root.loaded AND root.root <> target THEN
+        roots := CASE WHEN mongo_migrate.verify_is_elsewhere(root.root) THEN 'roots' ELSE root.root END;
+    END IF;
+    SELECT coalesce(string_agg(format(', r.%I AS k%s', c.root_column, c.number), '' ORDER BY c.number), ''),
+           coalesce(string_agg(format(', l.k%s', c.number), '' ORDER BY c.number), '') INTO carried, positions
+    FROM mongo_migrate.verify_carried(server, collection, target) AS c;
     statement := format(
-        'WITH RECURSIVE source AS MATERIALIZED ('
+        'WITH source AS MATERIALIZED ('
         'SELECT d.number, mongo_migrate.verify_source_id(d.document -> ''_id'') AS source_id, %s AS id, d.document, '
         'EXISTS (SELECT FROM mongo_migrate.quarantine AS q '
         'WHERE q.server = %L AND q.collection = %L AND q.key = mongo_migrate.quarantine_key(d.key)) AS quarantined '
         'FROM (SELECT u.number, u.key, u.document, (u.document -> ''_id'')::jsonb AS id '
-        'FROM unnest($1, $2) WITH ORDINALITY AS u(key, document, number) OFFSET 0) AS d %s), '
+        'FROM unnest($1, $2) WITH ORDINALITY AS u(key, document, number) OFFSET 0) AS d %s)%s, '
         'level0 AS (SELECT s.number, s.source_id, s.id, s.document, NULL::text AS element, '
-        '%s AS present FROM source AS s %s)',
+        '%s AS present%s FROM source AS s %s)',
         ident.id, server, collection, 'LEFT JOIN ' || ident.map || ' AS m ON m.key = d.key',
-        CASE WHEN root.loaded AND root.root <> target THEN format('r.%I IS NOT NULL', root.key)
-             ELSE 'NOT s.quarantined' END,
-        CASE WHEN root.loaded AND root.root <> target THEN
-            format('LEFT JOIN %s AS r ON r.%I %s s.id', root.root, root.key, mongo_migrate.verify_equals(root.key_type)) END);
+        concat(CASE WHEN mongo_migrate.verify_is_elsewhere(target) OR roots = 'roots'
+                    THEN ', ids AS MATERIALIZED (SELECT s.id FROM source AS s WHERE s.id IS NOT NULL)' END,
+               CASE WHEN roots = 'roots'
+                    THEN mongo_migrate.verify_gather('roots', root.root, root.key, root.key_type, 'ids') END),
+        CASE WHEN roots IS NOT NULL THEN format('r.%I IS NOT NULL', root.key) ELSE 'NOT s.quarantined' END,
+        carried,
+        CASE WHEN roots IS NOT NULL THEN
+            format('LEFT JOIN %s AS r ON r.%I %s s.id', roots, root.key, mongo_migrate.verify_equals(root.key_type)) END);
 
     FOR level IN SELECT * FROM mongo_migrate.verify_chain(server, collection, target) AS c WHERE c.depth > 0
     LOOP
@@ -312,8 +368,8 @@ BEGIN
             'WHEN %2$s %6$s %3$s.id THEN NULL '
             'WHEN %2$s IS NULL THEN CASE WHEN %3$s.key IS NULL OR NOT EXISTS (%4$s) THEN ''orphan'' ELSE ''mismatch'' END '
             'WHEN %3$s.key IS NULL AND NOT EXISTS (%5$s) THEN ''orphan'' ELSE ''mismatch'' END',
-            value, stored, found_, mongo_migrate.verify_referred(server, col.refers_to, refers_key, found_ || '.id'),
-            mongo_migrate.verify_referred(server, col.refers_to, refers_key, stored), mongo_migrate.verify_equals(col.type));
+            value, stored, found_, mongo_migrate.verify_referred(server, col.refers_to, refers_key, found_ || '.id', col.number),
+            mongo_migrate.verify_referred(server, col.refers_to, refers_key, stored, col.number), mongo_migrate.verify_equals(col.type));
         shown := format('concat(mongo_migrate.verify_show(%1$s), '
                         ''' (id '' || nullif(%2$s.id::text, mongo_migrate.verify_show(%1$s)) || '')'')', value, found_);
     ELSIF col.role = 'parent_position' THEN
@@ -337,23 +393,53 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_column(name, text, record, text) IS
     'SQL that holds one column of a target against its field: col is a row of verify_columns()';
 
--- SQL for rows of the collection's table that a reference may refer to, by an
--- SQL expression for the id, or for the value of another key.
-CREATE FUNCTION mongo_migrate.verify_referred(server name, collection text, key text, id text) RETURNS text
+-- The tables that have a collection's documents, each with the column of a key.
+CREATE FUNCTION mongo_migrate.verify_key_columns(server name, collection text, key text)
+    RETURNS TABLE (place bigint, target text, column_name name, type oid)
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(string_agg(format('SELECT FROM %s AS r WHERE r.%I %s %s', t.target, c.column_name,
-                                      mongo_migrate.verify_equals(a.atttypid), id),
-                               ' UNION ALL '), 'SELECT WHERE false')
+    SELECT row_number() OVER (ORDER BY t.ordinal, t.target, c.ordinal), t.target, c.column_name, a.atttypid
     FROM mongo_migrate.plan_target AS t
          JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
          JOIN pg_attribute AS a ON a.attrelid = to_regclass(t.target) AND a.attname = c.column_name
     WHERE (t.server, t.collection) = ($1, $2) AND t.kind = 'root' AND t.included AND c.included
       AND CASE key WHEN '_id' THEN c.role = 'id' ELSE c.role = 'value' AND c.path = key AND c.expression IS NULL END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_referred(name, text, text, text) IS
-    'SQL for the rows that a reference to a collection may refer to, by SQL for an id or for another key';
+COMMENT ON FUNCTION mongo_migrate.verify_key_columns(name, text, text) IS
+    'the tables that a reference to a collection may refer to, with the column of its ids or of another key';
+
+-- SQL for rows of the collection's table that a reference may refer to, by an
+-- SQL expression for the id, or for the value of another key.
+CREATE FUNCTION mongo_migrate.verify_referred(server name, collection text, key text, id text, n integer) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(string_agg(format('SELECT FROM %s AS r WHERE r.%I %s %s',
+                                      CASE WHEN mongo_migrate.verify_is_elsewhere(k.target)
+                                           THEN format('referred%s_%s', n, k.place) ELSE k.target END,
+                                      k.column_name, mongo_migrate.verify_equals(k.type), id),
+                               ' UNION ALL '), 'SELECT WHERE false')
+    FROM mongo_migrate.verify_key_columns(server, collection, key) AS k
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_referred(name, text, text, text, integer) IS
+    'SQL for the rows that a reference to a collection may refer to, by SQL for an id or for another key; n: the referring column''s number';
+
+-- The WITH clauses referred<n>_<place> for those of them that are elsewhere: rows of what the reference
+-- should refer to and does refer to.
+CREATE FUNCTION mongo_migrate.verify_gather_referred(server name, collection text, key text, n integer, stored text)
+    RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format(', wanted%1$s AS MATERIALIZED (SELECT f.id FROM found%1$s AS f WHERE f.id IS NOT NULL UNION %2$s)', n, stored)
+           || string_agg(mongo_migrate.verify_gather(format('referred%s_%s', n, k.place), k.target, k.column_name, k.type,
+                                                     'wanted' || n), '' ORDER BY k.place)
+    FROM mongo_migrate.verify_key_columns(server, collection, key) AS k
+    WHERE mongo_migrate.verify_is_elsewhere(k.target)
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_gather_referred(name, text, text, integer, text) IS
+    'WITH clauses of a verification that gather rows which a reference refers to; stored: SQL for the references in the table; NULL: none is elsewhere';
 
 -- The names of fields that a plan has something for, in the rows of a target.
 CREATE FUNCTION mongo_migrate.verify_known(server name, collection text, target text) RETURNS text[]
@@ -384,6 +470,7 @@ COMMENT ON FUNCTION mongo_migrate.verify_known(name, text, text) IS
 
 -- What a statement for one target is made of.
 CREATE FUNCTION mongo_migrate.verify_parts(server name, collection text, target text, every boolean,
+    OUT relation text,      -- what has the table's rows, as t
     OUT fields text[],      -- of expected: v<n>, a value; r<n>, the key of what is referred to
     OUT lookups text,       -- WITH clauses found<n>: what references refer to; docs: documents for expressions
     OUT joins text,         -- of found<n> AS f<n>, and docs
@@ -409,6 +496,7 @@ DECLARE
 BEGIN
     SELECT c.kind, c.depth INTO kind, depth FROM mongo_migrate.verify_chain(server, collection, target) AS c
     ORDER BY c.depth DESC LIMIT 1;
+    relation := target;
     fields := '{}';
     kinds := '{}';
     cells := '{}';
@@ -425,6 +513,10 @@ BEGIN
             IF col.source = 'id' THEN
                 owner := stored;
                 same_owner := format('%s %s o.id', stored, mongo_migrate.verify_equals(col.type));
+                IF mongo_migrate.verify_is_elsewhere(target) THEN
+                    relation := 'stored';
+                    lookups := mongo_migrate.verify_gather(relation, target, col.column_name, col.type, 'ids');
+                END IF;
             END IF;
             IF every THEN
                 cells := cells || format('(%L, NULL, e.%s::text, %s::text)', col.column_name,
@@ -433,6 +525,14 @@ BEGIN
             CONTINUE;
         END IF;
 
+        IF col.role = 'parent' THEN
+            CONTINUE WHEN col.number NOT IN (SELECT c.number FROM mongo_migrate.verify_carried(server, collection, target) AS c);
+            fields := fields || format('l.k%1$s AS v%1$s', col.number);
+            kinds := kinds || format('CASE WHEN e.source_id IS NOT NULL AND %s IS NOT NULL AND NOT coalesce(%s %s e.v%s, false)'
+                                     ' THEN ''mismatch'' END', owner, stored, mongo_migrate.verify_equals(col.type), col.number);
+            cells := cells || format('(%L, %s, e.v%s::text, %s::text)', col.column_name, kinds[cardinality(kinds)], col.number, stored);
+            CONTINUE;
+        END IF;
         fields := fields || CASE col.role
             WHEN 'extra' THEN format('CASE WHEN jsonb_typeof(l.content) = ''object'' THEN nullif(l.content - %L::text[], ''{}'') END AS v%s',
                                      mongo_migrate.verify_known(server, collection, target), col.number)
@@ -444,6 +544,9 @@ BEGIN
                                        col.key_form, col.number);
             lookups := concat(lookups, mongo_migrate.verify_found(server, col.refers_to, col.refers_key, col.holds_ids,
                                                                      col.type, col.number));
+            lookups := concat(lookups, mongo_migrate.verify_gather_referred(server, col.refers_to,
+                CASE WHEN col.holds_ids THEN '_id' ELSE col.refers_key END, col.number,
+                format('SELECT %s FROM %s AS t WHERE EXISTS (SELECT FROM source AS o WHERE %s)', stored, relation, same_owner)));
             joins := concat(joins, format(' LEFT JOIN found%1$s AS f%1$s ON f%1$s.key = e.r%1$s', col.number));
         ELSIF col.expression ~* '\mdoc\M' AND NOT uses_doc THEN
             -- Once a document, however many elements it has.
@@ -475,12 +578,12 @@ BEGIN
         'SELECT e.source_id, %1$L AS target, NULL AS column_name, ''missing'' AS kind, '
         'mongo_migrate.verify_readable(mongo_migrate.verify_json(e.content, ''relaxed'')::text) AS source_value, '
         'NULL AS target_value, e.element '
-        'FROM expected AS e %2$s WHERE e.present AND NOT EXISTS (SELECT 1 FROM %1$s AS t WHERE %3$s) '
+        'FROM expected AS e %2$s WHERE e.present AND NOT EXISTS (SELECT 1 FROM %5$s AS t WHERE %3$s) '
         'UNION ALL '
         'SELECT o.source_id, %1$L, NULL, ''extra'', NULL, left(to_json(t.*)::text, 1000), NULL '
-        'FROM source AS o JOIN %1$s AS t ON %4$s '
+        'FROM source AS o JOIN %5$s AS t ON %4$s '
         'WHERE NOT EXISTS (SELECT FROM expected AS e %2$s WHERE %3$s)',
-        target, part.joins, same, part.same_owner);
+        target, part.joins, same, part.same_owner, part.relation);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_as_sets(text, record) IS
@@ -512,9 +615,9 @@ BEGIN
 
     row_kind := format('CASE WHEN %s IS NULL AND e.present THEN ''missing'' WHEN e.source_id IS NULL THEN ''extra'' END',
                        part.owner);
-    stored := CASE WHEN depth = 0 THEN format('LEFT JOIN %s', target)
+    stored := CASE WHEN depth = 0 THEN format('LEFT JOIN %s', part.relation)
         ELSE format('FULL JOIN (SELECT t.* FROM %s AS t WHERE EXISTS (SELECT FROM source AS o WHERE %s))',
-                    target, part.same_owner) END;
+                    part.relation, part.same_owner) END;
     RETURN start
         || format('SELECT coalesce(e.source_id, o.source_id) AS source_id, %L AS target, f.column_name, %s AS kind, '
                   'mongo_migrate.verify_readable(f.source_value) AS source_value, '

@@ -161,7 +161,11 @@ DECLARE
 BEGIN
     SELECT * INTO root FROM mongo_migrate.verify_root(job.server, job.collection, job.root);
     FOR child IN
-        SELECT t.target, c.column_name
+        SELECT t.target, c.column_name,
+               -- Where they are distributed by another column than the key, Citus compares that, too.
+               (SELECT coalesce(string_agg(format(' AND r.%I = t.%I', k.root_column, o.column_name), ''), '')
+                FROM mongo_migrate.verify_carried(job.server, job.collection, t.target) AS k
+                     JOIN mongo_migrate.verify_columns(job.server, job.collection, t.target) AS o USING (number)) AS carried
         FROM unnest(job.targets) AS t(target),
              mongo_migrate.verify_columns(job.server, job.collection, t.target) AS c
         WHERE t.target <> job.root AND c.source = 'id'
@@ -169,8 +173,9 @@ BEGIN
         EXECUTE format(
             'INSERT INTO mongo_migrate.finding (verification_id, collection, target, kind, target_value) '
             'SELECT $1, $2, %L, ''extra'', left(to_json(t.*)::text, 1000) FROM %s AS t '
-            'WHERE NOT EXISTS (SELECT 1 FROM %s AS r WHERE r.%I %s t.%I)',
-            child.target, child.target, root.root, root.key, mongo_migrate.verify_equals(root.key_type), child.column_name)
+            'WHERE NOT EXISTS (SELECT 1 FROM %s AS r WHERE r.%I %s t.%I%s)',
+            child.target, child.target, root.root, root.key, mongo_migrate.verify_equals(root.key_type), child.column_name,
+            child.carried)
             USING job.verification, job.collection;
     END LOOP;
 END

@@ -1,0 +1,348 @@
+-- distribute.sql: plans whose tables Citus distributes over several machines.
+--
+-- A root of a plan says how: by a column (plan_target.distribute_by) or copied
+-- to every node (reference_table).  Child tables follow their root: they are
+-- distributed by the same value, in a column of role parent, and co-located.
+-- Citus wants that column in every primary and unique key, never empty and
+-- never changed, and foreign keys only between rows that lie together.
+
+-- What Citus has ------------------------------------------------------------
+
+CREATE FUNCTION mongo_migrate.citus_distribution(relation regclass,
+        OUT kind text, OUT column_name name, OUT colocation integer)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF relation IS NULL OR to_regclass('pg_catalog.pg_dist_partition') IS NULL THEN
+        RETURN;
+    END IF;
+    EXECUTE 'SELECT CASE WHEN p.partmethod = ''n'' THEN CASE p.repmodel WHEN ''t'' THEN ''reference'' END ELSE ''hash'' END,'
+            '       column_to_column_name(p.logicalrelid, p.partkey), p.colocationid'
+            '  FROM pg_dist_partition AS p WHERE p.logicalrelid = $1'
+        INTO kind, column_name, colocation USING relation;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.citus_distribution(regclass) IS
+    'how Citus has a table: kind hash with its distribution column, or reference; NULL for a table of this node, or without Citus';
+REVOKE ALL ON FUNCTION mongo_migrate.citus_distribution(regclass) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.target_distribution(server name, collection text, target text,
+        OUT kind text, OUT column_name name, OUT root text)
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    WITH RECURSIVE down AS (
+        SELECT t.target, t.target AS root,
+               CASE WHEN t.reference_table THEN 'reference' WHEN t.distribute_by IS NOT NULL THEN 'hash' END AS kind,
+               t.distribute_by AS column_name
+        FROM mongo_migrate.plan_target AS t
+        WHERE (t.server, t.collection) = ($1, $2) AND t.parent IS NULL
+        UNION ALL
+        SELECT t.target, down.root, down.kind,
+               (SELECT c.column_name FROM mongo_migrate.plan_column AS c
+                WHERE (c.server, c.collection, c.target) = ($1, $2, t.target) AND c.role = 'parent'
+                  AND c.parent_column = down.column_name AND c.included ORDER BY c.ordinal LIMIT 1)
+        FROM down JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.parent) = ($1, $2, down.target))
+    SELECT coalesce(c.kind, down.kind), CASE WHEN c.kind IS NULL THEN down.column_name ELSE c.column_name END, down.root
+    FROM down, mongo_migrate.citus_distribution(to_regclass(down.target)) AS c WHERE down.target = $3
+$$;
+COMMENT ON FUNCTION mongo_migrate.target_distribution(name, text, text) IS
+    'how a target is distributed, or is to be: kind hash with its column (NULL: the plan has none for it), or reference; NULL: not at all';
+REVOKE ALL ON FUNCTION mongo_migrate.target_distribution(name, text, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.foreign_key_problem(server name, collection text, target text, column_name name,
+        refers_to text, refers_target text, refers_column name) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    own record;
+    other record;
+    own_place integer;
+    other_place integer;
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NULL AND NOT EXISTS (
+            SELECT FROM mongo_migrate.plan_target AS t
+            WHERE t.server = server AND (t.distribute_by IS NOT NULL OR t.reference_table)) THEN
+        RETURN NULL;
+    END IF;
+    own := mongo_migrate.target_distribution(server, collection, target);
+    other := mongo_migrate.target_distribution(server, refers_to, refers_target);
+    own_place := (mongo_migrate.citus_distribution(to_regclass(target))).colocation;
+    other_place := (mongo_migrate.citus_distribution(to_regclass(refers_target))).colocation;
+    IF other.kind = 'reference' OR (own.kind IS NULL AND other.kind IS NULL) THEN
+        RETURN NULL;
+    ELSIF other.kind IS NULL THEN
+        RETURN format('%s is on one node, and the rows of %s are on all', refers_target, target);
+    ELSIF own.kind IS DISTINCT FROM 'hash' THEN
+        RETURN format('the rows of %s lie apart, by "%s"', refers_target, other.column_name);
+    ELSIF (own.column_name, other.column_name) IS DISTINCT FROM (column_name, refers_column) THEN
+        RETURN format('%s is distributed by "%s" and %s by "%s"', target, own.column_name, refers_target, other.column_name);
+    ELSIF own_place <> other_place THEN
+        RETURN format('%s and %s are not co-located', target, refers_target);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.foreign_key_problem(name, text, text, name, text, text, name) IS
+    'why Citus would refuse a foreign key from a column of a target to a column of another; NULL: it does not';
+REVOKE ALL ON FUNCTION mongo_migrate.foreign_key_problem(name, text, text, name, text, text, name) FROM PUBLIC;
+
+-- Planning ------------------------------------------------------------------
+
+CREATE FUNCTION mongo_migrate.add_distribution_column(child mongo_migrate.plan_target, wanted name) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    new mongo_migrate.plan_column;
+    place integer;
+    added name;
+BEGIN
+    SELECT c.* INTO new FROM mongo_migrate.plan_column AS c
+    WHERE (c.server, c.collection, c.target, c.column_name) = (child.server, child.collection, child.parent, wanted);
+    SELECT max(c.ordinal) INTO place FROM mongo_migrate.plan_column AS c
+    WHERE (c.server, c.collection, c.target) = (child.server, child.collection, child.target) AND c.role = 'parent';
+    new.target := child.target;
+    new.role := 'parent';
+    new.parent_column := wanted;
+    new.path := NULL;
+    new.source_type := NULL;
+    new.expression := NULL;
+    new.reverse_expression := NULL;
+    new.refers_to := NULL;
+    new.refers_key := '_id';
+    new.key_form := 'exact';
+    new.on_dangling := 'null';
+    new.is_unique := false;
+    new.note := format('%s of %s, by which the rows are distributed', wanted, child.parent);
+    added := mongo_migrate.add_plan_column(new, NULL);
+    UPDATE mongo_migrate.plan_column AS c
+    SET ordinal = CASE WHEN c.column_name = added THEN place + 1 ELSE c.ordinal + 1 END
+    WHERE (c.server, c.collection, c.target) = (child.server, child.collection, child.target) AND c.ordinal > place;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.add_distribution_column(mongo_migrate.plan_target, name) IS
+    'plans a column of a child table for one of its parent''s, after the other columns of the parent''s key';
+REVOKE ALL ON FUNCTION mongo_migrate.add_distribution_column(mongo_migrate.plan_target, name) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.plan_distribution(server name, collection text, target text, wanted text, everywhere boolean)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    chosen mongo_migrate.plan_column;
+    child mongo_migrate.plan_target;
+    parent_column name;
+    not_unique text;
+BEGIN
+    IF everywhere THEN
+        UPDATE mongo_migrate.plan_target AS t SET reference_table = true
+        WHERE (t.server, t.collection, t.target) = (server, collection, target);
+        RETURN;
+    END IF;
+    SELECT c.* INTO chosen FROM mongo_migrate.plan_column AS c
+    WHERE (c.server, c.collection, c.target) = (server, collection, target) AND c.included AND c.role <> 'extra'
+      AND wanted IN (c.column_name, c.path)
+    ORDER BY c.column_name <> wanted LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE undefined_column USING
+            MESSAGE = format('the plan of table %s has no column "%s" to distribute it by', target, wanted),
+            HINT = format('Columns are: %s.', (
+                SELECT string_agg(c.column_name, ', ' ORDER BY c.ordinal) FROM mongo_migrate.plan_column AS c
+                WHERE (c.server, c.collection, c.target) = (server, collection, target) AND c.included AND c.role <> 'extra'));
+    END IF;
+    UPDATE mongo_migrate.plan_target AS t SET distribute_by = chosen.column_name
+    WHERE (t.server, t.collection, t.target) = (server, collection, target);
+    UPDATE mongo_migrate.plan_column AS c
+    SET nullable = false, on_dangling = CASE WHEN c.role = 'reference' THEN 'quarantine' ELSE c.on_dangling END
+    WHERE (c.server, c.collection, c.target, c.column_name) = (server, collection, target, chosen.column_name);
+
+    FOR child IN
+        SELECT t.* FROM mongo_migrate.plan_target AS t
+        WHERE (t.server, t.collection) = (server, collection) AND t.parent IS NOT NULL ORDER BY t.ordinal
+    LOOP
+        parent_column := (mongo_migrate.target_distribution(server, collection, child.parent)).column_name;
+        IF NOT child.existing AND parent_column IS NOT NULL
+           AND (mongo_migrate.target_distribution(server, collection, child.target)).column_name IS NULL THEN
+            PERFORM mongo_migrate.add_distribution_column(child, parent_column);
+        END IF;
+    END LOOP;
+
+    WITH lost AS (
+        UPDATE mongo_migrate.plan_column AS c
+        SET is_unique = false, note = concat_ws('; ', c.note, 'unique in MongoDB')
+        FROM mongo_migrate.plan_target AS t
+        WHERE (t.server, t.collection, t.target) = (c.server, c.collection, c.target)
+          AND (c.server, c.collection) = (server, collection) AND c.is_unique AND NOT t.existing
+          AND c.column_name IS DISTINCT FROM (mongo_migrate.target_distribution(server, collection, c.target)).column_name
+        RETURNING c.target, c.column_name, c.ordinal)
+    SELECT string_agg(format('%s.%I', l.target, l.column_name), ', ' ORDER BY l.target, l.ordinal) INTO not_unique FROM lost AS l;
+    IF not_unique IS NOT NULL THEN
+        RAISE NOTICE '%: unique in MongoDB, and not to be kept so by Citus: %', collection, not_unique
+            USING DETAIL = 'A unique key of a distributed table has the distribution column in it.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_distribution(name, text, text, text, boolean) IS
+    'has a plan just made be distributed by a column (its name or path), with the columns that its child tables need for it, or as reference tables';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_distribution(name, text, text, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.keep_distribution(before jsonb, INOUT edited jsonb, INOUT distribute_by text,
+        INOUT reference_table boolean)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    root constant text := '#1';
+BEGIN
+    IF distribute_by IS NULL AND reference_table IS NULL THEN
+        reference_table := edited -> root ->> 'reference_table';
+        SELECT coalesce(e.value ->> 'path', e.value ->> 'column_name') INTO distribute_by
+        FROM jsonb_each(edited) AS e
+        WHERE e.value ->> 'target_key' = root AND e.value -> 'column_name' = edited -> root -> 'distribute_by';
+    ELSIF edited ? root AND before ? root THEN
+        edited := jsonb_set(edited, ARRAY[root], edited -> root || jsonb_build_object(
+            'distribute_by', before -> root -> 'distribute_by', 'reference_table', before -> root -> 'reference_table'));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.keep_distribution(jsonb, jsonb, text, boolean) IS
+    'how a plan made anew is distributed: as it was, where nothing is said, the column by its path; what is said goes before what was edited';
+
+-- DDL -----------------------------------------------------------------------
+
+CREATE FUNCTION mongo_migrate.plan_distributions(server name, collection text)
+    RETURNS TABLE (target text, statement text, done boolean)
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT t.target,
+           CASE d.kind WHEN 'reference' THEN format('SELECT create_reference_table(%L)', t.target)
+               ELSE format('SELECT create_distributed_table(%L, %L%s)', t.target, d.column_name,
+                           CASE WHEN t.parent IS NOT NULL AND r.included THEN format(', colocate_with => %L', d.root) ELSE '' END) END,
+           (mongo_migrate.citus_distribution(to_regclass(t.target))).kind IS NOT NULL
+    FROM mongo_migrate.plan_target AS t
+        CROSS JOIN LATERAL mongo_migrate.target_distribution(t.server, t.collection, t.target) AS d
+        JOIN mongo_migrate.plan_target AS r ON (r.server, r.collection, r.target) = (t.server, t.collection, d.root)
+    WHERE (t.server, t.collection) = ($1, $2) AND t.included AND NOT t.existing
+      AND (r.reference_table OR r.distribute_by IS NOT NULL)
+      AND (d.kind = 'reference' OR d.column_name IS NOT NULL)
+    ORDER BY t.ordinal
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_distributions(name, text) IS
+    'the statements by which Citus distributes a collection''s new tables, parents first; done: Citus has the table';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_distributions(name, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.lacks_distribution(i mongo_migrate.plan_index) RETURNS boolean
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT d.kind = 'hash' AND d.column_name <> ALL (mongo_migrate.index_columns(i))
+    FROM mongo_migrate.target_distribution(i.server, i.collection, i.target) AS d
+$$;
+COMMENT ON FUNCTION mongo_migrate.lacks_distribution(mongo_migrate.plan_index) IS
+    'whether an index is without the column by which its table is distributed, so that Citus cannot have it unique';
+REVOKE ALL ON FUNCTION mongo_migrate.lacks_distribution(mongo_migrate.plan_index) FROM PUBLIC;
+
+-- Checks --------------------------------------------------------------------
+
+CREATE FUNCTION mongo_migrate.check_distribution(t mongo_migrate.plan_target)
+    RETURNS TABLE (column_name name, problem text, hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    planned record := mongo_migrate.target_distribution(t.server, t.collection, t.target);
+    present record := mongo_migrate.citus_distribution(to_regclass(t.target));
+    root mongo_migrate.plan_target;
+    c mongo_migrate.plan_column;
+    i mongo_migrate.plan_index;
+    anew text := format('SELECT mongo_migrate.plan_collection(%L, %L, replan => true); keeps the edits and plans one.',
+                        t.server, t.collection);
+BEGIN
+    IF planned.kind IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT r.* INTO root FROM mongo_migrate.plan_target AS r
+    WHERE (r.server, r.collection, r.target) = (t.server, t.collection, planned.root);
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+        problem := 'the plan distributes it, and extension citus is not installed in this database';
+        hint := 'CREATE EXTENSION citus; or: '
+            || mongo_migrate.mend_target(root, 'distribute_by = NULL, reference_table = false');
+        RETURN NEXT;
+    ELSIF t.existing AND present.kind IS NULL THEN
+        problem := 'the plan distributes it, and it exists and is not distributed';
+        hint := format('SELECT create_distributed_table(%L, %L); or: %s', t.target, planned.column_name,
+                       mongo_migrate.mend_target(root, 'distribute_by = NULL, reference_table = false'));
+        RETURN NEXT;
+    ELSIF t.parent IS NULL AND present.kind IS NOT NULL
+          AND ((root.reference_table AND present.kind <> 'reference') OR root.distribute_by <> present.column_name
+               OR (root.distribute_by IS NOT NULL AND present.kind <> 'hash')) THEN
+        problem := CASE present.kind WHEN 'hash' THEN format('Citus has it distributed by "%s", and the plan says otherwise', present.column_name)
+            ELSE 'Citus has it as a reference table, and the plan says otherwise' END;
+        hint := mongo_migrate.mend_target(root, format('distribute_by = %L, reference_table = %L', present.column_name,
+                                                       present.kind = 'reference'));
+        RETURN NEXT;
+    END IF;
+    IF planned.kind <> 'hash' THEN
+        RETURN;
+    END IF;
+
+    SELECT o.* INTO c FROM mongo_migrate.plan_column AS o
+    WHERE (o.server, o.collection, o.target, o.column_name) = (t.server, t.collection, t.target, planned.column_name) AND o.included;
+    IF c.column_name IS NULL AND t.parent IS NOT NULL
+       AND (mongo_migrate.target_distribution(t.server, t.collection, t.parent)).column_name IS NULL THEN
+        RETURN;     -- it is told of the parent
+    ELSIF c.column_name IS NULL THEN
+        problem := CASE WHEN t.parent IS NULL THEN format('it is to be distributed by "%s", which is no column of its plan', planned.column_name)
+            ELSE format('it has no column for "%s" of %s, by which its rows are to lie with their parents',
+                        (mongo_migrate.target_distribution(t.server, t.collection, t.parent)).column_name, t.parent) END;
+        hint := CASE WHEN t.parent IS NULL THEN mongo_migrate.mend_target(t, 'distribute_by = ''...''')
+            WHEN t.existing THEN 'To leave it out: ' || mongo_migrate.mend_target(t, 'included = false') ELSE anew END;
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    column_name := c.column_name;
+    IF c.nullable AND c.role <> 'parent' THEN
+        problem := format('rows of %s are distributed by it, and it may be null', t.target);
+        hint := mongo_migrate.mend_column(c, 'nullable = false')
+            || ' Documents without a value go into quarantine then.';
+        RETURN NEXT;
+    END IF;
+    IF c.role = 'reference' AND c.on_dangling = 'null' THEN
+        problem := format('rows of %s are distributed by it, and a dangling reference in it would become null', t.target);
+        hint := mongo_migrate.mend_column(c, 'on_dangling = ''quarantine''');
+        RETURN NEXT;
+    END IF;
+    FOR c IN
+        SELECT o.* FROM mongo_migrate.plan_column AS o
+        WHERE (o.server, o.collection, o.target) = (t.server, t.collection, t.target) AND o.included AND o.is_unique
+          AND o.column_name <> planned.column_name AND NOT t.existing ORDER BY o.ordinal
+    LOOP
+        column_name := c.column_name;
+        problem := format('Citus cannot keep it unique: rows of %s are distributed by "%s"', t.target, planned.column_name);
+        hint := mongo_migrate.mend_column(c, 'is_unique = false');
+        RETURN NEXT;
+    END LOOP;
+    column_name := NULL;
+    FOR i IN
+        SELECT o.* FROM mongo_migrate.plan_index AS o
+        WHERE (o.server, o.collection, o.target) = (t.server, t.collection, t.target) AND o.included AND o.is_unique
+          AND mongo_migrate.lacks_distribution(o) AND NOT t.existing ORDER BY o.ordinal
+    LOOP
+        problem := format('Citus cannot keep index %s unique: rows of %s are distributed by "%s"', i.index_name, t.target, planned.column_name);
+        hint := format('UPDATE mongo_migrate.plan_index SET is_unique = false WHERE (server, collection, target, index_name) = (%L, %L, %L, %L);',
+                       i.server, i.collection, i.target, i.index_name);
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_distribution(mongo_migrate.plan_target) IS
+    'why Citus would not have a target as it is planned, and the statements that mend it; no row: it would';
+REVOKE ALL ON FUNCTION mongo_migrate.check_distribution(mongo_migrate.plan_target) FROM PUBLIC;
