@@ -39,6 +39,7 @@ SQL_PARTS = \
 	src/migrate/run.sql \
 	src/migrate/copy.sql \
 	src/migrate/references.sql \
+	src/migrate/keys.sql \
 	src/migrate/finish.sql \
 	src/migrate/migrate.sql \
 	src/migrate/verify_value.sql \

@@ -29,11 +29,11 @@ BEGIN
             RETURNING format('mongo_migrate.id_map_%s', m.map_number) INTO map.relation;
     END LOOP;
     IF map.id_type = 'bigint' THEN
-        EXECUTE format('CREATE TABLE %s (key bytea PRIMARY KEY, id bigint NOT NULL)', map.relation);
+        EXECUTE format('CREATE TABLE %s (key bytea NOT NULL PRIMARY KEY, id bigint NOT NULL)', map.relation);
         -- Sessions take ids by the hundred: one by one, they are a tenth of a load.
         EXECUTE format('CREATE SEQUENCE %s_id_seq CACHE 100 OWNED BY %1$s.id', map.relation);
     ELSE
-        EXECUTE format('CREATE TABLE %s (key bytea PRIMARY KEY, id uuid NOT NULL)', map.relation);
+        EXECUTE format('CREATE TABLE %s (key bytea NOT NULL PRIMARY KEY, id uuid NOT NULL)', map.relation);
     END IF;
     EXECUTE format('COMMENT ON TABLE %s IS %L', map.relation,
                    format('ids of the documents of collection "%s" of server "%s"', collection, server));

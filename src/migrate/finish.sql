@@ -41,6 +41,7 @@ DECLARE
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = add_keys.run_id;
     PERFORM mongo_migrate.reach_shards();
+    PERFORM mongo_migrate.attach_keys(r.server, r.collection);
     FOR statement IN SELECT mongo_migrate.key_ddl(r.server, r.collection) LOOP
         EXECUTE statement;
     END LOOP;

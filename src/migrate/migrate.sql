@@ -179,6 +179,13 @@ BEGIN
      WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
     PERFORM mongo_migrate.run_patiently(server, collection,
         array_fill(format('CALL mongo_migrate.copy_chunks(%s)', this_run), ARRAY[useful]), heartbeat, retry_for);
+    -- Small tables have their indexes sooner than a worker has started.
+    SELECT least(workers, count(*)) INTO STRICT useful FROM mongo_migrate.run_keys(server, collection)
+     WHERE NOT done AND pg_relation_size(relation) >= pg_size_bytes(current_setting('min_parallel_table_scan_size'));
+    IF useful > 1 THEN
+        PERFORM mongo_migrate.run_patiently(server, collection,
+            array_fill(format('CALL mongo_migrate.build_keys(%s)', this_run), ARRAY[useful]), heartbeat, retry_for);
+    END IF;
     PERFORM mongo_migrate.run_patiently(server, collection,
         ARRAY[format('CALL mongo_migrate.finish_run(%s)', this_run)], heartbeat, retry_for);
     RETURN this_run;

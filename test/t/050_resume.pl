@@ -44,6 +44,8 @@ my $node = PostgreSQL::Test::Cluster->new('resume');
 $node->init(allows_streaming => 1);
 $node->append_conf('postgresql.conf', 'restart_after_crash = on');
 $node->append_conf('postgresql.conf', 'max_worker_processes = 16');
+# Indexes of tables of any size are built by several workers.
+$node->append_conf('postgresql.conf', 'min_parallel_table_scan_size = 0');
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION mongo_migrate');
 $node->safe_psql('postgres', 'CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate'
@@ -230,6 +232,27 @@ foreach my $victim (sort keys %victims)
 	}
 }
 query("ALTER SERVER shop OPTIONS (SET uri '" . $mongo->uri . "')");
+
+# Killed while indexes are built: one waits for a lock, the others are there or not.
+foreach my $victim (qw(worker cluster))
+{
+	forget();
+	query("SELECT mongo_migrate.migrate_collection('shop', 'users')");
+	query("SELECT mongo_migrate.plan_collection('shop', 'orders')");
+	query("SELECT mongo_migrate.apply_ddl('shop', 'orders')");
+	my $blocker = begin('BEGIN; LOCK TABLE orders_items IN ROW EXCLUSIVE MODE; SELECT pg_sleep(120)');
+	my $session = begin($call);
+	ok( $node->poll_query_until('postgres',
+			"SELECT count(*) > 0 FROM pg_locks WHERE relation = 'orders_items'::regclass AND mode = 'ShareLock' AND NOT granted"),
+		'an index waits');
+	is(query("SELECT phase FROM mongo_migrate.progress WHERE collection = 'orders'"), 'keys', 'it is building keys');
+	$victims{$victim}->();
+	like(finish($session), qr/Call migrate_collection again|server closed|terminat|crash/, 'the caller is told');
+	finish($blocker);
+	is(query($call), 't', 'the next call completes it');
+	check_result("$victim killed while indexes are built: every document exactly once");
+	is(query("SELECT count(*) FROM pg_class WHERE starts_with(relname, 'mongo_migrate_key_')"), 0, 'each index has its name');
+}
 
 # A cancel, and the end of the caller's session, end the workers; the next call goes on.
 foreach my $function (qw(pg_cancel_backend pg_terminate_backend))

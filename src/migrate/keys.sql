@@ -1,0 +1,163 @@
+-- keys.sql: the indexes of a run, built several at a time.
+--
+-- Sessions that call build_keys() build the indexes that the keys need, under
+-- names of their own: what PostgreSQL would call two keys of two tables may be
+-- the same, cut to 63 bytes, and it chooses such names in one session only.
+-- attach_keys(), in the one session that finishes the run, gives them their
+-- names and makes constraints of them.  What was not built is made by
+-- add_keys() (finish.sql), so each step can be left out, or done again.
+
+CREATE FUNCTION mongo_migrate.index_name(index regclass, label text) RETURNS name
+    LANGUAGE c VOLATILE STRICT
+    AS 'MODULE_PATHNAME', 'mm_index_name';
+COMMENT ON FUNCTION mongo_migrate.index_name(regclass, text) IS
+    'the name that PostgreSQL would choose now for an index of the columns of this one; label: pkey, key or idx';
+
+CREATE FUNCTION mongo_migrate.run_keys(server name, collection text)
+    RETURNS TABLE (place bigint, relation regclass, label text, clause text, done boolean, index_name name, built regclass)
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH keys AS (
+        SELECT k.ordinality AS place, k.target, k.statement, k.done
+          FROM mongo_migrate.plan_keys($1, $2) WITH ORDINALITY AS k
+         WHERE k.kind <> 'foreign key to the parent'
+         UNION ALL
+        SELECT 100000 + m.ordinality, m.relation::text, m.statement, m.done
+          FROM mongo_migrate.id_map_keys($1, $2) WITH ORDINALITY AS m
+    ), clauses AS (
+        SELECT k.place, k.target, to_regclass(k.target) AS relation, k.done, k.statement,
+               CASE WHEN starts_with(k.statement, 'CREATE ') THEN k.statement
+                    ELSE substr(k.statement, length(format('ALTER TABLE %s ADD ', k.target)) + 1) END AS clause
+          FROM keys k
+    ), named AS (
+        SELECT c.*, format('mongo_migrate_key_%s_%s', c.relation::oid, left(md5(c.statement), 8))::name AS index_name
+          FROM clauses c
+         WHERE c.relation IS NOT NULL
+    )
+    SELECT n.place, n.relation,
+           CASE WHEN starts_with(n.clause, 'PRIMARY KEY ') THEN 'pkey'
+                WHEN starts_with(n.clause, 'UNIQUE ') THEN 'key' ELSE 'idx' END,
+           n.clause, n.done, n.index_name,
+           (SELECT x.indexrelid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+             WHERE x.indrelid = n.relation AND i.relname = n.index_name AND x.indisvalid)
+      FROM named n
+$$;
+COMMENT ON FUNCTION mongo_migrate.run_keys(name, text) IS
+    'the keys and indexes of a collection''s new tables and of its id map; clause: PRIMARY KEY (...) or UNIQUE (...), or the whole statement of another index; done: it exists, maybe as an index built; index_name: its name until attach_keys() has been called; built: that index, if it is there';
+
+CREATE FUNCTION mongo_migrate.index_ddl(key record) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN key.label = 'idx'
+        THEN regexp_replace(key.clause, ' INDEX ON ', format(' INDEX %I ON ', key.index_name))
+        ELSE format('CREATE UNIQUE INDEX %I ON %s %s', key.index_name, key.relation,
+                    substr(key.clause, position('(' IN key.clause))) END;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.index_ddl(record) IS
+    'the statement that builds the index of a row of run_keys() under its passing name';
+
+CREATE FUNCTION mongo_migrate.build_key(run_id bigint, tried name[])
+    RETURNS name
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    r mongo_migrate.run;
+    key record;
+BEGIN
+    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = build_key.run_id;
+    -- Citus makes no constraint of an index that exists.
+    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+        RETURN NULL;
+    END IF;
+    FOR key IN
+        SELECT * FROM mongo_migrate.run_keys(r.server, r.collection) k
+         WHERE NOT k.done AND k.built IS NULL AND k.index_name <> ALL (tried)
+         ORDER BY pg_relation_size(k.relation) DESC, k.place
+    LOOP
+        CONTINUE WHEN NOT pg_try_advisory_lock(hashtextextended(key.index_name, 0));
+        -- It may have been built before it was locked.
+        IF EXISTS (SELECT FROM mongo_migrate.run_keys(r.server, r.collection) k
+                    WHERE k.index_name = key.index_name AND (k.done OR k.built IS NOT NULL)) THEN
+            PERFORM pg_advisory_unlock(hashtextextended(key.index_name, 0));
+            CONTINUE;
+        END IF;
+        -- Processes that help with one index are shared among those who build.
+        PERFORM set_config('max_parallel_maintenance_workers',
+            (current_setting('max_parallel_maintenance_workers')::integer
+             / greatest((r.options ->> 'workers')::integer, 1))::text, true);
+        BEGIN
+            EXECUTE mongo_migrate.index_ddl(key);
+        EXCEPTION WHEN unique_violation THEN
+            NULL;       -- add_keys() meets it too, and names the key
+        END;
+        RETURN key.index_name;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.build_key(bigint, name[]) IS
+    'builds an index of a run that is not there, under a passing name that it returns, locked for this session (advisory); NULL: no other session leaves one, but those that were tried';
+
+CREATE PROCEDURE mongo_migrate.build_keys(run_id bigint)
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    built name;
+    tried name[] := '{}';
+BEGIN
+    IF NOT mongo_migrate.end_copy(run_id) THEN
+        RETURN;
+    END IF;
+    COMMIT;
+    LOOP
+        built := mongo_migrate.build_key(run_id, tried);
+        COMMIT;
+        EXIT WHEN built IS NULL;
+        PERFORM pg_catalog.pg_advisory_unlock(pg_catalog.hashtextextended(built, 0));
+        tried := tried || built;
+    END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE mongo_migrate.build_keys(bigint) IS
+    'when every chunk is complete: builds indexes of a run, each in a transaction of its own, until none is left for this session; others may build at the same time, and finish_run() makes keys of them';
+
+CREATE FUNCTION mongo_migrate.attach_keys(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    key record;
+    chosen name;
+    leftover regclass;
+BEGIN
+    FOR key IN
+        SELECT * FROM mongo_migrate.run_keys(server, collection) k
+         WHERE k.built IS NOT NULL AND NOT (k.label = 'pkey' AND k.done)
+         ORDER BY k.place
+    LOOP
+        chosen := mongo_migrate.index_name(key.built, key.label);
+        EXECUTE format('ALTER INDEX %s RENAME TO %I', key.built, chosen);
+        IF key.label <> 'idx' THEN
+            EXECUTE format('ALTER TABLE %s ADD %s USING INDEX %I', key.relation,
+                           CASE key.label WHEN 'pkey' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END, chosen);
+        END IF;
+    END LOOP;
+    -- Those of a plan that was changed meanwhile, or of tables that were restored from a dump.
+    FOR leftover IN
+        SELECT DISTINCT x.indexrelid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+         WHERE x.indrelid IN (SELECT k.relation FROM mongo_migrate.run_keys(server, collection) k)
+           AND starts_with(i.relname, 'mongo_migrate_key_')
+    LOOP
+        EXECUTE format('DROP INDEX %s', leftover);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.attach_keys(name, text) IS
+    'gives the indexes that build_keys() has left the names that they would have had from the start, and makes the primary keys and unique constraints of them';
