@@ -67,7 +67,7 @@ static const ServerError server_errors[] = {
 	{11602, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* InterruptedDueToReplStateChange */
 	{189, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* PrimarySteppedDown */
 	{134, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* ReadConcernMajorityNotAvailableYet */
-	{262, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* ExceededTimeLimit: of the server's own */
+	{262, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* ExceededTimeLimit */
 	{10107, ERRCODE_CONNECTION_FAILURE, /* NotWritablePrimary */
 	"Connect to the replica set as a whole: put replicaSet=... into the uri, or set replica_set."},
 	{13435, ERRCODE_CONNECTION_FAILURE, /* NotPrimaryNoSecondaryOk */

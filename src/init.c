@@ -17,6 +17,7 @@ PG_MODULE_MAGIC;
 extern PGDLLEXPORT void _PG_init(void);
 
 int			mm_progress_interval = 5000;
+static int	batch_time = 5000;	/* milliseconds; SQL reads it */
 
 /* Called once by PostgreSQL when it loads the module. */
 void
@@ -26,6 +27,13 @@ _PG_init(void)
 							"Time between two progress messages of a migration.",
 							"0 has none sent.",
 							&mm_progress_interval,
+							5000, 0, INT_MAX,
+							PGC_USERSET, GUC_UNIT_MS,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("mongo_migrate.batch_time",
+							"Time above which a migration's next batch has half as many documents.",
+							"0 lets all batches have batch_size documents.",
+							&batch_time,
 							5000, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);

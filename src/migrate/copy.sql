@@ -47,8 +47,8 @@ CREATE FUNCTION mongo_migrate.release_chunk(run_id bigint, chunk integer)
 COMMENT ON FUNCTION mongo_migrate.release_chunk(bigint, integer) IS
     'unlocks a chunk that take_chunk has locked';
 
-CREATE FUNCTION mongo_migrate.copy_step(run_id bigint, chunk integer)
-    RETURNS boolean
+CREATE FUNCTION mongo_migrate.copy_step(run_id bigint, chunk integer, batch_size integer,
+        OUT documents bigint, OUT more boolean)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -59,8 +59,10 @@ DECLARE
     errors bigint;
     begun constant timestamptz := clock_timestamp();
 BEGIN
+    documents := 0;
+    more := false;
     IF NOT mongo_migrate.run_may_go_on(run_id) THEN
-        RETURN false;
+        RETURN;
     END IF;
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = copy_step.run_id;
 
@@ -69,11 +71,11 @@ BEGIN
     PERFORM set_config('synchronous_commit',
         CASE WHEN EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN 'on' ELSE 'off' END, true);
     SELECT * INTO batch
-      FROM mongo_migrate.copy_batch(r.server, r.collection, chunk, (r.options ->> 'batch_size')::integer,
-                                    r.options ->> 'on_error', run_id);
+      FROM mongo_migrate.copy_batch(r.server, r.collection, chunk, batch_size, r.options ->> 'on_error', run_id);
     RAISE DEBUG '%, range %: % documents, of which % inserted, % skipped, % rejected, in % ms', r.collection, chunk,
         batch.documents, batch.inserted, batch.skipped, batch.rejected,
         round(extract(epoch FROM clock_timestamp() - begun) * 1000);
+    documents := batch.documents;
     IF batch.rejected > 0 AND r.options ->> 'max_errors' IS NOT NULL THEN
         SELECT count(*) INTO errors FROM mongo_migrate.quarantine
          WHERE server = r.server AND collection = r.collection;
@@ -81,55 +83,89 @@ BEGIN
             PERFORM mongo_migrate.end_run(run_id, 'failed',
                 format('%s documents of collection %s are in quarantine, more than max_errors => %s',
                        errors, r.collection, r.options ->> 'max_errors'));
-            RETURN false;
+            RETURN;
         END IF;
     END IF;
-    RETURN NOT batch.complete;
+    more := NOT batch.complete;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.copy_step(bigint, integer) IS
-    'copies one batch of a chunk in the current transaction; false: the chunk is complete, or the run is to stop';
+COMMENT ON FUNCTION mongo_migrate.copy_step(bigint, integer, integer) IS
+    'copies a batch of so many documents, or of 8 MB of them, of a chunk in the current transaction; more false: the chunk is complete, or the run is to stop';
 
-CREATE FUNCTION mongo_migrate.hold_rate(run_id bigint, begun timestamptz)
-    RETURNS void
+-- How many documents the batch after one is to have.
+CREATE FUNCTION mongo_migrate.next_batch_size(batch_size integer, most integer, documents bigint,
+        elapsed interval, batch_time interval)
+    RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE
+        WHEN batch_time = interval '0' THEN most
+        WHEN elapsed > batch_time THEN greatest(least(batch_size, documents) / 2, 1)
+        WHEN elapsed < batch_time / 4 THEN least(batch_size::bigint * 2, most)
+        ELSE least(batch_size, most)
+    END;
+COMMENT ON FUNCTION mongo_migrate.next_batch_size(integer, integer, bigint, interval, interval) IS
+    'the batch size after a batch of so many documents that took so long: half where that was more than batch_time, twice the size, but most at most, where it was less than a quarter of it; batch_time 0: always most';
+
+CREATE FUNCTION mongo_migrate.run_batch_size(run_id bigint)
+    RETURNS integer
+    LANGUAGE sql VOLATILE
+    BEGIN ATOMIC
+        SELECT (options ->> 'batch_size')::integer FROM mongo_migrate.run WHERE run_id = run_batch_size.run_id;
+    END;
+COMMENT ON FUNCTION mongo_migrate.run_batch_size(bigint) IS
+    'how many documents a batch of a run has at most';
+
+CREATE FUNCTION mongo_migrate.pace(run_id bigint, INOUT batch_size integer, documents bigint, begun timestamptz,
+        OUT due timestamptz)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    due timestamptz;
+#variable_conflict use_variable
 BEGIN
-    SELECT begun + interval '1 second' * ((r.options ->> 'batch_size')::numeric
+    IF documents = 0 THEN
+        RETURN;     -- of no batch; the settings may not be there yet
+    END IF;
+    batch_size := mongo_migrate.next_batch_size(batch_size, mongo_migrate.run_batch_size(run_id), documents,
+        clock_timestamp() - begun, current_setting('mongo_migrate.batch_time')::interval);
+    SELECT begun + interval '1 second' * (documents
                * greatest(least((r.options ->> 'workers')::integer, c.incomplete), 1)
                / (r.options ->> 'max_docs_per_second')::numeric)
       INTO due
       FROM mongo_migrate.run r
       JOIN mongo_migrate.chunk_sum c USING (server, collection)
-     WHERE r.run_id = hold_rate.run_id AND r.options ->> 'max_docs_per_second' IS NOT NULL;
-    IF due > clock_timestamp() THEN
-        PERFORM pg_sleep(extract(epoch FROM due - clock_timestamp()));
-    END IF;
+     WHERE r.run_id = pace.run_id AND r.options ->> 'max_docs_per_second' IS NOT NULL;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.hold_rate(bigint, timestamptz) IS
-    'after a batch that was begun then, waits as long as max_docs_per_second of the run asks for';
+COMMENT ON FUNCTION mongo_migrate.pace(bigint, integer, bigint, timestamptz) IS
+    'after a batch of so many documents that was begun then: the size of the next one, and when it may begin by max_docs_per_second; due NULL: at once';
+
+CREATE PROCEDURE mongo_migrate.rest_until(due timestamptz)
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'mm_rest_until';
+COMMENT ON PROCEDURE mongo_migrate.rest_until(timestamptz) IS
+    'waits until then; NULL: not at all. Where it may, which is outside of functions and transaction blocks, it commits first, and holds no snapshot meanwhile';
 
 CREATE PROCEDURE mongo_migrate.copy_chunks(run_id bigint)
     LANGUAGE plpgsql
 AS $$
 DECLARE
     chunk integer;
-    more boolean;
+    size integer := mongo_migrate.run_batch_size(run_id);
     begun timestamptz;
+    step record;
+    due timestamptz;
 BEGIN
     LOOP
         chunk := mongo_migrate.take_chunk(run_id);
         EXIT WHEN chunk IS NULL;
         LOOP
             begun := pg_catalog.clock_timestamp();
-            more := mongo_migrate.copy_step(run_id, chunk);
+            step := mongo_migrate.copy_step(run_id, chunk, size);
+            SELECT p.batch_size, p.due INTO size, due
+              FROM mongo_migrate.pace(run_id, size, step.documents, begun) p;
             COMMIT;
-            EXIT WHEN NOT more;
-            PERFORM mongo_migrate.hold_rate(run_id, begun);
+            CALL mongo_migrate.rest_until(due);
+            EXIT WHEN NOT step.more;
         END LOOP;
         PERFORM mongo_migrate.release_chunk(run_id, chunk);
     END LOOP;

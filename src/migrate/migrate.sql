@@ -225,12 +225,16 @@ AS $$
 DECLARE
     this_run bigint;
     range integer;
-    pause interval;
+    size integer;
+    step record;
+    due timestamptz;
+    pause interval;         -- between two reports of progress
     reported timestamptz := clock_timestamp();
-    begun timestamptz := reported;
+    begun timestamptz;
 BEGIN
     this_run := mongo_migrate.prepare_run(server, collection, batch_size, 0, on_error, max_errors, max_duration,
         max_docs_per_second);
+    size := mongo_migrate.run_batch_size(this_run);
     pause := current_setting('mongo_migrate.progress_interval');   -- there since the library is loaded
     FOR range IN
         SELECT chunk FROM mongo_migrate.chunk
@@ -238,9 +242,13 @@ BEGIN
            AND NOT complete
          ORDER BY chunk
     LOOP
-        WHILE mongo_migrate.copy_step(this_run, range) LOOP
-            PERFORM mongo_migrate.hold_rate(this_run, begun);
+        LOOP
             begun := clock_timestamp();
+            step := mongo_migrate.copy_step(this_run, range, size);
+            SELECT p.batch_size, p.due INTO size, due
+              FROM mongo_migrate.pace(this_run, size, step.documents, begun) p;
+            CALL mongo_migrate.rest_until(due);
+            EXIT WHEN NOT step.more;
             IF pause > interval '0' AND clock_timestamp() > reported + pause THEN
                 PERFORM mongo_migrate.report_progress(this_run);
                 reported := clock_timestamp();
@@ -444,7 +452,7 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.migrate_collection(name, text, integer, integer, text, bigint, interval, boolean, interval, integer) IS
 'Migrates a MongoDB collection into its tables, which are planned and created where there is no plan; called again, continues where it ended, and after the end catches up with new documents.
-batch_size: documents a commit. workers: background workers; 0: all in the calling transaction, all or nothing. on_error: quarantine sets a document that cannot become rows aside, stop ends the migration at it. max_errors: documents in quarantine that are borne. max_duration: stops after the batch at that time. dry_run: migrates a sample, reports, and rolls it back. retry_for: how long a lost connection to MongoDB is tried again, with a WARNING each time, while nothing can be copied, planning and keys included; not with workers => 0, where an error undoes the transaction. max_docs_per_second: documents that all workers together read in a second, to spare the source; batches become small enough for it.
+batch_size: documents a commit, at most: batches end at 8 MB of documents, and become smaller while one takes longer than mongo_migrate.batch_time. workers: background workers; 0: all in the calling transaction, all or nothing. on_error: quarantine sets a document that cannot become rows aside, stop ends the migration at it. max_errors: documents in quarantine that are borne. max_duration: stops after the batch at that time. dry_run: migrates a sample, reports, and rolls it back. retry_for: how long a lost connection to MongoDB is tried again, with a WARNING each time, while nothing can be copied, planning and keys included; not with workers => 0, where an error undoes the transaction. max_docs_per_second: documents that all workers together read in a second, to spare the source; batches become small enough for it.
 Result: what this call did; complete: every document that was there has its rows or is in quarantine, and keys and foreign keys stand.
 Errors: 25001 in a transaction that has changed data, 55006 while another session migrates the collection, 53400 without a free background worker, 22000 for more than max_errors, and whatever a batch meets; what is committed stays.';
 
