@@ -69,6 +69,7 @@ CREATE FUNCTION mongo_migrate.verify_documents(job mongo_migrate.verify_job, doc
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     SET extra_float_digits = 1
+    SET jit = off
 AS $$
 DECLARE
     keys    bytea[];
