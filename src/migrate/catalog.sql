@@ -13,6 +13,7 @@ CREATE TABLE mongo_migrate.plan
     documents   bigint,                 -- the source's count when it was planned
     sampled     bigint,                 -- documents that the plan was made from
     planned_at  timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    id_type     text,                   -- as it was asked for; NULL: by the _id values
     note        text,
     proposed    jsonb,                  -- the rows of the plan before any edit, as plan_entries() has them
     created     text[]      NOT NULL DEFAULT '{}',  -- tables that apply_ddl() made for the plan before this one

@@ -133,6 +133,7 @@ DECLARE
     read bigint;
     total bigint;
     id_note text;
+    asked_type text;        -- id_type of the plan that there is
     before jsonb;
     edited jsonb;
     indexes jsonb := mongo_migrate.index_edits(server, collection);
@@ -179,7 +180,7 @@ BEGIN
                             server, collection)
                 ELSE 'First remove the rows of the tables that it was migrated to, and its rows in mongo_migrate.chunk.' END;
     END IF;
-    SELECT p.proposed, mongo_migrate.plan_entries(server, collection) INTO before, edited
+    SELECT p.proposed, mongo_migrate.plan_entries(server, collection), coalesce(id_type, p.id_type) INTO before, edited, asked_type
         FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
     SELECT k.edited, k.distribute_by, k.reference_table INTO edited, distribute_by, reference_table
         FROM mongo_migrate.keep_distribution(before, edited, distribute_by, reference_table) AS k;
@@ -189,7 +190,8 @@ BEGIN
     DELETE FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
 
     -- What the documents show.
-    INSERT INTO mongo_migrate.plan (server, collection, created) VALUES (server, collection, created);
+    id_type := coalesce(id_type, asked_type);
+    INSERT INTO mongo_migrate.plan (server, collection, created, id_type) VALUES (server, collection, created, id_type);
     INSERT INTO mongo_migrate.plan_path (server, collection, path, ordinal, parent, key, types, present,
             nulls, missing, is_map, is_unique, proposed_type, proposed_nullable, max_length, refers_to, refers_key, key_form, note)
         SELECT $1, $2, i.path, i.ordinal, i.parent, i.key, i.types, i.present,
@@ -255,7 +257,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean, boolean, text, boolean) IS
-    'plans a collection''s tables in plan, plan_target and plan_column, to be edited there; target: its table, else by its name in schema; sample_size: documents to read, 0 for all; id_type: bigint, uuid or source, else by the _id values; replan: make the plan that there is anew, with the edits of it; what is new, gone or of another type is told in notices; extra: with columns for the fields that the plan does not know, NULL: as before, else without; distribute_by: the column, or the field, by which Citus distributes the tables, reference_table: they are reference tables of Citus; both NULL: as before, else neither';
+    'plans a collection''s tables in plan, plan_target and plan_column, to be edited there; target: its table, else by its name in schema; sample_size: documents to read, 0 for all; id_type: bigint, uuid or source, NULL: as before, else by the _id values; replan: make the plan that there is anew, with the edits of it; what is new, gone or of another type is told in notices; extra: with columns for the fields that the plan does not know, NULL: as before, else without; distribute_by: the column, or the field, by which Citus distributes the tables, reference_table: they are reference tables of Citus; both NULL: as before, else neither';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean, boolean, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_tree(nested mongo_migrate.plan_column) RETURNS void
