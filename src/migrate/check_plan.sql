@@ -1,0 +1,351 @@
+-- check_plan.sql: what is wrong with a plan, and the statements that mend it.
+
+CREATE FUNCTION mongo_migrate.require_plan(server name, collection text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM mongo_migrate.require_source(server);
+    IF NOT EXISTS (SELECT FROM mongo_migrate.plan AS p
+                   WHERE p.server = server AND p.collection = coalesce(collection, p.collection)) THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = CASE WHEN collection IS NULL THEN format('server "%s" has no plan', server)
+                ELSE format('collection "%s" of server "%s" has no plan', collection, server) END,
+            HINT = format('SELECT mongo_migrate.plan_collection(%L, %L);', server, coalesce(collection, '...'));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_plan(name, text) IS
+    'an error when the collection, or no collection of the server, is planned';
+REVOKE ALL ON FUNCTION mongo_migrate.require_plan(name, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_key_reference(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    key mongo_migrate.plan_column;
+BEGIN
+    -- Without a plan of its own the other collection may have anything yet.
+    IF NOT EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = (c.server, c.refers_to)) THEN
+        RETURN;
+    END IF;
+    SELECT i.* INTO key
+    FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS i USING (server, collection, target)
+    WHERE (i.server, i.collection, i.path) = (c.server, c.refers_to, c.refers_key)
+      AND t.kind = 'root' AND t.included AND i.role = 'value' AND i.included AND i.expression IS NULL
+    ORDER BY i.is_unique DESC, t.ordinal, i.ordinal LIMIT 1;
+    IF key.target IS NULL THEN
+        problem := format('the plan of collection "%s" has no column with the value of field "%s"', c.refers_to, c.refers_key);
+        hint := mongo_migrate.mend_column(c, 'refers_key = ''...''');
+    ELSIF NOT mongo_migrate.holds_ids(c)
+          AND mongo_migrate.id_family(mongo_migrate.canonical_type(c.type)) <>
+              mongo_migrate.id_family(mongo_migrate.canonical_type(key.type)) THEN
+        problem := format('it is %s, and refers to column "%s" of %s, which is %s', c.type, key.column_name, key.target, key.type);
+        hint := format('%s To have the id there, plan another column for path "%s", of role ''value''.',
+                       mongo_migrate.mend_column(c, format('type = %L', key.type)), c.path);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_key_reference(mongo_migrate.plan_column) IS
+    'what is wrong with a reference by another field than _id, and the statement that mends it; NULL: nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.check_key_reference(mongo_migrate.plan_column) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_column(c mongo_migrate.plan_column, relation regclass,
+        OUT problem text, OUT hint text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    map mongo_migrate.id_map;
+    canonical text;
+    found_type text;
+    step text := 'type';
+BEGIN
+    canonical := mongo_migrate.canonical_type(c.type);
+    step := 'source_type';
+    IF c.source_type IS NOT NULL THEN
+        PERFORM mongo_migrate.canonical_type(c.source_type);
+    END IF;
+    IF c.path IS NOT NULL THEN
+        step := CASE WHEN c.expression IS NOT NULL AND c.source_type IS NOT NULL THEN 'source_type' ELSE 'type' END;
+        PERFORM mongo_migrate.check_bson_type(CASE step WHEN 'type' THEN c.type ELSE c.source_type END);
+        step := 'path';
+        PERFORM mongo_migrate.path_segments(c.path);
+    END IF;
+    step := 'expression';
+    PERFORM mongo_migrate.check_expression(c.expression, coalesce(c.source_type, c.type), c.type);
+    IF mongo_migrate.holds_ids(c) THEN
+        step := 'refers_to';
+        map := mongo_migrate.ensure_id_map(c.server, c.refers_to);
+    ELSIF c.role = 'id' THEN
+        map := mongo_migrate.ensure_id_map(c.server, c.collection);
+    END IF;
+
+    IF c.role = 'extra' AND canonical <> 'jsonb' THEN
+        problem := format('fields that the plan does not know go to jsonb, and the column is %s', canonical);
+        hint := mongo_migrate.mend_column(c, 'type = ''jsonb''');
+        RETURN;
+    END IF;
+
+    IF relation IS NOT NULL THEN
+        found_type := mongo_migrate.column_type(relation, c.column_name);
+        IF found_type IS NULL THEN
+            problem := format('table %s has no such column', c.target);
+            hint := format('ALTER TABLE %s ADD COLUMN %I %s; or leave it out: %s', c.target, c.column_name,
+                           c.type, mongo_migrate.mend_column(c, 'included = false'));
+        ELSIF found_type <> canonical THEN
+            problem := format('it is %s in table %s, and the plan says %s', found_type, c.target, canonical);
+            hint := format('ALTER TABLE %s ALTER COLUMN %I TYPE %s; or: %s', c.target, c.column_name, canonical,
+                           mongo_migrate.mend_column(c, format('type = %L', found_type)));
+        END IF;
+    END IF;
+    IF problem IS NULL AND map.id_type IS NOT NULL AND map.id_type <> 'source' AND c.expression IS NULL
+       AND mongo_migrate.id_family(canonical) <> map.id_type THEN
+        problem := format('ids of collection "%s" are %s, and the column is %s', map.collection, map.id_type, canonical);
+        hint := mongo_migrate.mend_column(c, format('type = %L', map.column_type));
+    END IF;
+    IF problem IS NULL AND c.role = 'reference' AND c.refers_key <> '_id' THEN
+        SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_key_reference(c) AS k;
+    END IF;
+EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_parameter_value OR fdw_table_not_found
+              OR fdw_invalid_data_type OR data_exception THEN
+    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+    problem := format('%s: %s', step, SQLERRM);
+    hint := concat_ws(' ', nullif(hint, ''),
+        mongo_migrate.mend_column(c, format('%s = %s', step, coalesce((
+            SELECT quote_literal(format('%I.%I', n.nspname, t.typname))
+            FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
+            WHERE step IN ('type', 'source_type') AND n.nspname <> 'pg_catalog'
+              AND t.typname = lower(regexp_replace(CASE step WHEN 'type' THEN c.type ELSE c.source_type END, '[( ].*$', ''))
+            ORDER BY n.nspname <> 'public', n.nspname LIMIT 1), '''...'''))));
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_column(mongo_migrate.plan_column, regclass) IS
+    'what is wrong with a column of a plan, and the statement that mends it; NULL: nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.check_column(mongo_migrate.plan_column, regclass) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.find_path(server name, collection text, base text, path text,
+        OUT known text, OUT problem text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    here mongo_migrate.plan_path;
+    next mongo_migrate.plan_path;
+    segment text;
+BEGIN
+    known := nullif(base, '');
+    FOREACH segment IN ARRAY mongo_migrate.path_segments(path) LOOP
+        SELECT p.* INTO here FROM mongo_migrate.plan_path AS p
+        WHERE (p.server, p.collection, p.path) = ($1, $2, known);
+        SELECT p.* INTO next FROM mongo_migrate.plan_path AS p
+        WHERE (p.server, p.collection) = ($1, $2) AND p.parent IS NOT DISTINCT FROM known
+          AND (p.key = segment OR (p.key IS NULL AND segment ~ '^[0-9]{1,9}$'))
+        ORDER BY p.key LIMIT 1;
+        IF next.path IS NOT NULL THEN
+            known := next.path;
+            CONTINUE;
+        END IF;
+
+        -- What was not followed, or has data for keys, may have more than was seen.
+        IF NOT coalesce(here.is_map, false) AND (
+                (here.path IS NOT NULL AND NOT here.types ?| ARRAY['object', 'array'])
+                OR EXISTS (SELECT FROM mongo_migrate.plan_path AS p
+                           WHERE (p.server, p.collection) = ($1, $2) AND p.parent IS NOT DISTINCT FROM known)) THEN
+            problem := format('no document read has path "%s"', mongo_migrate.full_path(base, path));
+            IF EXISTS (SELECT FROM mongo_migrate.plan_path AS p
+                       WHERE (p.server, p.collection) = ($1, $2) AND p.parent IS NOT DISTINCT FROM known
+                         AND p.key || '[]' = segment AND p.types ? 'array') THEN
+                problem := problem || ': [] stands for every element of an array, and a column takes one value';
+            END IF;
+        END IF;
+        known := NULL;
+        RETURN;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.find_path(name, text, text, text) IS
+    'the plan_path of a path that begins at base (as target_base has it), or why documents cannot have it; both NULL: not known';
+REVOKE ALL ON FUNCTION mongo_migrate.find_path(name, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_filter(t mongo_migrate.plan_target) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    detail text;
+BEGIN
+    IF t.kind <> 'root' THEN
+        RETURN 'only tables of kind root have a filter';
+    ELSIF jsonb_typeof(t.filter) <> 'object' THEN
+        RETURN 'filter: a match document is an object such as {"deleted": false}';
+    END IF;
+    -- explain has the server parse the filter, and does not read.
+    PERFORM mongo_migrate.run_command(t.server, json_build_object(
+        'explain', json_build_object('find', t.collection, 'filter', t.filter), 'verbosity', 'queryPlanner'));
+    RETURN NULL;
+EXCEPTION WHEN fdw_error OR invalid_parameter_value THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+    RETURN 'filter: ' || coalesce(nullif(detail, ''), SQLERRM);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_filter(mongo_migrate.plan_target) IS
+    'what is wrong with the filter of a target; NULL: nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.check_filter(mongo_migrate.plan_target) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_target_name(t mongo_migrate.plan_target, OUT problem text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    names text[];
+BEGIN
+    names := parse_ident(t.target);
+    IF cardinality(names) <> 2 THEN
+        problem := format('target "%s" has no schema', t.target);
+        hint := mongo_migrate.mend_target(t, format('target = %L', 'public.' || t.target));
+    ELSIF mongo_migrate.is_system_schema(names[1]) THEN
+        problem := format('schema "%s" belongs to the system', names[1]);
+        hint := mongo_migrate.mend_target(t, format('target = %L', 'public.' || quote_ident(names[2])));
+    END IF;
+EXCEPTION WHEN invalid_parameter_value THEN
+    problem := format('target "%s" is not a name of a table', t.target);
+    hint := mongo_migrate.mend_target(t, 'target = ''schema.table''');
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_target_name(mongo_migrate.plan_target) IS
+    'what is wrong with the name of a target, and the statement that mends it; NULL: nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.check_target_name(mongo_migrate.plan_target) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_plan(server name, collection text DEFAULT NULL)
+    RETURNS TABLE (target text, column_name name, problem text, hint text, severity text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    planned mongo_migrate.plan_target;
+    field mongo_migrate.plan_column;
+    base text;
+    known text;
+    empty bigint;
+    relation regclass;
+BEGIN
+    PERFORM mongo_migrate.require_plan(server, collection);
+    FOR planned IN SELECT * FROM mongo_migrate.plan_target AS t
+             WHERE t.server = server AND t.collection = coalesce(collection, t.collection) AND t.included
+             ORDER BY t.collection COLLATE "C", t.ordinal
+    LOOP
+        target := planned.target;
+        column_name := NULL;
+        severity := 'error';
+        SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_target_name(planned) AS k;
+        IF problem IS NOT NULL THEN
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+        relation := to_regclass(planned.target);
+        IF planned.existing AND relation IS NULL THEN
+            problem := format('table %s does not exist', planned.target);
+            hint := 'To have it created: ' || mongo_migrate.mend_target(planned, 'existing = false');
+            RETURN NEXT;
+        END IF;
+        IF planned.kind = 'root' AND NOT EXISTS (
+                SELECT FROM mongo_migrate.plan_column AS c
+                WHERE (c.server, c.collection, c.target) = (server, planned.collection, planned.target)
+                  AND c.role = 'id' AND c.included) THEN
+            problem := 'it has no column of role id';
+            hint := 'Rows are known by their id; plan a column for path _id with role id.';
+            RETURN NEXT;
+        END IF;
+        IF (SELECT count(*) FROM mongo_migrate.plan_column AS c
+            WHERE (c.server, c.collection, c.target) = (server, planned.collection, planned.target) AND c.included) > 1600 THEN
+            problem := 'it has more columns than PostgreSQL''s 1600';
+            hint := 'Set included = false for some, or plan a sub-document as one column of type jsonb.';
+            RETURN NEXT;
+        END IF;
+        IF planned.filter IS NOT NULL THEN
+            problem := mongo_migrate.check_filter(planned);
+            hint := mongo_migrate.mend_target(planned, 'filter = ''{...}''');
+            IF problem IS NOT NULL THEN
+                RETURN NEXT;
+            END IF;
+        END IF;
+
+        RETURN QUERY SELECT planned.target, d.column_name, d.problem, d.hint, 'error'
+                     FROM mongo_migrate.check_distribution(planned) AS d;
+        base := mongo_migrate.target_base(server, planned.collection, planned.target);
+        IF planned.kind <> 'root' AND NOT EXISTS (
+                SELECT FROM mongo_migrate.plan_path AS p
+                WHERE (p.server, p.collection, p.path) = (server, planned.collection, base)
+                   OR (planned.kind = 'map' AND (p.server, p.collection, p.path) = (server, planned.collection, left(base, -2))
+                       AND p.types ? 'object')) THEN
+            severity := 'warning';
+            problem := format('no document read has %s at path "%s"',
+                              CASE planned.kind WHEN 'map' THEN 'a sub-document' ELSE 'an array with elements' END, left(base, -2));
+            hint := mongo_migrate.mend_target(planned, 'path = ''...''');
+            RETURN NEXT;
+            base := NULL;
+        END IF;
+        FOR field IN SELECT * FROM mongo_migrate.plan_column AS c
+                 WHERE (c.server, c.collection, c.target) = (server, planned.collection, planned.target) AND c.included
+                 ORDER BY c.ordinal
+        LOOP
+            column_name := field.column_name;
+            severity := 'error';
+            SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_column(field, relation) AS k;
+            IF problem IS NULL AND field.role = 'parent' AND NOT EXISTS (
+                    SELECT FROM mongo_migrate.plan_column AS o
+                    WHERE (o.server, o.collection, o.target, o.column_name) =
+                          (server, planned.collection, planned.parent, field.parent_column)
+                      AND o.included) THEN
+                problem := format('the plan of %s has no column "%s"', planned.parent, field.parent_column);
+                hint := mongo_migrate.mend_column(field, 'parent_column = ''...''');
+            END IF;
+            IF problem IS NOT NULL THEN
+                RETURN NEXT;
+                CONTINUE;
+            END IF;
+            CONTINUE WHEN base IS NULL OR field.path IS NULL OR field.role = 'id'
+                OR (planned.kind = 'map' AND field.path = '$key');
+
+            severity := 'warning';
+            SELECT f.known, f.problem INTO known, problem
+            FROM mongo_migrate.find_path(server, planned.collection, base, field.path) AS f;
+            SELECT p.nulls + p.missing INTO empty FROM mongo_migrate.plan_path AS p
+            WHERE (p.server, p.collection, p.path) = (server, planned.collection, known);
+            hint := mongo_migrate.mend_column(field, 'path = ''...''');
+            IF problem IS NULL AND NOT field.nullable AND field.expression IS NULL AND empty > 0 THEN
+                problem := format('it is NOT NULL, and %s of the documents read have no value', empty);
+                hint := mongo_migrate.mend_column(field, 'nullable = true');
+            END IF;
+            IF problem IS NOT NULL THEN
+                RETURN NEXT;
+            END IF;
+        END LOOP;
+        RETURN QUERY
+            SELECT planned.target, NULL::name, format('index %s: its keys %s%s are not all columns of the table, and it is not made',
+                                                      i.index_name, i.keys, ' and filter ' || i.filter::text),
+                   format('UPDATE mongo_migrate.plan_index SET included = false WHERE (server, collection, target, index_name) = (%L, %L, %L, %L);',
+                          i.server, i.collection, i.target, i.index_name), 'warning'
+            FROM mongo_migrate.plan_index AS i
+            WHERE (i.server, i.collection, i.target) = (server, planned.collection, planned.target)
+              AND i.included AND mongo_migrate.index_statement(i) IS NULL;
+    END LOOP;
+    RETURN QUERY
+        SELECT r.target, r.column_name, format('Citus has no foreign key from it to %s: %s', r.refers_target, r.problem),
+               concat('What dangles is looked for after the load all the same. To have it kept as it is: ',
+                      mongo_migrate.mend_column(c, 'on_dangling = ''keep''')), 'warning'
+        FROM mongo_migrate.plan_references(server) AS r
+            JOIN mongo_migrate.plan_column AS c ON (c.server, c.collection, c.target, c.column_name) =
+                                                   ($1, r.collection, r.target, r.column_name)
+        WHERE r.collection = coalesce($2, r.collection) AND r.problem IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_plan(name, text) IS
+    'what is wrong with a collection''s plan (NULL: with every plan of the server), and the statement that mends it; severity error: it cannot be applied, warning: documents may be rejected, or a column may stay empty';
+REVOKE ALL ON FUNCTION mongo_migrate.check_plan(name, text) FROM PUBLIC;
