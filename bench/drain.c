@@ -1,12 +1,14 @@
 /*
  * drain.c
- *	  The least that a libmongoc program can do to read a collection, to
- *	  measure the scan against.
+ *	  The least that a libmongoc program can do to read a collection, or the
+ *	  result of an aggregate command, to measure scans against.
  *
- * drain URI DATABASE COLLECTION prints the number of documents and the seconds
- * from the query to the end of the cursor; the connection is made before.
+ * drain URI DATABASE COLLECTION [COMMAND] prints the number of documents and the
+ * seconds from the query to the end of the cursor; the connection is made before.
+ * The command is JSON, as EXPLAIN shows it.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include <mongoc/mongoc.h>
@@ -19,6 +21,31 @@ now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec + ts.tv_nsec / 1e9;
+}
+
+/* The cursor of an aggregate command. */
+static mongoc_cursor_t *
+aggregate(mongoc_collection_t *collection, const char *json)
+{
+	bson_error_t error;
+	bson_t	   *command = bson_new_from_json((const uint8_t *) json, -1, &error);
+	bson_t		options = BSON_INITIALIZER;
+	bson_t		pipeline = BSON_INITIALIZER;
+	bson_iter_t iter;
+	mongoc_cursor_t *cursor;
+
+	if (command == NULL || !bson_iter_init_find(&iter, command, "pipeline"))
+	{
+		fprintf(stderr, "drain: this is no aggregate command\n");
+		exit(2);
+	}
+	bson_append_iter(&pipeline, "pipeline", -1, &iter);
+	bson_copy_to_excluding_noinit(command, &options, "aggregate", "pipeline", (char *) NULL);
+	cursor = mongoc_collection_aggregate(collection, MONGOC_QUERY_NONE, &pipeline, &options, NULL);
+	bson_destroy(&options);
+	bson_destroy(&pipeline);
+	bson_destroy(command);
+	return cursor;
 }
 
 /* Reads the collection and prints what it took. */
@@ -36,9 +63,9 @@ main(int argc, char **argv)
 	unsigned long bytes = 0;
 	double		start;
 
-	if (argc != 4)
+	if (argc < 4 || argc > 5)
 	{
-		fprintf(stderr, "usage: drain URI DATABASE COLLECTION\n");
+		fprintf(stderr, "usage: drain URI DATABASE COLLECTION [COMMAND]\n");
 		return 2;
 	}
 	mongoc_init();
@@ -52,7 +79,8 @@ main(int argc, char **argv)
 	collection = mongoc_client_get_collection(client, argv[2], argv[3]);
 
 	start = now();
-	cursor = mongoc_collection_find_with_opts(collection, &filter, NULL, NULL);
+	cursor = argc == 5 ? aggregate(collection, argv[4]) :
+		mongoc_collection_find_with_opts(collection, &filter, NULL, NULL);
 	while (mongoc_cursor_next(cursor, &document))
 	{
 		count++;
