@@ -57,7 +57,7 @@ SELECT no, customer FROM whole ORDER BY no;
 SELECT no, items FROM whole ORDER BY no;
 SELECT no, grid, scores FROM whole ORDER BY no;
 SELECT no, at, price FROM whole ORDER BY no;
--- A jsonb column has no conditions in MongoDB but being there.
+-- Of an array, MongoDB is asked for its length and its elements.
 EXPLAIN (COSTS OFF) SELECT no FROM whole WHERE scores IS NOT NULL AND scores = '{1,NULL,3}';
 SELECT no FROM whole WHERE scores IS NOT NULL ORDER BY no;
 SELECT no FROM whole WHERE scores IS NULL ORDER BY no;

@@ -10,8 +10,8 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
+#include "fdw/estimate.h"
 #include "fdw/fdw.h"
-#include "fdw/relation.h"
 #include "fdw/scan.h"
 #include "miscadmin.h"
 #include "owned.h"

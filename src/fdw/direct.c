@@ -87,7 +87,7 @@ is_one_document(PlannerInfo *root, RelOptInfo *rel)
 		Filter	   *filter = filter_from_clause(root, rel, lfirst_node(RestrictInfo, lc)->clause,
 												&comparands);
 
-		if (filter != NULL && filter_is_id_equality(filter))
+		if (filter != NULL && filter_bounds(filter, "_id") == BOUNDS_POINT)
 			return true;
 	}
 	return false;

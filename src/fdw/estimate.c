@@ -1,26 +1,30 @@
 /*
  * estimate.c
- *	  The size of a collection by the server's metadata.
+ *	  The size of a collection by the server's metadata, and counts.
  *
- * Asked for only where PostgreSQL has no statistics of its own (see ANALYZE),
- * and remembered for a minute, a refusal too: planning must neither cost a
- * round trip each time nor fail because the server is down.
+ * The size is asked for only where PostgreSQL has no statistics of its own (see
+ * ANALYZE), and remembered, a refusal too.  Counts are asked for only with the
+ * option use_remote_estimate.
  */
 #include "postgres.h"
 #include "compat.h"
 
-#include "fdw/relation.h"
-#include "mongo/connection.h"
+#include "fdw/estimate.h"
 #include "mongo/options.h"
 #include "mongo/transaction.h"
+#include "owned.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
-/* How long a collection's size is believed, in milliseconds. */
-#define ESTIMATE_AGE 60000
+/* So many documents are counted, where more are in a sample of another size. */
+#define COUNTED 10000
+#define SAMPLED 1000
+
+/* How long a count may take, in milliseconds. */
+#define COUNT_TIME 1000
 
 /* The server's code for a collection that does not exist. */
 #define NAMESPACE_NOT_FOUND 26
@@ -51,51 +55,77 @@ number_field(const bson_t *document, const char *path)
 	return 0;
 }
 
-/*
- * Asks the server: $collStats answers once for each shard.  False when it does
- * not know; throws only for an interrupt, and nowhere between the allocations
- * of the driver and their release.
- */
-static bool
-ask_server(MongoConnection *connection, const char *collection, Estimate *estimate)
+static void
+destroy_reply(void *reply)
+{
+	bson_destroy(reply);
+}
+
+/* The reply to a command, or NULL. */
+const bson_t *
+estimate_ask(MongoConnection *connection, const bson_t *command, bson_error_t *error)
 {
 	mongoc_client_t *client = mongo_connection_client(connection);
-	const char *name = mongo_utf8(collection);
-	bson_t	   *command;
 	bson_t		reply;
-	bson_iter_t iter;
+	bson_t	   *result;
+	bool		ok;
+
+	memset(error, 0, sizeof(*error));
+	ok = mongoc_client_command_simple(client, mongo_connection_database(connection), command,
+									  mongoc_client_get_read_prefs(client), &reply, error);
+	result = bson_copy(&reply);
+	bson_destroy(&reply);
+	owned_register(CurrentMemoryContext, result, destroy_reply);
+	mongo_connection_check(connection);
+	return ok ? result : NULL;
+}
+
+/* Puts iter before the first document of a cursor's reply. */
+static bool
+find_first_batch(const bson_t *reply, bson_iter_t *iter)
+{
 	bson_iter_t batch;
-	bson_error_t error = {0};
+
+	return reply != NULL && bson_iter_init(iter, reply) &&
+		bson_iter_find_descendant(iter, "cursor.firstBatch", &batch) &&
+		BSON_ITER_HOLDS_ARRAY(&batch) && bson_iter_recurse(&batch, iter);
+}
+
+/* The next document of a batch. */
+static bool
+next_in_batch(bson_iter_t *iter, bson_t *document)
+{
+	const uint8_t *data;
+	uint32_t	length;
+
+	if (!bson_iter_next(iter) || !BSON_ITER_HOLDS_DOCUMENT(iter))
+		return false;
+	bson_iter_document(iter, &length, &data);
+	return bson_init_static(document, data, length);
+}
+
+/* Asks for the size: $collStats answers once for each shard.  False when the server does not know. */
+static bool
+ask_size(MongoConnection *connection, const char *collection, Estimate *estimate)
+{
+	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
+	bson_iter_t iter;
+	bson_t		shard;
+	bson_error_t error;
 	bool		known = false;
 
-	command = BCON_NEW("aggregate", BCON_UTF8(name),
-					   "pipeline", "[", "{", "$collStats", "{", "storageStats", "{", "}", "}", "}", "]",
-					   "cursor", "{", "}");
-	if (mongoc_client_command_simple(client, mongo_connection_database(connection), command,
-									 mongoc_client_get_read_prefs(client), &reply, &error) &&
-		bson_iter_init(&iter, &reply) &&
-		bson_iter_find_descendant(&iter, "cursor.firstBatch", &batch) &&
-		BSON_ITER_HOLDS_ARRAY(&batch) && bson_iter_recurse(&batch, &iter))
+	BCON_APPEND(command, "aggregate", BCON_UTF8(mongo_utf8(collection)),
+				"pipeline", "[", "{", "$collStats", "{", "storageStats", "{", "}", "}", "}", "]",
+				"cursor", "{", "}");
+	if (find_first_batch(estimate_ask(connection, command, &error), &iter))
 	{
-		while (bson_iter_next(&iter))
+		while (next_in_batch(&iter, &shard))
 		{
-			const uint8_t *data;
-			uint32_t	length;
-			bson_t		shard;
-
-			if (!BSON_ITER_HOLDS_DOCUMENT(&iter))
-				continue;
-			bson_iter_document(&iter, &length, &data);
-			if (!bson_init_static(&shard, data, length))
-				continue;
 			known = true;
 			estimate->documents += number_field(&shard, "storageStats.count");
 			estimate->bytes += number_field(&shard, "storageStats.size");
 		}
 	}
-	bson_destroy(&reply);
-	bson_destroy(command);
-	mongo_connection_check(connection);
 	estimate->missing = error.domain == MONGOC_ERROR_SERVER && error.code == NAMESPACE_NOT_FOUND;
 	return known;
 }
@@ -104,15 +134,15 @@ ask_server(MongoConnection *connection, const char *collection, Estimate *estima
  * Connects, or returns NULL when there is nobody to connect to: a plan can be
  * made without, and its execution will say what is wrong.
  */
-static MongoConnection *
-connect_if_possible(Oid serverid, Oid userid)
+MongoConnection *
+estimate_connect(Oid relid, Oid userid)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MongoConnection *volatile connection = NULL;
 
 	PG_TRY();
 	{
-		connection = mongo_connect(serverid, userid);
+		connection = mongo_connect(GetForeignTable(relid)->serverid, userid);
 	}
 	PG_CATCH();
 	{
@@ -193,9 +223,9 @@ estimate_collection(Oid relid, Oid userid, bool fresh, double *documents, double
 	if (estimate == NULL || fresh ||
 		TimestampDifferenceExceeds(estimate->taken_at, now, ESTIMATE_AGE))
 	{
-		connection = connect_if_possible(GetForeignTable(relid)->serverid, userid);
+		connection = estimate_connect(relid, userid);
 		latest.known = connection != NULL &&
-			ask_server(connection, mongo_table_options(relid)->collection, &latest);
+			ask_size(connection, mongo_table_options(relid)->collection, &latest);
 		estimate = hash_search(estimates, &relid, HASH_ENTER, NULL);
 		*estimate = latest;
 		if (latest.missing && !mongo_transaction_is_open(connection))
@@ -204,4 +234,65 @@ estimate_collection(Oid relid, Oid userid, bool fresh, double *documents, double
 	*documents = estimate->documents;
 	*bytes = estimate->bytes;
 	return estimate->known;
+}
+
+/*
+ * How many documents match, of a sample, or of all up to a limit; negative when
+ * the server does not say, or not in time.
+ */
+static double
+ask_count(MongoConnection *connection, const char *collection, const bson_t *match,
+		  bool simple_collation, bool sample)
+{
+	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
+	bson_t		pipeline;
+	const bson_t *reply;
+	bson_iter_t iter;
+	bson_t		count;
+	bson_error_t error;
+
+	BCON_APPEND(command, "aggregate", BCON_UTF8(mongo_utf8(collection)));
+	bson_append_array_begin(command, "pipeline", -1, &pipeline);
+	if (sample)
+		BCON_APPEND(&pipeline, "0", "{", "$sample", "{", "size", BCON_INT32(SAMPLED), "}", "}",
+					"1", "{", "$match", BCON_DOCUMENT(match), "}",
+					"2", "{", "$count", BCON_UTF8("n"), "}");
+	else
+		BCON_APPEND(&pipeline, "0", "{", "$match", BCON_DOCUMENT(match), "}",
+					"1", "{", "$limit", BCON_INT32(COUNTED), "}",
+					"2", "{", "$count", BCON_UTF8("n"), "}");
+	bson_append_array_end(command, &pipeline);
+	BCON_APPEND(command, "cursor", "{", "}", "maxTimeMS", BCON_INT32(COUNT_TIME));
+	if (simple_collation)
+		BCON_APPEND(command, "collation", "{", "locale", "simple", "}");
+
+	reply = estimate_ask(connection, command, &error);
+	if (!find_first_batch(reply, &iter))
+		return -1;
+	/* Nothing at all is counted as no document. */
+	return next_in_batch(&iter, &count) ? number_field(&count, "n") : 0;
+}
+
+/* How many documents of a foreign table's collection match. */
+bool
+estimate_matches(Oid relid, Oid userid, const bson_t *match, bool simple_collation,
+				 bool indexed, double documents, double *matches)
+{
+	const char *collection = mongo_table_options(relid)->collection;
+	MongoConnection *connection = estimate_connect(relid, userid);
+
+	if (connection == NULL)
+		return false;
+	if (indexed || documents <= COUNTED)
+	{
+		*matches = ask_count(connection, collection, match, simple_collation, false);
+		if (*matches >= 0 && *matches < COUNTED)
+			return true;
+	}
+	*matches = ask_count(connection, collection, match, simple_collation, true);
+	if (*matches < 0)
+		return false;
+	/* What is not in the sample is half as frequent as what is there once. */
+	*matches = documents * Max(*matches, 0.5) / SAMPLED;
+	return true;
 }

@@ -26,13 +26,42 @@ filter_all_of(List *filters)
 	return filter;
 }
 
-/* True when the clause pins the column _id to one value. */
-bool
-filter_is_id_equality(const Filter *filter)
+/* The bounds that one condition gives its path. */
+static FilterBounds
+condition_bounds(const Filter *filter)
 {
-	return filter->kind == FILTER_COMPARE &&
-		filter->strategy == BTEqualStrategyNumber &&
-		PATH_IS_ID(filter->path);
+	switch (filter->kind)
+	{
+		case FILTER_COMPARE:
+			if (filter->strategy == STRATEGY_NOT_EQUAL)
+				return BOUNDS_NONE;
+			return filter->strategy == BTEqualStrategyNumber && filter->form != FORM_OBJECTID_TIME ?
+				BOUNDS_POINT : BOUNDS_RANGE;
+		case FILTER_ANY:
+			return BOUNDS_POINTS;
+		case FILTER_PATTERN:
+			return filter->strategy == PATTERN_PREFIX && !filter->negated ?
+				BOUNDS_RANGE : BOUNDS_NONE;
+		default:
+			return BOUNDS_NONE;
+	}
+}
+
+/* How a filter bounds the values of a path. */
+FilterBounds
+filter_bounds(const Filter *filter, const char *path)
+{
+	FilterBounds bounds = BOUNDS_NONE;
+	ListCell   *lc;
+
+	if (filter->kind == FILTER_AND)
+	{
+		foreach(lc, filter->arms)
+			bounds = Max(bounds, filter_bounds(lfirst(lc), path));
+		return bounds;
+	}
+	return filter->path != NULL && strcmp(filter->path, path) == 0 ?
+		condition_bounds(filter) : BOUNDS_NONE;
 }
 
 /* A filter as a list that a plan can carry. */

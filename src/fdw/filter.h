@@ -107,6 +107,9 @@ typedef struct FilterValue
 /* What a base type is for comparisons. */
 extern FilterForm filter_type_form(Oid type);
 
+/* The path that an expression of a column is about, as a filter has it, or NULL. */
+extern const char *filter_operand_path(PlannerInfo *root, RelOptInfo *rel, Node *node);
+
 /* shippable.c */
 
 /*
@@ -122,8 +125,16 @@ extern Filter *filter_from_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clau
 /* The filter that all of the given ones make together; NULL for an empty list. */
 extern Filter *filter_all_of(List *filters);
 
-/* True when the clause pins the column _id to one value, by equality. */
-extern bool filter_is_id_equality(const Filter *filter);
+/* How a filter bounds the values of a path, and so of an index on it. */
+typedef enum FilterBounds
+{
+	BOUNDS_NONE,
+	BOUNDS_RANGE,
+	BOUNDS_POINTS,				/* one of some values */
+	BOUNDS_POINT				/* one value */
+} FilterBounds;
+
+extern FilterBounds filter_bounds(const Filter *filter, const char *path);
 
 /* A filter as a list that a plan can carry, and back. */
 extern List *filter_save(const Filter *filter);

@@ -4,8 +4,8 @@
  *
  * A clause is shipped when shippable.c can make a filter of it; unless that is
  * exact, PostgreSQL checks the clause as well.  Besides the scan of the whole
- * collection there are paths parameterised by _id, which every collection has
- * an index on: a nested loop that fetches documents by their keys.
+ * collection there are paths parameterised by the first field of an index that
+ * is known (access.c): a nested loop that fetches documents by their keys.
  *
  * Costs are in PostgreSQL's units, as measured against its own sequential scan
  * on one machine, with a round trip of a fraction of a millisecond.
@@ -17,6 +17,7 @@
 
 #include "access/sysattr.h"
 #include "access/transam.h"
+#include "fdw/access.h"
 #include "fdw/fdw.h"
 #include "fdw/filter.h"
 #include "fdw/groupscan.h"
@@ -44,67 +45,12 @@
 
 bool		fdw_enable_pushdown = true;
 
-/* The filter of a clause for estimates, or NULL. */
-static Filter *
-clause_filter(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo)
-{
-	List	   *comparands = NIL;
-
-	if (rinfo->pseudoconstant)
-		return NULL;
-	return filter_from_clause(root, rel, rinfo->clause, &comparands);
-}
-
-/* Sets the size of the collection where PostgreSQL does not know it, or shall ask. */
-static void
-set_collection_size(RelOptInfo *rel, FdwRelation *relation)
-{
-	double		documents;
-	double		bytes;
-
-	if (rel->tuples >= 0 && !relation->remote_estimate)
-		return;
-	if (estimate_collection(relation->relid, relation->userid, false, &documents, &bytes))
-	{
-		rel->tuples = documents;
-		rel->pages = ceil(bytes / BLCKSZ);
-	}
-	else if (rel->tuples < 0)
-	{
-		/* As for a table that was never analyzed. */
-		rel->pages = 10;
-		rel->tuples = 10 * BLCKSZ / (rel->reltarget->width + MAXALIGN(SizeofHeapTupleHeader));
-	}
-}
-
 /* Estimates how many rows the base restrictions leave. */
 void
 fdw_get_rel_size(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 {
-	FdwRelation *relation = fdw_relation_create(root, rel, relid);
-	List	   *shipped = NIL;
-	bool		by_id = false;
-	ListCell   *lc;
-
-	rel->fdw_private = relation;
-	foreach(lc, rel->baserestrictinfo)
-	{
-		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
-		Filter	   *filter = clause_filter(root, rel, rinfo);
-
-		if (filter == NULL)
-			continue;
-		shipped = lappend(shipped, rinfo);
-		by_id |= filter_is_id_equality(filter);
-	}
-
-	set_collection_size(rel, relation);
-	set_baserel_size_estimates(root, rel);
-	relation->examined = rel->tuples;
-	relation->retrieved = clamp_row_est(rel->tuples *
-										clauselist_selectivity(root, shipped, 0, JOIN_INNER, NULL));
-	if (by_id)
-		rel->rows = relation->examined = relation->retrieved = 1;
+	rel->fdw_private = fdw_relation_create(root, rel, relid);
+	access_set_size(root, rel);
 }
 
 /* A path that retrieves so many documents of so many that are examined. */
@@ -124,7 +70,7 @@ scan_path(PlannerInfo *root, RelOptInfo *rel, double rows, double examined, doub
 
 /*
  * Adds a path in the order that the query asks for, or the beginning of it.
- * Unless the order is that of _id, MongoDB must look at all documents before
+ * Unless the order is that of an index, MongoDB must look at all documents before
  * it returns the first.
  */
 static void
@@ -141,7 +87,7 @@ add_sorted_path(PlannerInfo *root, RelOptInfo *rel)
 					 rel->lateral_relids);
 	path->path.pathkeys = list_copy_head(root->query_pathkeys, list_length(sorting->keys));
 	path->fdw_private = sorting_save(sorting);
-	if (!sorting_is_by_id(sorting))
+	if (!sorting_is_by_index(sorting, relation->indexes))
 	{
 		sort = relation->retrieved * log2(Max(relation->retrieved, 2)) * COST_COMPARISON;
 		path->path.startup_cost += relation->examined * COST_EXAMINED + sort;
@@ -150,17 +96,13 @@ add_sorted_path(PlannerInfo *root, RelOptInfo *rel)
 	add_path(rel, (Path *) path);
 }
 
-/* The parameterisation by which a join clause fetches a document by its _id, or NULL. */
+/* The parameterisation by which a join clause fetches documents by an index, or NULL. */
 static ParamPathInfo *
-id_parameters(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo)
+index_parameters(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo)
 {
-	Filter	   *filter;
 	Relids		required_outer;
 
-	if (!join_clause_is_movable_to(rinfo, rel))
-		return NULL;
-	filter = clause_filter(root, rel, rinfo);
-	if (filter == NULL || !filter_is_id_equality(filter))
+	if (!join_clause_is_movable_to(rinfo, rel) || !access_by_clause(root, rel, rinfo))
 		return NULL;
 	required_outer = bms_union(rinfo->clause_relids, rel->lateral_relids);
 	required_outer = bms_del_member(required_outer, rel->relid);
@@ -169,19 +111,33 @@ id_parameters(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo)
 	return get_baserel_parampathinfo(root, rel, required_outer);
 }
 
-/* ec_matches_callback_type: is the member our column _id? */
+/* ec_matches_callback_type: is the member about the first field of an index? */
 static bool
-is_id_column(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec, EquivalenceMember *em,
-			 void *arg)
+is_indexed(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec, EquivalenceMember *em,
+		   void *arg)
 {
-	Node	   *node = (Node *) em->em_expr;
-	Var		   *var;
+	const char *path = filter_operand_path(root, rel, (Node *) em->em_expr);
 
-	while (IsA(node, RelabelType))
-		node = (Node *) ((RelabelType *) node)->arg;
-	var = (Var *) node;
-	return IsA(node, Var) && var->varno == rel->relid && var->varattno > 0 &&
-		PATH_IS_ID(fdw_relation_path(arg, var->varattno));
+	return path != NULL && access_has_index(arg, path);
+}
+
+/* Adds the path of a nested loop that fetches documents by an index, for each outer row. */
+static void
+add_parameterized_path(PlannerInfo *root, RelOptInfo *rel, ParamPathInfo *ppi)
+{
+	FdwRelation *relation = rel->fdw_private;
+	List	   *shipped = access_shipped(root, rel, ppi->ppi_clauses);
+	double		retrieved = relation->retrieved *
+		clauselist_selectivity(root, shipped, rel->relid, JOIN_INNER, NULL);
+	bool		one;
+	double		examined = access_examined(root, rel,
+										   list_concat(access_shipped(root, rel, rel->baserestrictinfo),
+													   shipped), &one);
+
+	if (one)
+		ppi->ppi_rows = retrieved = 1;
+	add_path(rel, (Path *) scan_path(root, rel, ppi->ppi_rows, examined, clamp_row_est(retrieved),
+									 ppi->ppi_req_outer));
 }
 
 /* Adds the paths of a foreign table. */
@@ -199,22 +155,17 @@ fdw_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 
 	if (rel->has_eclass_joins)
 		clauses = list_concat(clauses,
-							  generate_implied_equalities_for_column(root, rel, is_id_column, relation,
+							  generate_implied_equalities_for_column(root, rel, is_indexed, relation,
 																	 rel->lateral_referencers));
 	foreach(lc, clauses)
 	{
-		ParamPathInfo *ppi = id_parameters(root, rel, lfirst_node(RestrictInfo, lc));
+		ParamPathInfo *ppi = index_parameters(root, rel, lfirst_node(RestrictInfo, lc));
 
 		if (ppi != NULL)
 			parameters = list_append_unique_ptr(parameters, ppi);
 	}
 	foreach(lc, parameters)
-	{
-		ParamPathInfo *ppi = lfirst(lc);
-
-		ppi->ppi_rows = 1;
-		add_path(rel, (Path *) scan_path(root, rel, 1, 1, 1, ppi->ppi_req_outer));
-	}
+		add_parameterized_path(root, rel, lfirst(lc));
 }
 
 /* The columns that a scan must decode: what is asked for, and what clauses look at. */

@@ -9,6 +9,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "fdw/estimate.h"
 #include "fdw/relation.h"
 #include "miscadmin.h"
 #include "parser/parsetree.h"
@@ -46,6 +47,10 @@ fdw_relation_create(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 					   option_boolean(server->options, "use_remote_estimate", false));
 	relation->startup_cost = cost_option(server, "fdw_startup_cost", COST_COMMAND);
 	relation->tuple_cost = cost_option(server, "fdw_tuple_cost", COST_RETRIEVED);
+	if (relation->remote_estimate)
+		relation->indexes = estimate_indexes(relid, relation->userid);
+	if (relation->indexes == NIL)
+		relation->indexes = list_make1(index_of_id());
 	relation->ncolumns = rel->max_attr;
 	relation->columns = palloc0(Max(rel->max_attr, 1) * sizeof(MongoColumnOptions *));
 	return relation;

@@ -20,6 +20,10 @@ typedef struct FdwRelation
 	bool		remote_estimate;	/* option use_remote_estimate */
 	Cost		startup_cost;	/* options fdw_startup_cost and fdw_tuple_cost */
 	Cost		tuple_cost;
+	bool		counted;		/* does MongoDB say how many documents there
+								 * are? */
+	List	   *indexes;		/* CollectionIndex: that of _id, and what
+								 * MongoDB tells if asked */
 	double		examined;		/* documents that MongoDB looks at, and ... */
 	double		retrieved;		/* ... returns, for the base restrictions */
 } FdwRelation;
@@ -34,16 +38,5 @@ extern JsonMode fdw_relation_json_mode(FdwRelation *relation, AttrNumber attnum)
 
 /* About how many bytes a value of a column has. */
 extern int	fdw_relation_width(FdwRelation *relation, AttrNumber attnum);
-
-/* estimate.c */
-
-/*
- * The number of documents in a foreign table's collection as the server's
- * metadata has it, and their total size in bytes; remembered for a minute
- * unless fresh ones are wanted.  False when the server cannot say: it is down,
- * or the collection is a view.
- */
-extern bool estimate_collection(Oid relid, Oid userid, bool fresh,
-								double *documents, double *bytes);
 
 #endif							/* MM_RELATION_H */

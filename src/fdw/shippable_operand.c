@@ -282,6 +282,17 @@ operand_filter(ClauseContext *context, FilterKind kind, Node *node)
 	return filter;
 }
 
+/* The path that an expression of a column is about, or NULL. */
+const char *
+filter_operand_path(PlannerInfo *root, RelOptInfo *rel, Node *node)
+{
+	List	   *comparands = NIL;
+	ClauseContext context = {root, rel, rel->fdw_private, &comparands};
+	Filter	   *filter = operand_filter(&context, FILTER_COMPARE, node);
+
+	return filter == NULL ? NULL : filter->path;
+}
+
 /* As what a form is compared. */
 FilterForm
 operand_compared_form(FilterForm form)

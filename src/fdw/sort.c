@@ -20,6 +20,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "fdw/estimate.h"
 #include "fdw/fdw.h"
 #include "fdw/filter.h"
 #include "fdw/match.h"
@@ -146,11 +147,25 @@ sorting_from_pathkeys(PlannerInfo *root, RelOptInfo *rel, List *pathkeys)
 	return sorting->keys == NIL ? NULL : sorting;
 }
 
-/* Is it the order of an index that every collection has? */
+/* Is it the order of one of the indexes?  _id is unique, so that further keys do not matter. */
 bool
-sorting_is_by_id(const Sorting *sorting)
+sorting_is_by_index(const Sorting *sorting, List *indexes)
 {
-	return PATH_IS_ID(strVal(linitial(linitial(sorting->keys))));
+	const char *path = strVal(linitial(linitial(sorting->keys)));
+	ListCell   *lc;
+
+	if (PATH_IS_ID(path))
+		return true;
+	if (list_length(sorting->keys) > 1)
+		return false;
+	foreach(lc, indexes)
+	{
+		CollectionIndex *index = lfirst(lc);
+
+		if (!index->hashed && strcmp(linitial(index->fields), path) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* A sort as a list that a plan can carry; NIL for none. */

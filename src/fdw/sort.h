@@ -32,8 +32,8 @@ typedef struct Sorting
  */
 extern Sorting *sorting_from_pathkeys(PlannerInfo *root, RelOptInfo *rel, List *pathkeys);
 
-/* Is it the order of an index that every collection has? */
-extern bool sorting_is_by_id(const Sorting *sorting);
+/* Is it the order of one of the CollectionIndexes? */
+extern bool sorting_is_by_index(const Sorting *sorting, List *indexes);
 
 /* A sort as a list that a plan can carry, and back; NIL and NULL for none. */
 extern List *sorting_save(const Sorting *sorting);

@@ -1,0 +1,64 @@
+/*
+ * estimate.h
+ *	  What MongoDB is asked for the planner's sake.
+ *
+ * A plan must neither cost a round trip each time nor fail because the server
+ * is down: answers are remembered for a minute, but for counts, and no answer is not an
+ * error.
+ */
+#ifndef MM_ESTIMATE_H
+#define MM_ESTIMATE_H
+
+#include "mongo/connection.h"
+#include "nodes/pg_list.h"
+
+/* How long an answer is believed, in milliseconds. */
+#define ESTIMATE_AGE 60000
+
+/* estimate.c */
+
+/*
+ * The number of documents in a foreign table's collection as the server's
+ * metadata has it, and their total size in bytes; remembered unless fresh ones
+ * are wanted.  False when the server cannot say: it is down, or the collection
+ * is a view.
+ */
+extern bool estimate_collection(Oid relid, Oid userid, bool fresh,
+								double *documents, double *bytes);
+
+/*
+ * How many of so many documents match, by a count of a few thousand or, if
+ * they are many and no index helps, by a sample.  False when the server does not say.
+ */
+extern bool estimate_matches(Oid relid, Oid userid, const bson_t *match, bool simple_collation,
+							 bool indexed, double documents, double *matches);
+
+/* A connection, or NULL when there is nobody to connect to. */
+extern MongoConnection *estimate_connect(Oid relid, Oid userid);
+
+/*
+ * The reply to a command, owned by the current memory context; NULL, with error
+ * filled, for none.  Throws only for an interrupt.
+ */
+extern const bson_t *estimate_ask(MongoConnection *connection, const bson_t *command,
+								  bson_error_t *error);
+
+/* indexes.c */
+
+/* An index that serves comparisons of its first fields. */
+typedef struct CollectionIndex
+{
+	List	   *fields;			/* paths: those before a text or geographical
+								 * one */
+	bool		whole;			/* are these all? */
+	bool		unique;
+	bool		hashed;			/* for equality alone */
+} CollectionIndex;
+
+/* The index that every collection has. */
+extern CollectionIndex *index_of_id(void);
+
+/* The indexes of a foreign table's collection that every query can use; copied. */
+extern List *estimate_indexes(Oid relid, Oid userid);
+
+#endif							/* MM_ESTIMATE_H */

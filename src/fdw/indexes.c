@@ -1,0 +1,206 @@
+/*
+ * indexes.c
+ *	  The indexes of a collection, as far as they matter to costs.
+ *
+ * Asked for with the option use_remote_estimate alone, and remembered.  What an index
+ * does in truth is MongoDB's choice; here it only has to be likely.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "fdw/estimate.h"
+#include "mongo/options.h"
+#include "owned.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+/* What is remembered of a foreign table's collection. */
+typedef struct KnownIndexes
+{
+	Oid			relid;			/* hash key, must be first */
+	TimestampTz taken_at;
+	MemoryContext context;		/* of the indexes */
+	List	   *indexes;
+} KnownIndexes;
+
+static HTAB *known = NULL;
+
+/* The index that every collection has. */
+CollectionIndex *
+index_of_id(void)
+{
+	CollectionIndex *index = palloc0(sizeof(CollectionIndex));
+
+	index->fields = list_make1("_id");
+	index->whole = true;
+	index->unique = true;
+	return index;
+}
+
+/* Reads the fields of an index; those from a special one on are left out. */
+static void
+read_key(CollectionIndex *index, const bson_iter_t *key)
+{
+	bson_iter_t field;
+
+	index->whole = true;
+	if (!BSON_ITER_HOLDS_DOCUMENT(key) || !bson_iter_recurse(key, &field))
+		return;
+	while (bson_iter_next(&field))
+	{
+		const char *path = bson_iter_key(&field);
+		bool		hashed = BSON_ITER_HOLDS_UTF8(&field) &&
+			strcmp(bson_iter_utf8(&field, NULL), "hashed") == 0;
+
+		/* 1 or -1, but text, 2d and others; "$**" is an index of any field. */
+		if ((!hashed && !BSON_ITER_HOLDS_NUMBER(&field)) || strstr(path, "$**") != NULL)
+		{
+			index->whole = false;
+			return;
+		}
+		index->hashed |= hashed;
+		index->fields = lappend(index->fields, pstrdup(path));
+	}
+}
+
+/* The index that a document of listIndexes describes, or NULL when not every query can use it. */
+static CollectionIndex *
+read_index(const bson_iter_t *description)
+{
+	CollectionIndex *index = palloc0(sizeof(CollectionIndex));
+	bson_iter_t iter;
+
+	if (!BSON_ITER_HOLDS_DOCUMENT(description) || !bson_iter_recurse(description, &iter))
+		return NULL;
+	while (bson_iter_next(&iter))
+	{
+		const char *name = bson_iter_key(&iter);
+
+		if (strcmp(name, "key") == 0)
+			read_key(index, &iter);
+		else if (strcmp(name, "unique") == 0)
+			index->unique = bson_iter_as_bool(&iter);
+		else if (strcmp(name, "partialFilterExpression") == 0 ||
+				 (strcmp(name, "hidden") == 0 && bson_iter_as_bool(&iter)))
+			return NULL;
+	}
+	return index->fields == NIL ? NULL : index;
+}
+
+/* Asks the server; NIL when it does not say.  A view has no indexes of its own. */
+static List *
+ask_indexes(Oid relid, Oid userid)
+{
+	MongoConnection *connection = estimate_connect(relid, userid);
+	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
+	const bson_t *reply;
+	bson_iter_t iter;
+	bson_iter_t batch;
+	bson_error_t error;
+	List	   *indexes = NIL;
+
+	if (connection == NULL)
+		return NIL;
+	BCON_APPEND(command, "listIndexes", BCON_UTF8(mongo_utf8(mongo_table_options(relid)->collection)));
+	reply = estimate_ask(connection, command, &error);
+	if (reply == NULL || !bson_iter_init(&iter, reply) ||
+		!bson_iter_find_descendant(&iter, "cursor.firstBatch", &batch) ||
+		!BSON_ITER_HOLDS_ARRAY(&batch) || !bson_iter_recurse(&batch, &iter))
+		return NIL;
+	while (bson_iter_next(&iter))
+	{
+		CollectionIndex *index = read_index(&iter);
+
+		if (index != NULL)
+			indexes = lappend(indexes, index);
+	}
+	return indexes;
+}
+
+/* A copy of indexes in the current memory context. */
+static List *
+copy_indexes(List *indexes)
+{
+	List	   *copies = NIL;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, indexes)
+	{
+		CollectionIndex *index = lfirst(lc);
+		CollectionIndex *copy = palloc(sizeof(CollectionIndex));
+
+		*copy = *index;
+		copy->fields = NIL;
+		foreach(lc2, index->fields)
+			copy->fields = lappend(copy->fields, pstrdup(lfirst(lc2)));
+		copies = lappend(copies, copy);
+	}
+	return copies;
+}
+
+/* Forgets what is known of a foreign table whose options may have changed; of all for InvalidOid. */
+static void
+relcache_callback(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	KnownIndexes *entry;
+
+	hash_seq_init(&status, known);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		if (relid == InvalidOid || relid == entry->relid)
+			entry->taken_at = 0;
+	}
+}
+
+/* To be called before the first look-up of the session. */
+static void
+initialize(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(KnownIndexes)};
+
+	if (known != NULL)
+		return;
+	known = hash_create("indexes of collections", 64, &ctl, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+}
+
+/* Remembers indexes. */
+static void
+remember(Oid relid, List *indexes, TimestampTz now)
+{
+	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "indexes of a collection",
+												  ALLOCSET_SMALL_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	List	   *copies = copy_indexes(indexes);
+	KnownIndexes *entry;
+	bool		found;
+
+	MemoryContextSwitchTo(old);
+	entry = hash_search(known, &relid, HASH_ENTER, &found);
+	if (found)
+		MemoryContextDelete(entry->context);
+	entry->context = context;
+	entry->indexes = copies;
+	entry->taken_at = now;
+}
+
+/* The indexes of a foreign table's collection. */
+List *
+estimate_indexes(Oid relid, Oid userid)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	KnownIndexes *entry;
+	List	   *indexes;
+
+	initialize();
+	entry = hash_search(known, &relid, HASH_FIND, NULL);
+	if (entry != NULL && !TimestampDifferenceExceeds(entry->taken_at, now, ESTIMATE_AGE))
+		return copy_indexes(entry->indexes);
+	indexes = ask_indexes(relid, userid);
+	remember(relid, indexes, now);
+	return indexes;
+}
