@@ -29,6 +29,7 @@ SQL_PARTS = \
 	src/migrate/distribute.sql \
 	src/migrate/plan.sql \
 	src/migrate/plan_index.sql \
+	src/migrate/plan_check.sql \
 	src/migrate/check_plan.sql \
 	src/migrate/ddl.sql \
 	src/migrate/replan.sql \

@@ -42,6 +42,8 @@ CREATE TABLE mongo_migrate.plan_path
     refers_key  text,
     key_form    text,
     note        text,
+    proposed_check text,                -- by the source's validator, or by few values
+    description text,                   -- by the validator
     PRIMARY KEY (server, collection, path),
     FOREIGN KEY (server, collection) REFERENCES mongo_migrate.plan ON UPDATE CASCADE ON DELETE CASCADE
 );
@@ -112,6 +114,10 @@ CREATE TABLE mongo_migrate.plan_column
     is_unique   boolean NOT NULL DEFAULT false, -- gets a unique constraint after the load
     included    boolean NOT NULL DEFAULT true,
     note        text,           -- where the column came from, and what the sample showed
+    default_value text,         -- SQL: for rows to come
+    check_rule  text,           -- SQL after the column's name, checked after the load: IN ('new', 'paid')
+    proposed_check text,        -- a rule that may be meant
+    description text,           -- goes into the column's comment
     PRIMARY KEY (server, collection, target, column_name),
     FOREIGN KEY (server, collection, target) REFERENCES mongo_migrate.plan_target
         ON UPDATE CASCADE ON DELETE CASCADE,

@@ -77,6 +77,10 @@ BEGIN
     END IF;
     step := 'expression';
     PERFORM mongo_migrate.check_expression(c.expression, coalesce(c.source_type, c.type), c.type);
+    step := 'check_rule';
+    PERFORM mongo_migrate.check_expression('value ' || c.check_rule, c.type, 'boolean');
+    step := 'default_value';
+    PERFORM mongo_migrate.check_expression(c.default_value, c.type, c.type);
     IF mongo_migrate.holds_ids(c) THEN
         step := 'refers_to';
         map := mongo_migrate.ensure_id_map(c.server, c.refers_to);

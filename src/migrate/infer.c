@@ -8,6 +8,8 @@
 #include <math.h>
 
 #include "bson/document_path.h"
+#include "bson/key.h"
+#include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
@@ -18,6 +20,7 @@
 #include "mongo/cursor.h"
 #include "mongo/options.h"
 #include "owned.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
 #include "utils/json.h"
@@ -30,6 +33,8 @@ PG_FUNCTION_INFO_V1(mm_propose_id);
 
 #define ID_SAMPLE	1000		/* documents that propose_id looks at */
 #define MONEY_DIGITS 4			/* a double with no more is a decimal */
+#define FEW_VALUES	12			/* strings that may be an enumeration ... */
+#define FEW_TIMES	10			/* ... where each occurs so often, on average */
 
 #define COUNT(node, type) ((node)->counts[profile_type_index(type)])
 
@@ -57,6 +62,7 @@ enum
 	COL_IS_MAP,
 	COL_IS_UNIQUE,
 	COL_ORDINAL,
+	COL_FEW_VALUES,
 	NUM_COLUMNS
 };
 
@@ -341,6 +347,44 @@ set_reference(const ProfileNode *node, Datum *values, bool *nulls, StringInfo no
 		append_note(note, "the values exist in %s too", reference->others);
 }
 
+static int
+compare_strings(const void *a, const void *b)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* Fills few_values: the strings that all values are of, where these are few and come again and again. */
+static void
+set_few_values(const ProfileNode *node, Datum *values, bool *nulls)
+{
+	const uint32 others = ~(LATTICE_BIT(BSON_TYPE_UTF8) | LATTICE_BIT(BSON_TYPE_NULL) |
+							LATTICE_BIT(BSON_TYPE_UNDEFINED));
+	ProfileValues *sample = node->values;
+	bson_t	   *holder = owned_bson_new(CurrentMemoryContext);
+	char	   *strings[FEW_VALUES];
+	Datum		texts[FEW_VALUES];
+
+	if (sample == NULL || sample->full || node->values_left_out || (node->seen.types & others) != 0 ||
+		node->seen.strings_with_nul || sample->count < 2 || sample->count > FEW_VALUES ||
+		profile_occurrences(node) - profile_nulls(node) < FEW_TIMES * sample->count)
+		return;
+	for (int i = 0; i < sample->count; i++)
+	{
+		bson_iter_t value;
+
+		bson_reinit(holder);
+		key_append_to_bson(holder, "v", sample->keys[i], sample->lengths[i]);
+		bson_iter_init_find(&value, holder, "v");
+		strings[i] = pstrdup(bson_iter_utf8(&value, NULL));
+	}
+	qsort(strings, sample->count, sizeof(char *), compare_strings);
+	for (int i = 0; i < sample->count; i++)
+		texts[i] = text_from_utf8(strings[i]);
+	nulls[COL_FEW_VALUES] = false;
+	values[COL_FEW_VALUES] = PointerGetDatum(construct_array(texts, sample->count, TEXTOID, -1, false,
+															 TYPALIGN_INT));
+}
+
 /* Emits the row of a node, and the rows below it. */
 static void
 report_node(Report *report, const ProfileNode *node, const char *parent_path)
@@ -380,6 +424,7 @@ report_node(Report *report, const ProfileNode *node, const char *parent_path)
 	values[COL_IS_MAP] = BoolGetDatum(profile_is_map(node));
 	values[COL_IS_UNIQUE] = BoolGetDatum(node->unique);
 	values[COL_ORDINAL] = Int32GetDatum(++report->ordinal);
+	set_few_values(node, values, nulls);
 	tuplestore_putvalues(report->rsinfo->setResult, report->rsinfo->setDesc, values, nulls);
 
 	if (!profile_is_map(node))

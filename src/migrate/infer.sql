@@ -31,7 +31,8 @@ CREATE FUNCTION mongo_migrate.infer_schema(server name, collection text,
         key text,                   -- the field's name as it is; NULL for elements
         is_map boolean,             -- its keys are data
         is_unique boolean,          -- MongoDB has a unique index on it alone
-        ordinal integer)            -- parents first, fields in the order of the documents
+        ordinal integer,            -- parents first, fields in the order of the documents
+        few_values text[])          -- 2 to 12 strings that there are no others than, each often
     LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED ROWS 50
     AS 'MODULE_PATHNAME', 'mm_infer_schema';
 COMMENT ON FUNCTION mongo_migrate.infer_schema(name, text, bigint) IS

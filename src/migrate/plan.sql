@@ -193,10 +193,11 @@ BEGIN
     id_type := coalesce(id_type, asked_type);
     INSERT INTO mongo_migrate.plan (server, collection, created, id_type) VALUES (server, collection, created, id_type);
     INSERT INTO mongo_migrate.plan_path (server, collection, path, ordinal, parent, key, types, present,
-            nulls, missing, is_map, is_unique, proposed_type, proposed_nullable, max_length, refers_to, refers_key, key_form, note)
+            nulls, missing, is_map, is_unique, proposed_type, proposed_nullable, max_length, refers_to, refers_key, key_form, note, proposed_check)
         SELECT $1, $2, i.path, i.ordinal, i.parent, i.key, i.types, i.present,
             i.nulls, i.missing, i.is_map, i.is_unique, i.proposed_type, i.proposed_nullable, i.max_length, i.refers_to, i.refers_key,
-            i.key_form, i.note
+            i.key_form, i.note,
+            (SELECT format('IN (%s)', string_agg(quote_literal(v), ', ' ORDER BY n)) FROM unnest(i.few_values) WITH ORDINALITY AS f (v, n) HAVING count(*) > 0)
         FROM mongo_migrate.infer_schema(server, collection, sample_size) AS i;
     SELECT coalesce(max(p.present + p.nulls + p.missing), 0),
            min(mongo_migrate.evidence(p.types, p.nulls, p.missing, p.note)) FILTER (WHERE p.path = '_id')
@@ -212,6 +213,8 @@ BEGIN
     UPDATE mongo_migrate.plan AS p SET documents = total, sampled = read,
         note = CASE WHEN read = 0 THEN 'the collection is empty: only its id is planned' END
         WHERE (p.server, p.collection) = ($1, $2);
+
+    PERFORM mongo_migrate.propose_checks(server, collection);
 
     -- The collection's own table, and from there all others.
     IF target IS NULL THEN

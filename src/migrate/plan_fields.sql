@@ -67,6 +67,10 @@ BEGIN
     ELSIF field.refers_to IS NOT NULL AND NOT refers THEN
         new.note := concat_ws('; ', new.note, format('values are keys in %s', field.refers_to));
     END IF;
+    new.description := field.description;
+    new.proposed_check := CASE WHEN new.role = 'value' AND new.expression IS NULL AND relation IS NULL AND
+        CASE WHEN field.proposed_check ~ '^IN \(''' THEN new.type = 'text'
+             ELSE new.type IN ('integer', 'bigint', 'numeric', 'double precision') END THEN field.proposed_check END;
     -- Different values in MongoDB, different ones here: not so for 1 and "1" as text.
     new.is_unique := field.is_unique AND new.included AND new.expression IS NULL AND new.key_form = 'exact'
         AND (mongo_migrate.only_type(field.types) IS NOT NULL OR field.proposed_type IN ('integer', 'bigint', 'numeric'))

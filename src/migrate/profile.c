@@ -540,6 +540,8 @@ profile_add_value(Profile *profile, ProfileNode *node, const bson_iter_t *value)
 	}
 	if (length <= MAX_VALUE && profile->value_bytes < MAX_VALUE_BYTES)
 		sample_value(profile, node, value);
+	else
+		node->values_left_out = true;
 }
 
 /* Adds a document. */
@@ -593,6 +595,7 @@ merge_node(Profile *profile, ProfileNode *into, const ProfileNode *from)
 	into->strings_not_number |= from->strings_not_number;
 	into->strings_not_uuid |= from->strings_not_uuid;
 	into->double_digits = Max(into->double_digits, from->double_digits);
+	into->values_left_out |= from->values_left_out;
 	if (from->values != NULL)
 	{
 		for (int i = 0; i < from->values->count; i++)

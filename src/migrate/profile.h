@@ -91,6 +91,7 @@ struct ProfileNode
 	bool		strings_not_uuid;
 	int			double_digits;	/* after the point, in the shortest form */
 	ProfileValues *values;
+	bool		values_left_out;	/* some were too long to sample */
 	ProfileReference *reference;
 	bool		unique;			/* has a unique index of its own */
 };

@@ -1,0 +1,108 @@
+-- plan_check.sql: checks of a plan, proposed from the source's validator and from few values.
+--
+-- A check is what follows a column's name: IN ('new', 'paid'), >= 0.  What is
+-- proposed is not made: documents may have been there before their validator,
+-- and a value that no document has yet may come tomorrow.
+
+CREATE FUNCTION mongo_migrate.schema_check(property jsonb) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    kinds text[];
+    low text := CASE jsonb_typeof(property -> 'minimum') WHEN 'number' THEN property ->> 'minimum' END;
+    high text := CASE jsonb_typeof(property -> 'maximum') WHEN 'number' THEN property ->> 'maximum' END;
+    above text := CASE WHEN (property -> 'exclusiveMinimum') = 'true' THEN '>' ELSE '>=' END;
+    below text := CASE WHEN (property -> 'exclusiveMaximum') = 'true' THEN '<' ELSE '<=' END;
+BEGIN
+    IF jsonb_typeof(property -> 'enum') = 'array' THEN
+        kinds := ARRAY(SELECT DISTINCT jsonb_typeof(v) FROM jsonb_array_elements(property -> 'enum') AS v
+                       WHERE jsonb_typeof(v) <> 'null');
+        RETURN CASE WHEN kinds IN ('{string}', '{number}') THEN (
+            SELECT format('IN (%s)', string_agg(CASE jsonb_typeof(v) WHEN 'string' THEN quote_literal(v #>> '{}') ELSE v::text END, ', ' ORDER BY n))
+            FROM jsonb_array_elements(property -> 'enum') WITH ORDINALITY AS e (v, n) WHERE jsonb_typeof(v) <> 'null') END;
+    END IF;
+    RETURN CASE WHEN low IS NULL THEN below || ' ' || high
+                WHEN high IS NULL THEN above || ' ' || low
+                WHEN above = '>=' AND below = '<=' THEN format('BETWEEN %s AND %s', low, high)
+                -- One of the two, since the column is named but once.
+                ELSE above || ' ' || low END;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.schema_check(jsonb) IS
+    'the check that a property of a $jsonSchema amounts to: its enum, or its bounds; NULL for none';
+
+CREATE FUNCTION mongo_migrate.schema_checks(schema jsonb, base text)
+    RETURNS TABLE (path text, condition text, description text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    property record;
+BEGIN
+    FOR property IN
+        SELECT mongo_migrate.full_path(base, regexp_replace(p.key, '([.\\])', '\\\1', 'g')) AS place, p.value
+        FROM jsonb_each(CASE jsonb_typeof(schema -> 'properties') WHEN 'object' THEN schema -> 'properties' END) AS p
+        UNION ALL
+        SELECT base || '[]', schema -> 'items' WHERE jsonb_typeof(schema -> 'items') = 'object'
+    LOOP
+        path := property.place;
+        condition := mongo_migrate.schema_check(property.value);
+        description := property.value ->> 'description';
+        RETURN NEXT;
+        RETURN QUERY SELECT * FROM mongo_migrate.schema_checks(property.value, property.place);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.schema_checks(jsonb, text) IS
+    'the checks and descriptions of a $jsonSchema, by path as infer_schema has it; base: the path of the document that it describes';
+
+CREATE FUNCTION mongo_migrate.validator_checks(validator jsonb)
+    RETURNS TABLE (path text, condition text, description text)
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    term record;
+BEGIN
+    FOR term IN SELECT * FROM jsonb_each(CASE jsonb_typeof(validator) WHEN 'object' THEN validator END) ORDER BY key LOOP
+        IF term.key = '$jsonSchema' THEN
+            RETURN QUERY SELECT * FROM mongo_migrate.schema_checks(term.value, '');
+        ELSIF term.key = '$and' AND jsonb_typeof(term.value) = 'array' THEN
+            RETURN QUERY SELECT c.* FROM jsonb_array_elements(term.value) AS part, mongo_migrate.validator_checks(part) AS c;
+        ELSIF term.key !~ '^\$' AND jsonb_typeof(term.value) = 'object' THEN
+            path := term.key;
+            condition := mongo_migrate.schema_check(jsonb_strip_nulls(jsonb_build_object('enum', term.value -> '$in',
+                'minimum', coalesce(term.value -> '$gte', term.value -> '$gt'), 'exclusiveMinimum', term.value ? '$gt',
+                'maximum', coalesce(term.value -> '$lte', term.value -> '$lt'), 'exclusiveMaximum', term.value ? '$lt')));
+            description := NULL;
+            RETURN NEXT;
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.validator_checks(jsonb) IS
+    'the checks and descriptions of a collection''s validator, by path';
+
+CREATE FUNCTION mongo_migrate.propose_checks(server name, collection text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    validator jsonb;
+BEGIN
+    validator := mongo_migrate.run_command(server, json_build_object('listCollections', 1,
+        'filter', json_build_object('name', collection)))::jsonb #> '{cursor,firstBatch,0,options,validator}';
+    UPDATE mongo_migrate.plan_path AS p
+    SET proposed_check = coalesce(c.condition, p.proposed_check), description = c.description
+    FROM (SELECT v.path, min(v.condition) AS condition, min(v.description) AS description
+          FROM mongo_migrate.validator_checks(validator) AS v GROUP BY v.path) AS c
+    WHERE (p.server, p.collection, p.path) = ($1, $2, c.path);
+EXCEPTION WHEN insufficient_privilege OR fdw_error THEN
+    RETURN;     -- who may read documents may not always read validators
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.propose_checks(name, text) IS
+    'puts into plan_path what the validator of a collection says of its fields';
+REVOKE ALL ON FUNCTION mongo_migrate.propose_checks(name, text) FROM PUBLIC;
