@@ -62,6 +62,7 @@ struct FactReader
 	ColumnFacts *keys;
 	int			ncolumns;
 	ColumnFacts *columns;
+	FmgrInfo   *ranges;			/* the operators of the group's */
 	int64		rows;
 };
 
@@ -89,12 +90,17 @@ FactReader *
 fact_reader_create(const Grouping *group)
 {
 	FactReader *reader = palloc0(sizeof(FactReader));
+	ListCell   *lc;
 
 	reader->group = group;
 	reader->nkeys = list_length(group->keys);
 	reader->keys = make_facts(group->keys);
 	reader->ncolumns = list_length(group->columns);
 	reader->columns = make_facts(group->columns);
+	reader->ranges = palloc0(Max(list_length(group->ranges), 1) * sizeof(FmgrInfo));
+	foreach(lc, group->ranges)
+		fmgr_info(((GroupRange *) lfirst(lc))->function,
+				  &reader->ranges[foreach_current_index(lc)]);
 	return reader;
 }
 
@@ -275,11 +281,39 @@ column_is_provable(const ColumnFacts *facts)
 			/* Decimals may be beyond its range. */
 			return sum != BSON_TYPE_DECIMAL128;
 		case FORM_NUMERIC:
-			/* Doubles are decimal fractions here: in order, but not among decimals. */
+
+			/*
+			 * Doubles are decimal fractions here: in order, but not among
+			 * decimals.
+			 */
 			return !column->ordered || sum != BSON_TYPE_DECIMAL128;
 		default:
 			return true;
 	}
+}
+
+/*
+ * Are the least and the greatest value within the ranges that the conditions
+ * ask for?  Then those in between are.
+ */
+static bool
+ranges_hold(FactReader *reader, const FilterValue *comparands)
+{
+	ListCell   *lc;
+
+	foreach(lc, reader->group->ranges)
+	{
+		GroupRange *range = lfirst(lc);
+		FmgrInfo   *operator = &reader->ranges[foreach_current_index(lc)];
+		ColumnFacts *facts = &reader->columns[range->column];
+		Datum		comparand = comparands[range->comparand].value;
+
+		if (!has_values(facts) ||
+			!DatumGetBool(FunctionCall2(operator, facts->facts[LOW].value, comparand)) ||
+			!DatumGetBool(FunctionCall2(operator, facts->facts[HIGH].value, comparand)))
+			return false;
+	}
+	return true;
 }
 
 /* Had $sum enough bits for all sums on the way?  integer and smallint never come near. */
@@ -361,7 +395,8 @@ forget_facts(ColumnFacts *facts, int count)
 
 /* Makes a row of what $group returned, or finds that it proves nothing. */
 bool
-fact_reader_read(FactReader *reader, const bson_t *document, Datum *values, bool *nulls)
+fact_reader_read(FactReader *reader, const bson_t *document, const FilterValue *comparands,
+				 Datum *values, bool *nulls)
 {
 	ListCell   *lc;
 
@@ -383,6 +418,8 @@ fact_reader_read(FactReader *reader, const bson_t *document, Datum *values, bool
 		if (!column_is_provable(&reader->columns[i]))
 			return false;
 	}
+	if (!ranges_hold(reader, comparands))
+		return false;
 	foreach(lc, reader->group->aggregates)
 	{
 		int			position = reader->nkeys + foreach_current_index(lc);

@@ -17,7 +17,9 @@
  *    decoded.  MongoDB's groups are PostgreSQL's where equal values of BSON are
  *    equal rows, and no others are: see key_is_provable() in facts.c.
  * 3. A condition must be exact, for values that rule 1 has looked at.  There is
- *    no one to check it again.
+ *    no one to check it again; but if the least and the greatest value are
+ *    within a range, all others are, so that the range that MongoDB is asked for
+ *    may be a little too wide.
  * 4. Strings may have U+0000 or bytes that are not UTF-8, which no fact would
  *    tell.  So a text column is a key, which comes back, or is compared for
  *    equality, and nothing else.
@@ -77,7 +79,23 @@ make_column(GroupQuery *query, Var *var)
 	column->type = var->vartype;
 	column->typmod = var->vartypmod;
 	column->form = filter_type_form(var->vartype);
-	return column->form == FORM_NONE ? NULL : column;
+	switch (column->form)
+	{
+		case FORM_BOOLEAN:
+		case FORM_INTEGER:
+		case FORM_NUMERIC:
+		case FORM_FLOAT4:
+		case FORM_FLOAT8:
+		case FORM_TEXT:
+		case FORM_OBJECTID:
+		case FORM_UUID:
+		case FORM_DATE:
+		case FORM_TIMESTAMP:
+		case FORM_TIMESTAMPTZ:
+			return column;
+		default:
+			return NULL;
+	}
 }
 
 /* Do the least and the greatest value prove that all can be decoded? */
@@ -110,7 +128,7 @@ extremes_are_proof(const GroupColumn *column)
 static int
 add_column(GroupQuery *query, Var *var, bool pinned)
 {
-	Grouping	   *group = query->group;
+	Grouping   *group = query->group;
 	GroupColumn *column = make_column(query, var);
 	ListCell   *lc;
 
@@ -129,6 +147,16 @@ add_column(GroupQuery *query, Var *var, bool pinned)
 		column->facts |= FACT_SUM;
 	group->columns = lappend(group->columns, column);
 	return list_length(group->columns) - 1;
+}
+
+/* Has MongoDB's order of a column's values proven to be ours. */
+static void
+need_order(GroupColumn *column)
+{
+	column->ordered = true;
+	/* It tells whether there are decimals among doubles. */
+	if (column->form == FORM_NUMERIC)
+		column->facts |= FACT_SUM;
 }
 
 /*
@@ -188,6 +216,29 @@ filter_is_provable(const Filter *filter)
 	}
 }
 
+/* Is it a range of numbers, of which MongoDB is asked for a superset? */
+static bool
+filter_is_range(const Filter *filter)
+{
+	return filter->kind == FILTER_COMPARE && filter->strategy != STRATEGY_NOT_EQUAL &&
+		(filter->form == FORM_NUMERIC || filter->form == FORM_FLOAT8);
+}
+
+/* Has the ends of the range looked at, where an operator is such a condition. */
+static void
+add_range(GroupQuery *query, const Filter *filter, OpExpr *clause, int column)
+{
+	GroupRange *range = palloc(sizeof(GroupRange));
+	Node	   *left = linitial(clause->args);
+	bool		commuted = !bms_is_member(query->rel->relid, pull_varnos(query->root, left));
+
+	range->column = column;
+	range->function = get_opcode(commuted ? get_commutator(clause->opno) : clause->opno);
+	range->comparand = filter->comparand;
+	need_order(list_nth(query->group->columns, column));
+	query->group->ranges = lappend(query->group->ranges, range);
+}
+
 /* Adds a condition of the query; false when it must stay here. */
 static bool
 add_condition(GroupQuery *query, RestrictInfo *rinfo, List **filters)
@@ -199,19 +250,24 @@ add_condition(GroupQuery *query, RestrictInfo *rinfo, List **filters)
 	if (rinfo->pseudoconstant)
 		return false;
 	filter = filter_from_clause(query->root, query->rel, rinfo->clause, &query->comparands);
-	if (filter == NULL || !(filter->exact || filter_is_provable(filter)))
+	if (filter == NULL ||
+		!(filter->exact || filter_is_provable(filter) || filter_is_range(filter)))
 		return false;
 
-	vars = pull_var_clause((Node *) rinfo->clause, 0);
+	vars = pull_var_clause((Node *) rinfo->clause, PVC_RECURSE_PLACEHOLDERS);
 	foreach(lc, vars)
 	{
 		Var		   *var = lfirst(lc);
+
 		/* The types of a varchar(n)'s strings say nothing of their lengths. */
 		bool		pinned = filter_pins(filter) &&
 			(filter->kind != FILTER_ANY || var->vartypmod < 0);
+		int			column = var->varattno <= 0 ? -1 : add_column(query, var, pinned);
 
-		if (var->varattno <= 0 || add_column(query, var, pinned) < 0)
+		if (column < 0)
 			return false;
+		if (filter_is_range(filter))
+			add_range(query, filter, castNode(OpExpr, rinfo->clause), column);
 	}
 	if (filter_takes_undefined(filter))
 		query->group->defined = list_append_unique(query->group->defined,
@@ -319,16 +375,17 @@ need_facts(Grouping *group, const GroupAggregate *aggregate)
 	{
 		case AGGREGATE_MIN:
 		case AGGREGATE_MAX:
-			column->ordered = true;
-			/* It tells whether there are decimals among doubles. */
-			if (column->form == FORM_NUMERIC)
-				column->facts |= FACT_SUM;
+			need_order(column);
 			break;
 		case AGGREGATE_AVG:
 			column->facts |= FACT_COUNT;
 			/* fallthrough */
 		case AGGREGATE_SUM:
-			/* Whether the sum of many large numbers is exact depends on how many. */
+
+			/*
+			 * Whether the sum of many large numbers is exact depends on how
+			 * many.
+			 */
 			group->rows |= column->type == INT8OID;
 			break;
 		case AGGREGATE_COUNT:
@@ -489,6 +546,8 @@ List *
 group_save(const Grouping *group)
 {
 	List	   *aggregates = NIL;
+	List	   *ranges = NIL;
+	List	   *saved;
 	ListCell   *lc;
 
 	foreach(lc, group->aggregates)
@@ -497,16 +556,24 @@ group_save(const Grouping *group)
 
 		aggregates = lappend(aggregates, list_make2_int(aggregate->kind, aggregate->column));
 	}
-	return lappend(list_make5(save_columns(group->keys), aggregates, save_columns(group->columns),
-							  group->defined, makeBoolean(group->rows)),
-				   makeBoolean(group->plain));
+	foreach(lc, group->ranges)
+	{
+		GroupRange *range = lfirst(lc);
+
+		ranges = lappend(ranges, list_make3(makeInteger(range->column), makeInteger((int) range->function),
+											makeInteger(range->comparand)));
+	}
+	saved = list_make5(save_columns(group->keys), aggregates, save_columns(group->columns),
+					   ranges, group->defined);
+	saved = lappend(saved, makeBoolean(group->rows));
+	return lappend(saved, makeBoolean(group->plain));
 }
 
 /* The Grouping from such a list. */
 Grouping *
 group_load(List *saved)
 {
-	Grouping	   *group = palloc0(sizeof(Grouping));
+	Grouping   *group = palloc0(sizeof(Grouping));
 	ListCell   *lc;
 
 	group->keys = load_columns(linitial(saved));
@@ -519,8 +586,17 @@ group_load(List *saved)
 		group->aggregates = lappend(group->aggregates, aggregate);
 	}
 	group->columns = load_columns(lthird(saved));
-	group->defined = lfourth(saved);
-	group->rows = boolVal(list_nth(saved, 4));
-	group->plain = boolVal(list_nth(saved, 5));
+	foreach(lc, (List *) lfourth(saved))
+	{
+		GroupRange *range = palloc(sizeof(GroupRange));
+
+		range->column = intVal(linitial((List *) lfirst(lc)));
+		range->function = (Oid) intVal(lsecond((List *) lfirst(lc)));
+		range->comparand = intVal(lthird((List *) lfirst(lc)));
+		group->ranges = lappend(group->ranges, range);
+	}
+	group->defined = list_nth(saved, 4);
+	group->rows = boolVal(list_nth(saved, 5));
+	group->plain = boolVal(list_nth(saved, 6));
 	return group;
 }

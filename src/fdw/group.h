@@ -46,12 +46,21 @@ typedef struct GroupAggregate
 	int			column;			/* index; not of COUNT_ROWS */
 } GroupAggregate;
 
+/* A condition of which MongoDB knows only a superset: <column> operator <comparand>, a range. */
+typedef struct GroupRange
+{
+	int			column;			/* index */
+	Oid			function;		/* the operator's */
+	int			comparand;		/* index */
+} GroupRange;
+
 typedef struct Grouping
 {
 	List	   *keys;			/* GroupColumns, in the order of the row */
 	List	   *aggregates;		/* GroupAggregates, which follow them */
 	List	   *columns;		/* GroupColumns that aggregates or conditions
 								 * look at */
+	List	   *ranges;			/* GroupRanges */
 	List	   *defined;		/* paths, strings: not undefined */
 	bool		rows;			/* is the number of documents needed? */
 	bool		plain;			/* no GROUP BY: one row, of nothing too */
@@ -69,7 +78,7 @@ typedef struct GroupQuery
 	List	   *having;			/* conditions on that */
 
 	/* results */
-	Grouping	   *group;
+	Grouping   *group;
 	Filter	   *filter;
 	List	   *comparands;		/* of the filter */
 	PathTarget *row;			/* the keys and aggregates, in the row's order */
@@ -100,10 +109,10 @@ extern FactReader *fact_reader_create(const Grouping *group);
 /*
  * Makes a row of what $group returned, in the current memory context.  False
  * when it does not prove that every document could be decoded, and that the
- * result is PostgreSQL's.
+ * result is PostgreSQL's.  comparands are the filter's, and known.
  */
 extern bool fact_reader_read(FactReader *reader, const bson_t *document,
-							 Datum *values, bool *nulls);
+							 const FilterValue *comparands, Datum *values, bool *nulls);
 
 /* The row of no documents at all, without GROUP BY. */
 extern void fact_reader_nothing(const FactReader *reader, Datum *values, bool *nulls);

@@ -25,7 +25,7 @@
 typedef struct GroupScanState
 {
 	const MongoTableOptions *table;
-	Grouping	   *group;
+	Grouping   *group;
 	Filter	   *filter;			/* NULL: every document */
 	FactReader *reader;
 	MongoConnection *connection;
@@ -102,7 +102,7 @@ store_row(ForeignScanState *node, const bson_t *document)
 	if (document == NULL)
 		fact_reader_nothing(state->reader, values, nulls);
 	else
-		proven = fact_reader_read(state->reader, document, values, nulls);
+		proven = fact_reader_read(state->reader, document, state->values, values, nulls);
 	if (proven)
 		tuplestore_putvalues(state->rows, descriptor, values, nulls);
 	MemoryContextSwitchTo(old);

@@ -49,9 +49,9 @@ my %fields = (
 		sub { pick(double('1e300'), '{"y": 1}') }, sub { pick(@smalls, '9007199254740993') } ],
 	n => [ 'numeric', sub { pick(int32(pick(@smalls)), double(pick('0.5', '2.0', '0.1'))) },
 		sub { pick(decimal('0.1'), decimal('4.00'), double('NaN'), double('1e300'), int64('9007199254740993'), double('9007199254740992'), decimal('1E+400'), double('-Infinity')) },
-		sub { pick('"1"', 'false') }, sub { pick(@smalls) } ],
+		sub { pick('"1"', 'false') }, sub { pick(@smalls, '0.1', '0.5', '0.09', '1e15', "'NaN'") } ],
 	f => [ 'double precision', sub { pick(double(pick('0.5', '-0.0', '1e10')), int32(pick(@smalls))) },
-		sub { pick(double('NaN'), int64('9007199254740993'), decimal('0.1'), double('Infinity')) }, sub { pick(decimal('1E+400'), '"1"') }, sub { pick(@smalls) } ],
+		sub { pick(double('NaN'), int64('9007199254740993'), decimal('0.1'), double('Infinity')) }, sub { pick(decimal('1E+400'), '"1"') }, sub { pick(@smalls, '0.1', '0.5', '1e10', "'NaN'") } ],
 	t => [ 'text', sub { string(pick(@strings)) }, sub { pick(int32(5), 'true', '{"$symbol": "a"}', date(0)) }, sub { pick('{"y": 1}', '"a\u0000b"', '[]') },
 		sub { "'" . pick(@strings) . "'" } ],
 	v => [ 'varchar(3)', sub { string(pick('', 'a', 'é', 'abc', '5')) }, sub { int32(5) }, sub { '"abcd"' }, sub { "'" . pick('a', 'abc', '5') . "'" } ],
@@ -91,7 +91,7 @@ sub document
 
 sub condition
 {
-	my $column = pick(qw(i s b bo o u ts x t), @columns);
+	my $column = pick(qw(i s b n f bo o u ts x t), @columns);
 	my $kind = rand;
 	return '(' . join(' OR ', condition(), condition()) . ')' if $kind < 0.1;
 	return "$column IS " . pick('', 'NOT ') . 'NULL' if $kind < 0.25;
