@@ -92,7 +92,7 @@ SELECT mongo_migrate.plan_collection('bad_input', 'orders');
 CREATE TABLE public.other_orders (id text);
 SELECT mongo_migrate.plan_collection('bad_input', 'orders', target => 'other_orders', replan => true);
 SELECT mongo_migrate.plan_collection('bad_input', 'orders', replan => true);
-SELECT column_name, type FROM mongo_migrate.plan_column WHERE role IN ('id', 'parent') ORDER BY 1;
+SELECT column_name, type FROM mongo_migrate.plan_column WHERE server = 'bad_input' AND role IN ('id', 'parent') ORDER BY 1;
 DROP TABLE public.other_orders;
 
 -- A plan that is wrong: each change by itself.
