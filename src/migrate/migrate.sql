@@ -383,7 +383,7 @@ BEGIN
     END IF;
     IF result.inserted > 0 AND result.docs_per_second > 0 THEN
         RAISE NOTICE 'all of % would take about % in tables and keys, and % s of one worker',
-            collection, pg_size_pretty(size * total / result.documents),
+            collection, coalesce(pg_size_pretty(size * total / result.documents), 'an unknown size'),
             ceil(total::numeric / result.docs_per_second);
     END IF;
     RETURN result;
@@ -396,12 +396,13 @@ CREATE FUNCTION mongo_migrate.target_size(server name, collection text)
     RETURNS bigint
     LANGUAGE sql VOLATILE
     BEGIN ATOMIC
-        SELECT coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(pg_catalog.to_regclass(t.target))), 0)::bigint
+        SELECT CASE WHEN NOT coalesce(pg_catalog.bool_or((mongo_migrate.citus_distribution(pg_catalog.to_regclass(t.target))).kind IS NOT NULL), false)
+                    THEN coalesce(pg_catalog.sum(pg_catalog.pg_total_relation_size(pg_catalog.to_regclass(t.target))), 0)::bigint END
           FROM mongo_migrate.plan_target t
          WHERE t.server = target_size.server AND t.collection = target_size.collection AND t.included;
     END;
 COMMENT ON FUNCTION mongo_migrate.target_size(name, text) IS
-    'bytes of a collection''s tables that exist, indexes included';
+    'bytes of a collection''s tables that exist, indexes included; NULL where Citus has them on other nodes';
 
 CREATE FUNCTION mongo_migrate.migrate_collection(server name, collection text,
         batch_size integer DEFAULT 1000, workers integer DEFAULT 2,
