@@ -24,8 +24,8 @@ $node->safe_psql('before', "CREATE EXTENSION mongo_migrate; CREATE SERVER shop F
 # Some batches, and no more.
 $node->safe_psql('before', "SELECT mongo_migrate.migrate_collection('shop', 'things', max_duration => '1 us', batch_size => 100);"
 	  . " UPDATE mongo_migrate.run SET state = 'running', options = options - 'deadline';"
-	  . ' SELECT mongo_migrate.copy_step(max(run_id), 1) FROM mongo_migrate.run;'
-	  . ' SELECT mongo_migrate.copy_step(max(run_id), 1) FROM mongo_migrate.run');
+	  . ' SELECT mongo_migrate.copy_step(max(run_id), 1, 100) FROM mongo_migrate.run;'
+	  . ' SELECT mongo_migrate.copy_step(max(run_id), 1, 100) FROM mongo_migrate.run');
 is($node->safe_psql('before', 'SELECT count(*) FROM things'), 200, 'a part is there');
 
 my $dump = PostgreSQL::Test::Utils::tempdir . '/dump';
