@@ -78,6 +78,15 @@ SELECT position, name, parent_position FROM public.things_children WHERE thing_i
 SELECT target, ok, quarantined FROM mongo_migrate.verify_counts('nested') WHERE NOT ok OR quarantined > 0 ORDER BY target COLLATE "C";
 SELECT * FROM mongo_migrate.verify_full('nested', 'things');
 
+-- The fields of a compound _id are columns; another _id that comes later has none.
+SELECT run('{"insert": "compound", "documents": [{"_id": {"k": 1, "r": "a"}, "n": 1}, {"_id": {"k": 2, "r": "b"}, "n": 2}]}') \g /dev/null
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('nested', 'compound', workers => 0);
+SELECT run('{"insert": "compound", "documents": [{"_id": "text", "n": 3}, {"_id": {"k": "x"}, "n": 4}]}') \g /dev/null
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('nested', 'compound', workers => 0);
+SELECT id_k, id_r, n FROM public.compound ORDER BY n;
+SELECT source_id, path, reason FROM mongo_migrate.quarantine WHERE collection = 'compound';
+SELECT * FROM mongo_migrate.verify_full('nested', 'compound');
+
 -- What is made here goes.
 SET client_min_messages = warning;
 SELECT run('{"dropDatabase": 1}') \g /dev/null

@@ -191,11 +191,14 @@ walk_positions(Decode *decode, Table *table, PathNode *node, const bson_iter_t *
 	return walk_ended_well(&walk) ? true : fail_corrupt(decode, table);
 }
 
-/* A value that is neither the sub-document nor the array that the plan has there. */
+/*
+ * A value that is neither the sub-document nor the array that the plan has at
+ * a node.  Where a column takes the value as a whole nothing is lost.
+ */
 static bool
-fail_shape(Decode *decode, Table *table, ConvertStatus status, const bson_iter_t *value)
+fail_shape(Decode *decode, Table *table, PathNode *node, ConvertStatus status, const bson_iter_t *value)
 {
-	if (!decode->plan->strict)
+	if (!decode->plan->strict || node->ncolumns > 0)
 		return true;
 	return fail(decode, table, NULL, status, convert_message(status, NULL, value));
 }
@@ -243,20 +246,20 @@ visit_below(Decode *decode, Table *table, PathNode *node, const bson_iter_t *val
 	if (type == BSON_TYPE_ARRAY)
 	{
 		if (!take_elements(decode, node, value, false) &&
-			!fail_shape(decode, table, CONVERT_NOT_DOCUMENT, value))
+			!fail_shape(decode, table, node, CONVERT_NOT_DOCUMENT, value))
 			return false;
-		if (node->has_names && !fail_shape(decode, table, CONVERT_NOT_DOCUMENT, value))
+		if (node->has_names && !fail_shape(decode, table, node, CONVERT_NOT_DOCUMENT, value))
 			return false;
 		return !node->walked || walk_positions(decode, table, node, value);
 	}
 	if (node->ntables > 0 &&
 		!(type == BSON_TYPE_DOCUMENT && take_elements(decode, node, value, true)) &&
-		!fail_shape(decode, table, wanted_shape(decode, node), value))
+		!fail_shape(decode, table, node, wanted_shape(decode, node), value))
 		return false;
 	if (!node->walked)
 		return true;
 	if (type != BSON_TYPE_DOCUMENT)
-		return fail_shape(decode, table,
+		return fail_shape(decode, table, node,
 						  node->has_names ? CONVERT_NOT_DOCUMENT : CONVERT_NOT_ARRAY, value);
 	if (!walk_enter(&walk, value))
 		return fail_corrupt(decode, table);

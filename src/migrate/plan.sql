@@ -232,11 +232,11 @@ BEGIN
     VALUES (server, collection, target, 'root', 1, relation IS NOT NULL);
     PERFORM mongo_migrate.plan_root_id(server, collection, target, relation, id_type,
                                        coalesce(id_note, 'no document'));
-    -- A compound _id has fields, too, and nothing but the id map would have them.
+    -- A compound _id has fields, too, and nothing but the id map would have them.  Another _id may have none.
     IF relation IS NULL AND EXISTS (SELECT FROM mongo_migrate.plan_path AS p
                                     WHERE (p.server, p.collection, p.path) = ($1, $2, '_id')
                                       AND p.nulls = 0 AND NOT p.is_map AND mongo_migrate.only_type(p.types) = 'object') THEN
-        PERFORM mongo_migrate.plan_fields(server, collection, target, relation, '_id', NULL, 'id_', read < total);
+        PERFORM mongo_migrate.plan_fields(server, collection, target, relation, '_id', NULL, 'id_', true);
     END IF;
     PERFORM mongo_migrate.plan_fields(server, collection, target, relation, NULL, NULL, '', read < total);
     PERFORM mongo_migrate.report_unmatched(server, collection, target, relation);
