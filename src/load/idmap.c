@@ -461,12 +461,12 @@ cache_fill(IdMap *map, int looked_up)
 	table_close(relation, AccessShareLock);
 }
 
-/* A new id. */
+/* A new id; check_rights: to be asked for the first of a batch. */
 static Datum
-new_id(IdMap *map)
+new_id(IdMap *map, bool check_rights)
 {
 	if (map->type == INT8OID)
-		return Int64GetDatum(nextval_internal(map->sequenceid, true));
+		return Int64GetDatum(nextval_internal(map->sequenceid, check_rights));
 	return DirectFunctionCall1(gen_random_uuid, (Datum) 0);
 }
 
@@ -564,9 +564,14 @@ insert_contended(IdMap *map, DistinctKey *keys, int nkeys)
 static void
 add_missing(IdMap *map, DistinctKey *keys, int nkeys, bool contended)
 {
+	bool		first = true;
+
 	for (int i = 0; i < nkeys; i++)
 		if (!keys[i].found)
-			keys[i].id = new_id(map);
+		{
+			keys[i].id = new_id(map, first);
+			first = false;
+		}
 	if (!OidIsValid(map->indexid))
 		insert_missing(map, keys, nkeys);
 	else if (contended || !insert_uncontended(map, keys, nkeys))

@@ -230,12 +230,15 @@ COMMENT ON FUNCTION mongo_migrate.end_run(bigint, text, text) IS
 
 CREATE FUNCTION mongo_migrate.run_may_go_on(run_id bigint)
     RETURNS boolean
-    LANGUAGE sql VOLATILE
-    BEGIN ATOMIC
-        SELECT state = 'running'
-               AND coalesce(pg_catalog.clock_timestamp() < (options ->> 'deadline')::timestamptz, true)
-          FROM mongo_migrate.run
-         WHERE run_id = run_may_go_on.run_id;
-    END;
+    LANGUAGE plpgsql VOLATILE   -- which keeps its plan: a batch begins with it
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN (SELECT state = 'running' AND coalesce(clock_timestamp() < (options ->> 'deadline')::timestamptz, true)
+              FROM mongo_migrate.run
+             WHERE run_id = run_may_go_on.run_id);
+END
+$$;
 COMMENT ON FUNCTION mongo_migrate.run_may_go_on(bigint) IS
     'whether a run may go on with another batch: it has not been stopped, and its time is not over';
