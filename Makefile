@@ -44,6 +44,7 @@ SQL_PARTS = \
 	src/migrate/keys.sql \
 	src/migrate/finish.sql \
 	src/migrate/migrate.sql \
+	src/migrate/rehearse.sql \
 	src/migrate/verify_value.sql \
 	src/migrate/verify_type.sql \
 	src/migrate/verify_plan.sql \

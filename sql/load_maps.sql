@@ -45,7 +45,9 @@ UPDATE mongo_migrate.chunk SET catching_up = true WHERE (server, collection) = (
 SELECT pg_temp.batch('users');
 UPDATE mongo_migrate.chunk SET catching_up = false WHERE (server, collection) = ('load_maps', 'users');
 -- A dry run in between leaves all as it is.
+SET client_min_messages = warning;
 SELECT documents, inserted, skipped FROM mongo_migrate.migrate_collection('load_maps', 'users', dry_run => true);
+RESET client_min_messages;
 SELECT * FROM pg_temp.map('users');
 -- References need it: the load of users goes on with look-ups, and finds the ids that orders gave.
 SELECT pg_temp.begin('orders') AS orders_run \gset

@@ -49,4 +49,6 @@ DROP TABLE logs;
 DROP FUNCTION nap();
 SELECT mongo_migrate.reset_collection('pace', 'logs');
 SELECT mongo_migrate.run_command('pace', '{"dropDatabase": 1}') -> 'ok' AS ok;
+DELETE FROM mongo_migrate.plan WHERE server = 'pace';
+DELETE FROM mongo_migrate.id_map WHERE server = 'pace';
 DROP SERVER pace;

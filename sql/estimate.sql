@@ -1,0 +1,46 @@
+-- What a migration would take, from a sample that is rolled back.
+\set SHOW_CONTEXT never
+\getenv mongo_uri MONGO_URI
+SET client_min_messages = warning;
+CREATE SERVER estimate FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_estimate');
+SELECT mongo_migrate.run_command('estimate', '{"dropDatabase": 1}') -> 'ok' AS ok;
+SELECT mongo_migrate.run_command('estimate', '{"aggregate": 1, "cursor": {}, "pipeline": [
+    {"$documents": [{"n": {"$range": [0, 20000]}}]}, {"$unwind": "$n"},
+    {"$project": {"n": 1, "text": "a text of some length", "items": [{"sku": "a"}, {"sku": "b"}]}}, {"$out": "visits"}]}') -> 'ok' AS ok;
+-- A tenth of the documents cannot become rows.
+SELECT mongo_migrate.plan_collection('estimate', 'visits');
+UPDATE mongo_migrate.plan_column SET expression = '10 / (value % 10) * 0 + value', nullable = true
+ WHERE server = 'estimate' AND collection = 'visits' AND column_name = 'n';
+
+CREATE TEMP TABLE estimated AS SELECT * FROM mongo_migrate.estimate('estimate', 'visits', sample_size => 5000);
+SELECT target, documents, sampled, rejected, rows, table_bytes > 0 AS has_table, index_bytes > 0 AS has_indexes,
+       copy_time > '0' AS copied, key_time > '0' AS keys FROM estimated;
+SELECT * FROM mongo_migrate.estimate('estimate', 'visits', sample_size => 0);
+SELECT * FROM mongo_migrate.estimate('estimate', 'visit');
+SELECT * FROM mongo_migrate.estimate('estimat', 'visits');
+
+-- Nothing is left of it.
+SELECT to_regclass('public.visits') AS visits,
+       (SELECT count(*) FROM mongo_migrate.chunk WHERE server = 'estimate') AS chunks,
+       (SELECT count(*) FROM mongo_migrate.quarantine WHERE server = 'estimate') AS quarantine;
+
+-- What the migration does.
+SELECT documents, inserted, rejected, complete FROM mongo_migrate.migrate_collection('estimate', 'visits');
+SELECT m.target, m.rows, e.rows = m.rows AS rows_as_estimated,
+       e.table_bytes BETWEEN 0.75 * m.table_bytes AND 1.25 * m.table_bytes AS table_as_estimated,
+       e.index_bytes BETWEEN 0.75 * m.index_bytes AND 1.25 * m.index_bytes AS indexes_as_estimated
+  FROM mongo_migrate.target_sizes('estimate', 'visits') m JOIN estimated e USING (target);
+-- It is there: nothing to add.
+SELECT target, rows, documents, sampled, rejected FROM mongo_migrate.estimate('estimate', 'visits', sample_size => 100);
+SELECT count(*) FROM visits;
+
+-- An empty collection.
+SELECT mongo_migrate.run_command('estimate', '{"create": "nothing"}') -> 'ok' AS ok;
+SELECT * FROM mongo_migrate.estimate('estimate', 'nothing');
+
+SELECT mongo_migrate.reset_collection('estimate', 'visits', truncate => true);
+DROP TABLE visits_items, visits;
+SELECT mongo_migrate.run_command('estimate', '{"dropDatabase": 1}') -> 'ok' AS ok;
+DELETE FROM mongo_migrate.plan WHERE server = 'estimate';
+DELETE FROM mongo_migrate.id_map WHERE server = 'estimate';
+DROP SERVER estimate;
