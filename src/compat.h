@@ -38,6 +38,14 @@
 	PortalRun(portal, FETCH_ALL, true, true, receiver, receiver, completion)
 #endif
 
+/* PostgreSQL 17 lets extensions name their wait events. */
+#include "pgstat.h"
+#if PG_VERSION_NUM >= 170000
+#define MM_WAIT_EVENT(name) WaitEventExtensionNew(name)
+#else
+#define MM_WAIT_EVENT(name) PG_WAIT_EXTENSION
+#endif
+
 /* PostgreSQL 17 (commit e7689190b3d) lets a worker be a role without LOGIN. */
 #if PG_VERSION_NUM >= 170000
 #define MM_WORKER_CONNECTION_FLAGS BGWORKER_BYPASS_ROLELOGINCHECK

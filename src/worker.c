@@ -51,6 +51,7 @@
 #include "utils/portal.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "wait_events.h"
 
 /* The layout of a worker's segment. */
 #define WORKER_MAGIC		0x6d6d776b
@@ -467,7 +468,7 @@ run_worker_set(WorkerSet *set, const char *heartbeat)
 		if (running > 0)
 		{
 			(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-							 LOCK_CHECK_MS, PG_WAIT_EXTENSION);
+							 LOCK_CHECK_MS, wait_event(MONGO_WAIT_WORKERS));
 			ResetLatch(MyLatch);
 			CHECK_FOR_INTERRUPTS();
 		}
@@ -522,6 +523,7 @@ mm_run_workers(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("commands must not be null")));
 	check_caller();
+	wait_names_register();
 	set = create_worker_set(PG_GETARG_ARRAYTYPE_P(0));
 
 	PG_ENSURE_ERROR_CLEANUP(end_workers, PointerGetDatum(set));

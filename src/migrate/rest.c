@@ -14,10 +14,10 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "pgstat.h"
 #include "storage/latch.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "wait_events.h"
 
 /* The longest wait at a time, so that a clock that is set is noticed. */
 #define REST_MS 1000
@@ -44,13 +44,14 @@ mm_rest_until(PG_FUNCTION_ARGS)
 	TimestampTz due = PG_ARGISNULL(0) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(0);
 	TimestampTz now = GetCurrentTimestamp();
 
+	wait_names_register();
 	if (now < due)
 		let_snapshots_go(fcinfo);
 	for (; now < due; now = GetCurrentTimestamp())
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 Min(TimestampDifferenceMilliseconds(now, due), REST_MS),
-						 PG_WAIT_EXTENSION);
+						 wait_event(MONGO_WAIT_REST));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

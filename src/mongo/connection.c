@@ -32,6 +32,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
+#include "wait_events.h"
 
 PG_FUNCTION_INFO_V1(mm_connections);
 PG_FUNCTION_INFO_V1(mm_disconnect);
@@ -144,6 +145,7 @@ initialize(void)
 
 	if (initialized)
 		return;
+	wait_names_register();
 	client_log_init();
 	RegisterXactCallback(xact_callback, NULL);
 	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, invalidation_callback, (Datum) 0);
@@ -202,7 +204,7 @@ connection_establish(MongoConnection *self, ForeignServer *server, UserMapping *
 			mongo_throw(&error, NULL, psprintf("connecting to server \"%s\"", self->server));
 		MemoryContextReset(attempt);
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, RETRY_MS,
-						 PG_WAIT_EXTENSION);
+						 wait_event(MONGO_WAIT_CONNECT));
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 	}

@@ -33,6 +33,7 @@
 #include "storage/ipc.h"
 #include "storage/pmsignal.h"
 #include "utils/memutils.h"
+#include "wait_events.h"
 
 /* Type number of our streams; the driver's own are small. */
 #define STREAM_TYPE 1000
@@ -239,7 +240,7 @@ wait_for(StreamControl *control, struct pollfd *fds, nfds_t count, int64 deadlin
 
 			timeout = left <= 0 ? 0 : Min(SLICE_MS, left / 1000 + 1);
 		}
-		pgstat_report_wait_start(PG_WAIT_EXTENSION);
+		pgstat_report_wait_start(wait_event(MONGO_WAIT_NETWORK));
 		result = poll(fds, count, timeout);
 		poll_errno = errno;
 		pgstat_report_wait_end();

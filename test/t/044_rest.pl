@@ -21,6 +21,9 @@ $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION mongo_migrate; CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate'
 	  . " OPTIONS (uri '" . $mongo->uri . "', database 'shop')");
 
+# Wait events have names since PostgreSQL 17.
+my $event = $node->safe_psql('postgres', 'SHOW server_version_num') >= 170000 ? 'MongoMigrateRest' : 'Extension';
+
 # A batch of all documents, at one a second.
 my $run = $node->safe_psql('postgres', "SELECT mongo_migrate.prepare_run('shop', 'orders', 1000, 1, 'quarantine', NULL, NULL, 1)");
 $node->safe_psql('postgres', qq(UPDATE mongo_migrate.run SET options = options || '{"batch_size": 1000}'));
@@ -28,7 +31,7 @@ my $errors = '';
 my $session = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "CALL mongo_migrate.copy_chunks($run)" ],
 	'>', '/dev/null', '2>', \$errors, IPC::Run::timeout(180));
 ok( $node->poll_query_until('postgres', "SELECT count(*) > 0 FROM mongo_migrate.chunk, pg_stat_activity"
-		  . " WHERE complete AND query LIKE 'CALL mongo\\_migrate.copy_chunks%' AND wait_event_type = 'Extension' AND backend_xmin IS NULL"),
+		  . " WHERE complete AND query LIKE 'CALL mongo\\_migrate.copy_chunks%' AND wait_event = '$event' AND backend_xmin IS NULL"),
 	'it rests after the last batch, without a snapshot');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM orders'), '100', 'which is committed');
 $node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CALL mongo\\_migrate.copy_chunks%'");
