@@ -167,6 +167,19 @@ SELECT show('docs', 'doc -> ''b'' ? ''c''');
 SELECT show('docs', 'doc ?| ''{tags,ref}''');
 SELECT show('docs', 'doc ?& ''{tags,ref}''');
 SELECT show('docs', 'tags ?| ''{red,5,NULL}''');
+-- casts to numbers: strings and the like are cast here, and errors come
+SELECT show('docs', '(b ->> ''n'')::integer = 5');
+SELECT show('docs', '(b ->> ''n'')::bigint > 4');
+SELECT show('docs', '(b ->> ''n'')::numeric < 5.5');
+SELECT show('docs', '(b ->> ''n'')::double precision >= 5');
+SELECT show('docs', '(b ->> ''n'')::numeric <> 5');
+SELECT show('docs', '(b ->> ''n'')::integer IN (5, 6)');
+SELECT show('docs', '(b ->> ''n'')::integer NOT IN (4, 6)');
+SELECT show('docs', '(b ->> ''n'')::integer IS NULL');
+SELECT show('docs', '(b ->> ''n'')::smallint = 5');
+SELECT show('docs', '(b ->> ''n'')::numeric(5,1) = 5');
+SELECT show('docs', '(doc ->> ''_id'')::integer BETWEEN 3 AND 5');
+SELECT show('plain', '(doc ->> ''_id'')::numeric BETWEEN 3 AND 5');
 -- plain mode: more types are strings
 SELECT show('plain', 'doc ->> ''a'' = ''x''');
 SELECT show('plain', 'doc ->> ''a'' = ''5f0000000000000000000001''');
@@ -188,6 +201,8 @@ SELECT show('canonical', 'doc ->> ''a'' = ''{"$numberInt": "5"}''');
 SELECT show('canonical', 'doc @> ''{"a": {"$numberInt": "5"}}''');
 SELECT show('canonical', 'doc @> ''{"_id": {"$numberInt": "5"}, "a": true}''');
 \t off
+
+SELECT _id FROM docs WHERE (doc ->> 'a')::numeric > 4;
 
 SELECT mongo_migrate.run_command('fdw_document', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 DROP FUNCTION show;

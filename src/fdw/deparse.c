@@ -229,7 +229,7 @@ form_is_many(const Filter *filter)
 		case FORM_JSON_TEXT:
 			return true;
 		default:
-			return filter->kind >= FILTER_ELEMENT;
+			return filter->kind >= FILTER_ELEMENT || OidIsValid(filter->cast_type);
 	}
 }
 
@@ -254,7 +254,8 @@ match_not_equal(const Filter *filter, const Datum *datums, const bool *nulls, in
 
 	if (ndatums == 0)
 		return match_new();
-	if (path_has_position(filter->path) || filter->form == FORM_JSON_TEXT)
+	if (path_has_position(filter->path) || filter->form == FORM_JSON_TEXT ||
+		OidIsValid(filter->cast_type))
 		return match_not_null(filter);
 	for (int i = 0; i < ndatums; i++)
 	{
@@ -497,7 +498,7 @@ match_placeholder(const Filter *filter, int number)
 
 /* A condition whose comparand is known. */
 static bson_t *
-match_with_comparand(const Filter *filter, const FilterValue *value)
+match_known(const Filter *filter, const FilterValue *value)
 {
 	switch (filter->kind)
 	{
@@ -526,6 +527,19 @@ match_with_comparand(const Filter *filter, const FilterValue *value)
 		default:
 			elog(ERROR, "unexpected kind %d of filter", (int) filter->kind);
 	}
+}
+
+/* The same, of what may have to be cast. */
+static bson_t *
+match_with_comparand(const Filter *filter, const FilterValue *value)
+{
+	bson_t	   *match = match_known(filter, value);
+
+	/* What is negative says no more than that there is a value. */
+	if (!OidIsValid(filter->cast_type) || value->isnull || filter->kind == FILTER_ALL ||
+		filter->strategy == STRATEGY_NOT_EQUAL)
+		return match;
+	return match_json_cast(filter, match);
 }
 
 /* Any filter. */

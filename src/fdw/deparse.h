@@ -85,6 +85,9 @@ extern bson_t *match_json_text(const Filter *filter, const char *string);
 /* There is a value of a type that regular expressions do not look at. */
 extern bson_t *match_no_string(const char *path);
 
+/* What matches by numbers, or has text that may be cast to one, or raises an error then. */
+extern bson_t *match_json_cast(const Filter *filter, bson_t *match);
+
 /* column @> jsonb, column ? key */
 extern bson_t *match_json_contains(const Filter *filter, Jsonb *jsonb);
 extern bson_t *match_json_key(const Filter *filter, const char *key);

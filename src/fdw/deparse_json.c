@@ -15,6 +15,9 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include <math.h>
+
+#include "catalog/pg_type.h"
 #include "fdw/deparse.h"
 #include "fdw/match.h"
 #include "fdw/path.h"
@@ -140,6 +143,41 @@ match_json_text(const Filter *filter, const char *string)
 	if (strcmp(string, "true") == 0 || strcmp(string, "false") == 0)
 		origins.candidates = lappend(origins.candidates, value_boolean(*string == 't'));
 	return match_origins(filter->path, &origins);
+}
+
+/* Doubles that relaxed mode writes as objects. */
+static bson_t *
+match_not_finite(const char *path)
+{
+	return match_list(path, "$in", list_make3(value_double(NAN), value_double(INFINITY),
+											  value_double(-INFINITY)));
+}
+
+/*
+ * Text that is cast to a number: what matches by numbers that it is certain
+ * about, and all else, which is cast, or raises an error, here.
+ */
+bson_t *
+match_json_cast(const Filter *filter, bson_t *match)
+{
+	static const char *const never_certain[] = {
+		"decimal", "string", "symbol", "object", "array", "binData", "objectId", "bool", "date",
+		"regex", "javascript", "javascriptWithScope", "timestamp", "dbPointer", "minKey", "maxKey",
+		"undefined"
+	};
+	bool		integer = filter->form == FORM_INTEGER;
+	List	   *names = NIL;
+
+	for (int i = 0; i < lengthof(never_certain); i++)
+		names = lappend(names, value_string(never_certain[i]));
+	/* A double prints with a point. */
+	if (integer)
+		names = lappend(names, value_string("double"));
+	if (filter->cast_type == INT4OID)
+		names = lappend(names, value_string("long"));
+	return match_one_of(list_make3(match, match_list(filter->path, "$type", names),
+								   integer || filter->json_mode == JSON_PLAIN ? NULL :
+								   match_not_finite(filter->path)));
 }
 
 /* A null in jsonb, or no field. */

@@ -82,6 +82,7 @@ filter_save(const Filter *filter)
 	saved = lappend(saved, makeBoolean(filter->negated));
 	saved = lappend(saved, makeInteger((int) filter->collation));
 	saved = lappend(saved, makeInteger(filter->json_mode));
+	saved = lappend(saved, makeInteger((int) filter->cast_type));
 	saved = lappend(saved, makeInteger(filter->comparand));
 	saved = lappend(saved, makeInteger((int) filter->comparand_type));
 	return saved;
@@ -104,7 +105,8 @@ filter_load(List *saved)
 	filter->negated = boolVal(list_nth(saved, 6));
 	filter->collation = (Oid) intVal(list_nth(saved, 7));
 	filter->json_mode = intVal(list_nth(saved, 8));
-	filter->comparand = intVal(list_nth(saved, 9));
-	filter->comparand_type = (Oid) intVal(list_nth(saved, 10));
+	filter->cast_type = (Oid) intVal(list_nth(saved, 9));
+	filter->comparand = intVal(list_nth(saved, 10));
+	filter->comparand_type = (Oid) intVal(list_nth(saved, 11));
 	return filter;
 }

@@ -126,7 +126,8 @@ comparison_is_shippable(FilterForm form, int strategy, Oid comparand_type, Oid c
 static bool
 comparison_is_exact(const Filter *filter)
 {
-	if (PATH_IS_NESTED(filter->path) || filter->strategy == STRATEGY_NOT_EQUAL)
+	if (OidIsValid(filter->cast_type) || PATH_IS_NESTED(filter->path) ||
+		filter->strategy == STRATEGY_NOT_EQUAL)
 		return false;
 	switch (filter->form)
 	{
@@ -308,7 +309,8 @@ filter_from_null_test(ClauseContext *context, NullTest *clause)
 	filter = operand_filter(context, is_null ? FILTER_NULL : FILTER_NOT_NULL, (Node *) clause->arg);
 	if (filter == NULL)
 		return NULL;
-	if (is_null && path_has_position(filter->path))
+	/* A cast that fails is an error. */
+	if (is_null && (path_has_position(filter->path) || OidIsValid(filter->cast_type)))
 		return NULL;
 	filter->exact = is_null && filter->form != FORM_NONE && filter->form != FORM_JSON &&
 		filter->form != FORM_JSON_TEXT && !PATH_IS_NESTED(filter->path);

@@ -239,6 +239,29 @@ json_operand_filter(ClauseContext *context, FilterKind kind, Node *node)
 	return filter;
 }
 
+/*
+ * A new filter on text in jsonb that is cast to a number, or NULL.  A cast
+ * raises an error for values out of its range, which small types have many of,
+ * and in canonical mode for every number.
+ */
+static Filter *
+json_cast_filter(ClauseContext *context, FilterKind kind, Node *node)
+{
+	CoerceViaIO *cast = (CoerceViaIO *) node;
+	Filter	   *filter;
+
+	if (!IsA(node, CoerceViaIO) ||
+		(cast->resulttype != INT4OID && cast->resulttype != INT8OID &&
+		 cast->resulttype != NUMERICOID && cast->resulttype != FLOAT8OID))
+		return NULL;
+	filter = json_operand_filter(context, kind, (Node *) cast->arg);
+	if (filter == NULL || filter->form != FORM_JSON_TEXT || filter->json_mode == JSON_CANONICAL)
+		return NULL;
+	filter->form = filter_type_form(cast->resulttype);
+	filter->cast_type = cast->resulttype;
+	return filter;
+}
+
 /* A new filter on an array column, with the form of its elements; or NULL. */
 Filter *
 array_operand_filter(ClauseContext *context, FilterKind kind, Node *node)
@@ -265,7 +288,9 @@ operand_filter(ClauseContext *context, FilterKind kind, Node *node)
 
 	if (var == NULL)
 	{
-		filter = json_operand_filter(context, kind, node);
+		filter = json_cast_filter(context, kind, node);
+		if (filter == NULL)
+			filter = json_operand_filter(context, kind, node);
 		return filter == NULL || *filter->path == '\0' ? NULL : filter;
 	}
 	column_form = filter_type_form(getBaseType(var->vartype));

@@ -193,6 +193,7 @@ sub pattern
 	{
 		$text =~ s/([%_])/\\$1/g if rand() < 0.7;
 		substr($text, int(rand(length($text) + 1)), pick(0, 0, 1)) = pick('%', '%', '_') foreach 1 .. pick(0, 1, 1, 2);
+		$text =~ s/\\+$//;
 		$kind = "NOT $kind" if rand() < 0.3;
 	}
 	elsif ($kind =~ /~/)
@@ -250,10 +251,25 @@ sub of_json
 	return "($text) " . pattern();
 }
 
+# Text in jsonb as a number, of fields that can be cast.
+sub of_cast
+{
+	my $doc = pick(qw(doc plain));
+	my ($text, $type) = @{
+		pick(["$doc ->> 'must'", 'bigint'], ["$doc ->> 'must'", 'integer'], ["$doc ->> '_id'", 'integer'], [ "plain ->> 'b'", 'bigint' ],
+			[ "plain ->> 'f'", 'numeric' ], [ "plain ->> 'f'", 'double precision' ], [ "plain ->> 'b'", 'numeric' ], [ "$doc ->> 'must'", 'double precision' ])
+	};
+	my $column = { integer => 'i', bigint => 'b', numeric => 'n', 'double precision' => 'f' }->{$type};
+	return "($text)::$type IS " . pick('', 'NOT ') . 'NULL' if rand() < 0.1;
+	return "($text)::$type " . pick('', 'NOT ') . 'IN (' . join(', ', map { $comparands{$column}->() } 1 .. 3) . ')' if rand() < 0.2;
+	return "($text)::$type " . pick('=', '<>', '<', '<=', '>', '>=') . ' ' . comparand($column);
+}
+
 # A condition of a form of its own.
 sub special
 {
 	my $kind = rand;
+	return of_cast() if $kind < 0.08;
 	return of_array() if $kind < 0.25;
 	return of_json() if $kind < 0.6;
 	$kind = rand;
