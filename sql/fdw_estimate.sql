@@ -48,14 +48,25 @@ SELECT expected('SELECT FROM orders WHERE state = ''closed''') > 15000 AS most,
        expected('SELECT FROM orders WHERE number % 2 = 0') AS unknown,
        expected('SELECT FROM orders WHERE customer = 5 AND number % 2 = 0') AS of_ten;
 
+-- A plan without its local filters, whose sides versions of PostgreSQL put in different order.
+CREATE FUNCTION plan(query text) RETURNS TABLE (line text)
+LANGUAGE plpgsql AS $$
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query
+    LOOP
+        CONTINUE WHEN line LIKE '%Filter:%';
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
 -- Nested loops by an index, by its first field, by a unique one, by a hashed one, by what is in a document.
 EXPLAIN (COSTS OFF) SELECT o.number FROM customers c JOIN orders o ON o.customer = c.id;
 SELECT c.id, count(*), sum(o.number) FROM customers c JOIN orders o ON o.customer = c.id GROUP BY 1 ORDER BY 1;
-EXPLAIN (COSTS OFF) SELECT o.number FROM customers c JOIN orders o ON o.code = c.code;
+SELECT plan('SELECT o.number FROM customers c JOIN orders o ON o.code = c.code');
 SELECT o.number FROM customers c JOIN orders o ON o.code = c.code ORDER BY 1;
-EXPLAIN (COSTS OFF) SELECT o.number FROM customers c JOIN orders o ON o.key = c.id;
+SELECT plan('SELECT o.number FROM customers c JOIN orders o ON o.key = c.id');
 SELECT c.id, count(*) FROM customers c JOIN orders o ON o.key = c.id GROUP BY 1 ORDER BY 1;
-EXPLAIN (COSTS OFF) SELECT o.number FROM customers c JOIN orders o ON o.doc ->> 'code' = c.code;
+SELECT plan('SELECT o.number FROM customers c JOIN orders o ON o.doc ->> ''code'' = c.code');
 SELECT o.number FROM customers c JOIN orders o ON o.doc ->> 'code' = c.code ORDER BY 1;
 EXPLAIN (COSTS OFF) SELECT c.id, o.number FROM customers c LEFT JOIN orders o ON o.customer = c.id AND o.number > 18000;
 SELECT c.id, o.number FROM customers c LEFT JOIN orders o ON o.customer = c.id AND o.number > 18000 ORDER BY 1, 2;
@@ -96,7 +107,7 @@ CREATE FOREIGN TABLE nobody (_id bigint, customer integer) SERVER fdw_estimate_n
 EXPLAIN (COSTS OFF) SELECT FROM nobody WHERE customer = 5;
 
 SELECT mongo_migrate.run_command('fdw_estimate', '{"dropDatabase": 1}') ->> 'ok' AS ok;
-DROP FUNCTION expected;
+DROP FUNCTION expected, plan;
 DROP TABLE customers, wanted;
 DROP SERVER fdw_estimate CASCADE;
 DROP SERVER fdw_estimate_nobody CASCADE;
