@@ -10,11 +10,14 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include <ctype.h>
+
 #include "access/table.h"
 #include "access/xact.h"
 #include "executor/tuptable.h"
 #include "load/load.h"
 #include "miscadmin.h"
+#include "utils/lsyscache.h"
 #include "utils/resowner.h"
 
 /*
@@ -218,6 +221,26 @@ target_path(LoadTarget *target, const char *path)
 	return strcmp(path, "$") == 0 ? row : psprintf("%s.%s", row, path);
 }
 
+/*
+ * A node's message with the first name of a shard, or of a shard's key, as the
+ * table has it: one reason is one, on whatever shard it was.
+ */
+static const char *
+without_shard(LoadTarget *target, const char *message)
+{
+	const char *name = strstr(message, psprintf("\"%s_", get_rel_name(target->relid)));
+	const char *end = name == NULL ? NULL : strchr(name + 1, '"');
+	const char *digits = end;
+
+	if (end == NULL)
+		return message;
+	while (isdigit((unsigned char) digits[-1]))
+		digits--;
+	if (digits == end || digits[-1] != '_')
+		return message;
+	return psprintf("%.*s%s", (int) (digits - 1 - message), message, end);
+}
+
 /* Rejects the document that an error is about. */
 static void
 reject_for_error(Attempt *attempt, const ErrorData *error)
@@ -230,6 +253,8 @@ reject_for_error(Attempt *attempt, const ErrorData *error)
 	if (error->detail != NULL && error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION &&
 		error->sqlerrcode != ERRCODE_CHECK_VIOLATION)
 		reason = psprintf("%s: %s", error->message, error->detail);
+	if (attempt->target->distributed)
+		reason = without_shard(attempt->target, reason);
 	if (column != NULL && column->expression != NULL)
 	{
 		reason = psprintf("expression %s of column \"%s\": %s", column->expression, column->name, reason);

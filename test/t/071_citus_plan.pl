@@ -115,10 +115,10 @@ query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true)
 query("UPDATE mongo_migrate.plan_column SET on_dangling = 'quarantine' WHERE column_name = 'owner_id'");
 query("UPDATE mongo_migrate.plan_column SET expression = 'value + 0 * (10 / nullif(value % 100, 99))' WHERE target = 'public.orders' AND column_name = 'n'");
 is(migrate('orders'), '1960|0|40|t', 'bad documents are set aside one by one');
-is(query("SELECT regexp_replace(reason, 'orders_[0-9]+', 'orders_N'), sqlstate, count(*) FROM mongo_migrate.quarantine GROUP BY 1, 2 ORDER BY 2, 3"),
+is(query("SELECT reason, sqlstate, count(*) FROM mongo_migrate.quarantine GROUP BY 1, 2 ORDER BY 2, 3"),
 	join("\n",
 		'expression value + 0 * (10 / nullif(value % 100, 99)) of column "n": division by zero|22012|20',
-		'null value in column "n" of relation "orders_N" violates not-null constraint|23502|20',
+		'null value in column "n" of relation "orders" violates not-null constraint|23502|20',
 		'public.orders.owner_id refers to a document of users that does not exist|23503|27'),
 	'each with its reason');
 is(query("SELECT bool_and(ok) FROM mongo_migrate.verify_counts('shop')"), 't', 'and they are counted');
