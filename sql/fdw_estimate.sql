@@ -84,6 +84,11 @@ SELECT mongo_migrate.run_command('fdw_estimate', '{"dropIndexes": "orders", "ind
 EXPLAIN (COSTS OFF) SELECT o.number FROM customers c JOIN orders o ON o.customer = c.id;
 ALTER FOREIGN TABLE orders OPTIONS (ADD fetch_size '100');
 EXPLAIN (COSTS OFF) SELECT o.number FROM customers c JOIN orders o ON o.customer = c.id;
+-- Those of the server are options too.
+SELECT mongo_migrate.run_command('fdw_estimate', '{"createIndexes": "orders", "indexes": [{"key": {"customer": 1}, "name": "customer"}]}') ->> 'ok' AS ok;
+EXPLAIN (COSTS OFF) SELECT o.number FROM customers c JOIN orders o ON o.customer = c.id;
+ALTER SERVER fdw_estimate OPTIONS (ADD app_name 'another');
+EXPLAIN (COSTS OFF) SELECT o.number FROM customers c JOIN orders o ON o.customer = c.id;
 
 -- ObjectIds by their text, which needs nobody to be asked.
 SELECT mongo_migrate.run_command('fdw_estimate', '{"aggregate": "orders", "cursor": {}, "pipeline": [

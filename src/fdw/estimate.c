@@ -14,10 +14,10 @@
 #include "mongo/transaction.h"
 #include "owned.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/timestamp.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
 
 /* So many documents are counted, where more are in a sample of another size. */
 #define COUNTED 10000
@@ -31,8 +31,7 @@
 
 typedef struct Estimate
 {
-	Oid			relid;			/* hash key, must be first */
-	TimestampTz taken_at;
+	Remembered	remembered;		/* must be first */
 	bool		known;
 	bool		missing;		/* there is no such collection */
 	double		documents;
@@ -158,29 +157,48 @@ estimate_connect(Oid relid, Oid userid)
 
 /* Forgets what is known of a foreign table whose options may have changed; of all for InvalidOid. */
 static void
-relcache_callback(Datum arg, Oid relid)
+relcache_callback(Datum memory, Oid relid)
 {
 	HASH_SEQ_STATUS status;
-	Estimate   *estimate;
+	Remembered *entry;
 
-	hash_seq_init(&status, estimates);
-	while ((estimate = hash_seq_search(&status)) != NULL)
+	hash_seq_init(&status, (HTAB *) DatumGetPointer(memory));
+	while ((entry = hash_seq_search(&status)) != NULL)
 	{
-		if (relid == InvalidOid || relid == estimate->relid)
-			estimate->taken_at = 0;
+		if (relid == InvalidOid || relid == entry->relid)
+			entry->taken_at = 0;
 	}
 }
 
-/* To be called before the first estimate of the session. */
+/* Forgets all when a server or a user mapping has changed. */
 static void
-initialize(void)
+syscache_callback(Datum memory, int cacheid, uint32 hash)
 {
-	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(Estimate)};
+	relcache_callback(memory, InvalidOid);
+}
 
-	if (estimates != NULL)
-		return;
-	estimates = hash_create("collection sizes", 64, &ctl, HASH_ELEM | HASH_BLOBS);
-	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
+/* See estimate.h. */
+HTAB *
+estimate_memory_create(const char *name, Size entry_size)
+{
+	HASHCTL		ctl = {
+		.keysize = sizeof(Oid),
+		.entrysize = entry_size,
+		.hcxt = CacheMemoryContext
+	};
+	HTAB	   *memory = hash_create(name, 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+
+	CacheRegisterRelcacheCallback(relcache_callback, PointerGetDatum(memory));
+	CacheRegisterSyscacheCallback(FOREIGNSERVEROID, syscache_callback, PointerGetDatum(memory));
+	CacheRegisterSyscacheCallback(USERMAPPINGOID, syscache_callback, PointerGetDatum(memory));
+	return memory;
+}
+
+/* See estimate.h. */
+bool
+estimate_is_fresh(const Remembered *entry, TimestampTz now)
+{
+	return !TimestampDifferenceExceeds(entry->taken_at, now, ESTIMATE_AGE);
 }
 
 /* MongoDB takes a collection that does not exist for an empty one; a person may have mistyped it. */
@@ -214,14 +232,14 @@ bool
 estimate_collection(Oid relid, Oid userid, bool fresh, double *documents, double *bytes)
 {
 	TimestampTz now = GetCurrentTimestamp();
-	Estimate	latest = {relid, now};
+	Estimate	latest = {.remembered = {relid, now}};
 	Estimate   *estimate;
 	MongoConnection *connection;
 
-	initialize();
+	if (estimates == NULL)
+		estimates = estimate_memory_create("collection sizes", sizeof(Estimate));
 	estimate = hash_search(estimates, &relid, HASH_FIND, NULL);
-	if (estimate == NULL || fresh ||
-		TimestampDifferenceExceeds(estimate->taken_at, now, ESTIMATE_AGE))
+	if (estimate == NULL || fresh || !estimate_is_fresh(&estimate->remembered, now))
 	{
 		connection = estimate_connect(relid, userid);
 		latest.known = connection != NULL &&

@@ -11,11 +11,30 @@
 
 #include "mongo/connection.h"
 #include "nodes/pg_list.h"
+#include "utils/hsearch.h"
+#include "utils/timestamp.h"
 
 /* How long an answer is believed, in milliseconds. */
 #define ESTIMATE_AGE 60000
 
 /* estimate.c */
+
+/* What is remembered of a foreign table begins with this. */
+typedef struct Remembered
+{
+	Oid			relid;			/* hash key, must be first */
+	TimestampTz taken_at;		/* 0: no longer to be believed */
+} Remembered;
+
+/*
+ * A hash table of entries that begin with Remembered, for the session.  They are
+ * no longer believed when the options of their table, or of any server or user
+ * mapping, may have changed.
+ */
+extern HTAB *estimate_memory_create(const char *name, Size entry_size);
+
+/* Is an entry still to be believed? */
+extern bool estimate_is_fresh(const Remembered *entry, TimestampTz now);
 
 /*
  * The number of documents in a foreign table's collection as the server's

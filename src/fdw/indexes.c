@@ -11,16 +11,12 @@
 #include "fdw/estimate.h"
 #include "mongo/options.h"
 #include "owned.h"
-#include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/timestamp.h"
 
 /* What is remembered of a foreign table's collection. */
 typedef struct KnownIndexes
 {
-	Oid			relid;			/* hash key, must be first */
-	TimestampTz taken_at;
+	Remembered	remembered;		/* must be first */
 	MemoryContext context;		/* of the indexes */
 	List	   *indexes;
 } KnownIndexes;
@@ -141,38 +137,11 @@ copy_indexes(List *indexes)
 	return copies;
 }
 
-/* Forgets what is known of a foreign table whose options may have changed; of all for InvalidOid. */
-static void
-relcache_callback(Datum arg, Oid relid)
-{
-	HASH_SEQ_STATUS status;
-	KnownIndexes *entry;
-
-	hash_seq_init(&status, known);
-	while ((entry = hash_seq_search(&status)) != NULL)
-	{
-		if (relid == InvalidOid || relid == entry->relid)
-			entry->taken_at = 0;
-	}
-}
-
-/* To be called before the first look-up of the session. */
-static void
-initialize(void)
-{
-	HASHCTL		ctl = {.keysize = sizeof(Oid),.entrysize = sizeof(KnownIndexes)};
-
-	if (known != NULL)
-		return;
-	known = hash_create("indexes of collections", 64, &ctl, HASH_ELEM | HASH_BLOBS);
-	CacheRegisterRelcacheCallback(relcache_callback, (Datum) 0);
-}
-
 /* Remembers indexes. */
 static void
 remember(Oid relid, List *indexes, TimestampTz now)
 {
-	MemoryContext context = AllocSetContextCreate(TopMemoryContext, "indexes of a collection",
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "indexes of a collection",
 												  ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	List	   *copies = copy_indexes(indexes);
@@ -183,9 +152,10 @@ remember(Oid relid, List *indexes, TimestampTz now)
 	entry = hash_search(known, &relid, HASH_ENTER, &found);
 	if (found)
 		MemoryContextDelete(entry->context);
+	MemoryContextSetParent(context, CacheMemoryContext);
 	entry->context = context;
 	entry->indexes = copies;
-	entry->taken_at = now;
+	entry->remembered.taken_at = now;
 }
 
 /* The indexes of a foreign table's collection. */
@@ -196,9 +166,10 @@ estimate_indexes(Oid relid, Oid userid)
 	KnownIndexes *entry;
 	List	   *indexes;
 
-	initialize();
+	if (known == NULL)
+		known = estimate_memory_create("indexes of collections", sizeof(KnownIndexes));
 	entry = hash_search(known, &relid, HASH_FIND, NULL);
-	if (entry != NULL && !TimestampDifferenceExceeds(entry->taken_at, now, ESTIMATE_AGE))
+	if (entry != NULL && estimate_is_fresh(&entry->remembered, now))
 		return copy_indexes(entry->indexes);
 	indexes = ask_indexes(relid, userid);
 	remember(relid, indexes, now);
