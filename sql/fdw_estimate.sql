@@ -111,6 +111,14 @@ CREATE SERVER fdw_estimate_nobody FOREIGN DATA WRAPPER mongo_migrate
 CREATE FOREIGN TABLE nobody (_id bigint, customer integer) SERVER fdw_estimate_nobody;
 EXPLAIN (COSTS OFF) SELECT FROM nobody WHERE customer = 5;
 
+-- The metadata of a time-series collection has no number of documents: ANALYZE counts them.
+SELECT mongo_migrate.run_command('fdw_estimate', '{"create": "readings", "timeseries": {"timeField": "at", "metaField": "sensor"}}') ->> 'ok' AS ok;
+SELECT mongo_migrate.run_command('fdw_estimate', (SELECT '{"insert": "readings", "documents": [' ||
+    string_agg(format('{"at": {"$date": {"$numberLong": "%s"}}, "sensor": 1}', n), ', ') || ']}' FROM generate_series(1, 100) n)::json) ->> 'n' AS inserted;
+CREATE FOREIGN TABLE readings (at timestamptz, sensor integer) SERVER fdw_estimate;
+ANALYZE readings;
+SELECT reltuples FROM pg_class WHERE oid = 'readings'::regclass;
+
 SELECT mongo_migrate.run_command('fdw_estimate', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 DROP FUNCTION expected, plan;
 DROP TABLE customers, wanted;

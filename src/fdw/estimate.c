@@ -40,18 +40,19 @@ typedef struct Estimate
 
 static HTAB *estimates = NULL;
 
-/* A number in a document, whatever its BSON type; 0 when it is missing. */
-static double
-number_field(const bson_t *document, const char *path)
+/* Adds a number in a document, whatever its BSON type; false when it is missing. */
+static bool
+add_number(const bson_t *document, const char *path, double *sum)
 {
 	bson_iter_t iter;
 	bson_iter_t field;
 
-	if (bson_iter_init(&iter, document) &&
-		bson_iter_find_descendant(&iter, path, &field) &&
-		BSON_ITER_HOLDS_NUMBER(&field))
-		return bson_iter_as_double(&field);
-	return 0;
+	if (!bson_iter_init(&iter, document) ||
+		!bson_iter_find_descendant(&iter, path, &field) ||
+		!BSON_ITER_HOLDS_NUMBER(&field))
+		return false;
+	*sum += bson_iter_as_double(&field);
+	return true;
 }
 
 static void
@@ -103,7 +104,10 @@ next_in_batch(bson_iter_t *iter, bson_t *document)
 	return bson_init_static(document, data, length);
 }
 
-/* Asks for the size: $collStats answers once for each shard.  False when the server does not know. */
+/*
+ * Asks for the size: $collStats answers once for each shard.  False when the
+ * server does not know the number of documents, as in a time-series collection.
+ */
 static bool
 ask_size(MongoConnection *connection, const char *collection, Estimate *estimate)
 {
@@ -120,9 +124,8 @@ ask_size(MongoConnection *connection, const char *collection, Estimate *estimate
 	{
 		while (next_in_batch(&iter, &shard))
 		{
-			known = true;
-			estimate->documents += number_field(&shard, "storageStats.count");
-			estimate->bytes += number_field(&shard, "storageStats.size");
+			known = add_number(&shard, "storageStats.count", &estimate->documents);
+			(void) add_number(&shard, "storageStats.size", &estimate->bytes);
 		}
 	}
 	estimate->missing = error.domain == MONGOC_ERROR_SERVER && error.code == NAMESPACE_NOT_FOUND;
@@ -267,6 +270,7 @@ ask_count(MongoConnection *connection, const char *collection, const bson_t *mat
 	const bson_t *reply;
 	bson_iter_t iter;
 	bson_t		count;
+	double		documents = 0;
 	bson_error_t error;
 
 	BCON_APPEND(command, "aggregate", BCON_UTF8(mongo_utf8(collection)));
@@ -288,7 +292,9 @@ ask_count(MongoConnection *connection, const char *collection, const bson_t *mat
 	if (!find_first_batch(reply, &iter))
 		return -1;
 	/* Nothing at all is counted as no document. */
-	return next_in_batch(&iter, &count) ? number_field(&count, "n") : 0;
+	if (next_in_batch(&iter, &count))
+		(void) add_number(&count, "n", &documents);
+	return documents;
 }
 
 /* How many documents of a foreign table's collection match. */
