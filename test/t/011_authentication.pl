@@ -124,6 +124,30 @@ map_user(q{username 'CN=localhost,OU=client,O=test'}, 'alice');
 like($err, qr/ERROR:  2F003: password is required/, 'but not the certificate of the server');
 $node->safe_psql('postgres', 'ALTER SERVER auth OPTIONS (DROP auth_mechanism, DROP tls_certificate_key_file)');
 
+# A view reads and writes as its owner, whatever the role that asks may do in MongoDB.
+$mongo->command('admin', '{"createUser": "writer", "pwd": "pw", "roles": [{"role": "readWrite", "db": "mm_auth"}]}');
+map_user(q{username 'writer', password 'pw'});
+map_user(q{username 'stranger', password 'pw'}, 'alice');
+$node->safe_psql('postgres', <<'SQL');
+CREATE FOREIGN TABLE c (_id integer, n integer) SERVER auth;
+CREATE VIEW by_owner AS SELECT _id, n FROM c;
+CREATE VIEW by_invoker WITH (security_invoker) AS SELECT _id, n FROM c;
+GRANT SELECT, INSERT, UPDATE, DELETE ON c, by_owner, by_invoker TO alice;
+SQL
+my $refused = qr/ERROR:  42501: .*not authorized/s;
+is((run('SELECT _id FROM by_owner', 'alice'))[0], '1', 'a view reads by the mapping of its owner');
+is((run('SELECT count(*) FROM by_owner', 'alice'))[0], '1', 'and aggregates');
+is((run('INSERT INTO by_owner VALUES (2, 2) RETURNING n', 'alice'))[0], '2', 'and inserts');
+is((run('UPDATE by_owner SET n = 3 WHERE n = 2; SELECT n FROM by_owner WHERE _id = 2', 'alice'))[0], '3', 'and updates');
+is((run('DELETE FROM by_owner WHERE _id = 2 RETURNING n', 'alice'))[0], '3', 'and deletes');
+like((run("SELECT * FROM $_", 'alice'))[1], $refused, "$_ reads by that of the role") foreach 'c', 'by_invoker';
+like((run("SELECT count(*) FROM $_", 'alice'))[1], $refused, 'and aggregates') foreach 'c', 'by_invoker';
+like((run("INSERT INTO $_ VALUES (2, 2)", 'alice'))[1], $refused, 'and inserts') foreach 'c', 'by_invoker';
+$node->safe_psql('postgres', 'ALTER VIEW by_owner OWNER TO alice');
+like((run('SELECT * FROM by_owner'))[1], $refused, 'of a superuser, a view of a role reads by that of the role');
+is((run('SELECT _id FROM by_invoker'))[0], '1', 'unless it says otherwise');
+$node->safe_psql('postgres', 'DROP FOREIGN TABLE c CASCADE');
+
 # TLS.
 map_user(q{username 'reader', password 'rd:/?#[]@ ä'});
 $node->safe_psql('postgres', "ALTER SERVER auth OPTIONS (SET tls 'false')");
