@@ -380,6 +380,30 @@ add_guards(bson_t *selector, List *guards)
 		BCON_APPEND(selector, strVal(lfirst(lc)), "{", "$exists", BCON_BOOL(true), "}");
 }
 
+/*
+ * Writes what a selector finds: with others, or at once, which gives the
+ * document, NULL where there is none.  Without an update it is deleted.
+ */
+static bson_t *
+write_row(FdwModifyState *state, const bson_t *selector, const WriterUpdate *update, bool at_once)
+{
+	if (at_once)
+	{
+		flush(state);
+		return write_one(state->connection, state->table->collection, selector,
+						 update == NULL ? NULL : update->update);
+	}
+	if (update != NULL)
+		write_batch_update(state->batch, selector, update->update, update->replaces);
+	else
+		write_batch_delete(state->batch, selector);
+	state->expected++;
+	if (write_batch_count(state->batch) >= state->table->batch_size ||
+		write_batch_is_large(state->batch))
+		flush(state);
+	return NULL;
+}
+
 /* Updates a row, now or with others. */
 TupleTableSlot *
 fdw_update(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
@@ -388,9 +412,10 @@ fdw_update(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 	FdwModifyState *state = resultRelInfo->ri_FdwState;
 	MemoryContext old = MemoryContextSwitchTo(state->scratch);
 	bson_t	   *selector = row_selector(state, plan_slot);
-	bson_t	   *document = NULL;
+	bson_t	   *document;
 	bool		returns = fdw_modify_is_immediate(resultRelInfo, CMD_UPDATE);
-	bool		gone = false;
+	bool		at_once;
+	bool		gone;
 	WriterUpdate update;
 
 	writer_update(state->writer, slot, changed_columns(state, slot, plan_slot), &update);
@@ -401,27 +426,16 @@ fdw_update(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 		return slot;
 	}
 	add_guards(selector, update.guards);
-	if (returns || update.guards != NIL)
-	{
-		flush(state);
-		document = write_one(state->connection, state->table->collection, selector, update.update);
-		gone = document == NULL;
-		if (gone && update.guards != NIL)
-			ereport(ERROR,
-					(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-					 errmsg("a row of foreign table \"%s\" has no field \"%s\" to update",
-							RelationGetRelationName(state->relation), strVal(linitial(update.guards))),
-					 errdetail("Positions of arrays are updated where they are, and never created."),
-					 errhint("Update the array as a whole, through another column.")));
-	}
-	else
-	{
-		write_batch_update(state->batch, selector, update.update, update.replaces);
-		state->expected++;
-		if (write_batch_count(state->batch) >= state->table->batch_size ||
-			write_batch_is_large(state->batch))
-			flush(state);
-	}
+	at_once = returns || update.guards != NIL;
+	document = write_row(state, selector, &update, at_once);
+	gone = at_once && document == NULL;
+	if (gone && update.guards != NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("a row of foreign table \"%s\" has no field \"%s\" to update",
+						RelationGetRelationName(state->relation), strVal(linitial(update.guards))),
+				 errdetail("Positions of arrays are updated where they are, and never created."),
+				 errhint("Update the array as a whole, through another column.")));
 	MemoryContextSwitchTo(old);
 	if (returns && !gone)
 		read_back(state, document, slot);
@@ -436,22 +450,9 @@ fdw_delete(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 {
 	FdwModifyState *state = resultRelInfo->ri_FdwState;
 	MemoryContext old = MemoryContextSwitchTo(state->scratch);
-	bson_t	   *selector = row_selector(state, plan_slot);
-	bson_t	   *document = NULL;
 	bool		returns = fdw_modify_is_immediate(resultRelInfo, CMD_DELETE);
+	bson_t	   *document = write_row(state, row_selector(state, plan_slot), NULL, returns);
 
-	if (returns)
-	{
-		flush(state);
-		document = write_one(state->connection, state->table->collection, selector, NULL);
-	}
-	else
-	{
-		write_batch_delete(state->batch, selector);
-		state->expected++;
-		if (write_batch_count(state->batch) >= state->table->batch_size)
-			flush(state);
-	}
 	MemoryContextSwitchTo(old);
 	if (document != NULL)
 		read_back(state, document, slot);
