@@ -139,16 +139,12 @@ static bool
 collection_is_view(LoadSession *session)
 {
 	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
-	bson_t		filter;
 	bson_iter_t iter;
 	bson_iter_t type;
 
-	BSON_APPEND_INT32(command, "listCollections", 1);
-	BSON_APPEND_DOCUMENT_BEGIN(command, "filter", &filter);
-	BSON_APPEND_UTF8(&filter, "name", mongo_utf8(session->collection));
-	bson_append_document_end(command, &filter);
-	BSON_APPEND_BOOL(command, "nameOnly", true);
-	BSON_APPEND_BOOL(command, "authorizedCollections", true);
+	BCON_APPEND(command, "listCollections", BCON_INT32(1),
+				"filter", "{", "name", BCON_UTF8(mongo_utf8(session->collection)), "}",
+				"nameOnly", BCON_BOOL(true), "authorizedCollections", BCON_BOOL(true));
 	if (!bson_iter_init(&iter, mongo_command(session->connection, command, CurrentMemoryContext)) ||
 		!bson_iter_find_descendant(&iter, "cursor.firstBatch.0.type", &type))
 		ereport(ERROR,
@@ -163,12 +159,8 @@ collection_is_view(LoadSession *session)
 static void
 append_options(bson_t *opts)
 {
-	bson_t		concern;
-
-	BSON_APPEND_INT32(opts, "batchSize", FETCH_SIZE);
-	BSON_APPEND_DOCUMENT_BEGIN(opts, "readConcern", &concern);
-	BSON_APPEND_UTF8(&concern, "level", "majority");
-	bson_append_document_end(opts, &concern);
+	BCON_APPEND(opts, "batchSize", BCON_INT32(FETCH_SIZE),
+				"readConcern", "{", "level", BCON_UTF8("majority"), "}");
 }
 
 /* Begins to read along the _id index. */
@@ -178,16 +170,10 @@ find_range(LoadSource *source, const bytea *lower, const bytea *upper)
 	LoadSession *session = source->session;
 	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
 	bson_t	   *none = owned_bson_new(CurrentMemoryContext);
-	bson_t		order;
 	bson_t		bound;
 	bson_iter_t id;
 
-	BSON_APPEND_DOCUMENT_BEGIN(opts, "hint", &order);
-	BSON_APPEND_INT32(&order, "_id", 1);
-	bson_append_document_end(opts, &order);
-	BSON_APPEND_DOCUMENT_BEGIN(opts, "sort", &order);
-	BSON_APPEND_INT32(&order, "_id", 1);
-	bson_append_document_end(opts, &order);
+	BCON_APPEND(opts, "hint", "{", "_id", BCON_INT32(1), "}", "sort", "{", "_id", BCON_INT32(1), "}");
 	if (lower != NULL)
 	{
 		boundary_init(&bound, &id, lower);
@@ -210,13 +196,11 @@ static bson_t *
 filter_and(LoadSession *session, const bson_t *filter)
 {
 	bson_t	   *both = owned_bson_new(CurrentMemoryContext);
-	bson_t		array;
 
-	BSON_APPEND_ARRAY_BEGIN(both, "$and", &array);
-	BSON_APPEND_DOCUMENT(&array, "0", filter);
-	if (session->filter != NULL)
-		BSON_APPEND_DOCUMENT(&array, "1", session->filter);
-	bson_append_array_end(both, &array);
+	if (session->filter == NULL)
+		BCON_APPEND(both, "$and", "[", BCON_DOCUMENT(filter), "]");
+	else
+		BCON_APPEND(both, "$and", "[", BCON_DOCUMENT(filter), BCON_DOCUMENT(session->filter), "]");
 	return both;
 }
 
@@ -227,36 +211,28 @@ find_tail(LoadSource *source)
 	LoadSession *session = source->session;
 	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
 	bson_t	   *id = owned_bson_new(CurrentMemoryContext);
-	bson_t		type;
 
-	BSON_APPEND_DOCUMENT_BEGIN(id, "_id", &type);
-	BSON_APPEND_UTF8(&type, "$type", "maxKey");
-	bson_append_document_end(id, &type);
+	BCON_APPEND(id, "_id", "{", "$type", BCON_UTF8("maxKey"), "}");
 	append_options(opts);
 	source->tail = false;
 	source->cursor = mongo_find(session->connection, session->collection,
 								filter_and(session, id), opts, source->context);
 }
 
-/* Appends {"$gte": ["$_id", {"$literal": bound}]}, or another comparison, to an array. */
+/*
+ * Appends a stage that compares _id with a bound:
+ * {"$match": {"$expr": {"$gte": ["$_id", {"$literal": bound}]}}}.
+ */
 static void
-append_comparison(bson_t *array, const char *index, const char *operator, const bytea *bound)
+append_comparison(bson_t *stages, const char *index, const char *operator, const bytea *bound)
 {
-	bson_t		comparison;
-	bson_t		operands;
-	bson_t		literal;
 	bson_t		document;
 	bson_iter_t id;
 
 	boundary_init(&document, &id, bound);
-	bson_append_document_begin(array, index, -1, &comparison);
-	bson_append_array_begin(&comparison, operator, -1, &operands);
-	BSON_APPEND_UTF8(&operands, "0", "$_id");
-	BSON_APPEND_DOCUMENT_BEGIN(&operands, "1", &literal);
-	bson_append_iter(&literal, "$literal", -1, &id);
-	bson_append_document_end(&operands, &literal);
-	bson_append_array_end(&comparison, &operands);
-	bson_append_document_end(array, &comparison);
+	BCON_APPEND(stages, index, "{", "$match", "{", "$expr", "{",
+				operator, "[", BCON_UTF8("$_id"), "{", "$literal", BCON_ITER(&id), "}", "]",
+				"}", "}", "}");
 }
 
 /* Begins to read a view. */
@@ -267,40 +243,19 @@ aggregate_range(LoadSource *source, const bytea *lower, const bytea *upper)
 	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
 	bson_t	   *pipeline = owned_bson_new(CurrentMemoryContext);
 	bson_t		stages;
-	bson_t		stage;
-	bson_t		match;
-	bson_t		expr;
-	bson_t		all;
-	const char *next = "0";
 
+	/* The names of an array's elements are not looked at by MongoDB. */
 	BSON_APPEND_ARRAY_BEGIN(pipeline, "pipeline", &stages);
 	if (session->filter != NULL)
-	{
-		bson_append_document_begin(&stages, next, -1, &stage);
-		BSON_APPEND_DOCUMENT(&stage, "$match", session->filter);
-		bson_append_document_end(&stages, &stage);
-		next = "1";
-	}
-	bson_append_document_begin(&stages, next, -1, &stage);
-	BSON_APPEND_DOCUMENT_BEGIN(&stage, "$match", &match);
-	BSON_APPEND_DOCUMENT_BEGIN(&match, "$expr", &expr);
-	BSON_APPEND_ARRAY_BEGIN(&expr, "$and", &all);
+		BCON_APPEND(&stages, "0", "{", "$match", BCON_DOCUMENT(session->filter), "}");
 	if (lower != NULL)
-		append_comparison(&all, "0", "$gte", lower);
+		append_comparison(&stages, "1", "$gte", lower);
 	if (upper != NULL)
-		append_comparison(&all, lower != NULL ? "1" : "0", "$lt", upper);
-	bson_append_array_end(&expr, &all);
-	bson_append_document_end(&match, &expr);
-	bson_append_document_end(&stage, &match);
-	bson_append_document_end(&stages, &stage);
-	bson_append_document_begin(&stages, "2", -1, &stage);
-	BSON_APPEND_DOCUMENT_BEGIN(&stage, "$sort", &match);
-	BSON_APPEND_INT32(&match, "_id", 1);
-	bson_append_document_end(&stage, &match);
-	bson_append_document_end(&stages, &stage);
+		append_comparison(&stages, "2", "$lt", upper);
+	BCON_APPEND(&stages, "3", "{", "$sort", "{", "_id", BCON_INT32(1), "}", "}");
 	bson_append_array_end(pipeline, &stages);
 	append_options(opts);
-	BSON_APPEND_BOOL(opts, "allowDiskUse", true);
+	BCON_APPEND(opts, "allowDiskUse", BCON_BOOL(true));
 	source->cursor = mongo_aggregate(session->connection, session->collection, pipeline, opts,
 									 source->context);
 }
@@ -489,15 +444,12 @@ source_add_by_id(LoadSession *session, const bson_iter_t *id)
 {
 	bson_t	   *filter = owned_bson_new(CurrentMemoryContext);
 	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
-	bson_t		equals;
 	MongoCursor *cursor;
 	const bson_t *document;
 	bytea	   *key;
 	bool		found;
 
-	BSON_APPEND_DOCUMENT_BEGIN(filter, "_id", &equals);
-	bson_append_iter(&equals, "$eq", -1, id);
-	bson_append_document_end(filter, &equals);
+	BCON_APPEND(filter, "_id", "{", "$eq", BCON_ITER(id), "}");
 	append_options(opts);
 	cursor = mongo_find(session->connection, session->collection, filter_and(session, filter), opts,
 						CurrentMemoryContext);
@@ -562,7 +514,6 @@ source_match(LoadBranch *branch)
 	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
 	MatchKey   *keys = palloc(session->ndocuments * sizeof(MatchKey));
 	int			nkeys = 0;
-	bson_t		projection;
 	bson_t		bson;
 	MongoCursor *cursor;
 	const bson_t *document;
@@ -576,9 +527,7 @@ source_match(LoadBranch *branch)
 	}
 	qsort(keys, nkeys, sizeof(MatchKey), compare_match_keys);
 	branch->matches = palloc0(session->ndocuments * sizeof(bool));
-	BSON_APPEND_DOCUMENT_BEGIN(opts, "projection", &projection);
-	BSON_APPEND_INT32(&projection, "_id", 1);
-	bson_append_document_end(opts, &projection);
+	BCON_APPEND(opts, "projection", "{", "_id", BCON_INT32(1), "}");
 	append_options(opts);
 	cursor = mongo_find(session->connection, session->collection, match_of_batch(branch), opts,
 						CurrentMemoryContext);
