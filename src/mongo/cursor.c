@@ -176,6 +176,16 @@ fetch(MongoCursor *cursor, bool *lost)
 	return NULL;
 }
 
+/* Throws for what was read ahead and is not in its file as it was written. */
+static void
+throw_unreadable(MongoCursor *cursor)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_IO_ERROR),
+			 errmsg("could not read the temporary file with documents of collection \"%s\"",
+					cursor->namespace)));
+}
+
 /* The next document that was read ahead, or NULL at the end. */
 static const bson_t *
 fetch_ahead(MongoCursor *cursor)
@@ -186,7 +196,7 @@ fetch_ahead(MongoCursor *cursor)
 	if (read == 0)
 		return NULL;
 	if (read != sizeof(length))
-		elog(ERROR, "could not read from temporary file of a cursor");
+		throw_unreadable(cursor);
 	if (length > cursor->buffer_size)
 	{
 		cursor->buffer = cursor->buffer == NULL ?
@@ -195,7 +205,7 @@ fetch_ahead(MongoCursor *cursor)
 	}
 	if (BufFileRead(cursor->ahead, cursor->buffer, length) != length ||
 		!bson_init_static(cursor->document, cursor->buffer, length))
-		elog(ERROR, "could not read from temporary file of a cursor");
+		throw_unreadable(cursor);
 	return cursor->document;
 }
 
@@ -258,7 +268,7 @@ read_ahead(MongoCursor *cursor)
 		BufFileWrite(cursor->ahead, unconstify(uint8_t *, bson_get_data(document)), document->len);
 	}
 	if (BufFileSeek(cursor->ahead, 0, 0, SEEK_SET) != 0)
-		elog(ERROR, "could not rewind temporary file of a cursor");
+		throw_unreadable(cursor);
 	cursor->incomplete = false;
 	destroy_reader(cursor);
 }
