@@ -201,6 +201,7 @@ ALTER FOREIGN TABLE people ALTER COLUMN n OPTIONS (SET bson_type 'long');
 INSERT INTO people (_id, n) VALUES ('6b0489aa000000000000000a', 12);
 SELECT documents('people', '{"n": 12}');
 ALTER SERVER fdw_modify OPTIONS (ADD write_concern '0');
+ALTER SERVER fdw_modify OPTIONS (ADD write_concern '4294967297');
 ALTER SERVER fdw_modify OPTIONS (ADD write_concern 'majority');
 DELETE FROM people;
 SELECT count(*) FROM people;

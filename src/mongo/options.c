@@ -305,7 +305,9 @@ check_value(const MongoOption *option, const char *value)
 			check_words(option, value);
 			break;
 		case OPTION_WRITE_CONCERN:
-			if (strspn(value, "0") == strlen(value))
+			errno = 0;
+			if (strspn(value, "0123456789") == strlen(value) &&
+				(strtoint(value, &end, 10) < 1 || errno != 0))
 				throw_invalid_value(option->name, value,
 									"The value is majority, a number of members from 1, or the name of a write concern of the set.");
 			break;
