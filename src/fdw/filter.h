@@ -88,8 +88,8 @@ typedef struct Filter
 	bool		negated;		/* of PATTERN: NOT LIKE, and the like */
 	Oid			collation;		/* of PATTERN */
 	JsonMode	json_mode;		/* of what is in jsonb: how it writes values */
-	Oid			cast_type;		/* of text in jsonb that is cast to a number: its
-								 * type, of which the form is; else 0 */
+	Oid			cast_type;		/* of text in jsonb that is cast to a number:
+								 * its type, of which the form is; else 0 */
 	int			comparand;		/* of those that have one: its index */
 	Oid			comparand_type; /* its type; of an array, its elements' */
 } Filter;
