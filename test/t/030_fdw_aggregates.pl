@@ -161,7 +161,9 @@ foreach my $source (sort keys %sources)
 {
 	my $collation = $source eq 'loose' ? ', "collation": {"locale": "en", "strength": 1}' : '';
 	$mongo->command($database, qq({"create": "$source"$collation}));
-	$mongo->command($database, qq({"insert": "$source", "documents": [) . join(', ', map { document($_, @{ $sources{$source} }) } 1 .. $documents) . ']}');
+	# Not by mongo.py: Python has no dates as late as BSON's.
+	my $list = join ', ', map { document($_, @{ $sources{$source} }) } 1 .. $documents;
+	$node->safe_psql('postgres', qq(SELECT FROM mongo_migrate.run_command('s', \$json\${"insert": "$source", "documents": [$list]}\$json\$)));
 	$node->safe_psql('postgres', "CREATE FOREIGN TABLE there.$source ($definition) SERVER s");
 	$node->safe_psql('postgres', "CREATE FOREIGN TABLE here.$source ($definition) SERVER s OPTIONS (enable_aggregate_pushdown 'false')");
 	$node->safe_psql('postgres', "ANALYZE there.$source");
