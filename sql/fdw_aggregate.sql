@@ -180,6 +180,15 @@ SELECT count(*), count(i) FROM items;
 ROLLBACK;
 SELECT count(*), count(i) FROM items;
 
+-- More groups than memory holds: they come back from a file.
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$documents": [{"n": {"$range": [0, 5000]}}]},
+    {"$unwind": "$n"}, {"$project": {"_id": "$n", "i": "$n", "t": {"$toString": "$n"}}}, {"$out": "many"}]}') ->> 'ok' AS ok;
+CREATE FOREIGN TABLE many (_id bigint, i integer, t text) SERVER fdw_aggregate;
+SET work_mem = '64kB';
+EXPLAIN (COSTS OFF) SELECT i, count(*), min(_id) FROM many GROUP BY i;
+SELECT count(*), sum(n), sum(least) FROM (SELECT i, count(*) AS n, min(_id) AS least FROM many GROUP BY i) AS g;
+RESET work_mem;
+
 SELECT mongo_migrate.run_command('fdw_aggregate', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 DROP SERVER fdw_aggregate CASCADE;
 DROP ROLE fdw_aggregate_reader;

@@ -170,6 +170,20 @@ next_local_row(ForeignScanState *node)
 	return row;
 }
 
+/*
+ * The next row of the store, in its slot.  One that comes from a file is the
+ * slot's own, and lives longer than the memory of a row.
+ */
+static void
+next_stored_row(ForeignScanState *node)
+{
+	GroupScanState *state = node->fdw_state;
+	MemoryContext old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
+
+	tuplestore_gettupleslot(state->rows, true, false, state->stored);
+	MemoryContextSwitchTo(old);
+}
+
 /* The next row in the scan's slot, which is empty at the end. */
 TupleTableSlot *
 group_scan_next(ForeignScanState *node)
@@ -185,7 +199,7 @@ group_scan_next(ForeignScanState *node)
 	if (state->local)
 		row = next_local_row(node);
 	else
-		tuplestore_gettupleslot(state->rows, true, false, row);
+		next_stored_row(node);
 	if (TupIsNull(row))
 		return slot;
 	slot_getallattrs(row);
