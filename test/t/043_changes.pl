@@ -69,7 +69,8 @@ sub migrate_while
 {
 	my ($statement, $meanwhile) = @_;
 	begin_anew();
-	my $session = begin($call);
+	# Slow enough for the lock to come before the end.
+	my $session = begin($call =~ s/workers => 2/workers => 2, max_docs_per_second => 8000/r);
 	until (query('SELECT count(*) >= 2 FROM mongo_migrate.chunk WHERE documents > 0') eq 't')
 	{
 		$session->{psql}->pump_nb;
