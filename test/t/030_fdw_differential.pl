@@ -5,6 +5,7 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
+use ExtendedJson;
 use MongoServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -21,18 +22,6 @@ my $mongo = MongoServer->shared;
 my $node = PostgreSQL::Test::Cluster->new('differential');
 $node->init(extra => [ '--locale=C.UTF-8', '--encoding=UTF8' ]);
 $node->start;
-
-sub pick { return $_[ int(rand(@_)) ]; }
-
-# Extended JSON of values of BSON.
-sub int32 { return qq({"\$numberInt": "$_[0]"}); }
-sub int64 { return qq({"\$numberLong": "$_[0]"}); }
-sub double { return qq({"\$numberDouble": "$_[0]"}); }
-sub decimal { return qq({"\$numberDecimal": "$_[0]"}); }
-sub oid { return qq({"\$oid": "$_[0]"}); }
-sub date { return qq({"\$date": {"\$numberLong": "$_[0]"}}); }
-sub uuid { return qq({"\$binary": {"base64": "$_[0]", "subType": "$_[1]"}}); }
-sub string { return '"' . ($_[0] =~ s/\n/\\n/gr) . '"'; }
 
 my @oids = ((map { sprintf '5f00000000000000000000%02x', $_ } 1 .. 4), '5f000001aaaaaaaaaaaaaaaa', 'ffffffffffffffffffffffff', '000000000000000000000000');
 my @strings = ('', 'a', 'b', 'A', 'Z', 'é', 'e', "\x{10348}", 'zz', '5', '5.0', '5e0', '-0', '0', '1e+20', 'NaN', 'true', 'false',
