@@ -11,6 +11,7 @@ SELECT mongo_migrate.run_command('build_keys', json_build_object('insert', 'long
 SELECT mongo_migrate.run_command('build_keys', '{"createIndexes": "long", "indexes": [
     {"key": {"tag": 1}, "name": "tag", "unique": true}, {"key": {"n": 1, "tag": -1}, "name": "n_tag"}]}')->'ok' AS ok;
 SELECT mongo_migrate.plan_collection('build_keys', 'long', target => 'build_keys.' || repeat('l', 60), id_type => 'bigint');
+UPDATE mongo_migrate.plan_column SET check_rule = '> 0' WHERE server = 'build_keys' AND column_name = 'n';
 CREATE VIEW pg_temp.keys AS
     SELECT i.indrelid::regclass AS relation, regexp_replace(c.relname, '^id_map_\d+', 'id_map') AS name, k.contype, i.indisprimary,
            regexp_replace(pg_get_indexdef(i.indexrelid), '^.*USING', '') AS definition

@@ -21,7 +21,7 @@ AS $$
     WITH keys AS (
         SELECT k.ordinality AS place, k.target, k.statement, k.done
           FROM mongo_migrate.plan_keys($1, $2) WITH ORDINALITY AS k
-         WHERE k.kind <> 'foreign key to the parent'
+         WHERE k.kind IN ('primary key', 'unique', 'index on a reference', 'unique index', 'index')
          UNION ALL
         SELECT 100000 + m.ordinality, m.relation::text, m.statement, m.done
           FROM mongo_migrate.id_map_keys($1, $2) WITH ORDINALITY AS m
