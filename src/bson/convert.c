@@ -478,6 +478,15 @@ convert_hint(ConvertStatus status)
 	}
 }
 
+/* What mends the failure of a converter; see convert.h. */
+const char *
+convert_value_hint(ConvertStatus status, const Converter *converter, const bson_iter_t *value)
+{
+	const char *hint = status == CONVERT_BAD_SYNTAX ? convert_enum_hint(converter, value) : NULL;
+
+	return hint != NULL ? hint : convert_hint(status);
+}
+
 /* The first key that stands twice in a document, at any depth; NULL when there is none. */
 static const char *
 find_duplicate(const bson_iter_t *value, int depth)

@@ -82,6 +82,11 @@ extern int	convert_sqlstate(ConvertStatus status);
 /* What mends a failure, for errhint; a constant, or NULL. */
 extern const char *convert_hint(ConvertStatus status);
 
+/* The same for the failure of a converter: for a string that is no label of an
+ * enum the statement that adds it, palloc'd. */
+extern const char *convert_value_hint(ConvertStatus status, const Converter *converter,
+									  const bson_iter_t *value);
+
 /*
  * Where in an array the converter's last conversion failed: returns how many
  * positions there are, outermost first; 0 when it was the value itself.

@@ -23,6 +23,7 @@ extern ConvertStatus convert_varchar(Converter *self, const bson_iter_t *value, 
 extern ConvertStatus convert_char(Converter *self, const bson_iter_t *value, Datum *result);
 extern ConvertStatus convert_name(Converter *self, const bson_iter_t *value, Datum *result);
 extern Converter *converter_create_enum(Oid type);
+extern char *convert_enum_hint(const Converter *converter, const bson_iter_t *value);
 
 /* array.c */
 extern Converter *converter_create_array(Oid type, Oid element_type, int32 typmod,

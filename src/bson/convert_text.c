@@ -18,6 +18,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/catcache.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
 /* The text of a value: in the document, in buffer, or recoded in CurrentMemoryContext. */
@@ -177,6 +178,26 @@ convert_enum(Converter *self, const bson_iter_t *value, Datum *result)
 		return CONVERT_BAD_SYNTAX;
 	*result = ObjectIdGetDatum(found->value);
 	return CONVERT_OK;
+}
+
+/*
+ * The statement that gives an enum the label that a value is, palloc'd; NULL
+ * where the converter is to no enum, or the value can be no label.
+ */
+char *
+convert_enum_hint(const Converter *converter, const bson_iter_t *value)
+{
+	const char *utf8;
+	const char *text;
+	size_t		length;
+
+	if (!type_is_enum(converter->type) || bson_iter_type_unsafe(value) == BSON_TYPE_CODE ||
+		!text_string(value, &utf8, &length) ||
+		text_to_server(utf8, length, &text, &length) != CONVERT_OK || length >= NAMEDATALEN)
+		return NULL;
+	return psprintf("ALTER TYPE %s ADD VALUE %s; or mend the document.",
+					format_type_be_qualified(converter->type),
+					quote_literal_cstr(pnstrdup(text, length)));
 }
 
 /* A converter to an enum. */

@@ -61,6 +61,7 @@ fail(Decode *decode, Table *table, const Column *column, ConvertStatus status, c
 	error->column = column == NULL ? -1 : column->number;
 	error->path = NULL;
 	error->message = message;
+	error->hint = convert_hint(status);
 	for (int i = 0; i < decode->plan->ntables; i++)
 	{
 		if (decode->plan->tables[i] == table)
@@ -278,8 +279,11 @@ convert_columns(Decode *decode, Table *table, Column *columns, int ncolumns, con
 												  &table->values[column->number]);
 
 		if (status != CONVERT_OK)
-			return fail(decode, table, column, status,
-						convert_message(status, converter, value));
+		{
+			fail(decode, table, column, status, convert_message(status, converter, value));
+			decode->error->hint = convert_value_hint(status, converter, value);
+			return false;
+		}
 		table->nulls[column->number] = false;
 	}
 	return true;
@@ -625,12 +629,10 @@ document_plan_report_unknown(DocumentPlan *plan, DocumentUnknown report, void *a
 void
 document_error_throw(const DocumentError *error, const char *collection, const bson_t *document)
 {
-	const char *hint = convert_hint(error->status);
-
 	ereport(ERROR,
 			(errcode(convert_sqlstate(error->status)),
 			 errmsg("%s", error->message),
 			 errdetail("Field \"%s\" of the document with _id %s in collection \"%s\".",
 					   error->path, json_preview_id(document), collection),
-			 hint == NULL ? 0 : errhint("%s", hint)));
+			 error->hint == NULL ? 0 : errhint("%s", error->hint)));
 }

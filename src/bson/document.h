@@ -24,6 +24,7 @@ typedef struct DocumentError
 	char	   *path;			/* from the document's top, with array
 								 * positions: items.3.price */
 	char	   *message;		/* from convert_message() */
+	const char *hint;			/* from convert_value_hint(); or NULL */
 } DocumentError;
 
 /*

@@ -203,7 +203,7 @@ decode_document(LoadBranch *branch, int i)
 		session->targets[t]->nrows = target_first_row(session->targets[t], i);
 	target = find_target(branch, &error);
 	document_reject(session, document, target == NULL ? NULL : target->name, error.path,
-					convert_sqlstate(error.status), error.message, convert_hint(error.status));
+					convert_sqlstate(error.status), error.message, error.hint);
 }
 
 /*
