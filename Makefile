@@ -30,6 +30,7 @@ SQL_PARTS = \
 	src/migrate/plan.sql \
 	src/migrate/plan_index.sql \
 	src/migrate/plan_check.sql \
+	src/migrate/plan_enumeration.sql \
 	src/migrate/check_plan.sql \
 	src/migrate/ddl.sql \
 	src/migrate/replan.sql \

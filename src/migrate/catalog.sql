@@ -44,6 +44,8 @@ CREATE TABLE mongo_migrate.plan_path
     note        text,
     proposed_check text,                -- by the source's validator, or by few values
     description text,                   -- by the validator
+    few_values  text[],                 -- the strings that all values are, where these are few
+    allowed_values text[],              -- the strings that the validator allows, in its order
     PRIMARY KEY (server, collection, path),
     FOREIGN KEY (server, collection) REFERENCES mongo_migrate.plan ON UPDATE CASCADE ON DELETE CASCADE
 );
@@ -118,6 +120,8 @@ CREATE TABLE mongo_migrate.plan_column
     check_rule  text,           -- SQL after the column's name, checked after the load: IN ('new', 'paid')
     proposed_check text,        -- a rule that may be meant
     description text,           -- goes into the column's comment
+    labels      text[],         -- enumeration: its values; type is the enum's name, or lookup_table has them
+    lookup_table text,          -- table (id, name), whose ids the column has; qualified as target is
     PRIMARY KEY (server, collection, target, column_name),
     FOREIGN KEY (server, collection, target) REFERENCES mongo_migrate.plan_target
         ON UPDATE CASCADE ON DELETE CASCADE,
@@ -125,7 +129,9 @@ CREATE TABLE mongo_migrate.plan_column
     CHECK ((role = 'reference') = (refers_to IS NOT NULL)),
     CHECK ((path IS NULL) = (role IN ('parent', 'position', 'parent_position'))),
     CHECK (role <> 'key' OR path = '$key'),
-    CHECK (role <> 'extra' OR path = '$')
+    CHECK (role <> 'extra' OR path = '$'),
+    CHECK (labels IS NULL OR (role = 'value' AND pg_catalog.array_position(labels, NULL) IS NULL AND pg_catalog.cardinality(labels) > 0)),
+    CHECK (lookup_table IS NULL OR (labels IS NOT NULL AND expression IS NOT NULL))
 );
 
 -- One row for each index of a target, beside those of its keys and references.

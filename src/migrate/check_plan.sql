@@ -64,6 +64,18 @@ DECLARE
     found_type text;
     step text := 'type';
 BEGIN
+    IF c.labels IS NOT NULL THEN
+        SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_enumeration(c) AS k;
+        IF problem IS NOT NULL THEN
+            RETURN;
+        END IF;
+        -- What is still to be created takes what text takes.
+        IF c.lookup_table IS NULL AND to_regtype(c.type) IS NULL THEN
+            c.type := 'text';
+        ELSIF c.lookup_table IS NOT NULL AND to_regclass(c.lookup_table) IS NULL THEN
+            c.expression := 'NULL::integer';
+        END IF;
+    END IF;
     canonical := mongo_migrate.canonical_type(c.type);
     step := 'source_type';
     IF c.source_type IS NOT NULL THEN
@@ -237,6 +249,7 @@ DECLARE
     base text;
     known text;
     empty bigint;
+    stranger text;          -- a value that is no label
     relation regclass;
 BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
@@ -320,12 +333,18 @@ BEGIN
             severity := 'warning';
             SELECT f.known, f.problem INTO known, problem
             FROM mongo_migrate.find_path(server, planned.collection, base, field.path) AS f;
-            SELECT p.nulls + p.missing INTO empty FROM mongo_migrate.plan_path AS p
+            SELECT p.nulls + p.missing, (SELECT min(v) FROM unnest(p.few_values) AS v
+                                            WHERE field.labels IS NOT NULL AND v <> ALL (mongo_migrate.known_labels(field)))
+            INTO empty, stranger
+            FROM mongo_migrate.plan_path AS p
             WHERE (p.server, p.collection, p.path) = (server, planned.collection, known);
             hint := mongo_migrate.mend_column(field, 'path = ''...''');
             IF problem IS NULL AND NOT field.nullable AND field.expression IS NULL AND empty > 0 THEN
                 problem := format('it is NOT NULL, and %s of the documents read have no value', empty);
                 hint := mongo_migrate.mend_column(field, 'nullable = true');
+            ELSIF problem IS NULL AND stranger IS NOT NULL THEN
+                problem := format('its labels are without %L, which documents read have', stranger);
+                hint := mongo_migrate.mend_column(field, format('labels = labels || %L::text', stranger));
             END IF;
             IF problem IS NOT NULL THEN
                 RETURN NEXT;

@@ -109,7 +109,7 @@ CREATE FUNCTION mongo_migrate.table_ddl(server name, collection text, target tex
                    CASE WHEN c.path IS NULL OR c.role = 'extra' THEN c.note
                         ELSE mongo_migrate.source_path($1, $2, $3, c.path) || coalesce(': ' || c.note, '') END,
                    'refers to ' || c.refers_to || coalesce('.' || nullif(c.refers_key, '_id'), ''),
-                   'as ' || c.expression) AS remark,
+                   CASE WHEN c.lookup_table IS NULL THEN 'as ' || c.expression ELSE 'by name in ' || c.lookup_table END) AS remark,
                count(*) OVER () = row_number() OVER (ORDER BY c.ordinal, c.column_name) AS last
         FROM mongo_migrate.plan_column AS c
         WHERE (c.server, c.collection, c.target) = ($1, $2, $3) AND c.included
@@ -239,6 +239,13 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
         WHERE NOT t.existing AND c.included AND c.role = 'parent_position'
           AND cardinality(t.keys) = cardinality(t.parent_keys) + 1
         UNION ALL
+        SELECT 3, t.ordinal, c.ordinal, t.target, 'foreign key to the lookup table',
+               format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s (id)', t.target, c.column_name, c.lookup_table),
+               coalesce(mongo_migrate.has_foreign_key(t.relation, ARRAY[c.column_name], to_regclass(c.lookup_table)), false)
+        FROM targets AS t JOIN mongo_migrate.plan_column AS c
+            ON (c.server, c.collection, c.target) = ($1, $2, t.target)
+        WHERE NOT t.existing AND c.included AND c.lookup_table IS NOT NULL
+        UNION ALL
         SELECT 4, t.ordinal, c.ordinal, t.target, 'index on a reference',
                format('CREATE INDEX ON %s (%I)', t.target, c.column_name),
                EXISTS (SELECT FROM pg_index AS i JOIN pg_attribute AS a
@@ -350,11 +357,16 @@ BEGIN
 
     IF section IS NULL OR section = 'tables' THEN
         parts := parts || ARRAY(
-            SELECT DISTINCT format('CREATE SCHEMA IF NOT EXISTS %I;', (parse_ident(t.target))[1])
-            FROM mongo_migrate.plan_target AS t
-            WHERE t.server = server AND t.collection = coalesce(collection, t.collection)
-              AND t.included AND NOT t.existing AND (parse_ident(t.target))[1] <> 'public'
+            SELECT DISTINCT format('CREATE SCHEMA IF NOT EXISTS %I;', (parse_ident(n.name))[1])
+            FROM (SELECT t.target FROM mongo_migrate.plan_target AS t
+                  WHERE t.server = server AND t.collection = coalesce(collection, t.collection) AND t.included AND NOT t.existing
+                  UNION ALL
+                  SELECT e.name FROM mongo_migrate.enumeration_ddl(server, collection) AS e) AS n (name)
+            WHERE (parse_ident(n.name))[1] <> 'public'
             ORDER BY 1);
+        SELECT string_agg(e.statement || ';', E'\n' ORDER BY e.ordinality) INTO part
+        FROM mongo_migrate.enumeration_ddl(server, collection) WITH ORDINALITY AS e;
+        parts := parts || part;
         FOR planned IN SELECT * FROM mongo_migrate.plan AS p
                  WHERE p.server = server AND p.collection = coalesce(collection, p.collection)
                  ORDER BY p.collection COLLATE "C"
@@ -403,6 +415,37 @@ REVOKE ALL ON FUNCTION mongo_migrate.draft_ddl(name, text, text) FROM PUBLIC;
 
 -- Executing it -------------------------------------------------------------
 
+CREATE FUNCTION mongo_migrate.make_schema(name text) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF to_regnamespace(quote_ident((parse_ident(name))[1])) IS NULL THEN
+        EXECUTE format('CREATE SCHEMA %I', (parse_ident(name))[1]);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.make_schema(text) IS
+    'creates the schema of a qualified name if it is not there';
+REVOKE ALL ON FUNCTION mongo_migrate.make_schema(text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.make_enumerations(server name, collection text) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    e record;
+BEGIN
+    FOR e IN SELECT * FROM mongo_migrate.enumeration_ddl(server, collection) AS d WHERE NOT d.done LOOP
+        PERFORM mongo_migrate.make_schema(e.name);
+        EXECUTE e.statement;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.make_enumerations(name, text) IS
+    'makes the enum types of a collection''s plan that do not exist, and its lookup tables, with a row for each label';
+REVOKE ALL ON FUNCTION mongo_migrate.make_enumerations(name, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.apply_ddl(server name, collection text DEFAULT NULL)
     RETURNS TABLE (target text, action text)
     LANGUAGE plpgsql VOLATILE
@@ -432,6 +475,7 @@ BEGIN
                 USING HINT = trouble.hint;
         END LOOP;
 
+        PERFORM mongo_migrate.make_enumerations(server, planned.collection);
         FOR table_plan IN SELECT * FROM mongo_migrate.plan_target AS t
                  WHERE (t.server, t.collection) = (server, planned.collection) AND t.included ORDER BY t.ordinal
         LOOP
@@ -447,9 +491,7 @@ BEGIN
                         HINT = format('To migrate them anew: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true); or without that table: %s',
                                       server, planned.collection, mongo_migrate.mend_target(table_plan, 'included = false'));
                 END IF;
-                IF to_regnamespace(quote_ident((parse_ident(table_plan.target))[1])) IS NULL THEN
-                    EXECUTE format('CREATE SCHEMA %I', (parse_ident(table_plan.target))[1]);
-                END IF;
+                PERFORM mongo_migrate.make_schema(table_plan.target);
                 EXECUTE mongo_migrate.table_ddl(server, planned.collection, table_plan.target);
                 FOR statement IN SELECT mongo_migrate.comment_ddl(server, planned.collection, table_plan.target) LOOP
                     EXECUTE statement;
@@ -481,5 +523,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.apply_ddl(name, text) IS
-    'creates the planned tables that do not exist, without keys, distributes those that the plan says, and makes the id maps; collection NULL: of every planned one; an error where the plan or an existing table does not fit';
+    'creates the planned tables, enum types and lookup tables that do not exist, without keys, distributes those that the plan says, and makes the id maps; collection NULL: of every planned one; an error where the plan or an existing table does not fit';
 REVOKE ALL ON FUNCTION mongo_migrate.apply_ddl(name, text) FROM PUBLIC;

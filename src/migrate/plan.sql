@@ -193,10 +193,11 @@ BEGIN
     id_type := coalesce(id_type, asked_type);
     INSERT INTO mongo_migrate.plan (server, collection, created, id_type) VALUES (server, collection, created, id_type);
     INSERT INTO mongo_migrate.plan_path (server, collection, path, ordinal, parent, key, types, present,
-            nulls, missing, is_map, is_unique, proposed_type, proposed_nullable, max_length, refers_to, refers_key, key_form, note, proposed_check)
+            nulls, missing, is_map, is_unique, proposed_type, proposed_nullable, max_length, refers_to, refers_key, key_form, note, few_values,
+            proposed_check)
         SELECT $1, $2, i.path, i.ordinal, i.parent, i.key, i.types, i.present,
             i.nulls, i.missing, i.is_map, i.is_unique, i.proposed_type, i.proposed_nullable, i.max_length, i.refers_to, i.refers_key,
-            i.key_form, i.note,
+            i.key_form, i.note, i.few_values,
             (SELECT format('IN (%s)', string_agg(quote_literal(v), ', ' ORDER BY n)) FROM unnest(i.few_values) WITH ORDINALITY AS f (v, n) HAVING count(*) > 0)
         FROM mongo_migrate.infer_schema(server, collection, sample_size) AS i;
     SELECT coalesce(max(p.present + p.nulls + p.missing), 0),

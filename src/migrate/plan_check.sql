@@ -32,8 +32,19 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.schema_check(jsonb) IS
     'the check that a property of a $jsonSchema amounts to: its enum, or its bounds; NULL for none';
 
+CREATE FUNCTION mongo_migrate.schema_labels(property jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT array_agg(v #>> '{}' ORDER BY n)
+    FROM jsonb_array_elements(CASE jsonb_typeof(property -> 'enum') WHEN 'array' THEN property -> 'enum' END) WITH ORDINALITY AS e (v, n)
+    WHERE jsonb_typeof(v) <> 'null' HAVING bool_and(jsonb_typeof(v) = 'string')
+$$;
+COMMENT ON FUNCTION mongo_migrate.schema_labels(jsonb) IS
+    'the strings that the enum of a property of a $jsonSchema has, null aside; NULL: it has none, or others';
+
 CREATE FUNCTION mongo_migrate.schema_checks(schema jsonb, base text)
-    RETURNS TABLE (path text, condition text, description text)
+    RETURNS TABLE (path text, condition text, description text, labels text[])
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -49,16 +60,17 @@ BEGIN
         path := property.place;
         condition := mongo_migrate.schema_check(property.value);
         description := property.value ->> 'description';
+        labels := mongo_migrate.schema_labels(property.value);
         RETURN NEXT;
         RETURN QUERY SELECT * FROM mongo_migrate.schema_checks(property.value, property.place);
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.schema_checks(jsonb, text) IS
-    'the checks and descriptions of a $jsonSchema, by path as infer_schema has it; base: the path of the document that it describes';
+    'the checks, descriptions and labels of enumerations of a $jsonSchema, by path as infer_schema has it; base: the path of the document that it describes';
 
 CREATE FUNCTION mongo_migrate.validator_checks(validator jsonb)
-    RETURNS TABLE (path text, condition text, description text)
+    RETURNS TABLE (path text, condition text, description text, labels text[])
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -72,6 +84,7 @@ BEGIN
             RETURN QUERY SELECT c.* FROM jsonb_array_elements(term.value) AS part, mongo_migrate.validator_checks(part) AS c;
         ELSIF term.key !~ '^\$' AND jsonb_typeof(term.value) = 'object' THEN
             path := term.key;
+            labels := mongo_migrate.schema_labels(jsonb_build_object('enum', term.value -> '$in'));
             condition := mongo_migrate.schema_check(jsonb_strip_nulls(jsonb_build_object('enum', term.value -> '$in',
                 'minimum', coalesce(term.value -> '$gte', term.value -> '$gt'), 'exclusiveMinimum', term.value ? '$gt',
                 'maximum', coalesce(term.value -> '$lte', term.value -> '$lt'), 'exclusiveMaximum', term.value ? '$lt')));
@@ -82,7 +95,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.validator_checks(jsonb) IS
-    'the checks and descriptions of a collection''s validator, by path';
+    'the checks, descriptions and labels of enumerations of a collection''s validator, by path';
 
 CREATE FUNCTION mongo_migrate.propose_checks(server name, collection text) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -95,8 +108,8 @@ BEGIN
     validator := mongo_migrate.run_command(server, json_build_object('listCollections', 1,
         'filter', json_build_object('name', collection)))::jsonb #> '{cursor,firstBatch,0,options,validator}';
     UPDATE mongo_migrate.plan_path AS p
-    SET proposed_check = coalesce(c.condition, p.proposed_check), description = c.description
-    FROM (SELECT v.path, min(v.condition) AS condition, min(v.description) AS description
+    SET proposed_check = coalesce(c.condition, p.proposed_check), description = c.description, allowed_values = c.labels
+    FROM (SELECT v.path, min(v.condition) AS condition, min(v.description) AS description, min(v.labels) AS labels
           FROM mongo_migrate.validator_checks(validator) AS v GROUP BY v.path) AS c
     WHERE (p.server, p.collection, p.path) = ($1, $2, c.path);
 EXCEPTION WHEN insufficient_privilege OR fdw_error THEN

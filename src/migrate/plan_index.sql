@@ -49,7 +49,7 @@ BEGIN
                 WHEN test.key = '$exists' AND test.value IN ('true', '1') THEN format('%I IS NOT NULL', c.column_name)
                 -- Only what both sides understand alike.
                 WHEN CASE jsonb_typeof(test.value)
-                         WHEN 'string' THEN c.type = 'text' AND test.key = '$eq'
+                         WHEN 'string' THEN test.key = '$eq' AND (c.type = 'text' OR c.labels @> ARRAY[test.value #>> '{}'])
                          WHEN 'number' THEN c.type ~ '^(smallint|integer|bigint|numeric|double precision)'
                          WHEN 'boolean' THEN c.type = 'boolean' AND test.key = '$eq' END
                 THEN format('%I %s %s', c.column_name, operators ->> test.key,

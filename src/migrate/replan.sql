@@ -41,7 +41,7 @@ CREATE FUNCTION mongo_migrate.plan_edits(proposed jsonb, present jsonb) RETURNS 
     WITH settings AS (
         SELECT p.key, p.value, p.value IS DISTINCT FROM proposed -> p.key AS edited,
                p.key IN ('role', 'type', 'expression', 'reverse_expression', 'parent_column', 'refers_to',
-                         'refers_key', 'key_form') AS filling
+                         'refers_key', 'key_form', 'labels', 'lookup_table') AS filling
         FROM jsonb_each(present) AS p
         WHERE p.key <> ALL (CASE WHEN present ? 'column_name' THEN '{target}'::text[] ELSE '{parent}'::text[] END ||
                             '{server,collection,ordinal,note,target_key,label}'::text[])

@@ -111,13 +111,14 @@ SELECT mongo_migrate.plan_collection('torture', 'mixed');
 SELECT mongo_migrate.plan_table('torture', 'people', p) FROM unnest(ARRAY['scores', 'visits', 'matrix', 'folders[].folders']) AS p;
 SELECT mongo_migrate.plan_table('torture', 'orders', p) FROM unnest(ARRAY['history', 'paid']) AS p;
 
--- A date that is a double in some documents, money, an enumeration, an array of documents as jsonb.
-CREATE TYPE public.status AS ENUM ('new', 'active', 'blocked');
+-- A date that is a double in some documents, money, enumerations, an array of documents as jsonb.
+SELECT mongo_migrate.plan_enumeration('torture', 'people', 'status', labels => '{new,active,blocked}', name => 'status');
+SELECT mongo_migrate.plan_enumeration('torture', 'people', 'kind', 'check');
+SELECT mongo_migrate.plan_enumeration('torture', 'orders', 'history[][].state', 'lookup', name => 'history_state');
 UPDATE mongo_migrate.plan_column SET type = 'timestamptz', source_type = 'text',
 	expression = $$CASE WHEN value ~ '^[0-9]+$' THEN to_timestamp(value::numeric / 1000) ELSE value::timestamptz END$$
 WHERE target = 'public.people' AND path = 'seen';
 UPDATE mongo_migrate.plan_column SET type = 'numeric(20,2)', expression = 'round(value, 2)' WHERE target = 'public.people' AND path = 'balance';
-UPDATE mongo_migrate.plan_column SET type = 'public.status' WHERE target = 'public.people' AND path = 'status';
 DELETE FROM mongo_migrate.plan_target WHERE target = 'public.people_devices';
 INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, source_type)
 VALUES ('torture', 'people', 'public.people', 'devices', 90, 'value', 'devices', 'jsonb', 'jsonb');
@@ -162,7 +163,7 @@ rows_are_computed('edited', %same,
 	firms => 'SELECT json_build_array(f.n, f.name) FROM firms AS f JOIN people AS p USING (id, n)',
 	profiles => 'SELECT json_build_array(f.n, f.note) FROM profiles AS f JOIN people AS p USING (id, n)',
 	orders => "SELECT json_build_array($order, y.n) FROM orders AS o LEFT JOIN people AS p ON p.id = o.person_id LEFT JOIN people AS y ON y.id = o.buyer_id",
-	orders_history => 'SELECT json_build_array(o.n, c.history_position, c.position, c.state, c.step) FROM orders_history_elements AS c JOIN orders AS o ON o.id = c.order_id',
+	orders_history => 'SELECT json_build_array(o.n, c.history_position, c.position, s.name, c.step) FROM orders_history_elements AS c JOIN orders AS o ON o.id = c.order_id JOIN history_state AS s ON s.id = c.state_id',
 	orders_paid => 'SELECT json_build_array(o.n, c.key, p.n, c.value) FROM orders_paid AS c JOIN orders AS o ON o.id = c.order_id LEFT JOIN people AS p ON p.id = c.payer_id');
 rows_are(q{SELECT target FROM mongo_migrate.verify_counts('torture') WHERE NOT ok}, '', 'edited plan: counts');
 rows_are("SELECT * FROM ($differences) AS d WHERE kind <> 'orphan'", '', 'edited plan: nothing differs but references to nothing');

@@ -136,4 +136,14 @@ query('DELETE FROM events WHERE id % 10 = 3');
 is(migrate('events'), '100|900|0|t', 'a catch-up pass knows it');
 is(query('SELECT count(*), count(DISTINCT id) FROM events'), '900|900', 'every row once');
 
+fill('states', 100, '{"_id": "$n", "state": {"$arrayElemAt": [["new", "paid"], {"$mod": ["$n", 2]}]}}');
+query("SELECT mongo_migrate.plan_collection('shop', 'states', sample_size => 0, distribute_by => '_id')");
+query("SELECT mongo_migrate.plan_enumeration('shop', 'states', 'state', 'lookup')");
+like($citus->complaint("SELECT mongo_migrate.apply_ddl('shop', 'states')"),
+	qr/Citus has the table on other nodes, which have no lookup table\nHINT:  SELECT mongo_migrate.plan_enumeration\('shop', 'states', 'state', 'enum'\);/, 'no lookup table');
+query("SELECT mongo_migrate.plan_enumeration('shop', 'states', 'state', 'enum')");
+is(migrate('states'), '100|0|0|t', 'but an enum');
+is(query('SELECT state, count(*) FROM states GROUP BY 1 ORDER BY 1'), "new|50\npaid|50", 'with its values');
+is(differences('states'), '', 'verified');
+
 done_testing();
