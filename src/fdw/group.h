@@ -87,6 +87,8 @@ typedef struct GroupQuery
 /* Fills in the results; false when MongoDB cannot do it exactly. */
 extern bool group_from_query(GroupQuery *query);
 
+/* grouping.c */
+
 /* A Grouping as a list that a plan can carry, and back. */
 extern List *group_save(const Grouping *group);
 extern Grouping *group_load(List *saved);

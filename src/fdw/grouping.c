@@ -1,0 +1,110 @@
+/*
+ * grouping.c
+ *	  Groupings as values that a plan carries.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "fdw/group.h"
+
+/* Columns as lists. */
+static List *
+save_columns(List *columns)
+{
+	List	   *saved = NIL;
+	ListCell   *lc;
+
+	foreach(lc, columns)
+	{
+		GroupColumn *column = lfirst(lc);
+		List	   *one = list_make5(makeString(column->path), makeInteger((int) column->type),
+									 makeInteger(column->typmod), makeInteger(column->form),
+									 makeInteger(column->facts));
+
+		saved = lappend(saved, lappend(one, makeBoolean(column->ordered)));
+	}
+	return saved;
+}
+
+/* The columns from such lists. */
+static List *
+load_columns(List *saved)
+{
+	List	   *columns = NIL;
+	ListCell   *lc;
+
+	foreach(lc, saved)
+	{
+		List	   *one = lfirst(lc);
+		GroupColumn *column = palloc(sizeof(GroupColumn));
+
+		column->path = strVal(linitial(one));
+		column->type = (Oid) intVal(lsecond(one));
+		column->typmod = intVal(lthird(one));
+		column->form = intVal(lfourth(one));
+		column->facts = intVal(list_nth(one, 4));
+		column->ordered = boolVal(list_nth(one, 5));
+		columns = lappend(columns, column);
+	}
+	return columns;
+}
+
+/* A Grouping as a list that a plan can carry. */
+List *
+group_save(const Grouping *group)
+{
+	List	   *aggregates = NIL;
+	List	   *ranges = NIL;
+	List	   *saved;
+	ListCell   *lc;
+
+	foreach(lc, group->aggregates)
+	{
+		GroupAggregate *aggregate = lfirst(lc);
+
+		aggregates = lappend(aggregates, list_make2_int(aggregate->kind, aggregate->column));
+	}
+	foreach(lc, group->ranges)
+	{
+		GroupRange *range = lfirst(lc);
+
+		ranges = lappend(ranges, list_make3(makeInteger(range->column), makeInteger((int) range->function),
+											makeInteger(range->comparand)));
+	}
+	saved = list_make5(save_columns(group->keys), aggregates, save_columns(group->columns),
+					   ranges, group->defined);
+	saved = lappend(saved, makeBoolean(group->rows));
+	return lappend(saved, makeBoolean(group->plain));
+}
+
+/* The Grouping from such a list. */
+Grouping *
+group_load(List *saved)
+{
+	Grouping   *group = palloc0(sizeof(Grouping));
+	ListCell   *lc;
+
+	group->keys = load_columns(linitial(saved));
+	foreach(lc, (List *) lsecond(saved))
+	{
+		GroupAggregate *aggregate = palloc(sizeof(GroupAggregate));
+
+		aggregate->kind = linitial_int((List *) lfirst(lc));
+		aggregate->column = lsecond_int((List *) lfirst(lc));
+		group->aggregates = lappend(group->aggregates, aggregate);
+	}
+	group->columns = load_columns(lthird(saved));
+	foreach(lc, (List *) lfourth(saved))
+	{
+		GroupRange *range = palloc(sizeof(GroupRange));
+
+		range->column = intVal(linitial((List *) lfirst(lc)));
+		range->function = (Oid) intVal(lsecond((List *) lfirst(lc)));
+		range->comparand = intVal(lthird((List *) lfirst(lc)));
+		group->ranges = lappend(group->ranges, range);
+	}
+	group->defined = list_nth(saved, 4);
+	group->rows = boolVal(list_nth(saved, 5));
+	group->plain = boolVal(list_nth(saved, 6));
+	return group;
+}
