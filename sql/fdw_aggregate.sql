@@ -45,6 +45,15 @@ SELECT DISTINCT ok FROM items ORDER BY ok;
 EXPLAIN (COSTS OFF) SELECT DISTINCT t, ok FROM items;
 SELECT DISTINCT t, ok FROM items ORDER BY t, ok;
 
+-- FILTER, of what MongoDB's expressions compare as PostgreSQL does.
+EXPLAIN (COSTS OFF) SELECT count(*) FILTER (WHERE ok), sum(i) FILTER (WHERE x < 3 OR b <> -1) FROM items;
+SELECT count(*) FILTER (WHERE ok), count(*) FILTER (WHERE NOT ok), count(*) FILTER (WHERE ok IS NULL), sum(i) FILTER (WHERE x < 3 OR b <> -1) FROM items;
+SELECT count(b) FILTER (WHERE i IN (5, 7)), max(b) FILTER (WHERE i > 6 AND i IS NOT NULL), avg(i) FILTER (WHERE i < 10), min(i) FILTER (WHERE at IS NULL) FROM items;
+SELECT count(*) FILTER (WHERE x NOT IN (3, 4)), count(*) FILTER (WHERE x = NULL), sum(x) FILTER (WHERE i IS NULL), count(1) FILTER (WHERE at < '2024-02-29 12:00:00.0015Z') FROM items;
+SELECT t, count(*) FILTER (WHERE ok), count(*) FROM items GROUP BY t HAVING count(*) FILTER (WHERE i > 6) > 0 ORDER BY t;
+SELECT count(*) FILTER (WHERE i > 0) FROM empty;
+SELECT i.ok, (SELECT count(*) FILTER (WHERE _id > i._id) FROM items) FROM items i WHERE i.t = 'a' ORDER BY i._id;
+
 -- HAVING is PostgreSQL's.
 EXPLAIN (COSTS OFF) SELECT ok FROM items GROUP BY ok HAVING sum(i) > 10 AND ok IS NOT NULL;
 SELECT ok FROM items GROUP BY ok HAVING sum(i) > 10 AND ok IS NOT NULL ORDER BY ok;
@@ -88,7 +97,9 @@ EXPLAIN (COSTS OFF) SELECT sum(n) FROM items;
 EXPLAIN (COSTS OFF) SELECT avg(f) FROM items;
 EXPLAIN (COSTS OFF) SELECT count(t) FROM items;
 EXPLAIN (COSTS OFF) SELECT max(t) FROM items WHERE i > 1;
-EXPLAIN (COSTS OFF) SELECT count(*) FILTER (WHERE ok) FROM items;
+EXPLAIN (COSTS OFF) SELECT count(*) FILTER (WHERE t = 'a') FROM items;
+EXPLAIN (COSTS OFF) SELECT count(*) FILTER (WHERE ok AND i % 2 = 1) FROM items;
+EXPLAIN (COSTS OFF) SELECT count(*) FILTER (WHERE at::date = '2024-02-29') FROM items;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM items WHERE t <> 'a';
 EXPLAIN (COSTS OFF) SELECT sum(i + 1) FROM items;
 EXPLAIN (COSTS OFF) SELECT array_agg(i) FROM items;
@@ -107,7 +118,7 @@ BEGIN
     PERFORM mongo_migrate.run_command('fdw_aggregate', format('{"insert": "refused", "documents": [
         {"_id": 1, "v": 6}, {"_id": 2, "v": 6}, {"_id": 3, "v": 6}, {"_id": 4, "v": 6}, {"_id": 5, "v": %s}]}', value)::json);
     ANALYZE refused;
-    FOREACH query IN ARRAY ARRAY['SELECT count(v) FROM refused', 'SELECT sum(v) FROM refused WHERE v > 5',
+    FOREACH query IN ARRAY ARRAY['SELECT count(v) FROM refused', 'SELECT sum(v) FROM refused WHERE v > 5', 'SELECT count(*) FILTER (WHERE v < 7) FROM refused',
         'SELECT array_agg(v ORDER BY v) FROM (SELECT v FROM refused GROUP BY v) q', 'SELECT count(*) FROM refused WHERE v IS NOT NULL'] LOOP
         BEGIN
             EXECUTE query INTO outcome;

@@ -78,9 +78,10 @@ make_facts(List *columns)
 		ColumnFacts *one = &facts[foreach_current_index(lc)];
 
 		one->column = lfirst(lc);
-		/* None of the types is JSON. */
-		one->converter = converter_create(one->column->type, one->column->typmod, JSON_RELAXED,
-										  false);
+		/* Documents are counted.  None of the types is JSON. */
+		if (*one->column->path != '\0')
+			one->converter = converter_create(one->column->type, one->column->typmod, JSON_RELAXED,
+											  false);
 	}
 	return facts;
 }
@@ -251,7 +252,7 @@ read_document(FactReader *reader, const bson_t *document)
 	return true;
 }
 
-/* Has the column values? */
+/* Has the column values?  Asked where the least one is known. */
 static bool
 has_values(const ColumnFacts *facts)
 {
@@ -268,6 +269,9 @@ column_is_provable(const ColumnFacts *facts)
 	const GroupColumn *column = facts->column;
 	bson_type_t sum = facts->facts[SUM].type;
 
+	/* It is counted where a FILTER is true; as a whole it is another column. */
+	if ((column->facts & FACT_LOW) == 0)
+		return true;
 	if (!facts->facts[LOW].plain || !facts->facts[HIGH].plain)
 		return false;
 	if (!has_values(facts))

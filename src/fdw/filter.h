@@ -81,6 +81,8 @@ typedef struct Filter
 	FilterKind	kind;
 	bool		exact;			/* else what MongoDB returns is checked */
 	List	   *arms;			/* of AND and OR: Filters */
+	bool		partial;		/* of AND: arms were left out; not carried by
+								 * a plan */
 	char	   *path;			/* of the others: the path of a column or
 								 * below one, "" for the whole document ... */
 	FilterForm	form;			/* ... and form */

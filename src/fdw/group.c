@@ -27,6 +27,10 @@
  *    another order, and MongoDB adds doubles in binary that are decimal
  *    fractions to us.
  *
+ * 6. FILTER is an expression of MongoDB's, exact for values that rule 1 has
+ *    looked at (see expression.c); and it looks at those of every document, as
+ *    PostgreSQL decodes them before it filters.
+ *
  * HAVING, and expressions of keys and aggregates, are PostgreSQL's.
  */
 #include "postgres.h"
@@ -34,6 +38,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_aggregate.h"
+#include "fdw/expression.h"
 #include "fdw/fdw.h"
 #include "fdw/group.h"
 #include "fdw/path.h"
@@ -78,6 +83,7 @@ make_column(GroupQuery *query, Var *var)
 	column->path = path;
 	column->type = var->vartype;
 	column->typmod = var->vartypmod;
+	column->condition = EVERY_DOCUMENT;
 	column->form = filter_type_form(var->vartype);
 	switch (column->form)
 	{
@@ -121,32 +127,48 @@ extremes_are_proof(const GroupColumn *column)
 	}
 }
 
-/*
- * Adds a column whose values are looked at, or finds it among those that are
- * there; its index, or -1.  All its values are equal where pinned.
- */
+/* Adds a column, or finds it among those that are there; its index. */
 static int
-add_column(GroupQuery *query, Var *var, bool pinned)
+find_column(Grouping *group, GroupColumn *column)
 {
-	Grouping   *group = query->group;
-	GroupColumn *column = make_column(query, var);
 	ListCell   *lc;
 
-	if (column == NULL || !(pinned || extremes_are_proof(column)))
-		return -1;
 	foreach(lc, group->columns)
 	{
 		GroupColumn *other = lfirst(lc);
 
 		if (strcmp(other->path, column->path) == 0 && other->type == column->type &&
-			other->typmod == column->typmod)
+			other->typmod == column->typmod && other->condition == column->condition)
 			return foreach_current_index(lc);
 	}
-	column->facts = FACT_LOW | FACT_HIGH;
-	if (column->form == FORM_INTEGER || column->form == FORM_FLOAT8)
-		column->facts |= FACT_SUM;
 	group->columns = lappend(group->columns, column);
 	return list_length(group->columns) - 1;
+}
+
+/* Has a column's values proven, or what is in them told. */
+static void
+need_extremes(GroupColumn *column)
+{
+	column->facts |= FACT_LOW | FACT_HIGH;
+	if (column->form == FORM_INTEGER || column->form == FORM_FLOAT8)
+		column->facts |= FACT_SUM;
+}
+
+/*
+ * Adds a column whose values are looked at, or finds it; its index, or -1.  All
+ * its values are equal where pinned.
+ */
+static int
+add_column(GroupQuery *query, Var *var, bool pinned)
+{
+	GroupColumn *column = make_column(query, var);
+	int			index;
+
+	if (column == NULL || !(pinned || extremes_are_proof(column)))
+		return -1;
+	index = find_column(query->group, column);
+	need_extremes(list_nth(query->group->columns, index));
+	return index;
 }
 
 /* Has MongoDB's order of a column's values proven to be ours. */
@@ -371,6 +393,12 @@ need_facts(Grouping *group, const GroupAggregate *aggregate)
 {
 	GroupColumn *column = list_nth(group->columns, aggregate->column);
 
+	if (aggregate->kind == AGGREGATE_COUNT)
+	{
+		column->facts |= FACT_COUNT;
+		return;
+	}
+	need_extremes(column);
 	switch (aggregate->kind)
 	{
 		case AGGREGATE_MIN:
@@ -380,7 +408,7 @@ need_facts(Grouping *group, const GroupAggregate *aggregate)
 		case AGGREGATE_AVG:
 			column->facts |= FACT_COUNT;
 			/* fallthrough */
-		case AGGREGATE_SUM:
+		default:
 
 			/*
 			 * Whether the sum of many large numbers is exact depends on how
@@ -388,12 +416,86 @@ need_facts(Grouping *group, const GroupAggregate *aggregate)
 			 */
 			group->rows |= column->type == INT8OID;
 			break;
-		case AGGREGATE_COUNT:
-			column->facts |= FACT_COUNT;
-			break;
-		default:
-			break;
 	}
+}
+
+/* Adds the condition that an aggregate's FILTER is, or finds it: its index, EVERY_DOCUMENT for none. */
+static bool
+add_filter(GroupQuery *query, Expr *expression, int *condition)
+{
+	Filter	   *filter;
+	ListCell   *lc;
+
+	*condition = EVERY_DOCUMENT;
+	if (expression == NULL)
+		return true;
+	foreach(lc, query->filters)
+	{
+		*condition = foreach_current_index(lc);
+		if (equal(lfirst(lc), expression))
+			return true;
+	}
+	filter = filter_from_clause(query->root, query->rel, expression, &query->comparands);
+	if (filter == NULL || !filter_is_expressible(filter))
+		return false;
+	foreach(lc, pull_var_clause((Node *) expression, PVC_RECURSE_PLACEHOLDERS))
+	{
+		Var		   *var = lfirst(lc);
+
+		if (var->varattno <= 0 || add_column(query, var, false) < 0)
+			return false;
+	}
+	query->filters = lappend(query->filters, expression);
+	query->group->conditions = lappend(query->group->conditions, filter);
+	*condition = list_length(query->filters) - 1;
+	return true;
+}
+
+/* Adds the column that an aggregate is of, in the documents that the condition takes; its index, or -1. */
+static int
+add_argument(GroupQuery *query, Node *argument, int condition)
+{
+	Var		   *var = expression_column(query, argument);
+	int			index = var == NULL ? -1 : add_column(query, var, false);
+	GroupColumn *column;
+
+	if (index < 0 || condition == EVERY_DOCUMENT)
+		return index;
+	column = make_column(query, var);
+	column->condition = condition;
+	return find_column(query->group, column);
+}
+
+/* Adds the documents as what is counted; the index. */
+static int
+add_documents(GroupQuery *query, int condition)
+{
+	GroupColumn *column = palloc0(sizeof(GroupColumn));
+
+	column->path = "";
+	column->condition = condition;
+	return find_column(query->group, column);
+}
+
+/* What the aggregate is, and of which argument, NULL for the documents; false when none of ours. */
+static bool
+classify_aggregate(Aggref *aggref, AggregateKind *kind, Node **argument)
+{
+	*argument = NULL;
+	if (aggref->aggfnoid == F_COUNT_)
+	{
+		*kind = AGGREGATE_COUNT_ROWS;
+		return true;
+	}
+	if (list_length(aggref->args) != 1 || !aggregate_kind(aggref, kind))
+		return false;
+	*argument = (Node *) ((TargetEntry *) linitial(aggref->args))->expr;
+	if (*kind == AGGREGATE_COUNT && IsA(*argument, Const) && !((Const *) *argument)->constisnull)
+	{
+		*kind = AGGREGATE_COUNT_ROWS;
+		*argument = NULL;
+	}
+	return true;
 }
 
 /* Adds an aggregate to the row; false when MongoDB cannot compute it. */
@@ -402,34 +504,26 @@ add_aggregate(GroupQuery *query, Aggref *aggref)
 {
 	GroupAggregate *aggregate = palloc0(sizeof(GroupAggregate));
 	Node	   *argument;
-	Var		   *var;
+	int			condition;
 
 	if (aggref->aggsplit != AGGSPLIT_SIMPLE || aggref->aggkind != AGGKIND_NORMAL ||
-		aggref->aggfilter != NULL || aggref->aggorder != NIL || aggref->agglevelsup != 0)
+		aggref->aggorder != NIL || aggref->agglevelsup != 0 ||
+		!classify_aggregate(aggref, &aggregate->kind, &argument) ||
+		!add_filter(query, aggref->aggfilter, &condition))
 		return false;
-	if (aggref->aggfnoid == F_COUNT_)
-		aggregate->kind = AGGREGATE_COUNT_ROWS;
-	else
+	if (argument != NULL)
+		aggregate->column = add_argument(query, argument, condition);
+	else if (condition != EVERY_DOCUMENT)
 	{
-		if (list_length(aggref->args) != 1 || !aggregate_kind(aggref, &aggregate->kind))
-			return false;
-		argument = (Node *) ((TargetEntry *) linitial(aggref->args))->expr;
-		if (aggregate->kind == AGGREGATE_COUNT && IsA(argument, Const) &&
-			!((Const *) argument)->constisnull)
-			aggregate->kind = AGGREGATE_COUNT_ROWS;
-		else
-		{
-			var = expression_column(query, argument);
-			if (var == NULL)
-				return false;
-			aggregate->column = add_column(query, var, false);
-			if (aggregate->column < 0)
-				return false;
-			need_facts(query->group, aggregate);
-		}
+		aggregate->kind = AGGREGATE_COUNT;
+		aggregate->column = add_documents(query, condition);
 	}
+	if (aggregate->column < 0)
+		return false;
 	if (aggregate->kind == AGGREGATE_COUNT_ROWS)
 		query->group->rows = true;
+	else
+		need_facts(query->group, aggregate);
 	query->group->aggregates = lappend(query->group->aggregates, aggregate);
 	add_column_to_pathtarget(query->row, (Expr *) aggref, 0);
 	return true;

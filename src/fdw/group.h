@@ -20,13 +20,18 @@
 #define FACT_COUNT	0x08		/* how many are not null */
 #define FACTS		4
 
+#define EVERY_DOCUMENT	(-1)
+
 typedef struct GroupColumn
 {
-	char	   *path;			/* as "$path" names it */
+	char	   *path;			/* as "$path" names it; "" for the documents
+								 * themselves, which are only counted */
 	Oid			type;			/* no domain */
 	int32		typmod;
 	FilterForm	form;			/* of the type */
 	int			facts;			/* of columns, not of keys */
+	int			condition;		/* index: of the documents that FILTER takes;
+								 * or EVERY_DOCUMENT */
 	bool		ordered;		/* MongoDB's order of the values must be ours */
 } GroupColumn;
 
@@ -60,6 +65,7 @@ typedef struct Grouping
 	List	   *aggregates;		/* GroupAggregates, which follow them */
 	List	   *columns;		/* GroupColumns that aggregates or conditions
 								 * look at */
+	List	   *conditions;		/* Filters: of aggregates' FILTERs */
 	List	   *ranges;			/* GroupRanges */
 	List	   *defined;		/* paths, strings: not undefined */
 	bool		rows;			/* is the number of documents needed? */
@@ -76,11 +82,13 @@ typedef struct GroupQuery
 	List	   *clauses;		/* SortGroupClauses: of GROUP BY, or DISTINCT */
 	PathTarget *target;			/* what the upper relation returns */
 	List	   *having;			/* conditions on that */
+	List	   *filters;		/* for us: expressions of FILTERs, by the
+								 * index of the condition */
 
 	/* results */
 	Grouping   *group;
 	Filter	   *filter;
-	List	   *comparands;		/* of the filter */
+	List	   *comparands;		/* of the filter and of conditions */
 	PathTarget *row;			/* the keys and aggregates, in the row's order */
 } GroupQuery;
 
@@ -95,8 +103,11 @@ extern Grouping *group_load(List *saved);
 
 /* pipeline.c */
 
-/* The pipeline on the documents that match; owned by the current memory context. */
-extern bson_t *group_pipeline(const Grouping *group, bson_t *match);
+/*
+ * The pipeline on the documents that match; owned by the current memory
+ * context.  The values are those of the comparands.
+ */
+extern bson_t *group_pipeline(const Grouping *group, bson_t *match, const FilterValue *values);
 
 /* Its options. */
 extern bson_t *group_options(const Grouping *group, const Filter *filter, int fetch_size);

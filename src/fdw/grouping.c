@@ -21,7 +21,8 @@ save_columns(List *columns)
 									 makeInteger(column->typmod), makeInteger(column->form),
 									 makeInteger(column->facts));
 
-		saved = lappend(saved, lappend(one, makeBoolean(column->ordered)));
+		one = lappend(one, makeBoolean(column->ordered));
+		saved = lappend(saved, lappend(one, makeInteger(column->condition)));
 	}
 	return saved;
 }
@@ -44,6 +45,7 @@ load_columns(List *saved)
 		column->form = intVal(lfourth(one));
 		column->facts = intVal(list_nth(one, 4));
 		column->ordered = boolVal(list_nth(one, 5));
+		column->condition = intVal(list_nth(one, 6));
 		columns = lappend(columns, column);
 	}
 	return columns;
@@ -54,6 +56,7 @@ List *
 group_save(const Grouping *group)
 {
 	List	   *aggregates = NIL;
+	List	   *conditions = NIL;
 	List	   *ranges = NIL;
 	List	   *saved;
 	ListCell   *lc;
@@ -64,6 +67,8 @@ group_save(const Grouping *group)
 
 		aggregates = lappend(aggregates, list_make2_int(aggregate->kind, aggregate->column));
 	}
+	foreach(lc, group->conditions)
+		conditions = lappend(conditions, filter_save(lfirst(lc)));
 	foreach(lc, group->ranges)
 	{
 		GroupRange *range = lfirst(lc);
@@ -74,7 +79,8 @@ group_save(const Grouping *group)
 	saved = list_make5(save_columns(group->keys), aggregates, save_columns(group->columns),
 					   ranges, group->defined);
 	saved = lappend(saved, makeBoolean(group->rows));
-	return lappend(saved, makeBoolean(group->plain));
+	saved = lappend(saved, makeBoolean(group->plain));
+	return lappend(saved, conditions);
 }
 
 /* The Grouping from such a list. */
@@ -106,5 +112,7 @@ group_load(List *saved)
 	group->defined = list_nth(saved, 4);
 	group->rows = boolVal(list_nth(saved, 5));
 	group->plain = boolVal(list_nth(saved, 6));
+	foreach(lc, (List *) list_nth(saved, 7))
+		group->conditions = lappend(group->conditions, filter_load(lfirst(lc)));
 	return group;
 }

@@ -124,7 +124,7 @@ read_groups(ForeignScanState *node)
 
 	if (match != NULL)
 		cursor = mongo_aggregate(state->connection, state->table->collection,
-								 group_pipeline(state->group, match),
+								 group_pipeline(state->group, match, state->values),
 								 group_options(state->group, state->filter,
 											   state->table->fetch_size),
 								 state->context);
@@ -254,7 +254,7 @@ group_scan_command(ForeignScanState *node, const FilterValue *values)
 	if (match == NULL)
 		return NULL;
 	bson_append_utf8(command, "aggregate", -1, mongo_utf8(state->table->collection), -1);
-	bson_concat(command, group_pipeline(state->group, match));
+	bson_concat(command, group_pipeline(state->group, match, values));
 	bson_concat(command, group_options(state->group, state->filter, state->table->fetch_size));
 	return command;
 }

@@ -143,6 +143,17 @@ value_uuid(const uint8 *bytes, bson_subtype_t subtype)
 	return value;
 }
 
+/* A document, which the value points to. */
+bson_value_t *
+value_document(const bson_t *document)
+{
+	bson_value_t *value = value_new(BSON_TYPE_DOCUMENT);
+
+	value->value.v_doc.data = unconstify(uint8_t *, bson_get_data(document));
+	value->value.v_doc.data_len = document->len;
+	return value;
+}
+
 /* {path: value} */
 bson_t *
 match_value(const char *path, const bson_value_t *value)
@@ -182,26 +193,44 @@ match_regex(const char *path, const char *pattern)
 	return match_operators(path, "$regex", value_string(pattern), "$options", value_string("s"));
 }
 
+/* Appends key: [values]. */
+static void
+append_values(bson_t *document, const char *key, List *values)
+{
+	bson_t		array;
+	ListCell   *lc;
+
+	must(bson_append_array_begin(document, key, -1, &array));
+	foreach(lc, values)
+	{
+		char		buffer[16];
+		const char *position;
+
+		bson_uint32_to_string(foreach_current_index(lc), &position, buffer, sizeof(buffer));
+		must(bson_append_value(&array, position, -1, lfirst(lc)));
+	}
+	must(bson_append_array_end(document, &array));
+}
+
+/* {operator: [values]} */
+bson_t *
+match_values(const char *operator, List *values)
+{
+	bson_t	   *match = match_new();
+
+	append_values(match, operator, values);
+	return match;
+}
+
 /* {path: {operator: [values]}} */
 bson_t *
 match_list(const char *path, const char *operator, List *values)
 {
 	bson_t	   *match = match_new();
 	bson_t		inner;
-	bson_t		array;
-	ListCell   *lc;
 
 	must(bson_append_document_begin(match, path, -1, &inner));
-	must(bson_append_array_begin(&inner, operator, -1, &array));
-	foreach(lc, values)
-	{
-		char		buffer[16];
-		const char *key;
-
-		bson_uint32_to_string(foreach_current_index(lc), &key, buffer, sizeof(buffer));
-		must(bson_append_value(&array, key, -1, lfirst(lc)));
-	}
-	must(bson_append_array_end(&inner, &array));
+	append_values(&inner, operator, values);
 	must(bson_append_document_end(match, &inner));
 	return match;
 }
@@ -252,7 +281,7 @@ have_same_key(const bson_t *match, const bson_t *other)
 }
 
 /* {operator: [matches]} */
-static bson_t *
+bson_t *
 match_combine(const char *operator, List *matches)
 {
 	bson_t	   *match = match_new();

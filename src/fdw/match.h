@@ -22,6 +22,7 @@ extern bson_value_t *value_regex(const char *pattern);	/* a dot matches a
 														 * newline too */
 extern bson_value_t *value_objectid(const uint8 *bytes);
 extern bson_value_t *value_uuid(const uint8 *bytes, bson_subtype_t subtype);
+extern bson_value_t *value_document(const bson_t *document);
 
 /* {}, owned by the current memory context, as all of the following. */
 extern bson_t *match_new(void);
@@ -40,6 +41,10 @@ extern bson_t *match_regex(const char *path, const char *pattern);
 
 /* {path: {operator: [values]}} */
 extern bson_t *match_list(const char *path, const char *operator, List *values);
+
+/* {operator: [values]} and {operator: [matches]} */
+extern bson_t *match_values(const char *operator, List *values);
+extern bson_t *match_combine(const char *operator, List *matches);
 
 /* {path: {$type: name}} */
 extern bson_t *match_type(const char *path, const char *name);

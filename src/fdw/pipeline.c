@@ -4,7 +4,8 @@
  *
  * One $group behind one $match.  Its fields are a letter and the number of a
  * column: l0 and h0 for the least and the greatest value, s0 for the sum, n0
- * for how many there are; c is the number of documents.
+ * for how many there are; c is the number of documents.  Where an aggregate has
+ * a FILTER, the values of other documents are null.
  *
  * A key that is missing is null to $group where it is the only one, or in an
  * array.
@@ -12,6 +13,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "fdw/expression.h"
 #include "fdw/group.h"
 #include "fdw/match.h"
 #include "fdw/scan.h"
@@ -50,27 +52,58 @@ append_keys(bson_t *stage, List *keys)
 	}
 }
 
-/* Appends the facts about a column. */
+/* Appends {operator: value} for a fact about a column. */
 static void
-append_facts(bson_t *stage, const GroupColumn *column, int number)
+append_fact(bson_t *stage, char letter, int number, const char *operator,
+			const bson_value_t *value)
 {
-	const char *path = field(column);
+	bson_append_document(stage, psprintf("%c%d", letter, number), -1, match_value(operator, value));
+}
+
+/* {$cond: [condition, value, otherwise]} */
+static bson_value_t *
+value_if(bson_t *condition, bson_value_t *value, bson_value_t *otherwise)
+{
+	return value_document(match_values("$cond", list_make3(value_document(condition), value,
+														   otherwise)));
+}
+
+/* A column's value in a document, which may be the document itself; null where FILTER is not true. */
+static bson_value_t *
+column_value(const Grouping *group, const GroupColumn *column, const FilterValue *values)
+{
+	bson_value_t *value = *column->path == '\0' ? value_boolean(true) : value_string(field(column));
+	const Filter *condition;
+
+	if (column->condition == EVERY_DOCUMENT)
+		return value;
+	condition = list_nth(group->conditions, column->condition);
+	return value_if(filter_to_expression(condition, values), value, value_new(BSON_TYPE_NULL));
+}
+
+/* Appends the facts about a column, which has the value in a document. */
+static void
+append_facts(bson_t *stage, const GroupColumn *column, int number, bson_value_t *value)
+{
+	bson_t	   *is_there;
 
 	if (column->facts & FACT_LOW)
-		BCON_APPEND(stage, psprintf("l%d", number), "{", "$min", BCON_UTF8(path), "}");
+		append_fact(stage, 'l', number, "$min", value);
 	if (column->facts & FACT_HIGH)
-		BCON_APPEND(stage, psprintf("h%d", number), "{", "$max", BCON_UTF8(path), "}");
+		append_fact(stage, 'h', number, "$max", value);
 	if (column->facts & FACT_SUM)
-		BCON_APPEND(stage, psprintf("s%d", number), "{", "$sum", BCON_UTF8(path), "}");
+		append_fact(stage, 's', number, "$sum", value);
 	if (column->facts & FACT_COUNT)
-		BCON_APPEND(stage, psprintf("n%d", number), "{", "$sum", "{", "$cond", "[",
-					"{", "$gt", "[", BCON_UTF8(path), BCON_NULL, "]", "}",
-					BCON_INT32(1), BCON_INT32(0), "]", "}", "}");
+	{
+		is_there = match_values("$gt", list_make2(value, value_new(BSON_TYPE_NULL)));
+		append_fact(stage, 'n', number, "$sum",
+					value_if(is_there, value_integer(1), value_integer(0)));
+	}
 }
 
 /* The pipeline on the documents that match. */
 bson_t *
-group_pipeline(const Grouping *group, bson_t *match)
+group_pipeline(const Grouping *group, bson_t *match, const FilterValue *values)
 {
 	bson_t	   *pipeline = owned_bson_new(CurrentMemoryContext);
 	List	   *matches = list_make1(match);
@@ -97,7 +130,8 @@ group_pipeline(const Grouping *group, bson_t *match)
 	if (group->rows)
 		BCON_APPEND(&fields, "c", "{", "$sum", BCON_INT32(1), "}");
 	foreach(lc, group->columns)
-		append_facts(&fields, lfirst(lc), foreach_current_index(lc));
+		append_facts(&fields, lfirst(lc), foreach_current_index(lc),
+					 column_value(group, lfirst(lc), values));
 	bson_append_document_end(&stage, &fields);
 	bson_append_document_end(&stages, &stage);
 	bson_append_array_end(pipeline, &stages);

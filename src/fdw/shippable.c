@@ -354,6 +354,7 @@ filter_from_bool(ClauseContext *context, BoolExpr *clause)
 			if (filter->kind == FILTER_OR)
 				return NULL;
 			filter->exact = false;
+			filter->partial = true;
 			continue;
 		}
 		filter->arms = lappend(filter->arms, arm);

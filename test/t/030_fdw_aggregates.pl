@@ -89,8 +89,29 @@ sub condition
 	return "$column " . pick(qw(= = = <> < <= > >=)) . ' ' . (rand() < 0.2 ? '(SELECT ' . $fields{$column}[4]->() . "::$fields{$column}[0])" : $fields{$column}[4]->());
 }
 
-# An aggregate of a column that has one.
+# A condition of FILTER, mostly one of those that MongoDB takes.
+sub filter
+{
+	my $column = pick(qw(i s b bo o ts x u), 'u IS NOT NULL AND i');
+	my $kind = rand;
+	return condition() if $kind < 0.15;
+	return '(' . join(pick(' OR ', ' AND '), filter(), filter()) . ')' if $kind < 0.3;
+	my ($name) = $column =~ /(\w+)$/;
+	return "$column " . pick('', 'NOT ') . 'IN (' . join(', ', map { $fields{$name}[4]->() } 1 .. 2) . ')' if $kind < 0.45;
+	return "$column IS " . pick('', 'NOT ') . 'NULL' if $kind < 0.55;
+	return "NOT ($column " . pick(qw(= <> < >)) . ' ' . $fields{$name}[4]->() . ')' if $kind < 0.65;
+	return "$column " . pick(qw(= <> < <= > >=)) . ' ' . (rand() < 0.1 ? '(SELECT ' . $fields{$name}[4]->() . "::$fields{$name}[0])" : $fields{$name}[4]->());
+}
+
+# An aggregate, as it is shown.
 sub aggregate
+{
+	my ($aggregate, $rest) = plain_aggregate() =~ /^(.*\w\((?:\w+|\*)\))(.*)$/;
+	return $aggregate . (rand() < 0.3 ? ' FILTER (WHERE ' . filter() . ')' : '') . $rest;
+}
+
+# An aggregate of a column that has one.
+sub plain_aggregate
 {
 	my $kind = rand;
 	return 'count(*)' if $kind < 0.25;
