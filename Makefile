@@ -28,6 +28,7 @@ SQL_PARTS = \
 	src/migrate/plan_fields.sql \
 	src/migrate/distribute.sql \
 	src/migrate/plan.sql \
+	src/migrate/plan_table.sql \
 	src/migrate/plan_index.sql \
 	src/migrate/plan_check.sql \
 	src/migrate/plan_enumeration.sql \
