@@ -78,6 +78,27 @@ SELECT position, name, parent_position FROM public.things_children WHERE thing_i
 SELECT target, ok, quarantined FROM mongo_migrate.verify_counts('nested') WHERE NOT ok OR quarantined > 0 ORDER BY target COLLATE "C";
 SELECT * FROM mongo_migrate.verify_full('nested', 'things');
 
+-- What only deeper levels have, or have in other types: columns, references and tables for all of a tree.
+SELECT run('{"insert": "forest", "documents": [
+ {"_id": 1, "nodes": [{"n": 1, "same": "x", "at": {"$date": "2024-01-01T00:00:00Z"}, "pos": {"x": 1}, "owner": 5, "marks": [{"v": 1}], "bits": [1], "meta": {"children": []},
+   "nodes": [{"n": 2.5, "same": "y", "at": "soon", "pos": {"y": 2, "z": {"deep": true}}, "owner": "nobody", "marks": [{"v": "a", "w": 1}, {"w": null}], "bits": [5000000000], "user": {"$oid": "aaaaaaaaaaaaaaaaaaaaaaa1"},
+     "nodes": [{"n": {"$numberLong": "7"}, "pos": 3, "lists": [{"k": 1}, {"k": 2}], "user": {"$oid": "aaaaaaaaaaaaaaaaaaaaaaa2"}, "only": {"here": "z"}, "nodes": []}]}]}]},
+ {"_id": 2, "nodes": [{"n": 3, "same": "x", "nodes": [{"same": "z", "user": {"$oid": "aaaaaaaaaaaaaaaaaaaaaaa1"}}]}]}]}') \g /dev/null
+SELECT mongo_migrate.plan_collection('nested', 'forest', sample_size => 0);
+UPDATE mongo_migrate.plan_column SET column_name = 'number' WHERE server = 'nested' AND target = 'public.forest_nodes' AND path = 'n';
+SELECT mongo_migrate.plan_table('nested', 'forest', 'nodes[].nodes');
+SELECT target, column_name, role, path, type, nullable, refers_to, note FROM mongo_migrate.plan_column WHERE collection = 'forest' AND role IN ('value', 'reference', 'extra') ORDER BY target COLLATE "C", ordinal;
+SELECT path, parent, types, present, nulls, missing FROM mongo_migrate.plan_path WHERE collection = 'forest' AND path ~ '^nodes\[\][.](n$|pos|user|marks|lists)' ORDER BY path COLLATE "C";
+SELECT * FROM mongo_migrate.check_plan('nested', 'forest');
+SELECT mongo_migrate.plan_collection('nested', 'forest', sample_size => 0, replan => true);
+SELECT * FROM mongo_migrate.check_plan('nested', 'forest');
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('nested', 'forest', workers => 0);
+SELECT * FROM public.forest_nodes ORDER BY 1, 2;
+SELECT * FROM public.forest_nodes_marks ORDER BY 1, 2, 3;
+SELECT * FROM public.forest_nodes_lists ORDER BY 1, 2, 3;
+SELECT * FROM mongo_migrate.verify_full('nested', 'forest');
+SELECT path, documents FROM mongo_migrate.drift WHERE collection = 'forest';
+
 -- The fields of a compound _id are columns; another _id that comes later has none.
 SELECT run('{"insert": "compound", "documents": [{"_id": {"k": 1, "r": "a"}, "n": 1}, {"_id": {"k": 2, "r": "b"}, "n": 2}]}') \g /dev/null
 SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('nested', 'compound', workers => 0);

@@ -253,6 +253,9 @@ BEGIN
     UPDATE mongo_migrate.plan AS p SET proposed = mongo_migrate.plan_entries(server, collection)
         WHERE (p.server, p.collection) = ($1, $2);
     PERFORM mongo_migrate.merge_plan(server, collection, before, edited);
+    -- Trees that a person planned.
+    PERFORM mongo_migrate.merge_levels(server, collection, mongo_migrate.target_base(server, collection, t.target), t.nested_path)
+        FROM mongo_migrate.plan_target AS t WHERE (t.server, t.collection) = ($1, $2) AND t.nested_path IS NOT NULL;
     PERFORM mongo_migrate.plan_indexes(server, collection, indexes);
 
     SELECT format('%s: %s, %s, %s, from %s of %s', collection,

@@ -91,8 +91,20 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.nests_itself(mongo_migrate.plan_path, text) IS
     'whether a field is an array within one of its own name, which may go on to any depth: children[].children[]; row_base: the path of its row';
 
+CREATE FUNCTION mongo_migrate.is_planned(server name, collection text, target text, path text) RETURNS boolean
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT EXISTS (SELECT FROM mongo_migrate.plan_column AS c WHERE (c.server, c.collection, c.target, c.path) = ($1, $2, $3, $4))
+        OR EXISTS (SELECT FROM mongo_migrate.plan_target AS t
+                   WHERE (t.server, t.collection) = ($1, $2) AND ((t.parent, t.path) = ($3, $4) OR (t.target, t.nested_path) = ($3, $4)))
+$$;
+COMMENT ON FUNCTION mongo_migrate.is_planned(name, text, text, text) IS
+    'whether a target of a plan has a column or a table for a path of its rows';
+REVOKE ALL ON FUNCTION mongo_migrate.is_planned(name, text, text, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.plan_fields(server name, collection text, target text, relation regclass,
-        base text, row_base text, prefix text, nullable boolean) RETURNS void
+        base text, row_base text, prefix text, nullable boolean, unplanned boolean DEFAULT false) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -142,7 +154,9 @@ BEGIN
         IF NOT has_column AND NOT crowded AND kind = 'object' AND fields BETWEEN 1 AND 60
            AND NOT field.is_map AND cardinality(mongo_migrate.path_segments(path)) <= 4 THEN
             PERFORM mongo_migrate.plan_fields(server, collection, target, relation, field.path,
-                    row_base, wanted || '_', nullable OR field.proposed_nullable);
+                    row_base, wanted || '_', nullable OR field.proposed_nullable, unplanned);
+        ELSIF unplanned AND mongo_migrate.is_planned(server, collection, target, path) THEN
+            CONTINUE;
         ELSIF element.path IS NOT NULL AND NOT nests_itself AND
               ((mongo_migrate.only_type(element.types) = 'object' AND fields > 0 AND NOT element.is_map)
                OR element.refers_key = '_id') THEN
@@ -157,9 +171,9 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.plan_fields(name, text, text, regclass, text, text, text, boolean) IS
-    'plans the fields of a document or sub-document: base is its path, row_base the path of the row that they go to';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_fields(name, text, text, regclass, text, text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.plan_fields(name, text, text, regclass, text, text, text, boolean, boolean) IS
+    'plans the fields of a document or sub-document: base is its path, row_base the path of the row that they go to; unplanned: only those that the target has nothing for';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_fields(name, text, text, regclass, text, text, text, boolean, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.element_of(field mongo_migrate.plan_path) RETURNS mongo_migrate.plan_path
     LANGUAGE sql STABLE

@@ -1,5 +1,116 @@
 -- plan_table.sql: tables for what is nested and was planned as one column: maps, arrays in arrays, trees.
 
+CREATE FUNCTION mongo_migrate.common_type(types text[]) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT CASE WHEN count(DISTINCT t) < 2 THEN min(t)
+                WHEN bool_and(t IN ('integer', 'bigint')) THEN 'bigint'
+                WHEN bool_and(t IN ('integer', 'bigint', 'numeric', 'double precision')) THEN 'numeric'
+                WHEN bool_or(t IN ('jsonb', 'bytea') OR t ~ '\[\]$') THEN 'jsonb'
+                ELSE 'text' END
+    FROM unnest(types) AS t
+$$;
+COMMENT ON FUNCTION mongo_migrate.common_type(text[]) IS
+    'a type, of those that infer_schema proposes, for the values of several paths';
+
+CREATE FUNCTION mongo_migrate.merge_levels(server name, collection text, base text, nested text) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    WITH RECURSIVE levels AS (
+        SELECT base AS path
+        UNION ALL
+        SELECT p.path FROM levels AS l JOIN mongo_migrate.plan_path AS p
+            ON (p.server, p.collection, p.path) = ($1, $2, l.path || '.' || nested || '[]')
+    ), fields AS (
+        SELECT p, substr(p.path, length(l.path) + 1) AS place, substr(p.parent, length(l.path) + 1) AS parent_place,
+               l.path = base AS top, p.present > 0 AS seen, coalesce((p.types ->> 'object')::bigint, 0) AS documents
+        FROM levels AS l JOIN mongo_migrate.plan_path AS p
+            ON (p.server, p.collection) = ($1, $2) AND (p.path = l.path OR starts_with(p.path, l.path || '.'))
+        WHERE p.path <> l.path || '.' || nested AND NOT starts_with(p.path, l.path || '.' || nested || '[]')
+    ), parents AS (
+        SELECT f.place, sum(f.documents) AS documents FROM fields AS f GROUP BY f.place
+    ), merged AS (
+        SELECT f.place, f.parent_place, min((f.p).ordinal) AS ordinal, min((f.p).key) AS key,
+               sum((f.p).present) AS present, sum((f.p).nulls) AS nulls, bool_or((f.p).is_map) AS is_map,
+               coalesce(mongo_migrate.common_type(array_agg((f.p).proposed_type) FILTER (WHERE f.seen)), min((f.p).proposed_type)) AS type,
+               max((f.p).max_length) AS max_length,
+               -- A reference at one level is one at the others, unless these say otherwise.
+               (array_agg(f.p ORDER BY (f.p).refers_to IS NULL, f.top DESC, (f.p).path))[1] AS first,
+               count(DISTINCT (f.p).refers_to) < 2 AND count(DISTINCT (f.p).proposed_type) FILTER (WHERE f.seen) = 1 AS alike,
+               CASE WHEN bool_and((f.p).few_values IS NOT NULL) FILTER (WHERE f.seen) THEN (
+                   SELECT array_agg(DISTINCT v COLLATE "C" ORDER BY v COLLATE "C") FROM fields AS o, unnest((o.p).few_values) AS v WHERE o.place = f.place) END AS few_values,
+               array_agg(f.p ORDER BY f.top DESC, (f.p).path) AS rows
+        FROM fields AS f WHERE f.place <> '' GROUP BY f.place, f.parent_place
+    )
+    INSERT INTO mongo_migrate.plan_path AS p (server, collection, path, ordinal, parent, key, types, present, nulls, missing, is_map,
+            is_unique, proposed_type, proposed_nullable, max_length, refers_to, refers_key, key_form, note, proposed_check, description,
+            few_values, allowed_values)
+        SELECT $1, $2, base || m.place, m.ordinal, base || m.parent_place, m.key,
+            (SELECT jsonb_object_agg(t.key, t.n) FROM (
+                SELECT e.key, sum(e.value::bigint) AS n FROM unnest(m.rows) AS r, jsonb_each_text(r.types) AS e GROUP BY e.key) AS t),
+            m.present, m.nulls, greatest(0, coalesce(CASE WHEN m.key IS NOT NULL THEN o.documents - m.present - m.nulls END, 0)), m.is_map,
+            false, m.type, m.nulls > 0 OR o.documents > m.present + m.nulls, m.max_length,
+            CASE WHEN m.alike THEN (m.first).refers_to END, CASE WHEN m.alike THEN (m.first).refers_key END,
+            CASE WHEN m.alike THEN (m.first).key_form END, (m.rows[1]).note,
+            CASE WHEN m.few_values IS NULL THEN (SELECT min(r.proposed_check) FROM unnest(m.rows) AS r
+                                                 HAVING count(r.proposed_check) = count(*) AND count(DISTINCT r.proposed_check) = 1)
+                 ELSE (SELECT format('IN (%s)', string_agg(quote_literal(v), ', ' ORDER BY v COLLATE "C")) FROM unnest(m.few_values) AS v) END,
+            (m.rows[1]).description, m.few_values, (m.rows[1]).allowed_values
+        FROM merged AS m JOIN parents AS o ON o.place = m.parent_place
+    ON CONFLICT ON CONSTRAINT plan_path_pkey DO UPDATE SET types = excluded.types, present = excluded.present, nulls = excluded.nulls,
+        missing = excluded.missing, is_map = excluded.is_map, proposed_type = excluded.proposed_type,
+        proposed_nullable = excluded.proposed_nullable, max_length = excluded.max_length, refers_to = excluded.refers_to,
+        refers_key = excluded.refers_key, key_form = excluded.key_form, proposed_check = excluded.proposed_check,
+        few_values = excluded.few_values
+$$;
+COMMENT ON FUNCTION mongo_migrate.merge_levels(name, text, text, text) IS
+    'has plan_path show, for the elements of a tree at its first level (base), what those of all levels have; nested: the path of the next level''s array in an element';
+REVOKE ALL ON FUNCTION mongo_migrate.merge_levels(name, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.plan_levels(server name, collection text, target text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    base constant text := mongo_migrate.target_base(server, collection, target);
+    inner_target text;
+    inner_base text;
+BEGIN
+    -- Wider types for what has columns, in child tables too; where a reference is none at another level, values.
+    UPDATE mongo_migrate.plan_column AS c
+    SET type = p.proposed_type, source_type = p.proposed_type, nullable = true,
+        role = 'value', refers_to = NULL, refers_key = '_id', key_form = 'exact',
+        proposed_check = CASE WHEN p.few_values IS NULL OR p.proposed_type = 'text' THEN p.proposed_check END,
+        note = mongo_migrate.evidence(p.types, p.nulls, p.missing, p.note)
+    FROM mongo_migrate.plan_path AS p
+    WHERE (c.server, c.collection) = ($1, $2) AND c.role IN ('value', 'reference') AND c.expression IS NULL
+      AND (p.server, p.collection, p.path) = ($1, $2,
+            mongo_migrate.full_path(mongo_migrate.target_base(c.server, c.collection, c.target), c.path))
+      AND starts_with(p.path, base || '.')
+      AND CASE c.role WHEN 'value' THEN c.type <> p.proposed_type AND c.labels IS NULL ELSE p.refers_to IS NULL END;
+    UPDATE mongo_migrate.plan_column AS c SET nullable = true
+    WHERE (c.server, c.collection) = ($1, $2) AND c.role IN ('value', 'reference') AND (c.target = $3 OR EXISTS (
+        SELECT FROM mongo_migrate.plan_path AS p
+        WHERE (p.server, p.collection, p.path) = ($1, $2,
+                mongo_migrate.full_path(mongo_migrate.target_base(c.server, c.collection, c.target), c.path))
+          AND starts_with(p.path, base || '.') AND p.proposed_nullable));
+    FOR inner_target, inner_base IN
+        SELECT t.target, b.base FROM mongo_migrate.plan_target AS t,
+            mongo_migrate.target_base(t.server, t.collection, t.target) AS b (base)
+        WHERE (t.server, t.collection) = ($1, $2) AND t.kind = 'child' AND (b.base = base OR starts_with(b.base, base || '.'))
+        ORDER BY t.ordinal
+    LOOP
+        PERFORM mongo_migrate.plan_fields(server, collection, inner_target, NULL, inner_base, inner_base, '', true, true);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_levels(name, text, text) IS
+    'plans what the deeper levels of a tree have beyond its first one: columns and tables for fields, wider types';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_levels(name, text, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.plan_tree(nested mongo_migrate.plan_column) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -11,9 +122,6 @@ BEGIN
     WHERE (t.server, t.collection, t.target) = (nested.server, nested.collection, nested.target);
     UPDATE mongo_migrate.plan_column AS c SET note = 'position in the tree, from 0, each element before those within it'
     WHERE (c.server, c.collection, c.target, c.role) = (nested.server, nested.collection, nested.target, 'position');
-    -- Deeper elements may have other fields than those at the top.
-    UPDATE mongo_migrate.plan_column AS c SET nullable = true
-    WHERE (c.server, c.collection, c.target) = (nested.server, nested.collection, nested.target) AND c.role IN ('value', 'reference');
     new.role := 'parent_position';
     new.path := NULL;
     new.column_name := 'parent_position';
@@ -24,6 +132,10 @@ BEGIN
     new.is_unique := false;
     new.note := 'position of the element that this one is within';
     PERFORM mongo_migrate.add_plan_column(new, NULL);
+    PERFORM mongo_migrate.merge_levels(nested.server, nested.collection,
+        mongo_migrate.target_base(nested.server, nested.collection, nested.target), nested.path);
+    PERFORM mongo_migrate.plan_levels(nested.server, nested.collection, nested.target);
+    -- Documents that were not read, or levels that were not followed, may have more.
     PERFORM mongo_migrate.plan_extra(nested.server, nested.collection, nested.target);
 END
 $$;
@@ -47,10 +159,7 @@ CREATE FUNCTION mongo_migrate.take_for_map(field mongo_migrate.plan_path) RETURN
            (SELECT jsonb_object_agg(t.key, t.n)
             FROM (SELECT e.key, sum(e.value::bigint) AS n FROM values AS v, jsonb_each_text(v.types) AS e GROUP BY e.key) AS t),
            sum(v.present), sum(v.nulls), 0, false, false,
-           CASE WHEN count(DISTINCT v.proposed_type) = 1 THEN min(v.proposed_type)
-                WHEN bool_and(v.proposed_type IN ('integer', 'bigint')) THEN 'bigint'
-                WHEN bool_and(v.proposed_type IN ('integer', 'bigint', 'numeric')) THEN 'numeric'
-                ELSE 'jsonb' END,
+           mongo_migrate.common_type(array_agg(v.proposed_type)),
            bool_or(v.nulls > 0), 'fields taken for a map'
     FROM values AS v HAVING count(*) > 0
     ON CONFLICT DO NOTHING;

@@ -156,7 +156,7 @@ END
 rows_are_computed('edited', %same,
 	people => "SELECT json_build_array($person, (extract(epoch FROM p.seen) * 1000)::bigint, p.balance, p.devices) $of_people",
 	people_tags => 'SELECT json_build_array(p.n, c.position, t.n) FROM people_tag_ids AS c JOIN people AS p ON p.id = c.people_id LEFT JOIN tags AS t ON t.id = c.tag_id',
-	people_folders => 'SELECT json_build_array(p.n, c.position, c.parent_position, c.name, c.size, c.extra) FROM people_folders AS c JOIN people AS p ON p.id = c.people_id',
+	people_folders => 'SELECT json_build_array(p.n, c.position, c.parent_position, c.name, c.size, c.deep, c.extra) FROM people_folders AS c JOIN people AS p ON p.id = c.people_id',
 	people_scores => 'SELECT json_build_array(p.n, c.position, c.value, c.value_number, c.value_text) FROM people_scores AS c JOIN people AS p ON p.id = c.people_id',
 	people_visits => 'SELECT json_build_array(p.n, c.key, c.day, c.value) FROM people_visits AS c JOIN people AS p ON p.id = c.people_id',
 	people_matrix => 'SELECT json_build_array(p.n, c.matrix_position, c.position, c.value) FROM people_matrix_elements AS c JOIN people AS p ON p.id = c.people_id',

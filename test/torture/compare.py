@@ -123,8 +123,7 @@ def people_folders(d, edited):
         waiting = [(folder, None) for folder in reversed(p["folders"])]
         while waiting:
             folder, above = waiting.pop()
-            extra = {"deep": folder["deep"]} if "deep" in folder else None
-            yield [p["n"], number, above, folder["name"], folder["size"], extra]
+            yield [p["n"], number, above, folder["name"], folder["size"], folder.get("deep"), None]
             waiting += [(inner, number) for inner in reversed(folder.get("folders", []))]
             number += 1
 
