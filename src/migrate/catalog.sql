@@ -46,6 +46,8 @@ CREATE TABLE mongo_migrate.plan_path
     description text,                   -- by the validator
     few_values  text[],                 -- the strings that all values are, where these are few
     allowed_values text[],              -- the strings that the validator allows, in its order
+    allowed_length integer,             -- characters of a string that the validator allows
+    required    boolean NOT NULL DEFAULT false, -- the validator wants a value, which is not null
     PRIMARY KEY (server, collection, path),
     FOREIGN KEY (server, collection) REFERENCES mongo_migrate.plan ON UPDATE CASCADE ON DELETE CASCADE
 );
@@ -122,6 +124,8 @@ CREATE TABLE mongo_migrate.plan_column
     description text,           -- goes into the column's comment
     labels      text[],         -- enumeration: its values; type is the enum's name, or lookup_table has them
     lookup_table text,          -- table (id, name), whose ids the column has; qualified as target is
+    proposed_type text,         -- a narrower type that may be meant, by the validator
+    required    boolean NOT NULL DEFAULT false, -- the validator says that it is never null
     PRIMARY KEY (server, collection, target, column_name),
     FOREIGN KEY (server, collection, target) REFERENCES mongo_migrate.plan_target
         ON UPDATE CASCADE ON DELETE CASCADE,

@@ -69,8 +69,11 @@ BEGIN
     END IF;
     new.description := field.description;
     new.proposed_check := CASE WHEN new.role = 'value' AND new.expression IS NULL AND relation IS NULL AND
-        CASE WHEN field.proposed_check ~ '^IN \(''' THEN new.type = 'text'
+        CASE WHEN field.proposed_check ~ '^(IN \(''|~ |<> '''')' THEN new.type = 'text'
              ELSE new.type IN ('integer', 'bigint', 'numeric', 'double precision') END THEN field.proposed_check END;
+    new.proposed_type := CASE WHEN field.allowed_length > 0 AND new.role = 'value' AND new.type = 'text' AND new.expression IS NULL
+                                   AND relation IS NULL THEN format('varchar(%s)', field.allowed_length) END;
+    new.required := field.required AND relation IS NULL AND new.role = 'value';
     -- Different values in MongoDB, different ones here: not so for 1 and "1" as text.
     new.is_unique := field.is_unique AND new.included AND new.expression IS NULL AND new.key_form = 'exact'
         AND (mongo_migrate.only_type(field.types) IS NOT NULL OR field.proposed_type IN ('integer', 'bigint', 'numeric'))

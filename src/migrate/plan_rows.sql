@@ -167,6 +167,7 @@ BEGIN
             UNION ALL
             SELECT attname::text FROM pg_attribute WHERE attrelid = 'pg_class'::regclass AND attnum < 0));
     END IF;
+    new.required := coalesce(new.required, false);
     new.ordinal := (SELECT coalesce(max(c.ordinal), 0) + 1 FROM mongo_migrate.plan_column AS c
                     WHERE (c.server, c.collection, c.target) = (new.server, new.collection, new.target));
     INSERT INTO mongo_migrate.plan_column SELECT new.*;
