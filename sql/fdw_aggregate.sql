@@ -54,6 +54,28 @@ SELECT t, count(*) FILTER (WHERE ok), count(*) FROM items GROUP BY t HAVING coun
 SELECT count(*) FILTER (WHERE i > 0) FROM empty;
 SELECT i.ok, (SELECT count(*) FILTER (WHERE _id > i._id) FROM items) FROM items i WHERE i.t = 'a' ORDER BY i._id;
 
+-- DISTINCT, of the values of one column.
+CREATE FUNCTION pg_temp.sent(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+        RETURN QUERY SELECT trim(line) WHERE line LIKE '%MongoDB aggregate%';
+    END LOOP;
+END
+$$;
+SELECT * FROM pg_temp.sent('SELECT ok, count(DISTINCT i), sum(b) FROM items GROUP BY ok');
+SELECT ok, count(DISTINCT i), sum(b), count(*) FROM items GROUP BY ok ORDER BY ok;
+SELECT count(DISTINCT i), sum(DISTINCT i), avg(DISTINCT i), min(DISTINCT i), max(DISTINCT b), count(*), count(*) FILTER (WHERE ok) FROM items;
+SELECT ok, x, count(DISTINCT t IS NULL), count(DISTINCT i) FROM items GROUP BY ok, x ORDER BY ok, x;
+SELECT count(DISTINCT n), sum(i) FROM items;
+SELECT count(DISTINCT f), count(f) FROM items HAVING count(DISTINCT f) > 1;
+SELECT count(DISTINCT at), count(DISTINCT at) + 1 AS one_more FROM items;
+SELECT count(DISTINCT i), sum(DISTINCT i) FROM empty;
+SELECT * FROM pg_temp.sent('SELECT count(DISTINCT i), count(DISTINCT b) FROM items');
+SELECT * FROM pg_temp.sent('SELECT count(DISTINCT t) FROM items');
+SELECT * FROM pg_temp.sent('SELECT count(DISTINCT i) FILTER (WHERE ok) FROM items');
+
 -- HAVING is PostgreSQL's.
 EXPLAIN (COSTS OFF) SELECT ok FROM items GROUP BY ok HAVING sum(i) > 10 AND ok IS NOT NULL;
 SELECT ok FROM items GROUP BY ok HAVING sum(i) > 10 AND ok IS NOT NULL ORDER BY ok;
@@ -118,7 +140,7 @@ BEGIN
     PERFORM mongo_migrate.run_command('fdw_aggregate', format('{"insert": "refused", "documents": [
         {"_id": 1, "v": 6}, {"_id": 2, "v": 6}, {"_id": 3, "v": 6}, {"_id": 4, "v": 6}, {"_id": 5, "v": %s}]}', value)::json);
     ANALYZE refused;
-    FOREACH query IN ARRAY ARRAY['SELECT count(v) FROM refused', 'SELECT sum(v) FROM refused WHERE v > 5', 'SELECT count(*) FILTER (WHERE v < 7) FROM refused',
+    FOREACH query IN ARRAY ARRAY['SELECT count(v) FROM refused', 'SELECT sum(v) FROM refused WHERE v > 5', 'SELECT count(*) FILTER (WHERE v < 7) FROM refused', 'SELECT count(DISTINCT v) FROM refused',
         'SELECT array_agg(v ORDER BY v) FROM (SELECT v FROM refused GROUP BY v) q', 'SELECT count(*) FROM refused WHERE v IS NOT NULL'] LOOP
         BEGIN
             EXECUTE query INTO outcome;
@@ -149,8 +171,8 @@ SELECT * FROM pg_temp.refused('{"$undefined": true}');
 -- A sum beyond bigint, and what looks equal here but not to MongoDB.
 SELECT mongo_migrate.run_command('fdw_aggregate', '{"insert": "odd", "documents": [
     {"_id": 1, "b": {"$numberLong": "9223372036854775807"}, "t": "5", "n": {"$numberDecimal": "0.1"}, "f": {"$numberDouble": "NaN"}, "s": [{"x": 1}]},
-    {"_id": 2, "b": {"$numberLong": "9223372036854775807"}, "t": 5, "n": 0.1, "f": 1, "s": 5},
-    {"_id": 3, "n": {"$numberDecimal": "1.0"}, "t": {"$symbol": "5"}},
+    {"_id": 2, "b": {"$numberLong": "9223372036854775807"}, "t": 5, "n": 0.1, "f": {"$numberLong": "9007199254740993"}, "s": 5},
+    {"_id": 3, "n": {"$numberDecimal": "1.0"}, "t": {"$symbol": "5"}, "f": 9007199254740992.0},
     {"_id": 4, "n": 1, "u": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "03"}}},
     {"_id": 5, "n": 1.0, "u": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "04"}}}]}') ->> 'n' AS inserted;
 CREATE FOREIGN TABLE odd (_id bigint, b bigint, t text, n numeric, f double precision, u uuid, x integer OPTIONS (path 's.x')) SERVER fdw_aggregate;
@@ -160,6 +182,9 @@ SELECT sum(b), avg(b), min(b) FROM odd;
 SELECT t, count(*) FROM odd GROUP BY t ORDER BY t;
 SELECT trim_scale(n), count(*) FROM odd GROUP BY n ORDER BY n;
 SELECT trim_scale(min(n)), max(f) FROM odd;
+SELECT count(DISTINCT n), count(*) FROM odd;
+SELECT count(DISTINCT f), count(*) FROM odd;
+SELECT count(DISTINCT u), count(*) FROM odd;
 SELECT u, count(*) FROM odd GROUP BY u ORDER BY u;
 SELECT x, count(*) FROM odd GROUP BY x ORDER BY x;
 SELECT count(*) FROM odd WHERE x = 1;

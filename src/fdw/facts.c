@@ -175,8 +175,13 @@ extreme_is_plain(const GroupColumn *column, const bson_iter_t *iter, Datum value
 		case FORM_UUID:
 			return is_plain_uuid(iter);
 		case FORM_FLOAT8:
-			/* NaN is lowest there. */
-			return !column->ordered || !isnan(DatumGetFloat8(value));
+
+			/*
+			 * NaN is lowest there; large longs are equal to us, but not
+			 * there.
+			 */
+			return (!column->ordered || !isnan(DatumGetFloat8(value))) &&
+				(!column->distinct || is_small(iter));
 		case FORM_NUMERIC:
 			return !column->ordered || is_small(iter);
 		default:

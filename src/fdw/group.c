@@ -31,6 +31,9 @@
  *    looked at (see expression.c); and it looks at those of every document, as
  *    PostgreSQL decodes them before it filters.
  *
+ * 7. DISTINCT is a $group by the column's values as well, and another of these
+ *    groups.  It is for values that are equal in both worlds, or in none.
+ *
  * HAVING, and expressions of keys and aggregates, are PostgreSQL's.
  */
 #include "postgres.h"
@@ -371,17 +374,17 @@ aggregate_kind(Aggref *aggref, AggregateKind *kind)
 	{
 		case F_COUNT_ANY:
 			*kind = AGGREGATE_COUNT;
-			return aggref->aggdistinct == NIL;
+			return true;
 		case F_SUM_INT2:
 		case F_SUM_INT4:
 		case F_SUM_INT8:
 			*kind = AGGREGATE_SUM;
-			return aggref->aggdistinct == NIL;
+			return true;
 		case F_AVG_INT2:
 		case F_AVG_INT4:
 		case F_AVG_INT8:
 			*kind = AGGREGATE_AVG;
-			return aggref->aggdistinct == NIL;
+			return true;
 		default:
 			return is_extreme(aggref, kind);
 	}
@@ -455,15 +458,26 @@ add_filter(GroupQuery *query, Expr *expression, int *condition)
 static int
 add_argument(GroupQuery *query, Node *argument, int condition)
 {
+	Grouping   *group = query->group;
 	Var		   *var = expression_column(query, argument);
 	int			index = var == NULL ? -1 : add_column(query, var, false);
 	GroupColumn *column;
 
 	if (index < 0 || condition == EVERY_DOCUMENT)
 		return index;
+	if (condition == EACH_VALUE)
+	{
+		column = list_nth(group->columns, index);
+		need_order(column);
+		column->distinct = true;
+	}
 	column = make_column(query, var);
 	column->condition = condition;
-	return find_column(query->group, column);
+	index = find_column(group, column);
+	/* A pipeline can do this for one column. */
+	if (condition == EACH_VALUE && group_each_value(group) != list_nth(group->columns, index))
+		return -1;
+	return index;
 }
 
 /* Adds the documents as what is counted; the index. */
@@ -490,12 +504,24 @@ classify_aggregate(Aggref *aggref, AggregateKind *kind, Node **argument)
 	if (list_length(aggref->args) != 1 || !aggregate_kind(aggref, kind))
 		return false;
 	*argument = (Node *) ((TargetEntry *) linitial(aggref->args))->expr;
-	if (*kind == AGGREGATE_COUNT && IsA(*argument, Const) && !((Const *) *argument)->constisnull)
+	if (*kind == AGGREGATE_COUNT && aggref->aggdistinct == NIL &&
+		IsA(*argument, Const) && !((Const *) *argument)->constisnull)
 	{
 		*kind = AGGREGATE_COUNT_ROWS;
 		*argument = NULL;
 	}
 	return true;
+}
+
+/* Adds what says of which documents an aggregate is; false when MongoDB cannot tell. */
+static bool
+add_documents_of(GroupQuery *query, Aggref *aggref, AggregateKind kind, int *condition)
+{
+	/* The least of some values is the least of each of them. */
+	if (aggref->aggdistinct == NIL || kind == AGGREGATE_MIN || kind == AGGREGATE_MAX)
+		return add_filter(query, aggref->aggfilter, condition);
+	*condition = EACH_VALUE;
+	return aggref->aggfilter == NULL;
 }
 
 /* Adds an aggregate to the row; false when MongoDB cannot compute it. */
@@ -509,7 +535,7 @@ add_aggregate(GroupQuery *query, Aggref *aggref)
 	if (aggref->aggsplit != AGGSPLIT_SIMPLE || aggref->aggkind != AGGKIND_NORMAL ||
 		aggref->aggorder != NIL || aggref->agglevelsup != 0 ||
 		!classify_aggregate(aggref, &aggregate->kind, &argument) ||
-		!add_filter(query, aggref->aggfilter, &condition))
+		!add_documents_of(query, aggref, aggregate->kind, &condition))
 		return false;
 	if (argument != NULL)
 		aggregate->column = add_argument(query, argument, condition);

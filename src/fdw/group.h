@@ -20,7 +20,10 @@
 #define FACT_COUNT	0x08		/* how many are not null */
 #define FACTS		4
 
+/* Of which documents a column is, if not of those that a FILTER takes. */
 #define EVERY_DOCUMENT	(-1)
+#define EACH_VALUE		(-2)	/* one for each value that is not null:
+								 * DISTINCT */
 
 typedef struct GroupColumn
 {
@@ -31,8 +34,9 @@ typedef struct GroupColumn
 	FilterForm	form;			/* of the type */
 	int			facts;			/* of columns, not of keys */
 	int			condition;		/* index: of the documents that FILTER takes;
-								 * or EVERY_DOCUMENT */
+								 * or one of the above */
 	bool		ordered;		/* MongoDB's order of the values must be ours */
+	bool		distinct;		/* and what is equal there must be equal here */
 } GroupColumn;
 
 typedef enum AggregateKind
@@ -96,6 +100,9 @@ typedef struct GroupQuery
 extern bool group_from_query(GroupQuery *query);
 
 /* grouping.c */
+
+/* The column of which each value is taken once, or NULL. */
+extern GroupColumn *group_each_value(const Grouping *group);
 
 /* A Grouping as a list that a plan can carry, and back. */
 extern List *group_save(const Grouping *group);

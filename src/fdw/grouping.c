@@ -1,11 +1,27 @@
 /*
  * grouping.c
- *	  Groupings as values that a plan carries.
+ *	  Groupings as values: asked about, and carried by a plan.
  */
 #include "postgres.h"
 #include "compat.h"
 
 #include "fdw/group.h"
+
+/* The column of which each value is taken once, or NULL. */
+GroupColumn *
+group_each_value(const Grouping *group)
+{
+	ListCell   *lc;
+
+	foreach(lc, group->columns)
+	{
+		GroupColumn *column = lfirst(lc);
+
+		if (column->condition == EACH_VALUE)
+			return column;
+	}
+	return NULL;
+}
 
 /* Columns as lists. */
 static List *
@@ -22,6 +38,7 @@ save_columns(List *columns)
 									 makeInteger(column->facts));
 
 		one = lappend(one, makeBoolean(column->ordered));
+		one = lappend(one, makeBoolean(column->distinct));
 		saved = lappend(saved, lappend(one, makeInteger(column->condition)));
 	}
 	return saved;
@@ -45,7 +62,8 @@ load_columns(List *saved)
 		column->form = intVal(lfourth(one));
 		column->facts = intVal(list_nth(one, 4));
 		column->ordered = boolVal(list_nth(one, 5));
-		column->condition = intVal(list_nth(one, 6));
+		column->distinct = boolVal(list_nth(one, 6));
+		column->condition = intVal(list_nth(one, 7));
 		columns = lappend(columns, column);
 	}
 	return columns;

@@ -2,10 +2,12 @@
  * pipeline.c
  *	  A Grouping as MongoDB's aggregate command.
  *
- * One $group behind one $match.  Its fields are a letter and the number of a
- * column: l0 and h0 for the least and the greatest value, s0 for the sum, n0
- * for how many there are; c is the number of documents.  Where an aggregate has
- * a FILTER, the values of other documents are null.
+ * One $group behind one $match; another behind that where DISTINCT takes each
+ * value of a column once, which is then one of the first one's keys.  The
+ * fields are a letter and the number of a column: l0 and h0 for the least and
+ * the greatest value, s0 for the sum, n0 for how many there are; c is the
+ * number of documents.  Where an aggregate has a FILTER, the values of other
+ * documents are null.
  *
  * A key that is missing is null to $group where it is the only one, or in an
  * array.
@@ -26,38 +28,31 @@ field(const GroupColumn *column)
 	return psprintf("$%s", column->path);
 }
 
-/* Appends "_id". */
-static void
-append_keys(bson_t *stage, List *keys)
+/* The facts: their letters, and how $group finds them out. */
+static const struct
 {
-	bson_t		array;
-	ListCell   *lc;
+	int			fact;
+	char		letter;
+	const char *operator;
+}			facts[] =
 
-	if (keys == NIL)
-		bson_append_null(stage, "_id", -1);
-	else if (list_length(keys) == 1)
-		bson_append_utf8(stage, "_id", -1, field(linitial(keys)), -1);
+{
+	{FACT_LOW, 'l', "$min"},
+	{FACT_HIGH, 'h', "$max"},
+	{FACT_SUM, 's', "$sum"},
+	{FACT_COUNT, 'n', "$sum"}
+};
+
+/* Appends "_id": nothing, one value, or an array. */
+static void
+append_keys(bson_t *fields, List *values, bool as_array)
+{
+	if (as_array || list_length(values) > 1)
+		bson_concat(fields, match_values("_id", values));
+	else if (values == NIL)
+		bson_append_null(fields, "_id", -1);
 	else
-	{
-		bson_append_array_begin(stage, "_id", -1, &array);
-		foreach(lc, keys)
-		{
-			char		buffer[16];
-			const char *key;
-
-			bson_uint32_to_string(foreach_current_index(lc), &key, buffer, sizeof(buffer));
-			bson_append_utf8(&array, key, -1, field(lfirst(lc)), -1);
-		}
-		bson_append_array_end(stage, &array);
-	}
-}
-
-/* Appends {operator: value} for a fact about a column. */
-static void
-append_fact(bson_t *stage, char letter, int number, const char *operator,
-			const bson_value_t *value)
-{
-	bson_append_document(stage, psprintf("%c%d", letter, number), -1, match_value(operator, value));
+		bson_append_value(fields, "_id", -1, linitial(values));
 }
 
 /* {$cond: [condition, value, otherwise]} */
@@ -81,61 +76,129 @@ column_value(const Grouping *group, const GroupColumn *column, const FilterValue
 	return value_if(filter_to_expression(condition, values), value, value_new(BSON_TYPE_NULL));
 }
 
+/* 1 where there is a value, else 0 */
+static bson_value_t *
+value_count(bson_value_t *value)
+{
+	return value_if(match_values("$gt", list_make2(value, value_new(BSON_TYPE_NULL))),
+					value_integer(1), value_integer(0));
+}
+
 /* Appends the facts about a column, which has the value in a document. */
 static void
-append_facts(bson_t *stage, const GroupColumn *column, int number, bson_value_t *value)
+append_facts(bson_t *fields, const GroupColumn *column, int number, bson_value_t *value)
 {
-	bson_t	   *is_there;
-
-	if (column->facts & FACT_LOW)
-		append_fact(stage, 'l', number, "$min", value);
-	if (column->facts & FACT_HIGH)
-		append_fact(stage, 'h', number, "$max", value);
-	if (column->facts & FACT_SUM)
-		append_fact(stage, 's', number, "$sum", value);
-	if (column->facts & FACT_COUNT)
+	for (int i = 0; i < lengthof(facts); i++)
 	{
-		is_there = match_values("$gt", list_make2(value, value_new(BSON_TYPE_NULL)));
-		append_fact(stage, 'n', number, "$sum",
-					value_if(is_there, value_integer(1), value_integer(0)));
+		if (column->facts & facts[i].fact)
+			bson_append_document(fields, psprintf("%c%d", facts[i].letter, number), -1,
+								 match_value(facts[i].operator,
+											 facts[i].fact == FACT_COUNT ? value_count(value) : value));
 	}
+}
+
+/* Appends the facts about a column in many groups. */
+static void
+append_facts_of_groups(bson_t *fields, const GroupColumn *column, int number)
+{
+	for (int i = 0; i < lengthof(facts); i++)
+	{
+		char	   *name = psprintf("$%c%d", facts[i].letter, number);
+
+		if (column->facts & facts[i].fact)
+			bson_append_document(fields, name + 1, -1,
+								 match_value(facts[i].operator, value_string(name)));
+	}
+}
+
+/* The $group of documents. */
+static bson_t *
+group_documents(const Grouping *group, const FilterValue *values)
+{
+	const GroupColumn *each = group_each_value(group);
+	bson_t	   *fields = match_new();
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	foreach(lc, group->keys)
+		keys = lappend(keys, value_string(field(lfirst(lc))));
+	if (each != NULL)
+		keys = lappend(keys, value_string(field(each)));
+	append_keys(fields, keys, each != NULL);
+	if (group->rows)
+		BCON_APPEND(fields, "c", "{", "$sum", BCON_INT32(1), "}");
+	foreach(lc, group->columns)
+	{
+		if (lfirst(lc) != each)
+			append_facts(fields, lfirst(lc), foreach_current_index(lc),
+						 column_value(group, lfirst(lc), values));
+	}
+	return match_value("$group", value_document(fields));
+}
+
+/* An element of the groups' "_id". */
+static bson_value_t *
+value_of_key(int position)
+{
+	return value_document(match_values("$arrayElemAt", list_make2(value_string("$_id"),
+																  value_integer(position))));
+}
+
+/* The $group of groups by a column's values. */
+static bson_t *
+group_groups(const Grouping *group)
+{
+	const GroupColumn *each = group_each_value(group);
+	int			nkeys = list_length(group->keys);
+	bson_t	   *fields = match_new();
+	List	   *keys = NIL;
+	ListCell   *lc;
+
+	for (int i = 0; i < nkeys; i++)
+		keys = lappend(keys, value_of_key(i));
+	append_keys(fields, keys, false);
+	if (group->rows)
+		BCON_APPEND(fields, "c", "{", "$sum", "$c", "}");
+	foreach(lc, group->columns)
+	{
+		if (lfirst(lc) == each)
+			append_facts(fields, each, foreach_current_index(lc), value_of_key(nkeys));
+		else
+			append_facts_of_groups(fields, lfirst(lc), foreach_current_index(lc));
+	}
+	return match_value("$group", value_document(fields));
+}
+
+/* The match document, with what must not be undefined. */
+static bson_t *
+match_defined(const Grouping *group, bson_t *match)
+{
+	List	   *matches = list_make1(match);
+	ListCell   *lc;
+
+	foreach(lc, group->defined)
+	{
+		bson_t	   *defined = match_new();
+
+		BCON_APPEND(defined, strVal(lfirst(lc)), "{", "$not", "{", "$type", "undefined", "}", "}");
+		matches = lappend(matches, defined);
+	}
+	return match_all_of(matches);
 }
 
 /* The pipeline on the documents that match. */
 bson_t *
 group_pipeline(const Grouping *group, bson_t *match, const FilterValue *values)
 {
-	bson_t	   *pipeline = owned_bson_new(CurrentMemoryContext);
-	List	   *matches = list_make1(match);
-	bson_t		stages;
-	bson_t		stage;
-	bson_t		fields;
-	ListCell   *lc;
+	List	   *stages = NIL;
 
-	foreach(lc, group->defined)
-	{
-		bson_t	   *defined = owned_bson_new(CurrentMemoryContext);
-
-		BCON_APPEND(defined, strVal(lfirst(lc)), "{", "$not", "{", "$type", "undefined", "}", "}");
-		matches = lappend(matches, defined);
-	}
-	match = match_all_of(matches);
-
-	bson_append_array_begin(pipeline, "pipeline", -1, &stages);
+	match = match_defined(group, match);
 	if (!bson_empty(match))
-		BCON_APPEND(&stages, "0", "{", "$match", BCON_DOCUMENT(match), "}");
-	bson_append_document_begin(&stages, bson_empty(match) ? "0" : "1", -1, &stage);
-	bson_append_document_begin(&stage, "$group", -1, &fields);
-	append_keys(&fields, group->keys);
-	if (group->rows)
-		BCON_APPEND(&fields, "c", "{", "$sum", BCON_INT32(1), "}");
-	foreach(lc, group->columns)
-		append_facts(&fields, lfirst(lc), foreach_current_index(lc),
-					 column_value(group, lfirst(lc), values));
-	bson_append_document_end(&stage, &fields);
-	bson_append_document_end(&stages, &stage);
-	bson_append_array_end(pipeline, &stages);
-	return pipeline;
+		stages = lappend(stages, match_value("$match", value_document(match)));
+	stages = lappend(stages, group_documents(group, values));
+	if (group_each_value(group) != NULL)
+		stages = lappend(stages, group_groups(group));
+	return match_combine("pipeline", stages);
 }
 
 /* Is a string among the columns? */

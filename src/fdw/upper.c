@@ -60,18 +60,26 @@ local_path(GroupQuery *query, RelOptInfo *upper, double groups)
 	Path	   *input = query->rel->cheapest_total_path;
 	AggStrategy strategy = query->clauses == NIL ? AGG_PLAIN : AGG_HASHED;
 	AggClauseCosts costs = {0};
+	List	   *pathkeys = NIL;
 
 	if (root->parse->hasAggs)
 		get_agg_clause_costs(root, AGGSPLIT_SIMPLE, &costs);
-	if (query->clauses != NIL &&
-		(root->numOrderedAggs > 0 || !grouping_is_hashable(query->clauses)))
+	if (root->numOrderedAggs > 0)
 	{
-		List	   *pathkeys = make_pathkeys_for_sortclauses(root, query->clauses,
-															 root->processed_tlist);
-
-		strategy = AGG_SORTED;
-		input = (Path *) create_sort_path(root, upper, input, pathkeys, -1);
+		/*
+		 * From PostgreSQL 16 on, DISTINCT may count on values that come in
+		 * this order.
+		 */
+		pathkeys = root->group_pathkeys;
+		strategy = query->clauses == NIL ? AGG_PLAIN : AGG_SORTED;
 	}
+	else if (query->clauses != NIL && !grouping_is_hashable(query->clauses))
+	{
+		pathkeys = make_pathkeys_for_sortclauses(root, query->clauses, root->processed_tlist);
+		strategy = AGG_SORTED;
+	}
+	if (!pathkeys_contained_in(pathkeys, input->pathkeys))
+		input = (Path *) create_sort_path(root, upper, input, pathkeys, -1);
 	return (Path *) create_agg_path(root, upper, input, query->row, strategy, AGGSPLIT_SIMPLE,
 									query->clauses, NIL, &costs, groups);
 }
@@ -105,7 +113,8 @@ add_group_path(GroupQuery *query, RelOptInfo *upper)
 	rows = clamp_row_est(groups * clauselist_selectivity(root, query->having, 0, JOIN_INNER, NULL));
 
 	/* All groups are there before the first row. */
-	startup = relation->startup_cost + relation->examined * COST_GROUPED +
+	startup = relation->startup_cost +
+		relation->examined * COST_GROUPED * (group_each_value(query->group) == NULL ? 1 : 2) +
 		relation->retrieved * count_facts(query->group) * COST_FACT +
 		groups * relation->tuple_cost;
 	scan = list_make2(group_save(query->group),

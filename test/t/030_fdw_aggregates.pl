@@ -106,6 +106,12 @@ sub filter
 # An aggregate, as it is shown.
 sub aggregate
 {
+	my ($distinct) = @_;
+	if ($distinct && rand() < 0.5)
+	{
+		my $sum = pick('count', 'count', $distinct =~ /^[isbx]$/ ? qw(sum avg) : 'count', $distinct =~ /^[isbxf]$/ ? 'min' : 'count');
+		return "$sum(DISTINCT $distinct)" . ($sum eq 'min' && $distinct eq 'f' ? ' + 0.0' : '');
+	}
 	my ($aggregate, $rest) = plain_aggregate() =~ /^(.*\w\((?:\w+|\*)\))(.*)$/;
 	return $aggregate . (rand() < 0.3 ? ' FILTER (WHERE ' . filter() . ')' : '') . $rest;
 }
@@ -132,7 +138,8 @@ sub query
 	my @keys = sort keys %keys;
 	my $where = rand() < 0.5 ? '' : 'WHERE ' . join(' AND ', map { condition() } 1 .. pick(1, 1, 2));
 	return 'SELECT ' . join(', ', map { shown($_) } @keys) . ' FROM (SELECT DISTINCT ' . join(', ', @keys) . " FROM $source $where) q" if @keys && rand() < 0.2;
-	my @aggregates = map { aggregate() } 1 .. pick(1, 2, 3);
+	my $distinct = rand() < 0.2 ? pick(qw(i s b n f bo o u ts x), @columns) : undef;
+	my @aggregates = map { aggregate($distinct) } 1 .. pick(1, 2, 3);
 	my $having = rand() < 0.8 ? '' : 'HAVING ' . aggregate() . ' IS NOT NULL';
 	return 'SELECT ' . join(', ', (map { shown($_) } @keys), @aggregates) . " FROM $source $where " . (@keys ? 'GROUP BY ' . join(', ', @keys) : '') . " $having";
 }
