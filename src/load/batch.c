@@ -456,6 +456,7 @@ void
 batch_count(LoadSession *session, LoadCounts *counts)
 {
 	counts->documents += session->ndocuments;
+	counts->bytes += session->size;
 	for (int i = 0; i < session->ndocuments; i++)
 	{
 		LoadDocument *document = &session->documents[i];
@@ -465,6 +466,13 @@ batch_count(LoadSession *session, LoadCounts *counts)
 		counts->rejected += document->state == DOCUMENT_REJECTED;
 		if (document->state == DOCUMENT_INSERTED)
 			counts->rounded += document->rounded;
+	}
+	for (int i = 0; i < session->ntargets; i++)
+	{
+		LoadTarget *target = session->targets[i];
+
+		for (int row = 0; target->included && row < target->nrows; row++)
+			counts->rows += session->documents[target->documents[row]].state == DOCUMENT_INSERTED;
 	}
 }
 

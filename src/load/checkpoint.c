@@ -108,18 +108,19 @@ void
 checkpoint_move(LoadSession *session, const LoadCounts *counts, const bytea *last_id, bool complete)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[10] = {
+	Oid			types[12] = {
 		NAMEOID, TEXTOID, INT4OID, BYTEAOID,
-		INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, BOOLOID
+		INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, BOOLOID, INT8OID, INT8OID
 	};
-	Datum		values[10] = {
+	Datum		values[12] = {
 		NameGetDatum(&session->server), CStringGetTextDatum(session->collection),
 		Int32GetDatum(session->chunk), PointerGetDatum(last_id),
 		Int64GetDatum(counts->documents), Int64GetDatum(counts->inserted),
 		Int64GetDatum(counts->skipped), Int64GetDatum(counts->rejected),
-		Int64GetDatum(counts->rounded), BoolGetDatum(complete)
+		Int64GetDatum(counts->rounded), BoolGetDatum(complete),
+		Int64GetDatum(counts->rows), Int64GetDatum(counts->bytes)
 	};
-	char		nulls[11] = "          ";
+	char		nulls[13] = "            ";
 
 	if (last_id == NULL)
 		nulls[3] = 'n';
@@ -134,9 +135,11 @@ checkpoint_move(LoadSession *session, const LoadCounts *counts, const bytea *las
 					   "       rounded = rounded OPERATOR(pg_catalog.+) $9,"
 					   "       batches = batches OPERATOR(pg_catalog.+) 1,"
 					   "       complete = $10,"
+					   "       rows = rows OPERATOR(pg_catalog.+) $11,"
+					   "       bytes = bytes OPERATOR(pg_catalog.+) $12,"
 					   "       updated_at = pg_catalog.clock_timestamp()"
 					   " WHERE server OPERATOR(pg_catalog.=) $1 AND collection OPERATOR(pg_catalog.=) $2"
-					   "   AND chunk OPERATOR(pg_catalog.=) $3", 10, types);
+					   "   AND chunk OPERATOR(pg_catalog.=) $3", 12, types);
 	SPI_execute_plan(plan, values, nulls, false, 0);
 	if (SPI_processed != 1)
 		elog(ERROR, "chunk %d of collection \"%s\" vanished", session->chunk, session->collection);

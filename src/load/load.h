@@ -225,6 +225,8 @@ typedef struct LoadCounts
 	int64		skipped;
 	int64		rejected;
 	int64		rounded;
+	int64		rows;			/* of the documents inserted */
+	int64		bytes;			/* of the documents */
 } LoadCounts;
 
 /* plan.c */

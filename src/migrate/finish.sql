@@ -22,7 +22,8 @@ BEGIN
                  ELSE 'max_duration is over' END);
         RETURN false;
     END IF;
-    UPDATE mongo_migrate.run SET phase = 'keys' WHERE run_id = end_copy.run_id;
+    UPDATE mongo_migrate.run SET phase = 'keys', copied_at = coalesce(copied_at, clock_timestamp())
+     WHERE run_id = end_copy.run_id;
     RETURN true;
 END
 $$;
@@ -54,7 +55,7 @@ BEGIN
     END LOOP;
     PERFORM mongo_migrate.finish_id_map(r.server, r.collection);
     PERFORM mongo_migrate.synchronize_sequences(r.server, r.collection);
-    UPDATE mongo_migrate.run SET phase = 'references' WHERE run_id = add_keys.run_id;
+    UPDATE mongo_migrate.run SET phase = 'references', keyed_at = clock_timestamp() WHERE run_id = add_keys.run_id;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.add_keys(bigint) IS

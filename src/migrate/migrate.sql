@@ -87,19 +87,10 @@ CREATE FUNCTION mongo_migrate.run_result(run_id bigint, started timestamptz)
     RETURNS mongo_migrate.migration_result
     LANGUAGE sql VOLATILE
     BEGIN ATOMIC
-        SELECT ROW(r.collection, d.documents,
-                   c.inserted - (r.options ->> 'inserted')::bigint,
-                   c.skipped - (r.options ->> 'skipped')::bigint,
-                   c.rejected - (r.options ->> 'rejected')::bigint,
-                   c.batches - (r.options ->> 'batches')::bigint,
-                   e.elapsed,
-                   pg_catalog.round(d.documents / nullif(extract(epoch FROM e.elapsed), 0))::bigint,
-                   r.state = 'complete',
-                   c.rounded - (r.options ->> 'rounded')::bigint,
-                   r.run_id)::mongo_migrate.migration_result
-          FROM mongo_migrate.run r
-          JOIN mongo_migrate.chunk_sum c USING (server, collection)
-         CROSS JOIN LATERAL (SELECT c.documents - (r.options ->> 'documents')::bigint AS documents) d
+        SELECT ROW(r.collection, r.documents, r.inserted, r.skipped, r.rejected, r.batches, e.elapsed,
+                   pg_catalog.round(r.documents / nullif(extract(epoch FROM e.elapsed), 0))::bigint,
+                   r.state = 'complete', r.rounded, r.run_id)::mongo_migrate.migration_result
+          FROM mongo_migrate.run_report r
          CROSS JOIN LATERAL (SELECT pg_catalog.clock_timestamp() - started AS elapsed) e
          WHERE r.run_id = run_result.run_id;
     END;

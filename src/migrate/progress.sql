@@ -21,6 +21,7 @@ CREATE VIEW mongo_migrate.chunk_sum AS
            sum(documents)::bigint AS documents, sum(inserted)::bigint AS inserted,
            sum(skipped)::bigint AS skipped, sum(rejected)::bigint AS rejected,
            sum(rounded)::bigint AS rounded, sum(batches)::bigint AS batches,
+           sum(rows)::bigint AS rows, sum(bytes)::bigint AS bytes,
            count(*) AS chunks, count(*) FILTER (WHERE NOT complete) AS incomplete,
            bool_or(catching_up) AS catching_up, max(updated_at) AS updated_at
       FROM mongo_migrate.chunk
@@ -65,10 +66,33 @@ CREATE VIEW mongo_migrate.progress AS
             SELECT greatest(c.updated_at, r.ended_at, r.started_at) AS updated_at) u
       CROSS JOIN LATERAL (
             SELECT round((c.documents - (r.options ->> 'documents')::bigint)
-                         / nullif(extract(epoch FROM u.updated_at - r.started_at), 0))::bigint
+                         / nullif(extract(epoch FROM coalesce(r.copied_at, u.updated_at) - r.started_at), 0))::bigint
                    AS docs_per_second) s;
 COMMENT ON VIEW mongo_migrate.progress IS
     'a row for each planned collection: state (planned, running, stopped, failed, complete), phase (copy, keys, references, done), documents done and total, rate, time left, live while workers commit';
+
+CREATE VIEW mongo_migrate.run_report AS
+    SELECT r.run_id, r.server, r.collection, r.state, r.phase, r.catching_up,
+           coalesce(r.documents, c.documents - (r.options ->> 'documents')::bigint) AS documents,
+           coalesce(r.inserted, c.inserted - (r.options ->> 'inserted')::bigint) AS inserted,
+           coalesce(r.skipped, c.skipped - (r.options ->> 'skipped')::bigint) AS skipped,
+           coalesce(r.rejected, c.rejected - (r.options ->> 'rejected')::bigint) AS rejected,
+           coalesce(r.rounded, c.rounded - (r.options ->> 'rounded')::bigint) AS rounded,
+           coalesce(r.batches, c.batches - (r.options ->> 'batches')::bigint) AS batches,
+           coalesce(r.rows, c.rows - (r.options ->> 'rows')::bigint) AS rows,
+           coalesce(r.bytes, c.bytes - (r.options ->> 'bytes')::bigint) AS bytes,
+           round(coalesce(r.documents, c.documents - (r.options ->> 'documents')::bigint)
+                 / nullif(extract(epoch FROM t.copied_at - r.started_at), 0))::bigint AS docs_per_second,
+           t.copied_at - r.started_at AS copy_time, t.keyed_at - t.copied_at AS key_time,
+           r.ended_at - r.keyed_at AS reference_time,
+           r.started_at, r.ended_at, (r.options ->> 'workers')::integer AS workers, r.total, r.error
+      FROM mongo_migrate.run r
+      LEFT JOIN mongo_migrate.chunk_sum c ON r.documents IS NULL AND (c.server, c.collection) = (r.server, r.collection)
+      CROSS JOIN LATERAL (
+            SELECT greatest(coalesce(r.copied_at, c.updated_at, r.ended_at), r.started_at) AS copied_at,
+                   coalesce(r.keyed_at, CASE WHEN r.copied_at IS NOT NULL THEN r.ended_at END) AS keyed_at) t;
+COMMENT ON VIEW mongo_migrate.run_report IS
+    'what each call of a migration of a collection did: documents read, of which inserted, skipped, rejected; values rounded, batches, rows of all tables, bytes of the documents as BSON; the rate of the copy, and the times of copy, keys and references';
 
 CREATE VIEW mongo_migrate.quarantine_report AS
     SELECT server, collection, source_id, target, path, reason, sqlstate, hint,

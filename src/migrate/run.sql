@@ -154,8 +154,16 @@ BEGIN
 
     -- The caller has the lock: what is still called running has no session.
     UPDATE mongo_migrate.run
-       SET state = 'stopped', ended_at = clock_timestamp(), error = 'the session ended'
+       SET state = 'stopped', error = 'the session ended',
+           ended_at = (SELECT greatest(started_at, copied_at, keyed_at, max(updated_at)) FROM mongo_migrate.chunk
+                        WHERE server = prepare_run.server AND collection = prepare_run.collection)
      WHERE server = prepare_run.server AND collection = prepare_run.collection AND state = 'running';
+    -- The chunks go on counting for this run.
+    UPDATE mongo_migrate.run
+       SET (documents, inserted, skipped, rejected, rounded, batches, rows, bytes) =
+           (SELECT coalesce(documents, 0), inserted, skipped, rejected, rounded, batches, rows, bytes
+              FROM mongo_migrate.run_report d WHERE d.run_id = run.run_id)
+     WHERE server = prepare_run.server AND collection = prepare_run.collection AND documents IS NULL;
 
     SELECT phase INTO last_phase FROM mongo_migrate.run
      WHERE server = prepare_run.server AND collection = prepare_run.collection
@@ -188,15 +196,15 @@ BEGIN
         -- All of it was done: once more, for what is new in the source.
         UPDATE mongo_migrate.chunk
            SET catching_up = true, complete = false, last_id = NULL, documents = 0, inserted = 0,
-               skipped = 0, rejected = 0, rounded = 0, batches = 0, updated_at = clock_timestamp()
+               skipped = 0, rejected = 0, rounded = 0, batches = 0, rows = 0, bytes = 0, updated_at = clock_timestamp()
          WHERE server = prepare_run.server AND collection = prepare_run.collection;
     END IF;
     PERFORM mongo_migrate.prepare_id_maps(server, collection,
         (SELECT bool_or(catching_up) FROM mongo_migrate.chunk
           WHERE server = prepare_run.server AND collection = prepare_run.collection));
 
-    INSERT INTO mongo_migrate.run (server, collection, total, options)
-    SELECT prepare_run.server, prepare_run.collection, total,
+    INSERT INTO mongo_migrate.run (server, collection, total, catching_up, options)
+    SELECT prepare_run.server, prepare_run.collection, total, bool_or(catching_up),
            -- With a limit, a worker's batch takes about a second.
            jsonb_build_object('batch_size', least(batch_size,
                                                   ceil(max_docs_per_second::numeric / greatest(workers, 1))::integer),
@@ -207,7 +215,8 @@ BEGIN
                               'documents', coalesce(sum(documents), 0),
                               'inserted', coalesce(sum(inserted), 0), 'skipped', coalesce(sum(skipped), 0),
                               'rejected', coalesce(sum(rejected), 0), 'rounded', coalesce(sum(rounded), 0),
-                              'batches', coalesce(sum(batches), 0))
+                              'batches', coalesce(sum(batches), 0),
+                              'rows', coalesce(sum(rows), 0), 'bytes', coalesce(sum(bytes), 0))
       FROM mongo_migrate.chunk
      WHERE server = prepare_run.server AND collection = prepare_run.collection
     RETURNING run_id INTO result;

@@ -1,0 +1,43 @@
+-- What each call of a migration did stays, beside what is done now.
+\set SHOW_CONTEXT never
+\getenv mongo_uri MONGO_URI
+SET client_min_messages = warning;
+CREATE SERVER runs FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_runs');
+SELECT mongo_migrate.run_command('runs', '{"dropDatabase": 1}') -> 'ok' AS ok;
+-- A document {_id: int, price: double or text, items: [{n: int}, {n: int}]} has 71 bytes; every tenth price is text, of 2 bytes less.
+SELECT mongo_migrate.run_command('runs', json_build_object('insert', 'orders', 'documents', json_agg(json_build_object(
+        '_id', n, 'price', CASE WHEN n % 10 = 0 THEN '"?"'::json ELSE to_json(n + 0.5) END,
+        'items', json_build_array(json_build_object('n', 1), json_build_object('n', 2))) ORDER BY n))) -> 'n' AS n
+  FROM generate_series(1, 40) n;
+SELECT mongo_migrate.plan_collection('runs', 'orders');
+UPDATE mongo_migrate.plan_column SET type = 'numeric(10,0)' WHERE server = 'runs' AND column_name = 'price';
+
+CREATE VIEW runs AS
+    SELECT state, phase, catching_up, documents, inserted, skipped, rejected, rounded, batches, rows, bytes, workers, total,
+           copy_time >= '0' AS copied, key_time >= '0' AS keyed, reference_time >= '0' AS referred, error
+      FROM mongo_migrate.run_report WHERE server = 'runs' AND collection = 'orders' ORDER BY run_id;
+-- Two errors are too many; then it goes on; then a catch-up, which counts anew.
+SELECT documents, rejected, rounded, batches FROM mongo_migrate.migrate_collection('runs', 'orders', batch_size => 5, workers => 1, max_errors => 1);
+SELECT * FROM runs;
+SELECT documents, rejected, rounded, batches FROM mongo_migrate.migrate_collection('runs', 'orders', batch_size => 10);
+SELECT * FROM runs;
+SELECT mongo_migrate.run_command('runs', '{"insert": "orders", "documents": [{"_id": 41, "price": 1, "items": []}]}') -> 'n' AS n;
+SELECT documents, rejected, rounded, batches FROM mongo_migrate.migrate_collection('runs', 'orders', workers => 0);
+SELECT * FROM runs;
+-- A session that ended without a word: the last that was seen of it is its end.
+SELECT mongo_migrate.prepare_run('runs', 'orders', 10, 1, 'quarantine', NULL, NULL) AS run \gset
+SELECT mongo_migrate.copy_step(:run, 1, 10);
+SELECT state, documents FROM mongo_migrate.progress WHERE server = 'runs';
+SELECT updated_at AS seen FROM mongo_migrate.chunk WHERE server = 'runs' \gset
+SELECT documents, complete FROM mongo_migrate.migrate_collection('runs', 'orders');
+SELECT * FROM runs;
+SELECT ended_at = :'seen' AS seen FROM mongo_migrate.run WHERE run_id = :run;
+-- It is forgotten with everything else.
+SELECT mongo_migrate.reset_collection('runs', 'orders', truncate => true);
+SELECT count(*) FROM runs;
+
+DROP VIEW runs;
+DROP TABLE orders, orders_items;
+DELETE FROM mongo_migrate.plan WHERE server = 'runs';
+SELECT mongo_migrate.run_command('runs', '{"dropDatabase": 1}') -> 'ok' AS ok;
+DROP SERVER runs CASCADE;
