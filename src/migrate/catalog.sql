@@ -204,6 +204,15 @@ CREATE TABLE mongo_migrate.run
     bytes       bigint
 );
 
+-- What stop_migration() was called for: migrations that were begun before stop.
+CREATE TABLE mongo_migrate.stop_request
+(
+    server      name        NOT NULL,
+    collection  text,                   -- NULL: all of the server
+    requested_at timestamptz NOT NULL,
+    UNIQUE NULLS NOT DISTINCT (server, collection)
+);
+
 -- One row for each range of _id of a collection: the checkpoint.  It commits
 -- with the rows of the batch that moved it.
 CREATE TABLE mongo_migrate.chunk
@@ -224,7 +233,6 @@ CREATE TABLE mongo_migrate.chunk
     bytes       bigint  NOT NULL DEFAULT 0, -- of the documents, as BSON
     catching_up boolean NOT NULL DEFAULT false, -- a later pass: documents that have their rows are skipped
     complete    boolean NOT NULL DEFAULT false,
-    worker_pid  integer,
     updated_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     PRIMARY KEY (server, collection, chunk)
 );
@@ -329,6 +337,7 @@ COMMENT ON TABLE mongo_migrate.plan_column IS 'The plan: one row for each column
 COMMENT ON TABLE mongo_migrate.plan_index IS 'The plan: one row for each index beside those of keys and references; edit it with UPDATE';
 COMMENT ON TABLE mongo_migrate.id_map IS 'How the _id values of each collection become ids, and where the map is';
 COMMENT ON TABLE mongo_migrate.run IS 'One row for each call of a migration of a collection; run_report has what each did';
+COMMENT ON TABLE mongo_migrate.stop_request IS 'When stop_migration() was called last: migrations that were begun before stop';
 COMMENT ON TABLE mongo_migrate.chunk IS 'Checkpoints: one row for each range of _id of a collection';
 COMMENT ON TABLE mongo_migrate.quarantine IS 'Documents that could not become rows, with the reason; see retry_quarantine()';
 COMMENT ON TABLE mongo_migrate.dangling_reference IS 'References whose document does not exist, found after the load';

@@ -110,7 +110,11 @@ CREATE FUNCTION mongo_migrate.run_batch_size(run_id bigint)
     RETURNS integer
     LANGUAGE sql VOLATILE
     BEGIN ATOMIC
-        SELECT (options ->> 'batch_size')::integer FROM mongo_migrate.run WHERE run_id = run_batch_size.run_id;
+        -- With a limit, a worker's batch takes about a second.
+        SELECT least((options ->> 'batch_size')::integer,
+                     ceil((options ->> 'max_docs_per_second')::numeric
+                          / greatest((options ->> 'workers')::integer, 1))::integer)
+          FROM mongo_migrate.run WHERE run_id = run_batch_size.run_id;
     END;
 COMMENT ON FUNCTION mongo_migrate.run_batch_size(bigint) IS
     'how many documents a batch of a run has at most';

@@ -15,7 +15,10 @@ BEGIN
     IF r.state <> 'running' THEN
         RETURN false;
     END IF;
-    IF EXISTS (SELECT FROM mongo_migrate.chunk
+    IF mongo_migrate.stop_requested(r.server, r.collection, (r.options ->> 'asked_at')::timestamptz) THEN
+        PERFORM mongo_migrate.end_run(run_id, 'stopped', 'stop_migration was called');
+        RETURN false;
+    ELSIF EXISTS (SELECT FROM mongo_migrate.chunk
                 WHERE server = r.server AND collection = r.collection AND NOT complete) THEN
         PERFORM mongo_migrate.end_run(run_id, 'stopped',
             CASE WHEN mongo_migrate.run_may_go_on(run_id) THEN 'other sessions copy a part of it'

@@ -160,8 +160,8 @@ DECLARE
     done mongo_migrate.chunk_sum;
 BEGIN
     PERFORM mongo_migrate.run_patiently(server, collection, ARRAY[
-        format('SELECT mongo_migrate.prepare_run(%L, %L, %L, %L, %L, %L, %L, %L)', server, collection,
-               batch_size, workers, on_error, max_errors, max_duration, max_docs_per_second)], NULL, retry_for);
+        format('SELECT mongo_migrate.prepare_run(%L, %L, %L, %L, %L, %L, %L, %L, %L)', server, collection,
+               batch_size, workers, on_error, max_errors, max_duration, max_docs_per_second, statement_timestamp())], NULL, retry_for);
     SELECT max(run_id) INTO STRICT this_run FROM mongo_migrate.run
      WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
     heartbeat := format('SELECT mongo_migrate.report_progress(%s)', this_run);
@@ -387,6 +387,7 @@ CREATE FUNCTION mongo_migrate.migrate_all(server name,
 AS $$
 #variable_conflict use_column
 DECLARE
+    begun constant timestamptz := statement_timestamp();
     deadline constant timestamptz := clock_timestamp() + max_duration;
     source record;
     unplanned text[] := '{}';
@@ -401,6 +402,7 @@ BEGIN
         SELECT collection, kind FROM mongo_migrate.list_collections(server)
          WHERE collection NOT IN (SELECT collection FROM mongo_migrate.plan WHERE server = migrate_all.server)
     LOOP
+        EXIT WHEN mongo_migrate.stop_requested(server, NULL, begun);
         IF source.kind = 'view' THEN
             RAISE NOTICE 'view % is not migrated', source.collection
                 USING HINT = format('To migrate it too, plan it: SELECT mongo_migrate.plan_collection(%L, %L);',
@@ -423,6 +425,11 @@ BEGIN
         SELECT mongo_migrate.migration_order(server) UNION ALL SELECT unnest(unplanned)
     LOOP
         EXIT WHEN clock_timestamp() >= deadline;
+        IF mongo_migrate.stop_requested(server, NULL, begun) THEN
+            RAISE NOTICE 'migration of server "%" stopped: stop_migration was called', server
+                USING HINT = 'Call migrate_all again: it continues where it has stopped.';
+            EXIT;
+        END IF;
         BEGIN
             result := mongo_migrate.migrate_collection(server, next, batch_size, workers, on_error,
                 max_errors, deadline - clock_timestamp(), dry_run, retry_for, max_docs_per_second);
@@ -445,23 +452,49 @@ COMMENT ON FUNCTION mongo_migrate.migrate_all(name, integer, integer, text, bigi
 'Migrates every collection of a server''s database, those that others refer to first, planning those that have no plan; views only when they are planned. Arguments as of migrate_collection, max_errors for each collection, max_duration for all.
 A collection that fails is a WARNING and a row whose complete is false and counters are NULL; the others go on. With workers => 0 it is an error.';
 
-CREATE FUNCTION mongo_migrate.stop_migration(server name, collection text)
+CREATE FUNCTION mongo_migrate.stop_migration(server name, collection text DEFAULT NULL)
     RETURNS boolean
-    LANGUAGE sql VOLATILE
-    BEGIN ATOMIC
-        SELECT mongo_migrate.require_source(server, collection);
-        SELECT mongo_migrate.require_plan(server, collection);
-        WITH stopped AS (
-            UPDATE mongo_migrate.run r
-               SET state = 'stopped', error = 'stop_migration was called',
-                   ended_at = pg_catalog.clock_timestamp()
-             WHERE r.server = stop_migration.server AND r.collection = stop_migration.collection
-               AND r.state = 'running' AND r.phase = 'copy'
-            RETURNING 1)
-        SELECT EXISTS (SELECT FROM stopped);
-    END;
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF collection IS NULL THEN
+        PERFORM mongo_migrate.require_source(server);
+    ELSE
+        PERFORM mongo_migrate.require_source(server, collection);
+        PERFORM mongo_migrate.require_plan(server, collection);
+    END IF;
+    INSERT INTO mongo_migrate.stop_request AS s VALUES (server, collection, clock_timestamp())
+        ON CONFLICT ON CONSTRAINT stop_request_server_collection_key DO UPDATE SET requested_at = excluded.requested_at;
+    RETURN EXISTS (
+        SELECT FROM mongo_migrate.progress p
+         WHERE p.server = stop_migration.server AND p.collection = coalesce(stop_migration.collection, p.collection)
+           AND p.state = 'running' AND p.phase IN ('copy', 'keys'));
+END
+$$;
 COMMENT ON FUNCTION mongo_migrate.stop_migration(name, text) IS
-    'has a running migration of the collection stop after its present batches, once this is committed; false: none is copying';
+    'has migrations of the collection (NULL: of all of the server, migrate_all included) that were begun before stop, once this is committed: after their present batches, or after the indexes that are being built; false: none is copying or building keys';
+
+CREATE FUNCTION mongo_migrate.set_pace(server name, collection text, max_docs_per_second integer)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    PERFORM mongo_migrate.require_source(server, collection);
+    PERFORM mongo_migrate.require_plan(server, collection);
+    IF max_docs_per_second < 1 THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'max_docs_per_second must be at least 1';
+    END IF;
+    UPDATE mongo_migrate.run
+       SET options = options || jsonb_build_object('max_docs_per_second', max_docs_per_second)
+     WHERE server = set_pace.server AND collection = set_pace.collection AND state = 'running' AND phase = 'copy';
+    RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.set_pace(name, text, integer) IS
+    'changes max_docs_per_second (NULL: no limit) of a running migration of the collection, from the end of its present batches on, once this is committed; false: none is copying';
 
 CREATE FUNCTION mongo_migrate.reset_collection(server name, collection text, truncate boolean DEFAULT false)
     RETURNS void

@@ -28,6 +28,40 @@ CREATE VIEW mongo_migrate.chunk_sum AS
      GROUP BY server, collection;
 COMMENT ON VIEW mongo_migrate.chunk_sum IS 'the present pass over each collection, all chunks together';
 
+CREATE VIEW mongo_migrate.workers AS
+    WITH running AS (
+        SELECT r.server, r.collection, r.run_id, r.phase, k.pid AS leader
+          FROM mongo_migrate.run r
+          LEFT JOIN mongo_migrate.run_lock_held k ON k.lock = mongo_migrate.run_lock(r.server, r.collection)
+         WHERE r.state = 'running'
+    ), copying AS (
+        SELECT k.pid, r.run_id, c.chunk, c.documents
+          FROM mongo_migrate.chunk c
+          JOIN mongo_migrate.run_lock_held k ON k.lock = mongo_migrate.run_lock(c.server, c.collection, c.chunk)
+          JOIN running r USING (server, collection)
+         WHERE NOT c.complete
+    ), helping AS (     -- start_worker() in worker.c gives them their names
+        SELECT a.pid, r.run_id
+          FROM pg_stat_activity a
+          JOIN running r ON a.application_name ~ format('^mongo_migrate worker \d+ of session %s$', r.leader)
+         WHERE a.backend_type = 'mongo_migrate worker'
+    )
+    SELECT r.server, r.collection, r.run_id, w.pid, r.phase, w.chunk, w.documents,
+           coalesce(i.relid, n.relid)::regclass AS relation, coalesce(i.phase, n.phase) AS step,
+           round(100.0 * CASE WHEN i.blocks_total > 0 THEN i.blocks_done WHEN i.tuples_total > 0 THEN i.tuples_done
+                         ELSE n.sample_blks_scanned END
+                 / nullif(CASE WHEN i.blocks_total > 0 THEN i.blocks_total WHEN i.tuples_total > 0 THEN i.tuples_total
+                          ELSE n.sample_blks_total END, 0), 1) AS percent,
+           a.xact_start AS since, a.wait_event_type, a.wait_event
+      FROM (SELECT pid, coalesce(c.run_id, h.run_id) AS run_id, c.chunk, c.documents
+              FROM copying c FULL JOIN helping h USING (pid)) w
+      JOIN running r USING (run_id)
+      LEFT JOIN pg_stat_activity a USING (pid)
+      LEFT JOIN pg_stat_progress_create_index i USING (pid)
+      LEFT JOIN pg_stat_progress_analyze n USING (pid);
+COMMENT ON VIEW mongo_migrate.workers IS
+    'the processes that work for migrations now: the phase of the run; copying: the range and the documents of it that are done; with an index or ANALYZE: the table, the step as PostgreSQL names it and how far that is; since when the batch or step is under way, and what is waited for';
+
 CREATE VIEW mongo_migrate.progress AS
     SELECT p.server, p.collection,
            CASE WHEN r.run_id IS NULL THEN 'planned'
@@ -45,10 +79,7 @@ CREATE VIEW mongo_migrate.progress AS
                 THEN make_interval(secs => round((greatest(r.total - c.documents, 0) / s.docs_per_second)::numeric)::double precision)
            END AS eta,
            coalesce(c.rejected, 0) AS rejected,
-           (SELECT count(*)
-              FROM mongo_migrate.chunk h
-              JOIN mongo_migrate.run_lock_held k ON k.lock = mongo_migrate.run_lock(h.server, h.collection, h.chunk)
-             WHERE h.server = p.server AND h.collection = p.collection AND NOT h.complete) AS workers,
+           coalesce(w.workers, 0) AS workers,
            r.started_at,
            u.updated_at,
            coalesce(c.inserted, 0) AS inserted, coalesce(c.skipped, 0) AS skipped,
@@ -59,9 +90,11 @@ CREATE VIEW mongo_migrate.progress AS
              WHERE run.server = p.server AND run.collection = p.collection
              ORDER BY run.run_id DESC LIMIT 1) r ON true
       LEFT JOIN mongo_migrate.chunk_sum c ON c.server = p.server AND c.collection = p.collection
+      LEFT JOIN (SELECT run_id, count(*) AS workers FROM mongo_migrate.workers GROUP BY run_id) w USING (run_id)
       CROSS JOIN LATERAL (
-            SELECT EXISTS (SELECT FROM mongo_migrate.run_lock_held k
-                            WHERE k.lock = mongo_migrate.run_lock(p.server, p.collection)) AS live) l
+            SELECT coalesce(w.workers, 0) > 0 OR EXISTS (
+                        SELECT FROM mongo_migrate.run_lock_held k
+                         WHERE k.lock = mongo_migrate.run_lock(p.server, p.collection)) AS live) l
       CROSS JOIN LATERAL (
             SELECT greatest(c.updated_at, r.ended_at, r.started_at) AS updated_at) u
       CROSS JOIN LATERAL (

@@ -137,7 +137,7 @@ COMMENT ON FUNCTION mongo_migrate.has_rows(name, text) IS
 
 CREATE FUNCTION mongo_migrate.prepare_run(server name, collection text, batch_size integer,
         workers integer, on_error text, max_errors bigint, max_duration interval,
-        max_docs_per_second integer DEFAULT NULL)
+        max_docs_per_second integer DEFAULT NULL, asked_at timestamptz DEFAULT statement_timestamp())
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -205,13 +205,10 @@ BEGIN
 
     INSERT INTO mongo_migrate.run (server, collection, total, catching_up, options)
     SELECT prepare_run.server, prepare_run.collection, total, bool_or(catching_up),
-           -- With a limit, a worker's batch takes about a second.
-           jsonb_build_object('batch_size', least(batch_size,
-                                                  ceil(max_docs_per_second::numeric / greatest(workers, 1))::integer),
-                              'workers', workers, 'on_error', on_error,
+           jsonb_build_object('batch_size', batch_size, 'workers', workers, 'on_error', on_error,
                               'max_docs_per_second', max_docs_per_second,
                               'max_errors', max_errors, 'max_duration', max_duration,
-                              'deadline', clock_timestamp() + max_duration,
+                              'deadline', clock_timestamp() + max_duration, 'asked_at', asked_at,
                               'documents', coalesce(sum(documents), 0),
                               'inserted', coalesce(sum(inserted), 0), 'skipped', coalesce(sum(skipped), 0),
                               'rejected', coalesce(sum(rejected), 0), 'rounded', coalesce(sum(rounded), 0),
@@ -223,8 +220,8 @@ BEGIN
     RETURN result;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.prepare_run(name, text, integer, integer, text, bigint, interval, integer) IS
-    'makes a collection ready to be copied, and a row in mongo_migrate.run, whose run_id it returns; options has the counters that the run began with';
+COMMENT ON FUNCTION mongo_migrate.prepare_run(name, text, integer, integer, text, bigint, interval, integer, timestamptz) IS
+    'makes a collection ready to be copied, and a row in mongo_migrate.run, whose run_id it returns; options has the counters that the run began with; asked_at: calls of stop_migration() after that end it';
 
 CREATE FUNCTION mongo_migrate.end_run(run_id bigint, state text, error text DEFAULT NULL)
     RETURNS void
@@ -237,6 +234,18 @@ CREATE FUNCTION mongo_migrate.end_run(run_id bigint, state text, error text DEFA
 COMMENT ON FUNCTION mongo_migrate.end_run(bigint, text, text) IS
     'ends a running run with a state and the reason';
 
+CREATE FUNCTION mongo_migrate.stop_requested(server name, collection text, since timestamptz)
+    RETURNS boolean
+    LANGUAGE sql STABLE
+    BEGIN ATOMIC
+        SELECT EXISTS (SELECT FROM mongo_migrate.stop_request s
+                        WHERE s.server = stop_requested.server
+                          AND (s.collection IS NULL OR s.collection = stop_requested.collection)
+                          AND s.requested_at > stop_requested.since);
+    END;
+COMMENT ON FUNCTION mongo_migrate.stop_requested(name, text, timestamptz) IS
+    'whether stop_migration() was called since a time, for the collection or for all; collection NULL: for all';
+
 CREATE FUNCTION mongo_migrate.run_may_go_on(run_id bigint)
     RETURNS boolean
     LANGUAGE plpgsql VOLATILE   -- which keeps its plan: a batch begins with it
@@ -245,6 +254,7 @@ AS $$
 #variable_conflict use_column
 BEGIN
     RETURN (SELECT state = 'running' AND coalesce(clock_timestamp() < (options ->> 'deadline')::timestamptz, true)
+                   AND NOT mongo_migrate.stop_requested(server, collection, (options ->> 'asked_at')::timestamptz)
               FROM mongo_migrate.run
              WHERE run_id = run_may_go_on.run_id);
 END

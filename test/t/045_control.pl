@@ -1,0 +1,133 @@
+# Who works for a migration, and what it is told while it runs: workers, set_pace(), stop_migration() of all of a server.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use MongoServer;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use PsqlSession;
+use Test::More;
+
+my $mongo = MongoServer->new;
+foreach my $collection (qw(a b c))
+{
+	$mongo->command('shop', qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"_id": {"\$range": [0, 60000]}}]},)
+		  . qq( {"\$unwind": "\$_id"}, {"\$project": {"n": "\$_id"}}, {"\$out": "$collection"}]}));
+}
+
+my $node = PostgreSQL::Test::Cluster->new('control');
+$node->init;
+$node->start;
+sub query { return $node->safe_psql('postgres', $_[0]); }
+query('CREATE EXTENSION mongo_migrate; CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate'
+	  . " OPTIONS (uri '" . $mongo->uri . "', database 'shop')");
+query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest(ARRAY['a', 'b', 'c']) c");
+query("SELECT mongo_migrate.apply_ddl('shop')");
+
+# Rows, and ANALYZE, wait for the lock that a session of the test may hold.
+query('CREATE FUNCTION gate(n integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS '
+	  . q('BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared(1); RETURN n; END'));
+query("CREATE INDEX ON $_ (gate(n))") foreach qw(a b);
+
+# Closes the gate; opens when the session ends.
+sub closed_gate
+{
+	my $gate = PsqlSession->new($node);
+	$gate->ask('SELECT pg_advisory_lock(1)');
+	return $gate;
+}
+
+sub starts
+{
+	my ($call) = @_;
+	my $session = PsqlSession->new($node);
+	$session->send($call);
+	return $session;
+}
+
+sub wait_until
+{
+	my ($condition, $name) = @_;
+	return ok($node->poll_query_until('postgres', "SELECT $condition"), $name);
+}
+
+my $waiting = "SELECT count(*) FROM mongo_migrate.workers WHERE (wait_event_type, wait_event) = ('Lock', 'advisory')";
+
+# While it copies, then while it analyzes.
+my $gate = closed_gate();
+my $session = starts("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'a', batch_size => 100)");
+wait_until("($waiting) = 2", 'two workers wait for a lock');
+is( query('SELECT server, collection, phase, count(*), count(DISTINCT pid), count(DISTINCT chunk), sum(documents), count(relation),'
+		  . ' bool_and(since < clock_timestamp()), count(DISTINCT run_id) FROM mongo_migrate.workers GROUP BY 1, 2, 3'),
+	'shop|a|copy|2|2|2|0|0|t|1', 'each has a range');
+is(query("SELECT collection, state, workers FROM mongo_migrate.progress ORDER BY 1"), "a|running|2\nb|planned|0\nc|planned|0",
+	'progress counts them');
+is( query("SELECT count(*) FROM mongo_migrate.workers w JOIN pg_stat_activity a USING (pid) WHERE a.backend_type = 'mongo_migrate worker'"),
+	2, 'by their processes');
+is(query("SELECT mongo_migrate.stop_migration('shop', 'a')"), 't', 'stop_migration finds them');
+is(query("SELECT state FROM mongo_migrate.progress WHERE collection = 'a'"), 'running', 'they are at it until their batches have ended');
+$gate->finish;
+my ($out, $err) = $session->result;
+is($out, 'f', 'it stops');
+like($err, qr/migration of collection a stopped: stop_migration was called/, 'and says why');
+is(query("SELECT state, documents FROM mongo_migrate.run_report WHERE collection = 'a'"), 'stopped|200', 'after these batches');
+is(query('SELECT count(*) FROM mongo_migrate.workers'), 0, 'nobody works any more');
+is(query("SELECT mongo_migrate.stop_migration('shop', 'a')"), 'f', 'and stop_migration says so');
+
+my $run = query("SELECT mongo_migrate.prepare_run('shop', 'a', 1000, 1, 'quarantine', NULL, NULL)");
+query("CALL mongo_migrate.copy_chunks($run)");
+$gate = closed_gate();
+$session = starts("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'a')");
+wait_until("($waiting) = 1", 'ANALYZE waits');
+is(query('SELECT collection, phase, chunk, relation, step, percent > 0 FROM mongo_migrate.workers'),
+	'a|keys||a|computing statistics|t', 'it is seen');
+is(query("SELECT mongo_migrate.stop_migration('shop')"), 't', 'that can still be stopped');
+$gate->finish;
+is(($session->result)[0], 't', 'but for its last step');
+
+# By hand, from psql.
+query("SELECT mongo_migrate.reset_collection('shop', 'a', truncate => true)");
+$run = query("SELECT mongo_migrate.prepare_run('shop', 'a', 1000, 1, 'quarantine', NULL, NULL)");
+is(query("SELECT state FROM mongo_migrate.progress WHERE collection = 'a'"), 'stopped', 'prepared by hand, nobody is at it');
+$gate = closed_gate();
+$session = starts("CALL mongo_migrate.copy_chunks($run)");
+wait_until("($waiting) = 1", 'a session copies by hand');
+is(query("SELECT state, workers FROM mongo_migrate.progress WHERE collection = 'a'"), 'running|1', 'and is seen');
+is(query("SELECT mongo_migrate.stop_migration('shop', 'a')"), 't', 'it can be stopped');
+$gate->finish;
+$session->result;
+is(query("SELECT count(*) FROM a"), 1000, 'after its batch');
+query("CALL mongo_migrate.finish_run($run)");
+is(query("SELECT state, error FROM mongo_migrate.run WHERE run_id = $run"), 'stopped|stop_migration was called', 'it has stopped');
+
+# A pace that is set while it runs.
+is(query("SELECT mongo_migrate.set_pace('shop', 'a', 100)"), 'f', 'there is nothing to set');
+$gate = closed_gate();
+$session = starts("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'a', batch_size => 400, workers => 1)");
+wait_until("($waiting) = 1", 'it copies');
+is(query("SELECT mongo_migrate.set_pace('shop', 'a', 500)"), 't', 'its pace is set');
+$gate->finish;
+wait_until("(SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CALL mongo_migrate.copy_chunks%' AND xact_start IS NULL) = 1"
+	  . " OR (SELECT count(*) FROM mongo_migrate.workers WHERE wait_event_type = 'Extension' OR wait_event = 'MongoMigrateRest') = 1",
+	'it rests after its batch');
+is(query("SELECT mongo_migrate.set_pace('shop', 'a', NULL)"), 't', 'its pace is set free');
+is(($session->result)[0], 't', 'it completes');
+is(query("SELECT count(*), count(DISTINCT n) FROM a"), '60000|60000', 'with every document once');
+
+# All of a server, in the midst of it.
+query("SELECT mongo_migrate.reset_collection('shop', 'a', truncate => true)");
+$gate = closed_gate();
+$session = starts("SELECT collection, complete FROM mongo_migrate.migrate_all('shop', batch_size => 100)");
+wait_until("($waiting) = 2", 'it is at the first');
+is(query("SELECT mongo_migrate.stop_migration('shop')"), 't', 'all of it shall stop');
+$gate->finish;
+($out, $err) = $session->result;
+is($out, 'a|f', 'it does not begin with the next');
+like($err, qr/NOTICE:  migration of server "shop" stopped: stop_migration was called\nHINT:  Call migrate_all again/, 'and says why');
+is(query("SELECT collection, complete FROM mongo_migrate.migrate_all('shop')"), "a|t\nb|t\nc|t", 'the next call does it all');
+is(query("SELECT mongo_migrate.stop_migration('shop')"), 'f', 'then there is nothing to stop');
+
+$node->stop;
+done_testing();
