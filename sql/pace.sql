@@ -32,12 +32,12 @@ RESET mongo_migrate.batch_time;
 -- With a limit, a batch has what a worker may read in a second, and the next one begins when its documents' time is over.
 SELECT mongo_migrate.reset_collection('pace', 'logs', truncate => true);
 SELECT mongo_migrate.prepare_run('pace', 'logs', 1000, 4, 'quarantine', NULL, NULL, 50) AS run \gset
-SELECT mongo_migrate.run_batch_size(:run);
-SELECT batch_size, due - '2024-01-01' AS due FROM mongo_migrate.pace(:run, 13, 13, '2024-01-01'); -- one range, one worker
+SELECT mongo_migrate.run_batch_size(r) FROM mongo_migrate.run r WHERE r.run_id = :run;
+SELECT p.batch_size, p.due - '2024-01-01' AS due FROM mongo_migrate.run r, mongo_migrate.pace(r, 13, 13, '2024-01-01') p WHERE r.run_id = :run; -- one range, one worker
 UPDATE mongo_migrate.chunk SET upper_id = mongo_migrate.bson_from_json('{"_id": 20}') WHERE server = 'pace';
 INSERT INTO mongo_migrate.chunk (server, collection, chunk, lower_id) VALUES ('pace', 'logs', 2, mongo_migrate.bson_from_json('{"_id": 20}'));
-SELECT batch_size, due - '2024-01-01' AS due FROM mongo_migrate.pace(:run, 13, 13, '2024-01-01'); -- two of each
-SELECT batch_size, due FROM mongo_migrate.pace(:run, 13, 0, '2024-01-01');
+SELECT p.batch_size, p.due - '2024-01-01' AS due FROM mongo_migrate.run r, mongo_migrate.pace(r, 13, 13, '2024-01-01') p WHERE r.run_id = :run; -- two of each
+SELECT p.batch_size, p.due FROM mongo_migrate.run r, mongo_migrate.pace(r, 13, 0, '2024-01-01') p WHERE r.run_id = :run;
 CALL mongo_migrate.rest_until(NULL);
 CALL mongo_migrate.rest_until('2024-01-01');
 CALL mongo_migrate.rest_until('-infinity');

@@ -26,7 +26,7 @@ SELECT documents, rejected, rounded, batches FROM mongo_migrate.migrate_collecti
 SELECT * FROM runs;
 -- A session that ended without a word: the last that was seen of it is its end.
 SELECT mongo_migrate.prepare_run('runs', 'orders', 10, 1, 'quarantine', NULL, NULL) AS run \gset
-SELECT mongo_migrate.copy_step(:run, 1, 10);
+SELECT documents, more FROM mongo_migrate.copy_step(:run, 1, 10);
 SELECT state, documents FROM mongo_migrate.progress WHERE server = 'runs';
 SELECT updated_at AS seen FROM mongo_migrate.chunk WHERE server = 'runs' \gset
 SELECT documents, complete FROM mongo_migrate.migrate_collection('runs', 'orders');

@@ -8,13 +8,20 @@
 
 -- What Citus has ------------------------------------------------------------
 
+CREATE FUNCTION mongo_migrate.has_citus() RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL;
+COMMENT ON FUNCTION mongo_migrate.has_citus() IS
+    'whether the extension citus is installed in this database';
+REVOKE ALL ON FUNCTION mongo_migrate.has_citus() FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.citus_distribution(relation regclass,
         OUT kind text, OUT column_name name, OUT colocation integer)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    IF relation IS NULL OR to_regclass('pg_catalog.pg_dist_partition') IS NULL THEN
+    IF relation IS NULL OR NOT mongo_migrate.has_citus() THEN
         RETURN;
     END IF;
     EXECUTE 'SELECT CASE WHEN p.partmethod = ''n'' THEN CASE p.repmodel WHEN ''t'' THEN ''reference'' END ELSE ''hash'' END,'

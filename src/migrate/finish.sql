@@ -21,7 +21,7 @@ BEGIN
     ELSIF EXISTS (SELECT FROM mongo_migrate.chunk
                 WHERE server = r.server AND collection = r.collection AND NOT complete) THEN
         PERFORM mongo_migrate.end_run(run_id, 'stopped',
-            CASE WHEN mongo_migrate.run_may_go_on(run_id) THEN 'other sessions copy a part of it'
+            CASE WHEN mongo_migrate.run_may_go_on(r) THEN 'other sessions copy a part of it'
                  ELSE 'max_duration is over' END);
         RETURN false;
     END IF;

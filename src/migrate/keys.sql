@@ -72,7 +72,7 @@ DECLARE
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = build_key.run_id;
     -- Citus makes no constraint of an index that exists.
-    IF EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+    IF mongo_migrate.has_citus() THEN
         RETURN NULL;
     END IF;
     FOR key IN

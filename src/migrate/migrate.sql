@@ -218,14 +218,12 @@ DECLARE
     range integer;
     size integer;
     step record;
-    due timestamptz;
     pause interval;         -- between two reports of progress
     reported timestamptz := clock_timestamp();
-    begun timestamptz;
 BEGIN
     this_run := mongo_migrate.prepare_run(server, collection, batch_size, 0, on_error, max_errors, max_duration,
         max_docs_per_second);
-    size := mongo_migrate.run_batch_size(this_run);
+    size := (SELECT mongo_migrate.run_batch_size(r) FROM mongo_migrate.run r WHERE r.run_id = this_run);
     pause := current_setting('mongo_migrate.progress_interval');   -- there since the library is loaded
     FOR range IN
         SELECT chunk FROM mongo_migrate.chunk
@@ -234,12 +232,10 @@ BEGIN
          ORDER BY chunk
     LOOP
         LOOP
-            begun := clock_timestamp();
             step := mongo_migrate.copy_step(this_run, range, size);
-            SELECT p.batch_size, p.due INTO size, due
-              FROM mongo_migrate.pace(this_run, size, step.documents, begun) p;
-            CALL mongo_migrate.rest_until(due);
+            CALL mongo_migrate.rest_until(step.due);
             EXIT WHEN NOT step.more;
+            size := step.batch_size;
             IF pause > interval '0' AND clock_timestamp() > reported + pause THEN
                 PERFORM mongo_migrate.report_progress(this_run);
                 reported := clock_timestamp();

@@ -236,28 +236,23 @@ COMMENT ON FUNCTION mongo_migrate.end_run(bigint, text, text) IS
 
 CREATE FUNCTION mongo_migrate.stop_requested(server name, collection text, since timestamptz)
     RETURNS boolean
-    LANGUAGE sql STABLE
-    BEGIN ATOMIC
-        SELECT EXISTS (SELECT FROM mongo_migrate.stop_request s
-                        WHERE s.server = stop_requested.server
-                          AND (s.collection IS NULL OR s.collection = stop_requested.collection)
-                          AND s.requested_at > stop_requested.since);
-    END;
+    LANGUAGE plpgsql STABLE     -- which keeps its plan: a batch begins with it
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    RETURN EXISTS (SELECT FROM mongo_migrate.stop_request s
+                    WHERE s.server = server AND (s.collection IS NULL OR s.collection = collection)
+                      AND s.requested_at > since);
+END
+$$;
 COMMENT ON FUNCTION mongo_migrate.stop_requested(name, text, timestamptz) IS
     'whether stop_migration() was called since a time, for the collection or for all; collection NULL: for all';
 
-CREATE FUNCTION mongo_migrate.run_may_go_on(run_id bigint)
+CREATE FUNCTION mongo_migrate.run_may_go_on(r mongo_migrate.run)
     RETURNS boolean
-    LANGUAGE plpgsql VOLATILE   -- which keeps its plan: a batch begins with it
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN (SELECT state = 'running' AND coalesce(clock_timestamp() < (options ->> 'deadline')::timestamptz, true)
-                   AND NOT mongo_migrate.stop_requested(server, collection, (options ->> 'asked_at')::timestamptz)
-              FROM mongo_migrate.run
-             WHERE run_id = run_may_go_on.run_id);
-END
-$$;
-COMMENT ON FUNCTION mongo_migrate.run_may_go_on(bigint) IS
+    LANGUAGE sql VOLATILE
+    RETURN r.state = 'running' AND coalesce(pg_catalog.clock_timestamp() < (r.options ->> 'deadline')::timestamptz, true)
+       AND NOT mongo_migrate.stop_requested(r.server, r.collection, (r.options ->> 'asked_at')::timestamptz);
+COMMENT ON FUNCTION mongo_migrate.run_may_go_on(mongo_migrate.run) IS
     'whether a run may go on with another batch: it has not been stopped, and its time is not over';
