@@ -13,22 +13,6 @@
 #include "load/load.h"
 #include "utils/builtins.h"
 
-/*
- * A number that changes when the plan of a collection does.  The hashes of
- * the rows are cheap next to a batch, and need no trigger.
- */
-#define FINGERPRINT \
-	"pg_catalog.concat_ws(' '," \
-	" (SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(t, 0))" \
-	"    FROM mongo_migrate.plan_target AS t" \
-	"   WHERE t.server OPERATOR(pg_catalog.=) $1 AND t.collection OPERATOR(pg_catalog.=) $2)," \
-	" (SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(c, 0))" \
-	"    FROM mongo_migrate.plan_column AS c" \
-	"   WHERE c.server OPERATOR(pg_catalog.=) $1 AND c.collection OPERATOR(pg_catalog.=) $2)," \
-	" (SELECT pg_catalog.bit_xor(pg_catalog.hash_record_extended(m, 0))" \
-	"    FROM mongo_migrate.id_map AS m" \
-	"   WHERE m.server OPERATOR(pg_catalog.=) $1))"
-
 /* A statement that is prepared once a session; *plan is NULL before the first call. */
 SPIPlanPtr
 statement_prepared(SPIPlanPtr *plan, const char *query, int nargs, Oid *types)
@@ -77,7 +61,7 @@ checkpoint_lock(Name server, const char *collection, int chunk)
 
 	SPI_connect();
 	statement_prepared(&plan,
-					   "SELECT lower_id, upper_id, last_id, catching_up, complete, " FINGERPRINT
+					   "SELECT lower_id, upper_id, last_id, catching_up, complete"
 					   "  FROM mongo_migrate.chunk"
 					   " WHERE server OPERATOR(pg_catalog.=) $1 AND collection OPERATOR(pg_catalog.=) $2"
 					   "   AND chunk OPERATOR(pg_catalog.=) $3"
@@ -94,8 +78,6 @@ checkpoint_lock(Name server, const char *collection, int chunk)
 	checkpoint->last_id = result_bytes(3, context);
 	checkpoint->catching_up = result_bool(4);
 	checkpoint->complete = result_bool(5);
-	checkpoint->fingerprint =
-		MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 6));
 	SPI_finish();
 	return checkpoint;
 }

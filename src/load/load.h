@@ -184,7 +184,7 @@ struct LoadSession
 	Oid			serverid;
 	Oid			userid;
 	MongoConnection *connection;
-	char	   *fingerprint;	/* of the plan's rows */
+	uint64		plan_version;	/* see session.c */
 	bool		stale;			/* a target or map changed: compile anew */
 
 	int			ntargets;
@@ -215,7 +215,6 @@ typedef struct Checkpoint
 	bytea	   *last_id;
 	bool		catching_up;
 	bool		complete;
-	char	   *fingerprint;	/* of the plan's rows */
 } Checkpoint;
 
 typedef struct LoadCounts

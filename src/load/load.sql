@@ -1,5 +1,20 @@
 -- load.sql: batches and the quarantine.
 
+-- Sessions keep what they have compiled from a plan from batch to batch.
+CREATE FUNCTION mongo_migrate.plan_changed() RETURNS trigger
+    LANGUAGE c
+    AS 'MODULE_PATHNAME', 'mm_plan_changed';
+COMMENT ON FUNCTION mongo_migrate.plan_changed() IS
+    'has every session that copies documents read the plan again before its next batch';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_changed() FROM PUBLIC;
+
+CREATE TRIGGER plan_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mongo_migrate.plan_target
+    FOR EACH STATEMENT EXECUTE FUNCTION mongo_migrate.plan_changed();
+CREATE TRIGGER plan_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mongo_migrate.plan_column
+    FOR EACH STATEMENT EXECUTE FUNCTION mongo_migrate.plan_changed();
+CREATE TRIGGER plan_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mongo_migrate.id_map
+    FOR EACH STATEMENT EXECUTE FUNCTION mongo_migrate.plan_changed();
+
 CREATE FUNCTION mongo_migrate.copy_batch(server name, collection text, chunk integer,
         batch_size integer DEFAULT 1000, on_error text DEFAULT 'quarantine', run_id bigint DEFAULT NULL,
         OUT documents bigint, OUT inserted bigint, OUT skipped bigint, OUT rejected bigint,

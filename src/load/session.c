@@ -3,8 +3,8 @@
  *	  What the batches of a collection share, kept between transactions.
  *
  * One session is kept: a worker copies one chunk at a time.  It is made anew
- * when it belongs to another collection or user, when the plan's rows, a table
- * or a map have changed, and after any rollback.  The cursor of a rolled-back
+ * when it belongs to another collection or user, when a plan, a table or a map
+ * has changed, and after any rollback.  The cursor of a rolled-back
  * transaction is ahead of its checkpoint, and its new ids do not exist, so
  * nothing of it may live on.  Its source, the cursor, is made anew for another
  * chunk, and when the chunk's row does not stand where the session left it;
@@ -14,23 +14,55 @@
 #include "compat.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/trigger.h"
 #include "load/load.h"
 #include "miscadmin.h"
 #include "mongo/options.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(mm_plan_changed);
 
 static LoadSession *kept = NULL;
 static bool in_use = false;		/* a batch is running */
 static int	in_use_level;		/* the transaction nesting level of its call */
 
-/* Relation-cache callback: a target or a map may have changed. */
+/*
+ * The tables that a session is compiled from, and how often one of them has
+ * changed: mm_plan_changed() tells all sessions by the relation cache.  It is
+ * counted whether or not a session is kept, because the plan may change while
+ * it is compiled.
+ */
+static const char *const plan_tables[] = {"plan_target", "plan_column", "id_map"};
+static Oid	plan_relids[lengthof(plan_tables)];
+static uint64 plan_version = 0;
+
+/*
+ * plan_changed(), a trigger of the plan's tables: what was compiled from them
+ * is to be compiled anew, by whoever sees the transaction's commit.
+ */
+Datum
+mm_plan_changed(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("plan_changed() must be called as a trigger")));
+	CacheInvalidateRelcache(((TriggerData *) fcinfo->context)->tg_relation);
+	PG_RETURN_POINTER(NULL);
+}
+
+/* Relation-cache callback: a plan, a target or a map may have changed. */
 static void
 relation_changed(Datum arg, Oid relid)
 {
 	ListCell   *cell;
 
+	for (int i = 0; i < lengthof(plan_relids); i++)
+		plan_version += relid == InvalidOid || relid == plan_relids[i];
 	if (kept == NULL)
 		return;
 	if (relid == InvalidOid)
@@ -78,7 +110,10 @@ static void
 watch(void)
 {
 	static bool watching = false;
+	Oid			schema = get_namespace_oid("mongo_migrate", false);
 
+	for (int i = 0; i < lengthof(plan_tables); i++)
+		plan_relids[i] = get_relname_relid(plan_tables[i], schema);
 	if (watching)
 		return;
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
@@ -105,6 +140,7 @@ load_session_create(Name server, const char *collection, int chunk, MemoryContex
 	session->serverid = mongo_server_oid(NameStr(*server));
 	session->userid = GetUserId();
 	session->connection = mongo_connect(session->serverid, session->userid);
+	session->plan_version = plan_version;
 	load_plan_compile(session);
 	return session;
 }
@@ -123,7 +159,7 @@ still_true(LoadSession *session)
 			LockRelationOid(session->targets[i]->relid, RowExclusiveLock);
 	foreach(cell, session->maps)
 		LockRelationOid(id_map_relid(lfirst(cell)), RowExclusiveLock);
-	return !session->stale;
+	return !session->stale && session->plan_version == plan_version;
 }
 
 /* Lets the source go. */
@@ -168,19 +204,17 @@ load_session_begin(Name server, const char *collection, int chunk, const Checkpo
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("a batch cannot be copied from within another one")));
-	watch();
 	if (kept != NULL &&
 		(strcmp(kept->collection, collection) != 0 ||
 		 kept->serverid != mongo_server_oid(NameStr(*server)) ||
 		 kept->userid != GetUserId() ||
-		 strcmp(kept->fingerprint, checkpoint->fingerprint) != 0 ||
 		 !still_true(kept) ||
 		 mongo_connect(kept->serverid, kept->userid) != kept->connection))
 		drop_kept();
 	if (kept == NULL)
 	{
+		watch();
 		session = load_session_create(server, collection, chunk, CurrentMemoryContext);
-		session->fingerprint = MemoryContextStrdup(session->context, checkpoint->fingerprint);
 		MemoryContextSetParent(session->context, TopMemoryContext);
 		kept = session;
 	}
