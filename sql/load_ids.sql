@@ -139,6 +139,17 @@ SELECT pg_temp.plan('long', 'load_ids.twice', '{"id": "id _id bigint"}');
 SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_ids', 'long', 1);
 SELECT length(source_id), length(key), reason FROM mongo_migrate.quarantine WHERE server = 'load_ids' AND collection = 'long' ORDER BY 1;
 
+-- Ids are taken by the hundred, none twice, and what a session leaves is lost.  A batch after an edit of the plan is of the new plan, in a session made anew.
+SELECT mongo_migrate.run_command('load_ids', json_build_object('insert', 'many', 'documents', json_agg(json_build_object('_id', n, 'n', n))))->'n' AS n
+    FROM generate_series(1, 250) AS n;
+CREATE TABLE load_ids.many (id bigint PRIMARY KEY, n bigint);
+SELECT pg_temp.plan('many', 'load_ids.many', '{"id": "id _id bigint", "n": "value n bigint"}');
+SELECT documents, inserted FROM mongo_migrate.copy_batch('load_ids', 'many', 1, 70);
+UPDATE mongo_migrate.plan_column SET expression = '-value' WHERE server = 'load_ids' AND collection = 'many' AND column_name = 'n';
+SELECT documents, inserted FROM mongo_migrate.copy_batch('load_ids', 'many', 1, 70);
+SELECT documents, inserted FROM mongo_migrate.copy_batch('load_ids', 'many', 1, 500);
+SELECT min(id), max(id), count(*), min(n) AS last, max(n) AS last_before FROM load_ids.many;
+
 SELECT mongo_migrate.run_command(current_setting('load.server'), '{"dropDatabase": 1}')->'ok' AS ok;
 DO $$
 DECLARE

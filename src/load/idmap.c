@@ -38,6 +38,7 @@
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_sequence.h"
 #include "catalog/pg_type.h"
 #include "commands/sequence.h"
 #include "common/hashfn.h"
@@ -54,6 +55,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/tuplestore.h"
 #include "utils/uuid.h"
 #include "utils/varlena.h"
@@ -120,6 +122,9 @@ struct IdMap
 	Oid			indexid;		/* the primary key's; or invalid: keys are
 								 * never met again */
 	Oid			sequenceid;		/* of bigint ids */
+	int64		block;			/* how many ids one of its values stands for */
+	int64		next_id;		/* those of the last block that are left */
+	int64		ids_left;
 	Oid			type;			/* of ids */
 	MemoryContext cache_context;
 	cache_hash *cache;
@@ -196,6 +201,25 @@ require_index(IdMap *map)
 						 quote_literal_cstr(map->collection))));
 }
 
+/* The increment of a sequence, which is positive. */
+static int64
+sequence_increment(Oid sequenceid)
+{
+	HeapTuple	tuple = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequenceid));
+	int64		increment;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for sequence %u", sequenceid);
+	increment = ((Form_pg_sequence) GETSTRUCT(tuple))->seqincrement;
+	ReleaseSysCache(tuple);
+	if (increment < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("sequence %s of an id map counts downwards", get_rel_name(sequenceid)),
+				 errhint("ALTER SEQUENCE mongo_migrate.%s INCREMENT 100;", get_rel_name(sequenceid))));
+	return increment;
+}
+
 /* Describes the map in the table relation. */
 static IdMap *
 id_map_describe(LoadSession *session, const char *collection, Relation relation)
@@ -222,6 +246,7 @@ id_map_describe(LoadSession *session, const char *collection, Relation relation)
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("id map %s has no sequence", RelationGetRelationName(relation))));
 		map->sequenceid = linitial_oid(sequences);
+		map->block = sequence_increment(map->sequenceid);
 	}
 	else if (map->type != UUIDOID)
 		ereport(ERROR,
@@ -302,6 +327,13 @@ Oid
 id_map_type(IdMap *map)
 {
 	return map->type;
+}
+
+/* Whether what is known of the map may change with a relation. */
+bool
+id_map_depends(IdMap *map, Oid relid)
+{
+	return relid == map->relid || relid == map->sequenceid;
 }
 
 /* The map's table. */
@@ -461,13 +493,22 @@ cache_fill(IdMap *map, int looked_up)
 	table_close(relation, AccessShareLock);
 }
 
-/* A new id; check_rights: to be asked for the first of a batch. */
+/*
+ * A new id.  Bigint ids come in blocks: a value of the sequence is the first
+ * of as many as its increment.
+ */
 static Datum
-new_id(IdMap *map, bool check_rights)
+new_id(IdMap *map)
 {
-	if (map->type == INT8OID)
-		return Int64GetDatum(nextval_internal(map->sequenceid, check_rights));
-	return DirectFunctionCall1(gen_random_uuid, (Datum) 0);
+	if (map->type != INT8OID)
+		return DirectFunctionCall1(gen_random_uuid, (Datum) 0);
+	if (map->ids_left == 0)
+	{
+		map->next_id = nextval_internal(map->sequenceid, true);
+		map->ids_left = map->block;
+	}
+	map->ids_left--;
+	return Int64GetDatum(map->next_id++);
 }
 
 /* Inserts the keys that were not found, with their new ids, by multi-insert. */
@@ -564,14 +605,9 @@ insert_contended(IdMap *map, DistinctKey *keys, int nkeys)
 static void
 add_missing(IdMap *map, DistinctKey *keys, int nkeys, bool contended)
 {
-	bool		first = true;
-
 	for (int i = 0; i < nkeys; i++)
 		if (!keys[i].found)
-		{
-			keys[i].id = new_id(map, first);
-			first = false;
-		}
+			keys[i].id = new_id(map);
 	if (!OidIsValid(map->indexid))
 		insert_missing(map, keys, nkeys);
 	else if (contended || !insert_uncontended(map, keys, nkeys))

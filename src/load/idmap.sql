@@ -30,8 +30,8 @@ BEGIN
     END LOOP;
     IF map.id_type = 'bigint' THEN
         EXECUTE format('CREATE TABLE %s (key bytea NOT NULL PRIMARY KEY, id bigint NOT NULL)', map.relation);
-        -- Sessions take ids by the hundred: one by one, they are a tenth of a load.
-        EXECUTE format('CREATE SEQUENCE %s_id_seq CACHE 100 OWNED BY %1$s.id', map.relation);
+        -- Sessions take ids by the hundred (the increment): a call for each is a twentieth of a load.
+        EXECUTE format('CREATE SEQUENCE %s_id_seq INCREMENT 100 OWNED BY %1$s.id', map.relation);
     ELSE
         EXECUTE format('CREATE TABLE %s (key bytea NOT NULL PRIMARY KEY, id uuid NOT NULL)', map.relation);
     END IF;

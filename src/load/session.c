@@ -70,7 +70,7 @@ relation_changed(Datum arg, Oid relid)
 	for (int i = 0; i < kept->ntargets; i++)
 		kept->stale |= kept->targets[i]->relid == relid;
 	foreach(cell, kept->maps)
-		kept->stale |= id_map_relid(lfirst(cell)) == relid;
+		kept->stale |= id_map_depends(lfirst(cell), relid);
 }
 
 /* Lets the kept session go, with its cursor. */

@@ -34,6 +34,22 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.count_documents(name, text) IS
     'documents that a migration of the collection would read';
 
+CREATE FUNCTION mongo_migrate.last_given(sequence regclass, block bigint)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    result bigint;
+BEGIN
+    EXECUTE format('SELECT last_value + CASE WHEN is_called THEN $1 - 1 ELSE -1 END FROM %s', sequence)
+        INTO result USING block;
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.last_given(regclass, bigint) IS
+    'the greatest id that a sequence may have given, where each of its values stands for a block of so many';
+
 CREATE FUNCTION mongo_migrate.synchronize_sequences(server name, collection text)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -42,14 +58,15 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     id_column mongo_migrate.plan_column;
-    sequence text;
-    sequences text[] := '{}';
+    sequence record;
+    sequences regclass[];
+    blocks bigint[];
     last bigint := 0;
     found bigint;
 BEGIN
-    SELECT m.relation || '_id_seq' INTO sequence FROM mongo_migrate.id_map m
+    SELECT array_agg(s.seqrelid::regclass), array_agg(s.seqincrement) INTO sequences, blocks
+      FROM mongo_migrate.id_map m JOIN pg_sequence s ON s.seqrelid = to_regclass(m.relation || '_id_seq')
      WHERE (m.server, m.collection, m.id_type) = (server, collection, 'bigint');
-    sequences := array_remove(ARRAY[sequence], NULL);
     FOR id_column IN
         SELECT c.* FROM mongo_migrate.plan_column c
           JOIN mongo_migrate.plan_target t USING (server, collection, target)
@@ -58,19 +75,22 @@ BEGIN
     LOOP
         EXECUTE format('SELECT max(%I) FROM %s', id_column.column_name, id_column.target) INTO found;
         last := greatest(last, found);
-        sequence := pg_get_serial_sequence(id_column.target, id_column.column_name);
-        IF sequence IS NOT NULL THEN
-            sequences := sequences || sequence;
-        END IF;
+        sequences := sequences || pg_get_serial_sequence(id_column.target, id_column.column_name)::regclass;
+        blocks := blocks || 1::bigint;
     END LOOP;
-    FOREACH sequence IN ARRAY sequences LOOP
-        last := greatest(last, pg_sequence_last_value(sequence::regclass));
+    FOR sequence IN
+        SELECT s.id, mongo_migrate.last_given(s.id, s.block) AS given
+          FROM unnest(sequences, blocks) AS s (id, block)
+    LOOP
+        last := greatest(last, sequence.given);
     END LOOP;
-    IF last > 0 THEN
-        FOREACH sequence IN ARRAY sequences LOOP
-            PERFORM setval(sequence::regclass, last);
-        END LOOP;
-    END IF;
+    -- Others may take ids of the map meanwhile, for references: a sequence is never set back.
+    FOR sequence IN
+        SELECT s.id, s.block FROM unnest(sequences, blocks) AS s (id, block)
+         WHERE mongo_migrate.last_given(s.id, s.block) < last
+    LOOP
+        PERFORM CASE sequence.block WHEN 1 THEN setval(sequence.id, last) ELSE setval(sequence.id, last + 1, false) END;
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.synchronize_sequences(name, text) IS
