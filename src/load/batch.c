@@ -20,6 +20,9 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+/* How many rows ahead the memory of a look-up in an id map's cache is asked for. */
+#define ROWS_AHEAD 8
+
 PG_FUNCTION_INFO_V1(mm_copy_batch);
 PG_FUNCTION_INFO_V1(mm_copy_documents);
 PG_FUNCTION_INFO_V1(mm_bson_id);
@@ -242,6 +245,16 @@ null_id(const LoadDocument *document, Datum *key)
 	return DatumGetPointer(*key) != NULL;
 }
 
+/* The key in a column of a row; NULL where there is none, or no such row. */
+static const bytea *
+row_key(LoadTarget *target, int row, int field)
+{
+	Size		at = (Size) row * target->ncolumns + field;
+
+	return row >= target->nrows || target->nulls[at] ? NULL :
+		(const bytea *) DatumGetPointer(target->values[at]);
+}
+
 /* Has the keys of a column's rows replaced by ids. */
 static void
 want_ids(LoadSession *session, LoadTarget *target, int field)
@@ -253,6 +266,9 @@ want_ids(LoadSession *session, LoadTarget *target, int field)
 		Size		at = (Size) row * target->ncolumns + field;
 		LoadDocument *document = &session->documents[target->documents[row]];
 
+		if (column->role == COLUMN_REFERENCE)
+			id_map_prefetch(column->map, row_key(target, row + 2 * ROWS_AHEAD, field),
+							row_key(target, row + ROWS_AHEAD, field));
 		if (document->state != DOCUMENT_READ)
 			continue;
 		if (target->nulls[at] && column->role == COLUMN_ID)

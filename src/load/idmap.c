@@ -344,6 +344,31 @@ id_map_relid(IdMap *map)
 }
 
 /*
+ * Has the processor fetch what a look-up of keys in the cache will touch:
+ * for the key of later the entry, for that of soon, whose entry is here, the
+ * entry's key.  Each NULL where there is none.  The cache is larger than the
+ * processor's own, and keys come in no order: waiting for memory twice a key
+ * would be most of the look-up.
+ */
+void
+id_map_prefetch(IdMap *map, const bytea *later, const bytea *soon)
+{
+	cache_hash *cache = map->cache;
+
+	if (later != NULL)
+		__builtin_prefetch(&cache->data[hash_key(later) & cache->sizemask]);
+	if (soon != NULL)
+	{
+		uint32		hash = hash_key(soon);
+		uint32		at = hash & cache->sizemask;
+
+		while (cache->data[at].status == cache_SH_IN_USE && cache->data[at].hash != hash)
+			at = (at + 1) & cache->sizemask;
+		__builtin_prefetch(cache->data[at].key);
+	}
+}
+
+/*
  * Has *value, a key (type bytea), replaced by its id: at once when the cache
  * knows it, else by the next id_map_resolve().  Both must stay where they are
  * till then.

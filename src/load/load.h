@@ -302,6 +302,7 @@ extern IdMap *id_map_open(LoadSession *session, const char *collection, bool ref
 extern Oid	id_map_type(IdMap *map);
 extern Oid	id_map_relid(IdMap *map);
 extern bool id_map_depends(IdMap *map, Oid relid);
+extern void id_map_prefetch(IdMap *map, const bytea *later, const bytea *soon);
 extern void id_map_want(IdMap *map, Datum *value, bool *null, bool reference);
 extern void id_map_resolve(IdMap *map, bool allocate);
 extern void id_map_reset(IdMap *map);
