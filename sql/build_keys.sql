@@ -50,7 +50,7 @@ SET client_min_messages = warning;
 SELECT pg_temp.forget();
 RESET client_min_messages;
 SELECT mongo_migrate.prepare_run('build_keys', 'long', 100, 0, 'quarantine', NULL, NULL) AS run \gset
-SELECT mongo_migrate.build_key(:run, '{}') IS NOT NULL AS built, pg_advisory_unlock_all();
+SELECT mongo_migrate.build_key(:run, NULL, '{}') IS NOT NULL AS built, pg_advisory_unlock_all();
 CALL mongo_migrate.copy_chunks(:run);
 CALL mongo_migrate.build_keys(:run);
 SELECT phase, state FROM mongo_migrate.run WHERE run_id = :run;

@@ -1,4 +1,4 @@
--- finish.sql: the end of a run, after the copy: keys, then foreign keys.
+-- finish.sql: the end of a run, after the copy: keys, then foreign keys, then the id map's keys.
 --
 -- Each step can be done again after a failure: it makes what is not there yet.
 
@@ -25,8 +25,8 @@ BEGIN
                  ELSE 'max_duration is over' END);
         RETURN false;
     END IF;
-    UPDATE mongo_migrate.run SET phase = 'keys', copied_at = coalesce(copied_at, clock_timestamp())
-     WHERE run_id = end_copy.run_id;
+    UPDATE mongo_migrate.run SET phase = 'keys', copied_at = clock_timestamp()
+     WHERE run_id = end_copy.run_id AND phase = 'copy';
     RETURN true;
 END
 $$;
@@ -45,7 +45,7 @@ DECLARE
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = add_keys.run_id;
     PERFORM mongo_migrate.reach_shards();
-    PERFORM mongo_migrate.attach_keys(r.server, r.collection);
+    PERFORM mongo_migrate.attach_keys(r.server, r.collection, false);
     FOR statement IN SELECT mongo_migrate.key_ddl(r.server, r.collection) LOOP
         EXECUTE statement;
     END LOOP;
@@ -56,7 +56,6 @@ BEGIN
     LOOP
         EXECUTE statement;
     END LOOP;
-    PERFORM mongo_migrate.finish_id_map(r.server, r.collection);
     PERFORM mongo_migrate.synchronize_sequences(r.server, r.collection);
     UPDATE mongo_migrate.run SET phase = 'references', keyed_at = clock_timestamp() WHERE run_id = add_keys.run_id;
 END
@@ -76,12 +75,34 @@ BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = add_references.run_id;
     PERFORM mongo_migrate.reach_shards();
     PERFORM mongo_migrate.apply_references(r.server, r.collection);
-    UPDATE mongo_migrate.run SET phase = 'done' WHERE run_id = add_references.run_id;
-    PERFORM mongo_migrate.end_run(run_id, 'complete');
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.add_references(bigint) IS
-    'adds the foreign keys from and to a run''s collection and completes the run';
+    'adds the foreign keys from and to a run''s collection';
+
+CREATE FUNCTION mongo_migrate.complete_run(run_id bigint)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    r mongo_migrate.run;
+    key record;
+BEGIN
+    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = complete_run.run_id;
+    -- Those that are being built are waited for; the others are not begun any more.
+    FOR key IN SELECT * FROM mongo_migrate.run_keys(r.server, r.collection) k WHERE k.of_map AND NOT k.done LOOP
+        PERFORM pg_advisory_xact_lock(hashtextextended(key.index_name, 0));
+    END LOOP;
+    PERFORM mongo_migrate.attach_keys(r.server, r.collection, true);
+    PERFORM mongo_migrate.finish_id_map(r.server, r.collection);
+    UPDATE mongo_migrate.run SET phase = 'done' WHERE run_id = complete_run.run_id;
+    PERFORM mongo_migrate.end_run(run_id, 'complete');
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.complete_run(bigint) IS
+    'makes the keys of a run''s id map that are not there, waiting for those that build_keys() builds, and completes the run';
 
 CREATE PROCEDURE mongo_migrate.finish_run(run_id bigint)
     LANGUAGE plpgsql
@@ -92,8 +113,10 @@ BEGIN
         PERFORM mongo_migrate.add_keys(run_id);
         COMMIT;
         PERFORM mongo_migrate.add_references(run_id);
+        COMMIT;
+        PERFORM mongo_migrate.complete_run(run_id);
     END IF;
 END
 $$;
 COMMENT ON PROCEDURE mongo_migrate.finish_run(bigint) IS
-    'when every chunk is complete: adds keys, analyzes, synchronizes identity sequences, adds the foreign keys whose two sides are complete, and completes the run';
+    'when every chunk is complete: adds keys, analyzes, synchronizes identity sequences, adds the foreign keys whose two sides are complete, makes the keys of the id map, and completes the run';

@@ -5,7 +5,9 @@
 -- the same, cut to 63 bytes, and it chooses such names in one session only.
 -- attach_keys(), in the one session that finishes the run, gives them their
 -- names and makes constraints of them.  What was not built is made by
--- add_keys() (finish.sql), so each step can be left out, or done again.
+-- add_keys() and complete_run() (finish.sql), so each step can be left out, or
+-- done again.  The keys of the id map come last: they are built while that
+-- session makes the foreign keys, which do not need them.
 
 CREATE FUNCTION mongo_migrate.index_name(index regclass, label text) RETURNS name
     LANGUAGE c VOLATILE STRICT
@@ -14,19 +16,20 @@ COMMENT ON FUNCTION mongo_migrate.index_name(regclass, text) IS
     'the name that PostgreSQL would choose now for an index of the columns of this one; label: pkey, key or idx';
 
 CREATE FUNCTION mongo_migrate.run_keys(server name, collection text)
-    RETURNS TABLE (place bigint, relation regclass, label text, clause text, done boolean, index_name name, built regclass)
+    RETURNS TABLE (place bigint, relation regclass, label text, clause text, done boolean, index_name name, built regclass,
+                   of_map boolean)
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
 AS $$
     WITH keys AS (
-        SELECT k.ordinality AS place, k.target, k.statement, k.done
+        SELECT k.ordinality AS place, k.target, k.statement, k.done, false AS of_map
           FROM mongo_migrate.plan_keys($1, $2) WITH ORDINALITY AS k
          WHERE k.kind IN ('primary key', 'unique', 'index on a reference', 'unique index', 'index')
          UNION ALL
-        SELECT 100000 + m.ordinality, m.relation::text, m.statement, m.done
+        SELECT m.ordinality, m.relation::text, m.statement, m.done, true
           FROM mongo_migrate.id_map_keys($1, $2) WITH ORDINALITY AS m
     ), clauses AS (
-        SELECT k.place, k.target, to_regclass(k.target) AS relation, k.done, k.statement,
+        SELECT k.place, k.of_map, k.target, to_regclass(k.target) AS relation, k.done, k.statement,
                CASE WHEN starts_with(k.statement, 'CREATE ') THEN k.statement
                     ELSE substr(k.statement, length(format('ALTER TABLE %s ADD ', k.target)) + 1) END AS clause
           FROM keys k
@@ -40,11 +43,12 @@ AS $$
                 WHEN starts_with(n.clause, 'UNIQUE ') THEN 'key' ELSE 'idx' END,
            n.clause, n.done, n.index_name,
            (SELECT x.indexrelid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
-             WHERE x.indrelid = n.relation AND i.relname = n.index_name AND x.indisvalid)
+             WHERE x.indrelid = n.relation AND i.relname = n.index_name AND x.indisvalid),
+           n.of_map
       FROM named n
 $$;
 COMMENT ON FUNCTION mongo_migrate.run_keys(name, text) IS
-    'the keys and indexes of a collection''s new tables and of its id map; clause: PRIMARY KEY (...) or UNIQUE (...), or the whole statement of another index; done: it exists, maybe as an index built; index_name: its name until attach_keys() has been called; built: that index, if it is there';
+    'the keys and indexes of a collection''s new tables and of its id map; clause: PRIMARY KEY (...) or UNIQUE (...), or the whole statement of another index; done: it exists, maybe as an index built; index_name: its name until attach_keys() has been called; built: that index, if it is there; of_map: it is one of the id map';
 
 CREATE FUNCTION mongo_migrate.index_ddl(key record) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -60,7 +64,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.index_ddl(record) IS
     'the statement that builds the index of a row of run_keys() under its passing name';
 
-CREATE FUNCTION mongo_migrate.build_key(run_id bigint, tried name[])
+CREATE FUNCTION mongo_migrate.build_key(run_id bigint, of_map boolean, tried name[])
     RETURNS name
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -78,7 +82,8 @@ BEGIN
     FOR key IN
         SELECT * FROM mongo_migrate.run_keys(r.server, r.collection) k
          WHERE NOT k.done AND k.built IS NULL AND k.index_name <> ALL (tried)
-         ORDER BY pg_relation_size(k.relation) DESC, k.place
+           AND k.of_map = coalesce(build_key.of_map, k.of_map)
+         ORDER BY k.of_map, pg_relation_size(k.relation) DESC, k.place
     LOOP
         CONTINUE WHEN NOT pg_try_advisory_lock(hashtextextended(key.index_name, 0));
         -- It may have been built before it was locked.
@@ -94,29 +99,32 @@ BEGIN
         BEGIN
             EXECUTE mongo_migrate.index_ddl(key);
         EXCEPTION WHEN unique_violation THEN
-            NULL;       -- add_keys() meets it too, and names the key
+            NULL;       -- who makes the key meets it too, and names it
         END;
         RETURN key.index_name;
     END LOOP;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.build_key(bigint, name[]) IS
-    'builds an index of a run that is not there, under a passing name that it returns, locked for this session (advisory); NULL: no other session leaves one, but those that were tried';
+COMMENT ON FUNCTION mongo_migrate.build_key(bigint, boolean, name[]) IS
+    'builds an index of a run that is not there, of its tables (of_map false), its id map (true) or either (NULL), under a passing name that it returns, locked for this session (advisory); NULL: no other session leaves one, but those that were tried';
 
-CREATE PROCEDURE mongo_migrate.build_keys(run_id bigint)
+CREATE PROCEDURE mongo_migrate.build_keys(run_id bigint, of_map boolean DEFAULT NULL)
     LANGUAGE plpgsql
 AS $$
 DECLARE
+    state text;
+    phase text;
     built name;
     tried name[] := '{}';
 BEGIN
-    IF NOT mongo_migrate.end_copy(run_id) THEN
+    SELECT r.state, r.phase INTO state, phase FROM mongo_migrate.run AS r WHERE r.run_id = build_keys.run_id;
+    IF state IS DISTINCT FROM 'running' OR (phase = 'copy' AND NOT mongo_migrate.end_copy(run_id)) THEN
         RETURN;
     END IF;
     COMMIT;
     LOOP
-        built := mongo_migrate.build_key(run_id, tried);
+        built := mongo_migrate.build_key(run_id, of_map, tried);
         COMMIT;
         EXIT WHEN built IS NULL;
         PERFORM pg_catalog.pg_advisory_unlock(pg_catalog.hashtextextended(built, 0));
@@ -124,10 +132,10 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON PROCEDURE mongo_migrate.build_keys(bigint) IS
-    'when every chunk is complete: builds indexes of a run, each in a transaction of its own, until none is left for this session; others may build at the same time, and finish_run() makes keys of them';
+COMMENT ON PROCEDURE mongo_migrate.build_keys(bigint, boolean) IS
+    'when every chunk is complete: builds indexes of a run, of its tables (of_map false), its id map (true) or both (NULL), each in a transaction of its own, until none is left for this session; others may build at the same time, and finish_run() makes keys of them';
 
-CREATE FUNCTION mongo_migrate.attach_keys(server name, collection text)
+CREATE FUNCTION mongo_migrate.attach_keys(server name, collection text, of_map boolean)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -139,7 +147,7 @@ DECLARE
 BEGIN
     FOR key IN
         SELECT * FROM mongo_migrate.run_keys(server, collection) k
-         WHERE k.built IS NOT NULL AND NOT (k.label = 'pkey' AND k.done)
+         WHERE k.of_map = attach_keys.of_map AND k.built IS NOT NULL AND NOT (k.label = 'pkey' AND k.done)
          ORDER BY k.place
     LOOP
         chosen := mongo_migrate.index_name(key.built, key.label);
@@ -152,12 +160,13 @@ BEGIN
     -- Those of a plan that was changed meanwhile, or of tables that were restored from a dump.
     FOR leftover IN
         SELECT DISTINCT x.indexrelid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
-         WHERE x.indrelid IN (SELECT k.relation FROM mongo_migrate.run_keys(server, collection) k)
+         WHERE x.indrelid IN (SELECT k.relation FROM mongo_migrate.run_keys(server, collection) k
+                               WHERE k.of_map = attach_keys.of_map)
            AND starts_with(i.relname, 'mongo_migrate_key_')
     LOOP
         EXECUTE format('DROP INDEX %s', leftover);
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.attach_keys(name, text) IS
-    'gives the indexes that build_keys() has left the names that they would have had from the start, and makes the primary keys and unique constraints of them';
+COMMENT ON FUNCTION mongo_migrate.attach_keys(name, text, boolean) IS
+    'gives the indexes of a collection''s tables, or of its id map (of_map true), that build_keys() has left the names that they would have had from the start, and makes the primary keys and unique constraints of them';

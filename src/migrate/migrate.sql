@@ -156,6 +156,7 @@ DECLARE
     this_run bigint;
     heartbeat text;
     useful integer;         -- workers
+    helpers integer;        -- beside the worker that finishes the run
     state text; message text; detail text; hint text;
     done mongo_migrate.chunk_sum;
 BEGIN
@@ -171,14 +172,17 @@ BEGIN
     PERFORM mongo_migrate.run_patiently(server, collection,
         array_fill(format('CALL mongo_migrate.copy_chunks(%s)', this_run), ARRAY[useful]), heartbeat, retry_for);
     -- Small tables have their indexes sooner than a worker has started.
-    SELECT least(workers, count(*)) INTO STRICT useful FROM mongo_migrate.run_keys(server, collection)
+    SELECT least(workers, count(*) FILTER (WHERE NOT of_map)), least(workers - 1, count(*) FILTER (WHERE of_map))
+      INTO STRICT useful, helpers
+      FROM mongo_migrate.run_keys(server, collection)
      WHERE NOT done AND pg_relation_size(relation) >= pg_size_bytes(current_setting('min_parallel_table_scan_size'));
     IF useful > 1 THEN
         PERFORM mongo_migrate.run_patiently(server, collection,
-            array_fill(format('CALL mongo_migrate.build_keys(%s)', this_run), ARRAY[useful]), heartbeat, retry_for);
+            array_fill(format('CALL mongo_migrate.build_keys(%s, false)', this_run), ARRAY[useful]), heartbeat, retry_for);
     END IF;
     PERFORM mongo_migrate.run_patiently(server, collection,
-        ARRAY[format('CALL mongo_migrate.finish_run(%s)', this_run)], heartbeat, retry_for);
+        format('CALL mongo_migrate.finish_run(%s)', this_run)
+        || array_fill(format('CALL mongo_migrate.build_keys(%s, true)', this_run), ARRAY[helpers]), heartbeat, retry_for);
     RETURN this_run;
 EXCEPTION WHEN query_canceled OR OTHERS THEN
     GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
@@ -245,6 +249,7 @@ BEGIN
     IF mongo_migrate.end_copy(this_run) THEN
         PERFORM mongo_migrate.add_keys(this_run);
         PERFORM mongo_migrate.add_references(this_run);
+        PERFORM mongo_migrate.complete_run(this_run);
     END IF;
     RETURN this_run;
 END
