@@ -3,6 +3,7 @@
 #   my $mongo = MongoServer->new;                      # a replica set of one member, started
 #   my $mongo = MongoServer->new(standalone => 1, options => ['--nojournal']);
 #   my $mongo = MongoServer->new(auth => ['admin', 'secret']);     # --auth, with that root user
+#   my @members = MongoServer->set(3);                 # a replica set of so many members; the first is primary
 #   my $mongo = MongoServer->new(tls => 1);            # TLS only; see ca_file(), client_file()
 #   my $mongo = MongoServer->shared;                   # $MONGO_URI where it is set, else new()
 #
@@ -12,6 +13,8 @@
 #   $mongo->fail_point('{"mode": {"times": 1}, "data": {...}}')  failCommand;  $mongo->fail_point_off
 #   $mongo->pause / resume            SIGSTOP and SIGCONT: the connections stay and nothing answers
 #   $mongo->kill9 / stop / start / restart
+#   $mongo->set_uri                   as uri, with every member of its set
+#   $mongo->is_primary
 #
 # The program: $MONGOD, else mongod on PATH, else the one that ./dev keeps in its cache.
 # Every mongod that is still there when the test ends, however it ends, is killed.
@@ -86,6 +89,25 @@ sub new
 	return $self;
 }
 
+# Makes and starts a replica set of several members, each of which has every other's vote.
+sub set
+{
+	my ($class, $count, %args) = @_;
+	my @members = map { $class->new(%args, members => $count) } 1 .. $count;
+	$_->{members} = \@members foreach @members;
+	my $hosts = join ', ', map { sprintf '{"_id": %d, "host": "127.0.0.1:%d", "priority": %d}', $_, $members[$_]{port}, $_ ? 1 : 2 }
+	  0 .. $#members;
+	$members[0]->command('admin', qq({"replSetInitiate": {"_id": "$members[0]{set}", "members": [$hosts],)
+		  . ' "settings": {"electionTimeoutMillis": 2000}}}');
+	my $tries = 1200;
+	until ($members[0]->is_primary && (grep { $_->command('admin', '{"hello": 1}')->{secondary} } @members) == $count - 1)
+	{
+		die "the replica set has no primary and secondaries after 60 seconds\n" if --$tries == 0;
+		sleep 0.05;
+	}
+	return @members;
+}
+
 # The server that tests without wishes of their own share.
 sub shared
 {
@@ -108,6 +130,15 @@ sub uri
 	return $self->{external} if $self->{external};
 	return "mongodb://127.0.0.1:$self->{port}/" . ($self->{set} ? "?replicaSet=$self->{set}" : '');
 }
+
+# The connection string with every member of the set.
+sub set_uri
+{
+	my ($self) = @_;
+	return 'mongodb://' . join(',', map { "127.0.0.1:$_->{port}" } @{ $self->{members} }) . "/?replicaSet=$self->{set}";
+}
+
+sub is_primary { return $_[0]->command('admin', '{"hello": 1}')->{isWritablePrimary}; }
 
 # The connection string that mongo.py uses.
 sub admin_uri
@@ -163,7 +194,7 @@ sub start
 		die "mongod does not listen after 60 seconds\n" . $self->log_tail if $try == 1200;
 		sleep 0.05;
 	}
-	$self->_python('', 'initiate', $self->{set}) if $self->{set};
+	$self->_python('', 'initiate', $self->{set}) if $self->{set} && !$self->{members};
 	return;
 }
 

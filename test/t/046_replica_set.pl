@@ -1,0 +1,108 @@
+# A source of several members: read from the secondaries, one of which dies in the midst; a primary that steps down.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use MongoServer;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use PsqlSession;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $documents = 60000;    # more than one range of _id
+my @members = MongoServer->set(3);
+my $all_have = '"writeConcern": {"w": 3}';
+$members[0]->command('shop', qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"n": {"\$range": [0, $documents]}}]},)
+	  . qq( {"\$unwind": "\$n"}, {"\$project": {"n": 1, "items": [{"sku": "a"}, {"sku": "b"}]}}, {"\$out": "orders"}], $all_have}));
+
+my $node = PostgreSQL::Test::Cluster->new('replica_set');
+$node->init;
+$node->start;
+sub query { return $node->safe_psql('postgres', $_[0]); }
+query('CREATE EXTENSION mongo_migrate');
+
+# A host that is not there is the first to be tried.
+my $uri = $members[0]->set_uri =~ s/127/'127.0.0.1:' . MongoServer::free_port() . ',127'/er;
+query("CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '$uri', database 'shop', read_preference 'secondary')");
+
+# How often a member was asked for documents.
+sub queries
+{
+	my ($member) = @_;
+	my $totals = $member->command('admin', '{"top": 1}')->{totals}{'shop.orders'};
+	return $totals->{queries}{count} + $totals->{getmore}{count};
+}
+
+# How many cursors over the documents a member has.
+sub cursors
+{
+	my ($member) = @_;
+	return scalar @{ $member->command('admin', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$currentOp": {"idleCursors": true, "allUsers": true}},'
+		  . ' {"$match": {"ns": "shop.orders", "type": "idleCursor"}}]}')->{cursor}{firstBatch} };
+}
+
+# Starts a migration, which a lock holds in its midst while $meanwhile runs. Returns what psql printed.
+sub migrate_and
+{
+	my ($meanwhile) = @_;
+	my ($holder, $session) = map { PsqlSession->new($node) } 1 .. 2;
+	$holder->ask('SELECT pg_advisory_lock(1)');
+	$session->send("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 100, workers => 1)");
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM mongo_migrate.workers WHERE wait_event = 'advisory' AND documents > 0"),
+		'the worker is held');
+	$meanwhile->();
+	$holder->finish;
+	return $session->result;
+}
+
+my $counts = 'SELECT count(*), count(DISTINCT n), (SELECT count(*) FROM orders_items) FROM orders';
+my $all = "$documents|$documents|" . 2 * $documents;
+
+# Planning, copy and verification ask the secondaries alone.
+query("SELECT mongo_migrate.plan_collection('shop', 'orders')");
+query("SELECT mongo_migrate.apply_ddl('shop')");
+query('CREATE FUNCTION hold(n integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS '
+	  . q('BEGIN IF n % 1000 = 800 THEN PERFORM pg_catalog.pg_advisory_xact_lock_shared(1); END IF; RETURN n; END'));
+query('CREATE INDEX ON orders (hold(n))');
+my @before = map { queries($_) } @members;
+my $victim;
+my ($out) = migrate_and(sub {
+	($victim) = grep { cursors($members[$_]) } 1, 2;
+	die 'no secondary has a cursor' unless $victim;
+	$members[$victim]->kill9;
+});
+is($out, 't', 'it completes when a secondary that it reads has died');
+is(query($counts), $all, 'every document once, with its child rows');
+is(query("SELECT count(*) FROM mongo_migrate.verify_sample('shop', 'orders')"), 0, 'and as it was');
+is(queries($members[0]), $before[0], 'the primary was not asked');
+cmp_ok(queries($members[ 3 - $victim ]), '>', $before[ 3 - $victim ], 'but the other secondary');
+
+# What is written goes to the primary.
+query("CREATE FOREIGN TABLE notes (_id integer, note text) SERVER shop OPTIONS (collection 'notes')");
+query("INSERT INTO notes VALUES (1, 'one')");
+is($members[0]->command('shop', '{"count": "notes"}')->{n}, 1, 'rows of a foreign table go to the primary');
+
+# The primary, asked itself, steps down for good: the migration goes on with the new one.
+$members[$victim]->start;
+query("ALTER SERVER shop OPTIONS (SET read_preference 'primary')");
+query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true)");
+my $new;
+($out) = migrate_and(sub {
+	my $tries = 600;
+	is(cursors($members[0]), 1, 'the primary is read');
+	usleep(50_000) until eval { $members[0]->command('admin', '{"replSetStepDown": 600, "secondaryCatchUpPeriodSecs": 30}'); 1 }
+	  || !$members[0]->is_primary || --$tries == 0;
+	usleep(50_000) until (($new) = grep { $_->is_primary } @members) || --$tries <= 0;
+	$members[0]->kill9;
+});
+is($out, 't', 'it completes when the primary has stepped down and is gone');
+is(query($counts), $all, 'every document once');
+ok($new && $new != $members[0], 'there is another primary');
+cmp_ok(queries($new), '>', 0, 'which was asked');
+query("INSERT INTO notes VALUES (2, 'two')");
+is($new->command('shop', '{"count": "notes"}')->{n}, 2, 'and written to');
+
+$node->stop;
+done_testing();
