@@ -132,13 +132,56 @@ key_datum(const bson_iter_t *value)
 	return PointerGetDatum(cstring_to_text_with_len(key.data, key.len));
 }
 
+/* Skips blanks, and then a text; NULL where another follows. */
+static const char *
+skip_text(const char *json, const char *text)
+{
+	json += strspn(json, " \t\r\n");
+	return strncmp(json, text, strlen(text)) == 0 ? json + strlen(text) : NULL;
+}
+
+/* Whether JSON is just {"$oid": "..."}, which most keys are and needs no parser. */
+static bool
+oid_from_json(const char *json, bson_oid_t *oid)
+{
+	static const char *const parts[] = {"{", "\"$oid\"", ":", "\""};
+	char		hex[25];
+
+	for (int i = 0; i < lengthof(parts); i++)
+	{
+		json = skip_text(json, parts[i]);
+		if (json == NULL)
+			return false;
+	}
+	strlcpy(hex, json, sizeof(hex));
+	if (!bson_oid_is_valid(hex, strlen(hex)) || json[24] != '"' ||
+		(json = skip_text(json + 25, "}")) == NULL || skip_text(json, "")[0] != '\0')
+		return false;
+	bson_oid_init_from_string(oid, hex);
+	return true;
+}
+
 /* bson_key(value json) returns bytea */
 Datum
 mm_bson_key(PG_FUNCTION_ARGS)
 {
 	text	   *json = PG_GETARG_TEXT_PP(0);
 	char	   *utf8 = pg_server_to_any(text_to_cstring(json), VARSIZE_ANY_EXHDR(json), PG_UTF8);
+	bson_t		document;
+	bson_oid_t	oid;
 	bson_iter_t iter;
+
+	if (oid_from_json(utf8, &oid))
+	{
+		Datum		key;
+
+		bson_init(&document);
+		BSON_APPEND_OID(&document, "v", &oid);
+		bson_iter_init_find(&iter, &document, "v");
+		key = key_datum(&iter);
+		bson_destroy(&document);
+		PG_RETURN_DATUM(key);
+	}
 
 	/* libbson reads documents: the value becomes a field of one. */
 	if (!bson_iter_init_find(&iter, bson_from_text(psprintf("{\"v\": %s}", utf8)), "v"))
