@@ -71,19 +71,18 @@ DECLARE
     documents json[] := ARRAY(SELECT mongo_migrate.verify_find(server, collection, id));
     ids     json := (SELECT json_agg(mongo_migrate.key_to_json(mongo_migrate.verify_document_key(d))) FROM unnest(documents) AS d);
     nothing boolean := true;
-    keys    bytea[];
+    batch   record;
     job     mongo_migrate.verify_job;
     statement text;
 BEGIN
     FOR job IN SELECT * FROM mongo_migrate.verify_jobs(NULL, server, collection, true, false) LOOP
-        SELECT array_agg(mongo_migrate.verify_document_key(d)), array_agg(mongo_migrate.verify_without_nul(d))
-        INTO keys, documents
-        FROM mongo_migrate.find_documents(server, collection, mongo_migrate.verify_filter(job.filter, ids), '{}', 'canonical') AS d;
+        batch := mongo_migrate.verify_batch(ARRAY(SELECT d FROM mongo_migrate.find_documents(server, collection,
+            mongo_migrate.verify_filter(job.filter, ids), '{}', 'canonical') AS d));
         FOREACH statement IN ARRAY job.statements LOOP
-            RETURN QUERY EXECUTE mongo_migrate.verify_in_order(statement) USING coalesce(keys, '{}'), coalesce(documents, '{}');
+            RETURN QUERY EXECUTE mongo_migrate.verify_in_order(statement) USING coalesce(batch.keys, '{}'), batch.documents, coalesce(batch.ids, '{}');
             nothing := nothing AND NOT FOUND;
         END LOOP;
-        IF keys IS NULL AND job.root = ANY (job.targets) THEN
+        IF batch.keys IS NULL AND job.root = ANY (job.targets) THEN
             RETURN QUERY EXECUTE mongo_migrate.verify_rows_statement(job)
                 USING mongo_migrate.verify_row_ids(job, id);
             nothing := nothing AND NOT FOUND;

@@ -1,7 +1,7 @@
 -- verify_plan.sql: the statements that hold a batch of documents against a table.
 --
--- A statement takes $1 bytea[], the keys of the documents' _id, and $2 json[],
--- the documents as libbson prints them.  It works out the rows that they
+-- A statement takes $1 bytea[], the keys of the documents' _id, $2 json[], the
+-- documents as libbson prints them, and $3 json[], their _id.  It works out the rows that they
 -- should have become, joins them to the rows that are there, and yields a row
 -- for each difference.  It is made anew from the plan and from the tables'
 -- true column types by each verification.
@@ -282,13 +282,15 @@ BEGIN
     FROM mongo_migrate.verify_carried(server, collection, target) AS c;
     statement := format(
         'WITH source AS MATERIALIZED ('
-        'SELECT d.number, mongo_migrate.verify_source_id(d.document -> ''_id'') AS source_id, %s AS id, d.document, '
+        'SELECT d.number, d.source_id, %1$s AS id, d.document, '
+        -- Most collections have none in quarantine, which is found out once a batch.
+        'EXISTS (SELECT FROM mongo_migrate.quarantine AS q WHERE q.server = %2$L AND q.collection = %3$L) AND '
         'EXISTS (SELECT FROM mongo_migrate.quarantine AS q '
-        'WHERE q.server = %L AND q.collection = %L AND q.key = mongo_migrate.quarantine_key(d.key)) AS quarantined '
-        'FROM (SELECT u.number, u.key, u.document, (u.document -> ''_id'')::jsonb AS id '
-        'FROM unnest($1, $2) WITH ORDINALITY AS u(key, document, number) OFFSET 0) AS d %s)%s, '
+        'WHERE q.server = %2$L AND q.collection = %3$L AND q.key = mongo_migrate.quarantine_key(d.key)) AS quarantined '
+        'FROM (SELECT u.number, u.key, u.document, u.source_id, u.source_id::jsonb AS id '
+        'FROM unnest($1, $2, $3) WITH ORDINALITY AS u(key, document, source_id, number) OFFSET 0) AS d %4$s)%5$s, '
         'level0 AS (SELECT s.number, s.source_id, s.id, s.document, NULL::text AS element, '
-        '%s AS present%s FROM source AS s %s)',
+        '%6$s AS present%7$s FROM source AS s %8$s)',
         ident.id, server, collection, 'LEFT JOIN ' || ident.map || ' AS m ON m.key = d.key',
         concat(CASE WHEN mongo_migrate.verify_is_elsewhere(target) OR roots = 'roots'
                     THEN ', ids AS MATERIALIZED (SELECT s.id FROM source AS s WHERE s.id IS NOT NULL)' END,
@@ -337,12 +339,13 @@ BEGIN
         'SELECT w.key, row_number() OVER () / 5000 AS part FROM (SELECT DISTINCT r%1$s AS key FROM expected '
         'WHERE r%1$s IS NOT NULL) AS w) AS k GROUP BY k.part) AS p '
         'CROSS JOIN LATERAL mongo_migrate.find_documents(%4$L, %5$L, '
-        'json_build_object(%6$L, json_build_object(''$in'', p.keys)), %7$L, ''canonical'') AS d(document)) AS f %8$s '
+        'json_build_object(%6$L, json_build_object(''$in'', p.keys)), %7$L, ''canonical'') AS d(document) OFFSET 0) AS f %8$s '
         'ORDER BY key, id)',
         n, ident.id, refers_key, server, refers_to, refers_key,
         json_build_object('projection', CASE refers_key WHEN '_id' THEN json_build_object('_id', 1)
                                         ELSE json_build_object('_id', 1, refers_key, 1) END),
-        'LEFT JOIN ' || ident.map || ' AS m ON m.key = mongo_migrate.verify_document_key(f.document)');
+        'LEFT JOIN ' || ident.map || ' AS m ON m.key = ' ||
+        CASE refers_key WHEN '_id' THEN 'f.key' ELSE 'mongo_migrate.verify_document_key(f.document)' END);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_found(name, text, text, boolean, oid, integer) IS
@@ -364,8 +367,8 @@ BEGIN
     IF col.role = 'reference' THEN
         -- An orphan refers to nothing: what is stored is NULL, or an id that no row has.
         kind := format(
-            'CASE WHEN mongo_migrate.verify_is_null(%1$s) THEN CASE WHEN %2$s IS NOT NULL THEN ''mismatch'' END '
-            'WHEN %2$s %6$s %3$s.id THEN NULL '
+            'CASE WHEN %2$s %6$s %3$s.id THEN NULL '
+            'WHEN mongo_migrate.verify_is_null(%1$s) THEN CASE WHEN %2$s IS NOT NULL THEN ''mismatch'' END '
             'WHEN %2$s IS NULL THEN CASE WHEN %3$s.key IS NULL OR NOT EXISTS (%4$s) THEN ''orphan'' ELSE ''mismatch'' END '
             'WHEN %3$s.key IS NULL AND NOT EXISTS (%5$s) THEN ''orphan'' ELSE ''mismatch'' END',
             value, stored, found_, mongo_migrate.verify_referred(server, col.refers_to, refers_key, found_ || '.id', col.number),
@@ -385,7 +388,7 @@ BEGIN
         kind := format('CASE WHEN %s::text COLLATE "C" IS DISTINCT FROM %s THEN ''mismatch'' END', stored, shown);
     ELSE
         SELECT * INTO part FROM mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode);
-        kind := mongo_migrate.verify_kind(value, stored, part.exact, part.rounded);
+        kind := mongo_migrate.verify_kind(value, stored, part.exact, part.rounded, part.first);
         shown := format('CASE WHEN NOT mongo_migrate.verify_is_null(%s) THEN %s END', value, part.shown);
     END IF;
 END
@@ -519,8 +522,9 @@ BEGIN
                 END IF;
             END IF;
             IF every THEN
-                cells := cells || format('(%L, NULL, e.%s::text, %s::text)', col.column_name,
-                                         CASE col.source WHEN 'id' THEN 'source_id' ELSE col.source END, stored);
+                cells := cells || format('(%L, NULL, %s::text, %s::text)', col.column_name,
+                                         CASE col.source WHEN 'id' THEN 'mongo_migrate.verify_source_id(e.source_id)'
+                                         ELSE 'e.' || col.source END, stored);
             END IF;
             CONTINUE;
         END IF;
@@ -539,9 +543,9 @@ BEGIN
             WHEN 'parent_position' THEN format('l.above AS v%s', col.number)
             ELSE format('%s AS v%s', content, col.number) END;
         IF col.role = 'reference' THEN
-            fields := fields || format('mongo_migrate.verify_reference(%s, %L) AS r%s',
+            fields := fields || format('mongo_migrate.verify_reference(%s, %s, %L) AS r%s',
                                        CASE WHEN is_name THEN format('to_json(l.p%s)', depth) ELSE format('l.document #> %L', steps) END,
-                                       col.key_form, col.number);
+                                       content, col.key_form, col.number);
             lookups := concat(lookups, mongo_migrate.verify_found(server, col.refers_to, col.refers_key, col.holds_ids,
                                                                      col.type, col.number));
             lookups := concat(lookups, mongo_migrate.verify_gather_referred(server, col.refers_to,
@@ -575,12 +579,12 @@ DECLARE
         || format(' AND NOT coalesce(''mismatch'' = ANY (ARRAY[NULL%s]), false)', array_to_string('{""}' || part.kinds, ', '));
 BEGIN
     RETURN format(
-        'SELECT e.source_id, %1$L AS target, NULL AS column_name, ''missing'' AS kind, '
+        'SELECT mongo_migrate.verify_source_id(e.source_id) AS source_id, %1$L AS target, NULL AS column_name, ''missing'' AS kind, '
         'mongo_migrate.verify_readable(mongo_migrate.verify_json(e.content, ''relaxed'')::text) AS source_value, '
         'NULL AS target_value, e.element '
         'FROM expected AS e %2$s WHERE e.present AND NOT EXISTS (SELECT 1 FROM %5$s AS t WHERE %3$s) '
         'UNION ALL '
-        'SELECT o.source_id, %1$L, NULL, ''extra'', NULL, left(to_json(t.*)::text, 1000), NULL '
+        'SELECT mongo_migrate.verify_source_id(o.source_id), %1$L, NULL, ''extra'', NULL, left(to_json(t.*)::text, 1000), NULL '
         'FROM source AS o JOIN %5$s AS t ON %4$s '
         'WHERE NOT EXISTS (SELECT FROM expected AS e %2$s WHERE %3$s)',
         target, part.joins, same, part.same_owner, part.relation);
@@ -589,16 +593,16 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_as_sets(text, record) IS
     'the end of a statement of a verification, for a child table without positions; part is of verify_parts()';
 
--- The whole statement for one target.
-CREATE FUNCTION mongo_migrate.verify_statement(server name, collection text, target text, every boolean)
-    RETURNS text
+-- The statement for one target in two halves: the WITH clauses up to expected
+-- and what its references refer to; and the SELECT of the differences.
+CREATE FUNCTION mongo_migrate.verify_halves(server name, collection text, target text, every boolean,
+    OUT start text, OUT differences text)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     depth   integer := (SELECT max(c.depth) FROM mongo_migrate.verify_chain(server, collection, target) AS c);
     part    record;
-    start   text;
     row_kind text;
     stored  text;
 BEGIN
@@ -610,7 +614,8 @@ BEGIN
                         || ARRAY(SELECT 'l.p' || n FROM generate_series(1, depth) AS n) || part.fields, ', '),
         depth, part.lookups);
     IF cardinality(part.pairs) <= depth THEN
-        RETURN start || mongo_migrate.verify_as_sets(target, part);
+        differences := mongo_migrate.verify_as_sets(target, part);
+        RETURN;
     END IF;
 
     row_kind := format('CASE WHEN %s IS NULL AND e.present THEN ''missing'' WHEN e.source_id IS NULL THEN ''extra'' END',
@@ -618,8 +623,7 @@ BEGIN
     stored := CASE WHEN depth = 0 THEN format('LEFT JOIN %s', part.relation)
         ELSE format('FULL JOIN (SELECT t.* FROM %s AS t WHERE EXISTS (SELECT FROM source AS o WHERE %s))',
                     part.relation, part.same_owner) END;
-    RETURN start
-        || format('SELECT coalesce(e.source_id, o.source_id) AS source_id, %L AS target, f.column_name, %s AS kind, '
+    differences := format('SELECT mongo_migrate.verify_source_id(coalesce(e.source_id, o.source_id)) AS source_id, %L AS target, f.column_name, %s AS kind, '
                   'mongo_migrate.verify_readable(f.source_value) AS source_value, '
                   'left(f.target_value, 1000) AS target_value, e.element ',
                   target, CASE WHEN every THEN 'coalesce(f.kind, ''equal'')' ELSE 'f.kind' END)
@@ -632,13 +636,20 @@ BEGIN
                format('f.kind IS NOT NULL OR (f.column_name IS NOT NULL AND e.source_id IS NOT NULL AND %s IS NOT NULL)',
                       part.owner)
            ELSE
-               format('num_nonnulls(VARIADIC ARRAY[%s]) > 0 AND f.kind IS NOT NULL',
+               format('coalesce(%s) IS NOT NULL AND f.kind IS NOT NULL',
                       array_to_string(row_kind || part.kinds, ', '))
            END;
 END
 $$;
+COMMENT ON FUNCTION mongo_migrate.verify_halves(name, text, text, boolean) IS
+    'the statement of a verification for one target: its WITH clauses, and the SELECT of the differences';
+
+CREATE FUNCTION mongo_migrate.verify_statement(server name, collection text, target text, every boolean) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    RETURN (SELECT h.start || h.differences FROM mongo_migrate.verify_halves(server, collection, target, every) AS h);
 COMMENT ON FUNCTION mongo_migrate.verify_statement(name, text, text, boolean) IS
-    'the statement that holds documents ($1 keys bytea[], $2 documents json[]) against a table: a row for each difference; with every, for each value';
+    'the statement that holds documents ($1 keys bytea[], $2 documents json[], $3 their _id json[]) against a table: a row for each difference; with every, for each value';
 
 -- What a verification of one root with its children goes by.
 CREATE TYPE mongo_migrate.verify_job AS (
@@ -648,7 +659,14 @@ CREATE TYPE mongo_migrate.verify_job AS (
     root        text,
     filter      jsonb,      -- the root's; never NULL
     targets     text[],
-    statements  text[],     -- by target, from verify_statement()
-    summing     text        -- from verify_sum_statement(); NULL: sums are not wanted
+    statements  text[]      -- by target, from verify_batch_statement(), or with every value from verify_statement()
 );
 COMMENT ON TYPE mongo_migrate.verify_job IS 'a root of a plan in the course of a verification';
+
+-- What documents came to.
+CREATE TYPE mongo_migrate.verify_tally AS (
+    documents   bigint,     -- NULL: none
+    present     bigint,     -- rows of the root's table that should be there; NULL: none, or the root is not loaded
+    sums        numeric[]   -- in the order of verify_sum_columns(); NULL: not wanted
+);
+COMMENT ON TYPE mongo_migrate.verify_tally IS 'what a verification has counted and summed of documents';

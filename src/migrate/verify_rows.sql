@@ -150,6 +150,32 @@ COMMENT ON FUNCTION mongo_migrate.verify_rows(mongo_migrate.verify_job, bigint) 
     'looks for rows of a job''s root that have no document in the source';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_rows(mongo_migrate.verify_job, bigint) FROM PUBLIC;
 
+-- Whether the documents read account for every row of the root's table: as many rows as documents that have one,
+-- each found by the id of one document.  Then none is without.
+CREATE FUNCTION mongo_migrate.verify_accounts(job mongo_migrate.verify_job, tally mongo_migrate.verify_tally) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    missing constant bigint := (SELECT count(*) FROM mongo_migrate.finding AS f WHERE f.verification_id = job.verification
+                                AND (f.collection, f.target, f.kind) = (job.collection, job.root, 'missing'));
+    root    record;
+    rows_   bigint;
+BEGIN
+    SELECT * INTO root FROM mongo_migrate.verify_root(job.server, job.collection, job.root);
+    -- Where an id can be that of several documents, by an expression or by its type, numbers tell nothing.
+    IF root.loaded AND root.expression IS NULL AND (
+            root.key_type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+            OR (mongo_migrate.verify_id(job.server, job.collection, root.key_type, 'NULL')).map IS NOT NULL) THEN
+        EXECUTE format('SELECT count(*) FROM %s', job.root) INTO rows_;
+    END IF;
+    RETURN coalesce(rows_ = coalesce(tally.present, 0) - missing, false);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_accounts(mongo_migrate.verify_job, mongo_migrate.verify_tally) IS
+    'whether each row of a job''s root belongs to one of the documents that were compared, by their numbers';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_accounts(mongo_migrate.verify_job, mongo_migrate.verify_tally) FROM PUBLIC;
+
 -- Looks for child rows whose root row is gone, which no document leads to.
 CREATE FUNCTION mongo_migrate.verify_child_rows(job mongo_migrate.verify_job) RETURNS void
     LANGUAGE plpgsql VOLATILE

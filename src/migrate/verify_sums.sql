@@ -5,7 +5,7 @@
 -- decimal (15 digits): the documents are summed here, as they pass by.
 
 -- The numeric columns of some targets, in one order, with the SQL for a value
--- over content (the row's document): as it is, and the nearest that the column's type has.
+-- over e.content (the row's document): as it is, and the nearest that the column's type has.
 CREATE FUNCTION mongo_migrate.verify_sum_columns(server name, collection text, targets text[])
     RETURNS TABLE (n bigint, target text, column_name name, exact text, nearest text)
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -21,7 +21,7 @@ AS $$
          mongo_migrate.verify_columns(server, collection, t.target) AS c,
          mongo_migrate.verify_base_type(c.type, c.typmod) AS b,
          LATERAL (SELECT w.value, format('mongo_migrate.verify_number(%s)', w.value) AS exact
-                  FROM (SELECT format('(l.content #> %L)', mongo_migrate.verify_steps(c.path)) AS value) AS w) AS v
+                  FROM (SELECT format('(e.content #> %L)', mongo_migrate.verify_steps(c.path)) AS value) AS w) AS v
     WHERE c.role = 'value' AND c.path <> '$key' AND c.expression IS NULL
         AND b.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'float4'::regtype, 'float8'::regtype)
     ORDER BY 1
@@ -29,22 +29,50 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_sum_columns(name, text, text[]) IS
     'the numeric columns of targets whose sums a full verification compares, with SQL for their values';
 
--- The statement that sums a batch: two sums a column, in the order of verify_sum_columns().
-CREATE FUNCTION mongo_migrate.verify_sum_statement(server name, collection text, targets text[]) RETURNS text
+-- SQL over expected AS e for the sums of a target: two a column, in the order of verify_sum_columns().
+CREATE FUNCTION mongo_migrate.verify_summing(server name, collection text, target text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
+    RETURN (SELECT format('ARRAY[%s]', string_agg(format('coalesce(sum(%s), 0), coalesce(sum(%s), 0)', c.exact, c.nearest), ', ' ORDER BY c.n))
+            FROM mongo_migrate.verify_sum_columns(server, collection, ARRAY[target]) AS c HAVING count(*) > 0);
+COMMENT ON FUNCTION mongo_migrate.verify_summing(name, text, text) IS
+    'SQL that sums the numeric columns of the rows that a target should have, expected AS e of a verification, as numeric[]; NULL for no such column';
+
+-- A batch of documents against a target in one statement, since to read them is most of the work: the differences
+-- become findings ($4: verification, $5: collection), and it returns the number of rows that should be, and their sums.
+CREATE FUNCTION mongo_migrate.verify_batch_statement(server name, collection text, target text, sums boolean) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    RETURN (SELECT format('%s, finding AS (INSERT INTO mongo_migrate.finding (verification_id, collection, source_id, target, column_name, kind, '
+                          'source_value, target_value, element) SELECT $4, $5, f.* FROM (%s) AS f) '
+                          'SELECT count(*), %s::numeric[] FROM expected AS e WHERE e.present',
+                          h.start, h.differences, coalesce(CASE WHEN sums THEN mongo_migrate.verify_summing(server, collection, target) END, 'NULL'))
+            FROM mongo_migrate.verify_halves(server, collection, target, false) AS h);
+COMMENT ON FUNCTION mongo_migrate.verify_batch_statement(name, text, text, boolean) IS
+    'the statement that holds a batch of documents ($1 to $3 as of verify_statement()) against a table, records findings ($4 verification, $5 collection) and returns how many rows should be there, and their sums';
+
+-- The sums of one document that cannot be compared; what cannot be summed either is nothing.
+CREATE FUNCTION mongo_migrate.verify_sum_alone(job mongo_migrate.verify_job, target text, keys bytea[], documents json[], ids json[]) RETURNS numeric[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET extra_float_digits = 1
 AS $$
-    SELECT 'SELECT ' || string_agg(format(
-        '(%s SELECT ARRAY[%s] FROM (SELECT l.document::jsonb AS content FROM level%s AS l WHERE l.present OFFSET 0) AS l)',
-        mongo_migrate.verify_levels(server, collection, t.target), t.sums,
-        (SELECT max(c.depth) FROM mongo_migrate.verify_chain(server, collection, t.target) AS c)),
-        ' || ' ORDER BY t.n)
-    FROM (SELECT c.target, min(c.n) AS n,
-                 string_agg(format('coalesce(sum(%s), 0), coalesce(sum(%s), 0)', c.exact, c.nearest), ', ' ORDER BY c.n) AS sums
-          FROM mongo_migrate.verify_sum_columns(server, collection, targets) AS c GROUP BY c.target) AS t
+DECLARE
+    sums    numeric[];
+BEGIN
+    EXECUTE format('%s SELECT %s FROM (SELECT l.document::jsonb AS content FROM level%s AS l WHERE l.present OFFSET 0) AS e',
+                   mongo_migrate.verify_levels(job.server, job.collection, target),
+                   mongo_migrate.verify_summing(job.server, job.collection, target),
+                   (SELECT max(c.depth) FROM mongo_migrate.verify_chain(job.server, job.collection, target) AS c))
+        INTO sums USING keys, documents, ids;
+    RETURN sums;
+EXCEPTION WHEN data_exception OR program_limit_exceeded OR raise_exception OR null_value_not_allowed THEN
+    RETURN NULL;
+END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_sum_statement(name, text, text[]) IS
-    'the statement that sums the numeric columns of a batch ($1 keys bytea[], $2 documents json[]) as numeric[]; NULL for no such column';
+COMMENT ON FUNCTION mongo_migrate.verify_sum_alone(mongo_migrate.verify_job, text, bytea[], json[], json[]) IS
+    'the sums of a document that could not be compared';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_sum_alone(mongo_migrate.verify_job, text, bytea[], json[], json[]) FROM PUBLIC;
 
 -- The sums of two batches in one.
 CREATE FUNCTION mongo_migrate.verify_add(a numeric[], b numeric[]) RETURNS numeric[]
@@ -76,5 +104,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_sums(mongo_migrate.verify_job, numeric[]) IS
-    'compares sums over documents, as of verify_sum_statement(), with those of the tables';
+    'compares sums over documents, as of verify_summing(), with those of the tables';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_sums(mongo_migrate.verify_job, numeric[]) FROM PUBLIC;

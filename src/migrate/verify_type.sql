@@ -68,11 +68,12 @@ COMMENT ON FUNCTION mongo_migrate.verify_leaves(jsonb, integer[]) IS
 -- SQL fragments over value (jsonb, neither null nor missing) and stored (the
 -- column's type, not NULL):
 --   exact    whether stored is the source's value; NULL counts as no
+--   first    whether exact can be asked before null is ruled out: of null it is not true, and no error
 --   rounded  whether stored is the nearest value that the type has; NULL: such a type has none
 --   typed    the source's value in the type, as an expression of a plan sees it, or NULL
 --   shown    the source's value as text, in the spelling of the type where there is one
 CREATE FUNCTION mongo_migrate.verify_fragments(type oid, typmod integer, value text, stored text, mode text,
-    OUT exact text, OUT rounded text, OUT typed text, OUT shown text)
+    OUT exact text, OUT rounded text, OUT typed text, OUT shown text, OUT first boolean)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -90,6 +91,9 @@ BEGIN
     SELECT b.type, b.typmod INTO type, typmod FROM mongo_migrate.verify_base_type(type, typmod) AS b;
     name := format_type(type, NULL);
     shown := format('mongo_migrate.verify_show(%s)', value);
+    first := type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'float8'::regtype, 'float4'::regtype,
+        'bool'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'mongo_migrate.objectid'::regtype, 'bytea'::regtype,
+        'uuid'::regtype, 'timestamptz'::regtype, 'timestamp'::regtype, 'date'::regtype);
     SELECT 8 * typlen - 1 INTO bits FROM pg_type WHERE oid = type;
     SELECT typelem INTO element FROM pg_type WHERE oid = type AND typsubscript = 'array_subscript_handler'::regproc;
 
@@ -176,9 +180,9 @@ BEGIN
                           'FROM jsonb_array_elements(l.leaves) WITH ORDINALITY AS x(v, n) '
                           'JOIN unnest(%2$s) WITH ORDINALITY AS y(s, n) USING (n) WHERE %3$s) '
                           'FROM (SELECT %1$s AS leaves) AS l)', leaves, stored, '%s');
-        exact := format(pattern, mongo_migrate.verify_kind('x.v', 'y.s', item.exact, NULL) || ' IS NOT NULL');
+        exact := format(pattern, mongo_migrate.verify_kind('x.v', 'y.s', item.exact, NULL, item.first) || ' IS NOT NULL');
         IF item.rounded IS NOT NULL THEN
-            rounded := format(pattern, mongo_migrate.verify_kind('x.v', 'y.s', item.exact, item.rounded) || ' = ''mismatch''');
+            rounded := format(pattern, mongo_migrate.verify_kind('x.v', 'y.s', item.exact, item.rounded, item.first) || ' = ''mismatch''');
         END IF;
         typed := format('CASE WHEN jsonb_typeof(%1$s) = ''array'' THEN ARRAY('
                         'SELECT CASE WHEN NOT mongo_migrate.verify_is_null(x.v) THEN %2$s END '
@@ -197,14 +201,16 @@ COMMENT ON FUNCTION mongo_migrate.verify_fragments(oid, integer, text, text, tex
     'SQL fragments that hold a stored value of a type against a value in canonical Extended JSON';
 
 -- SQL for what is wrong with a stored value: NULL, 'mismatch' or 'rounded'.
-CREATE FUNCTION mongo_migrate.verify_kind(value text, stored text, exact text, rounded text) RETURNS text
+-- Nearly every value is exact, so that is asked first where it can be.
+CREATE FUNCTION mongo_migrate.verify_kind(value text, stored text, exact text, rounded text, first boolean) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('CASE WHEN mongo_migrate.verify_is_null(%1$s) OR %2$s IS NULL '
+    SELECT 'CASE ' || CASE WHEN first THEN format('WHEN %s THEN NULL ', exact) ELSE '' END ||
+           format('WHEN mongo_migrate.verify_is_null(%1$s) OR %2$s IS NULL '
                   'THEN CASE WHEN NOT (mongo_migrate.verify_is_null(%1$s) AND %2$s IS NULL) THEN ''mismatch'' END '
-                  'WHEN %3$s THEN NULL %4$s ELSE ''mismatch'' END',
-                  value, stored, exact, 'WHEN ' || rounded || ' THEN ''rounded''')
+                  '%3$s %4$s ELSE ''mismatch'' END', value, stored,
+                  CASE WHEN NOT first THEN format('WHEN %s THEN NULL', exact) END, 'WHEN ' || rounded || ' THEN ''rounded''')
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_kind(text, text, text, text) IS
+COMMENT ON FUNCTION mongo_migrate.verify_kind(text, text, text, text, boolean) IS
     'an SQL expression for the kind of a difference between a value in canonical Extended JSON and a stored one, NULL for none';

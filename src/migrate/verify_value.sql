@@ -128,28 +128,37 @@ CREATE FUNCTION mongo_migrate.verify_document_key(document json, path text DEFAU
 COMMENT ON FUNCTION mongo_migrate.verify_document_key(json, text) IS
     'the key of the value at a path of a document in canonical Extended JSON';
 
--- The key of what a reference refers to, by the plan's key_form.  json keeps
--- the order of fields, which is part of a compound key.
-CREATE FUNCTION mongo_migrate.verify_reference(value json, form text) RETURNS bytea
-    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+-- What the statements of a verification take: documents as they can become jsonb, and their _id.
+CREATE FUNCTION mongo_migrate.verify_batch(INOUT documents json[], OUT keys bytea[], OUT ids json[])
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    string  text := CASE WHEN pg_catalog.json_typeof(value) OPERATOR(pg_catalog.=) 'string'
-                    THEN value OPERATOR(pg_catalog.#>>) '{}' END;
-BEGIN
-    IF form OPERATOR(pg_catalog.=) 'objectid_text' AND string OPERATOR(pg_catalog.~) '^[0-9a-fA-F]{24}$' THEN
-        value := pg_catalog.json_build_object('$oid', pg_catalog.lower(string));
-    ELSIF form OPERATOR(pg_catalog.=) 'number_text'
-        AND string OPERATOR(pg_catalog.~) '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$' THEN
-        value := pg_catalog.json_build_object('$numberDecimal', string);
-    ELSIF mongo_migrate.verify_is_null(value::jsonb) THEN
-        RETURN NULL;
-    END IF;
-    RETURN mongo_migrate.bson_key(value);
-END
+    SELECT coalesce(array_agg(u.plain), '{}'),
+           array_agg(CASE WHEN strpos(u.id::text, '\u001a') = 0 THEN mongo_migrate.bson_key(u.id)
+                     ELSE mongo_migrate.verify_document_key(u.document) END),
+           array_agg(u.id)
+    FROM (SELECT p.document, p.plain, p.plain -> '_id' AS id
+          FROM (SELECT d AS document, mongo_migrate.verify_without_nul(d) AS plain FROM unnest(documents) AS d OFFSET 0) AS p OFFSET 0) AS u
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_reference(json, text) IS
-    'the key, as in an id map, of the document that a value in canonical Extended JSON refers to by a plan''s key_form; NULL for null';
+COMMENT ON FUNCTION mongo_migrate.verify_batch(json[]) IS
+    'documents in canonical Extended JSON with U+001A for U+0000, the keys of their _id, and these';
+
+-- The key of what a reference refers to, by the plan's key_form.  json keeps
+-- the order of fields, which is part of a compound key; an ObjectId is had
+-- sooner from jsonb.
+CREATE FUNCTION mongo_migrate.verify_reference(value json, content jsonb, form text) RETURNS bytea
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE
+        WHEN mongo_migrate.verify_is_null(content) THEN NULL
+        WHEN form = 'objectid_text' AND pg_catalog.jsonb_typeof(content) = 'string' AND content #>> '{}' ~ '^[0-9a-fA-F]{24}$' THEN
+            mongo_migrate.bson_key(('{"$oid": "' || pg_catalog.lower(content #>> '{}') || '"}')::json)
+        WHEN form = 'number_text' AND pg_catalog.jsonb_typeof(content) = 'string'
+            AND content #>> '{}' ~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$' THEN
+            mongo_migrate.bson_key(('{"$numberDecimal": "' || (content #>> '{}') || '"}')::json)
+        WHEN content::text LIKE '{"$oid": "________________________"}' THEN mongo_migrate.bson_key(content::text::json)
+        ELSE mongo_migrate.bson_key(value) END;
+COMMENT ON FUNCTION mongo_migrate.verify_reference(json, jsonb, text) IS
+    'the key, as in an id map, of the document that a value in canonical Extended JSON, given as json and as jsonb, refers to by a plan''s key_form; NULL for null';
 
 -- The filter of a root, for those of a list of _id.
 -- libbson's reader of Extended JSON mistakes the key of a code or a DBPointer
