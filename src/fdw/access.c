@@ -20,6 +20,9 @@
 #include "optimizer/optimizer.h"
 #include "utils/memutils.h"
 
+/* A comparison of two documents when MongoDB sorts: half of what PostgreSQL takes for its own. */
+#define COST_COMPARISON	0.0025
+
 /* The filter of a clause for estimates, or NULL. */
 static Filter *
 clause_filter(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo, List **comparands)
@@ -112,13 +115,13 @@ access_examined(PlannerInfo *root, RelOptInfo *rel, List *clauses, bool *one)
 	return examined;
 }
 
-/* Is a path the first of an index? */
+/* Is a path the first of one of the indexes? */
 bool
-access_has_index(FdwRelation *relation, const char *path)
+access_has_index(List *indexes, const char *path)
 {
 	ListCell   *lc;
 
-	foreach(lc, relation->indexes)
+	foreach(lc, indexes)
 	{
 		if (strcmp(linitial(((CollectionIndex *) lfirst(lc))->fields), path) == 0)
 			return true;
@@ -283,4 +286,20 @@ access_set_size(PlannerInfo *root, RelOptInfo *rel)
 		rel->rows = relation->examined = relation->retrieved = 1;
 	else if (relation->remote_estimate && relation->counted)
 		set_counted_size(root, rel, shipped);
+}
+
+/*
+ * Adds what MongoDB takes to sort.  Unless the order is that of an index, it
+ * must look at all documents before it returns the first.
+ */
+void
+access_add_sort(FdwRelation *relation, const Sorting *sorting, Path *path)
+{
+	Cost		sort;
+
+	if (sorting_is_by_index(sorting, relation->indexes))
+		return;
+	sort = relation->retrieved * log2(Max(relation->retrieved, 2)) * COST_COMPARISON;
+	path->startup_cost += relation->examined * COST_EXAMINED + sort;
+	path->total_cost += sort;
 }

@@ -55,7 +55,7 @@ open_sample(MongoConnection *connection, const char *collection, List *paths, do
 		BCON_APPEND(&stage, "$sample", "{", "size", BCON_INT32(size), "}");
 		bson_append_document_end(&stages, &stage);
 	}
-	find_append_projection(projection, paths);
+	find_append_projection(projection, "projection", paths);
 	if (bson_iter_init_find(&iter, projection, "projection"))
 	{
 		bson_append_document_begin(&stages, documents > size ? "1" : "0", -1, &stage);

@@ -123,6 +123,13 @@ extern const char *filter_operand_path(PlannerInfo *root, RelOptInfo *rel, Node 
 extern Filter *filter_from_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause,
 								  List **comparands);
 
+/*
+ * The filter for all of the RestrictInfos that it can be made for; NULL for none.
+ * The clauses that it is exact for are added to *exact, the others to *local.
+ */
+extern Filter *filter_from_clauses(PlannerInfo *root, RelOptInfo *rel, List *clauses,
+								   List **comparands, List **exact, List **local);
+
 /* filter.c */
 
 /* The filter that all of the given ones make together; NULL for an empty list. */

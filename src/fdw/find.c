@@ -10,42 +10,42 @@
 #include "owned.h"
 
 /*
- * Appends "projection", unless whole documents are needed.  MongoDB refuses a
+ * Appends a projection by its name, unless whole documents are needed.  MongoDB refuses a
  * path together with the beginning of it, so that only beginnings are named.
  * _id comes along always, and whole, for messages.
  */
 void
-find_append_projection(bson_t *options, List *paths)
+find_append_projection(bson_t *options, const char *name, List *paths)
 {
-	List	   *names = NIL;
+	List	   *fields = NIL;
 	bson_t		projection;
 	ListCell   *lc;
 	ListCell   *lc2;
 
 	foreach(lc, paths)
 	{
-		char	   *name = path_for_projection(lfirst(lc));
+		char	   *field = path_for_projection(lfirst(lc));
 		bool		covered = false;
 
-		if (name == NULL)
+		if (field == NULL)
 			return;
-		if (path_covers("_id", name))
+		if (path_covers("_id", field))
 			continue;
-		foreach(lc2, names)
+		foreach(lc2, fields)
 		{
-			if (path_covers(lfirst(lc2), name))
+			if (path_covers(lfirst(lc2), field))
 				covered = true;
-			else if (path_covers(name, lfirst(lc2)))
-				names = foreach_delete_current(names, lc2);
+			else if (path_covers(field, lfirst(lc2)))
+				fields = foreach_delete_current(fields, lc2);
 		}
 		if (!covered)
-			names = lappend(names, name);
+			fields = lappend(fields, field);
 	}
 
-	bson_append_document_begin(options, "projection", -1, &projection);
-	if (names == NIL)
+	bson_append_document_begin(options, name, -1, &projection);
+	if (fields == NIL)
 		bson_append_int32(&projection, "_id", -1, 1);
-	foreach(lc, names)
+	foreach(lc, fields)
 		bson_append_int32(&projection, lfirst(lc), -1, 1);
 	bson_append_document_end(options, &projection);
 }
@@ -57,7 +57,7 @@ find_options(const Find *find, int part)
 	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
 
 	if (find->projects)
-		find_append_projection(options, find->paths);
+		find_append_projection(options, "projection", find->paths);
 	sorting_append(options, find->sorting, part);
 	if (find->limit > 0)
 		bson_append_int64(options, "limit", -1, find->limit);

@@ -13,8 +13,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include <math.h>
-
 #include "access/sysattr.h"
 #include "access/transam.h"
 #include "fdw/access.h"
@@ -33,12 +31,6 @@
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
 #include "utils/lsyscache.h"
-
-/* A document that MongoDB looks at. */
-#define COST_EXAMINED	0.05
-
-/* A comparison of two documents when MongoDB sorts: half of what PostgreSQL takes for its own. */
-#define COST_COMPARISON	0.0025
 
 /* Columns that make up more of a document than this are not worth a projection. */
 #define PROJECTED_PART	0.75
@@ -68,18 +60,13 @@ scan_path(PlannerInfo *root, RelOptInfo *rel, double rows, double examined, doub
 	return MM_FOREIGNSCAN_PATH(root, rel, rows, startup, startup + run, required_outer);
 }
 
-/*
- * Adds a path in the order that the query asks for, or the beginning of it.
- * Unless the order is that of an index, MongoDB must look at all documents before
- * it returns the first.
- */
+/* Adds a path in the order that the query asks for, or the beginning of it. */
 static void
 add_sorted_path(PlannerInfo *root, RelOptInfo *rel)
 {
 	FdwRelation *relation = rel->fdw_private;
 	Sorting    *sorting = sorting_from_pathkeys(root, rel, root->query_pathkeys);
 	ForeignPath *path;
-	Cost		sort;
 
 	if (sorting == NULL)
 		return;
@@ -87,12 +74,7 @@ add_sorted_path(PlannerInfo *root, RelOptInfo *rel)
 					 rel->lateral_relids);
 	path->path.pathkeys = list_copy_head(root->query_pathkeys, list_length(sorting->keys));
 	path->fdw_private = sorting_save(sorting);
-	if (!sorting_is_by_index(sorting, relation->indexes))
-	{
-		sort = relation->retrieved * log2(Max(relation->retrieved, 2)) * COST_COMPARISON;
-		path->path.startup_cost += relation->examined * COST_EXAMINED + sort;
-		path->path.total_cost += sort;
-	}
+	access_add_sort(relation, sorting, (Path *) path);
 	add_path(rel, (Path *) path);
 }
 
@@ -118,7 +100,7 @@ is_indexed(PlannerInfo *root, RelOptInfo *rel, EquivalenceClass *ec, Equivalence
 {
 	const char *path = filter_operand_path(root, rel, (Node *) em->em_expr);
 
-	return path != NULL && access_has_index(arg, path);
+	return path != NULL && access_has_index(((FdwRelation *) arg)->indexes, path);
 }
 
 /* Adds the path of a nested loop that fetches documents by an index, for each outer row. */
@@ -256,31 +238,15 @@ fdw_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, L
 			 List *clauses, Plan *outer_plan)
 {
 	List	   *comparands = NIL;
-	List	   *filters = NIL;
 	List	   *exact = NIL;
 	List	   *local = NIL;
 	Filter	   *filter;
 	List	   *columns;
-	ListCell   *lc;
 
-	if (rel->reloptkind == RELOPT_UPPER_REL)
+	if (IS_UPPER_REL(rel))
 		return fdw_get_upper_plan(path, tlist, outer_plan);
-	foreach(lc, clauses)
-	{
-		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
 
-		if (rinfo->pseudoconstant)
-			continue;
-		filter = filter_from_clause(root, rel, rinfo->clause, &comparands);
-		if (filter != NULL)
-			filters = lappend(filters, filter);
-		if (filter != NULL && filter->exact)
-			exact = lappend(exact, rinfo->clause);
-		else
-			local = lappend(local, rinfo->clause);
-	}
-
-	filter = filter_all_of(filters);
+	filter = filter_from_clauses(root, rel, clauses, &comparands, &exact, &local);
 	columns = needed_columns(rel, list_concat_copy(exact, local));
 	return make_foreignscan(tlist, local, rel->relid, comparands,
 							list_make5(filter == NULL ? NIL : filter_save(filter), columns,

@@ -412,3 +412,29 @@ filter_from_clause(PlannerInfo *root, RelOptInfo *rel, Expr *clause, List **comp
 		*comparands = list_truncate(*comparands, ncomparands);
 	return filter;
 }
+
+/* The filter for all of the RestrictInfos that it can be made for, and which of them are left. */
+Filter *
+filter_from_clauses(PlannerInfo *root, RelOptInfo *rel, List *clauses, List **comparands,
+					List **exact, List **local)
+{
+	List	   *filters = NIL;
+	ListCell   *lc;
+
+	foreach(lc, clauses)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
+		Filter	   *filter;
+
+		if (rinfo->pseudoconstant)
+			continue;
+		filter = filter_from_clause(root, rel, rinfo->clause, comparands);
+		if (filter != NULL)
+			filters = lappend(filters, filter);
+		if (filter != NULL && filter->exact)
+			*exact = lappend(*exact, rinfo->clause);
+		else
+			*local = lappend(*local, rinfo->clause);
+	}
+	return filter_all_of(filters);
+}

@@ -227,12 +227,27 @@ sorting_match(const Sorting *sorting, int part, bson_t *match)
 	return bson_empty(match) ? own : match_all_of(list_make2(match, own));
 }
 
+/* Appends the keys of a sort by a name, from one of them on. */
+void
+sorting_append_keys(bson_t *document, const char *name, const Sorting *sorting, int first)
+{
+	bson_t		keys;
+	ListCell   *lc;
+
+	bson_append_document_begin(document, name, -1, &keys);
+	for_each_from(lc, sorting->keys, first)
+	{
+		List	   *key = lfirst(lc);
+
+		bson_append_int32(&keys, strVal(linitial(key)), -1, boolVal(lsecond(key)) ? -1 : 1);
+	}
+	bson_append_document_end(document, &keys);
+}
+
 /* Appends the options "sort" and "allowDiskUse" of a part of the scan. */
 void
 sorting_append(bson_t *options, const Sorting *sorting, int part)
 {
-	bson_t		keys;
-	ListCell   *lc;
 	int			first;
 
 	if (sorting == NULL)
@@ -240,13 +255,6 @@ sorting_append(bson_t *options, const Sorting *sorting, int part)
 	first = sorting_parts(sorting) == 2 && part_is_null(sorting, part) ? 1 : 0;
 	if (first == list_length(sorting->keys))
 		return;
-	bson_append_document_begin(options, "sort", -1, &keys);
-	for_each_from(lc, sorting->keys, first)
-	{
-		List	   *key = lfirst(lc);
-
-		bson_append_int32(&keys, strVal(linitial(key)), -1, boolVal(lsecond(key)) ? -1 : 1);
-	}
-	bson_append_document_end(options, &keys);
+	sorting_append_keys(options, "sort", sorting, first);
 	bson_append_bool(options, "allowDiskUse", -1, true);
 }

@@ -45,6 +45,10 @@ extern int	sorting_parts(const Sorting *sorting);
 /* The match document of one of them, from the scan's, which may be NULL: nothing matches. */
 extern bson_t *sorting_match(const Sorting *sorting, int part, bson_t *match);
 
+/* Appends the keys, as "sort" or "$sort", from one of them on. */
+extern void sorting_append_keys(bson_t *document, const char *name, const Sorting *sorting,
+								int first);
+
 /* Appends its options "sort" and "allowDiskUse". */
 extern void sorting_append(bson_t *options, const Sorting *sorting, int part);
 
