@@ -170,6 +170,25 @@
 	create_foreign_upper_path(root, rel, target, rows, startup, total, NIL, outer, private)
 #endif
 
+/* The path of a join, with the same changes. */
+#if PG_VERSION_NUM >= 180000
+#define MM_FOREIGN_JOIN_PATH(root, rel, rows, startup, total, pathkeys, private) \
+	create_foreign_join_path(root, rel, NULL, rows, 0, startup, total, pathkeys, NULL, NULL, NIL, private)
+#elif PG_VERSION_NUM >= 170000
+#define MM_FOREIGN_JOIN_PATH(root, rel, rows, startup, total, pathkeys, private) \
+	create_foreign_join_path(root, rel, NULL, rows, startup, total, pathkeys, NULL, NULL, NIL, private)
+#else
+#define MM_FOREIGN_JOIN_PATH(root, rel, rows, startup, total, pathkeys, private) \
+	create_foreign_join_path(root, rel, NULL, rows, startup, total, pathkeys, NULL, NULL, private)
+#endif
+
+/* The tables that a scan is made from; PostgreSQL 16 (commit 2489d76c490) has outer joins among fs_relids. */
+#if PG_VERSION_NUM >= 160000
+#define MM_SCAN_BASE_RELIDS(plan) ((plan)->fs_base_relids)
+#else
+#define MM_SCAN_BASE_RELIDS(plan) ((plan)->fs_relids)
+#endif
+
 /* PostgreSQL 18 (commits c65bc2e1d14 and 9173e8b6046) split commands/explain.h. */
 #if PG_VERSION_NUM >= 180000
 #include "commands/explain_format.h"

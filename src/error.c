@@ -44,7 +44,8 @@ static const ServerError server_errors[] = {
 	{59, ERRCODE_FEATURE_NOT_SUPPORTED},	/* CommandNotFound */
 	{115, ERRCODE_FEATURE_NOT_SUPPORTED},	/* CommandNotSupported */
 	{112, ERRCODE_T_R_SERIALIZATION_FAILURE},	/* WriteConflict */
-	{10334, ERRCODE_PROGRAM_LIMIT_EXCEEDED},	/* BSONObjectTooLarge */
+	{10334, ERRCODE_PROGRAM_LIMIT_EXCEEDED, /* BSONObjectTooLarge */
+	"A document has 16 MB at most, and so have two that MongoDB joins: for these, set option enable_join_pushdown of a foreign table to false."},
 	{17280, ERRCODE_PROGRAM_LIMIT_EXCEEDED},	/* KeyTooLong */
 	{292, ERRCODE_OUT_OF_MEMORY,	/* QueryExceededMemoryLimitNoDiskUseAllowed */
 	"Pass {\"allowDiskUse\": true} among the options."},

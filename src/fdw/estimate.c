@@ -26,6 +26,10 @@
 /* How long a count may take, in milliseconds. */
 #define COUNT_TIME 1000
 
+/* Versions of MongoDB as hello has them. */
+#define WIRE_VERSION_5_0 13
+#define WIRE_VERSION_5_1 14
+
 /* The server's code for a collection that does not exist. */
 #define NAMESPACE_NOT_FOUND 26
 
@@ -319,4 +323,35 @@ estimate_matches(Oid relid, Oid userid, const bson_t *match, bool simple_collati
 	/* What is not in the sample is half as frequent as what is there once. */
 	*matches = documents * Max(*matches, 0.5) / SAMPLED;
 	return true;
+}
+
+/*
+ * How MongoDB makes joins, which the driver knows from the connection.  That a
+ * look-up filters what it finds came with 5.0; that it reaches collections which
+ * are sharded, with 5.1.
+ */
+JoinSupport
+estimate_join_support(Oid relid, Oid userid)
+{
+	MongoConnection *connection = estimate_connect(relid, userid);
+	mongoc_client_t *client;
+	mongoc_server_description_t *description;
+	bson_error_t error;
+	double		version = 0;
+	bool		sharded;
+
+	if (connection == NULL)
+		return JOINS_NOT_AT_ALL;
+	client = mongo_connection_client(connection);
+	description = mongoc_client_select_server(client, false, mongoc_client_get_read_prefs(client), &error);
+	mongo_connection_check(connection);
+	if (description == NULL)
+		return JOINS_NOT_AT_ALL;
+	sharded = strcmp(mongoc_server_description_type(description), "Mongos") == 0;
+	(void) add_number(mongoc_server_description_hello_response(description), "maxWireVersion",
+					  &version);
+	mongoc_server_description_destroy(description);
+	if (sharded)
+		return version >= WIRE_VERSION_5_1 ? JOINS_IN_PIECES : JOINS_NOT_AT_ALL;
+	return version >= WIRE_VERSION_5_0 ? JOINS_IN_ORDER : JOINS_NOT_AT_ALL;
 }

@@ -62,6 +62,18 @@ extern MongoConnection *estimate_connect(Oid relid, Oid userid);
 extern const bson_t *estimate_ask(MongoConnection *connection, const bson_t *command,
 								  bson_error_t *error);
 
+/* How MongoDB makes joins. */
+typedef enum JoinSupport
+{
+	JOINS_NOT_AT_ALL,			/* or that is not known */
+	JOINS_IN_PIECES,			/* several shards may, and return what they
+								 * have in any order */
+	JOINS_IN_ORDER				/* all matches of a document one after the
+								 * other */
+} JoinSupport;
+
+extern JoinSupport estimate_join_support(Oid relid, Oid userid);
+
 /* indexes.c */
 
 /* An index that serves comparisons of its first fields. */

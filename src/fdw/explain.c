@@ -14,8 +14,11 @@
 #include "fdw/fdw.h"
 #include "fdw/groupscan.h"
 #include "fdw/guard.h"
+#include "fdw/joinscan.h"
 #include "fdw/scanstate.h"
+#include "nodes/makefuncs.h"
 #include "owned.h"
+#include "utils/ruleutils.h"
 
 /* The values of constant comparands, and numbers for the others. */
 static FilterValue *
@@ -57,11 +60,10 @@ explain_find(const Find *find, bson_t *filter, int part, ExplainState *es)
 	ExplainPropertyText(part == 0 ? "MongoDB find" : "MongoDB find, then", json.data, es);
 }
 
-/* Adds the line "MongoDB aggregate". */
+/* Adds the line "MongoDB aggregate" of a command, or that there is none. */
 static void
-explain_groups(ForeignScanState *node, const FilterValue *values, ExplainState *es)
+explain_aggregate(const bson_t *command, ExplainState *es)
 {
-	bson_t	   *command = group_scan_command(node, values);
 	StringInfoData json;
 
 	initStringInfo(&json);
@@ -72,18 +74,44 @@ explain_groups(ForeignScanState *node, const FilterValue *values, ExplainState *
 	ExplainPropertyText("MongoDB aggregate", json.data, es);
 }
 
+/* Adds the lines of a join: its tables, the conditions of a match, and the command. */
+static void
+explain_join(ForeignScanState *node, ExplainState *es)
+{
+	ForeignScan *plan = castNode(ForeignScan, node->ss.ps.plan);
+	List	   *matching = list_nth(plan->fdw_exprs, JOIN_MATCHING);
+	List	   *context;
+
+	ExplainPropertyText("Join", join_scan_tables(node, es->rtable_names), es);
+	if (matching != NIL)
+	{
+		context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, NIL);
+		ExplainPropertyText("Join Filter",
+							deparse_expression((Node *) make_ands_explicit(matching), context, true,
+											   false), es);
+	}
+	explain_aggregate(join_scan_command(node, constant_values(list_nth(plan->fdw_exprs,
+																	   JOIN_COMPARANDS))), es);
+}
+
 /* Adds the line "MongoDB find", and "MongoDB find, then" for a second command. */
 void
 fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = castNode(ForeignScan, node->ss.ps.plan);
-	FilterValue *values = constant_values(plan->fdw_exprs);
 	FdwScanState *state = node->fdw_state;
+	FilterValue *values;
 	bson_t	   *filter;
 
+	if (SCAN_IS_OF_JOIN(node))
+	{
+		explain_join(node, es);
+		return;
+	}
+	values = constant_values(plan->fdw_exprs);
 	if (SCAN_IS_OF_GROUPS(node))
 	{
-		explain_groups(node, values, es);
+		explain_aggregate(group_scan_command(node, values), es);
 		return;
 	}
 	filter = filter_to_bson(state->find.filter, values);

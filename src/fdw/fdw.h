@@ -17,6 +17,10 @@ extern ForeignScan *fdw_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid,
 								 ForeignPath *path, List *tlist, List *clauses,
 								 Plan *outer_plan);
 
+/* join_path.c */
+extern void fdw_get_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer,
+							   RelOptInfo *inner, JoinType type, JoinPathExtraData *extra);
+
 /* upper.c */
 extern void fdw_get_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
 								RelOptInfo *output, void *extra);

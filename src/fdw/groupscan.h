@@ -15,8 +15,8 @@ enum GroupPrivate
 	GROUP_FILTER				/* from filter_save(); NIL: every document */
 };
 
-/* Is the scan one of groups, rather than of a table's rows? */
-#define SCAN_IS_OF_GROUPS(node) ((node)->ss.ss_currentRelation == NULL)
+/* Is the scan one of groups, rather than of a table's rows?  It has a local plan below. */
+#define SCAN_IS_OF_GROUPS(node) (outerPlan((node)->ss.ps.plan) != NULL)
 
 /* upper.c */
 extern ForeignScan *fdw_get_upper_plan(ForeignPath *path, List *tlist, Plan *local);

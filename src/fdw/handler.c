@@ -20,6 +20,7 @@ mm_handler(PG_FUNCTION_ARGS)
 
 	routine->GetForeignRelSize = fdw_get_rel_size;
 	routine->GetForeignPaths = fdw_get_paths;
+	routine->GetForeignJoinPaths = fdw_get_join_paths;
 	routine->GetForeignUpperPaths = fdw_get_upper_paths;
 	routine->GetForeignPlan = fdw_get_plan;
 	routine->BeginForeignScan = fdw_begin_scan;

@@ -2,8 +2,9 @@
  * indexes.c
  *	  The indexes of a collection, as far as they matter to costs.
  *
- * Asked for with the option use_remote_estimate alone, and remembered.  What an index
- * does in truth is MongoDB's choice; here it only has to be likely.
+ * Asked for with the option use_remote_estimate, and where tables are joined; and
+ * remembered.  What an index does in truth is MongoDB's choice; here it only has
+ * to be likely.
  */
 #include "postgres.h"
 #include "compat.h"

@@ -19,6 +19,7 @@
 #include "fdw/fdw.h"
 #include "fdw/filter.h"
 #include "fdw/groupscan.h"
+#include "fdw/joinscan.h"
 #include "fdw/path.h"
 #include "fdw/relation.h"
 #include "fdw/scan.h"
@@ -245,6 +246,8 @@ fdw_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, L
 
 	if (IS_UPPER_REL(rel))
 		return fdw_get_upper_plan(path, tlist, outer_plan);
+	if (IS_JOIN_REL(rel))
+		return fdw_get_join_plan(path, tlist);
 
 	filter = filter_from_clauses(root, rel, clauses, &comparands, &exact, &local);
 	columns = needed_columns(rel, list_concat_copy(exact, local));

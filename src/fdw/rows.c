@@ -50,6 +50,15 @@ row_reader_create(Relation relation, List *attnums, const MongoTableOptions *tab
 	return reader;
 }
 
+/* Has the columns stand one after another from a position on. */
+void
+row_reader_place(RowReader *reader, int first)
+{
+	for (int i = 0; i < reader->ncolumns; i++)
+		reader->attnums[i] = first + i + 1;
+	reader->in_place = first == 0;
+}
+
 /* Puts the columns of a document where they belong in a row. */
 bool
 row_reader_read(RowReader *reader, const bson_t *document, Datum *values, bool *nulls,

@@ -14,6 +14,7 @@
 #include "executor/executor.h"
 #include "fdw/fdw.h"
 #include "fdw/groupscan.h"
+#include "fdw/joinscan.h"
 #include "fdw/scan.h"
 #include "fdw/scanstate.h"
 #include "miscadmin.h"
@@ -33,6 +34,11 @@ fdw_begin_scan(ForeignScanState *node, int eflags)
 	if (SCAN_IS_OF_GROUPS(node))
 	{
 		group_scan_begin(node, eflags);
+		return;
+	}
+	if (SCAN_IS_OF_JOIN(node))
+	{
+		join_scan_begin(node, eflags);
 		return;
 	}
 	node->fdw_state = state = palloc0(sizeof(FdwScanState));
@@ -126,6 +132,8 @@ fdw_iterate_scan(ForeignScanState *node)
 
 	if (SCAN_IS_OF_GROUPS(node))
 		return group_scan_next(node);
+	if (SCAN_IS_OF_JOIN(node))
+		return join_scan_next(node);
 	if (!state->started)
 		start_scan(node);
 	ExecClearTuple(slot);
@@ -149,6 +157,11 @@ fdw_rescan(ForeignScanState *node)
 		group_scan_restart(node);
 		return;
 	}
+	if (SCAN_IS_OF_JOIN(node))
+	{
+		join_scan_restart(node);
+		return;
+	}
 	memset(state->cursors, 0, sizeof(state->cursors));
 	state->part = 0;
 	state->started = false;
@@ -163,6 +176,8 @@ fdw_end_scan(ForeignScanState *node)
 
 	if (SCAN_IS_OF_GROUPS(node))
 		group_scan_end(node);
+	else if (SCAN_IS_OF_JOIN(node))
+		join_scan_end(node);
 	else if (state != NULL && state->context != NULL)
 		MemoryContextDelete(state->context);
 }

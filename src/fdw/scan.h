@@ -62,6 +62,9 @@ typedef struct RowReader
 extern RowReader *row_reader_create(Relation relation, List *attnums,
 									const MongoTableOptions *table);
 
+/* Has the columns stand one after another from a position on, rather than as in their table. */
+extern void row_reader_place(RowReader *reader, int first);
+
 /*
  * Puts the columns that are decoded into values and nulls, which are arrays by
  * attribute; the others are left alone.  False, with error filled, when the

@@ -130,6 +130,7 @@ static const MongoOption mongo_options[] = {
 	/* planning */
 	{"use_remote_estimate", ON_SERVER | ON_TABLE, OPTION_BOOLEAN},
 	{"enable_aggregate_pushdown", ON_SERVER | ON_TABLE, OPTION_BOOLEAN},
+	{"enable_join_pushdown", ON_SERVER | ON_TABLE, OPTION_BOOLEAN},
 	{"fdw_startup_cost", ON_SERVER, OPTION_COST},
 	{"fdw_tuple_cost", ON_SERVER, OPTION_COST},
 	{NULL}
@@ -562,6 +563,9 @@ mongo_table_options(Oid foreigntableid)
 	result->aggregate_pushdown =
 		option_boolean(table->options, "enable_aggregate_pushdown",
 					   option_boolean(server->options, "enable_aggregate_pushdown", true));
+	result->join_pushdown =
+		option_boolean(table->options, "enable_join_pushdown",
+					   option_boolean(server->options, "enable_join_pushdown", true));
 	return result;
 }
 

@@ -24,6 +24,7 @@ typedef struct MongoTableOptions
 	bool		updatable;
 	bool		truncatable;
 	bool		aggregate_pushdown; /* option enable_aggregate_pushdown */
+	bool		join_pushdown;	/* option enable_join_pushdown */
 	bool		null_as_null;	/* option null_as: NULL is written as null */
 } MongoTableOptions;
 

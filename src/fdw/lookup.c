@@ -1,0 +1,215 @@
+/*
+ * lookup.c
+ *	  An FdwJoin as MongoDB's aggregate command.
+ *
+ * The outer table's documents are filtered, sorted, stripped of what is not
+ * needed, and put below a field, so that no name of theirs can meet another.
+ * Beside them stands the value that $lookup finds the inner table's by.
+ * $unwind behind a $lookup is one stage with it to MongoDB, which never makes an
+ * array of all the matches.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "fdw/join.h"
+#include "fdw/scan.h"
+#include "owned.h"
+
+/* The field of the value that is looked up. */
+#define LOOKUP_KEY "k"
+
+/* Appends a document as the next stage of a pipeline. */
+static void
+append_stage(bson_t *stages, const bson_t *stage)
+{
+	char		buffer[16];
+	const char *key;
+
+	bson_uint32_to_string(bson_count_keys(stages), &key, buffer, sizeof(buffer));
+	bson_append_document(stages, key, -1, stage);
+}
+
+/* Appends a $match, unless everything matches. */
+static void
+append_match(bson_t *stages, const bson_t *match)
+{
+	bson_t	   *stage = owned_bson_new(CurrentMemoryContext);
+
+	if (bson_empty(match))
+		return;
+	bson_append_document(stage, "$match", -1, match);
+	append_stage(stages, stage);
+}
+
+/* Appends a $project, unless whole documents are needed. */
+static void
+append_project(bson_t *stages, List *paths)
+{
+	bson_t	   *stage = owned_bson_new(CurrentMemoryContext);
+
+	find_append_projection(stage, "$project", paths);
+	if (!bson_empty(stage))
+		append_stage(stages, stage);
+}
+
+/* Appends the names of the BSON types that a column of the form takes. */
+static void
+append_types(bson_t *array, FilterForm form)
+{
+	switch (form)
+	{
+		case FORM_INTEGER:
+			BCON_APPEND(array, "0", "int", "1", "long", "2", "double", "3", "decimal");
+			break;
+		case FORM_BOOLEAN:
+			BCON_APPEND(array, "0", "bool");
+			break;
+		case FORM_OBJECTID:
+			BCON_APPEND(array, "0", "objectId");
+			break;
+		default:
+			BCON_APPEND(array, "0", "date");
+			break;
+	}
+}
+
+/* Appends the ObjectId of which a text, to us, is the text form. */
+static void
+append_objectid_of_text(bson_t *key, const char *field)
+{
+	/* $substrCP takes a symbol and a decimal for what they look like. */
+	BCON_APPEND(key, LOOKUP_KEY, "{", "$switch", "{", "branches", "[",
+				"{", "case", "{", "$eq", "[", "{", "$type", BCON_UTF8(field), "}", "objectId", "]", "}",
+				"then", BCON_UTF8(field), "}",
+				"{", "case", "{", "$in", "[", "{", "$type", BCON_UTF8(field), "}",
+				"[", "string", "symbol", "decimal", "]", "]", "}",
+				"then", "{", "$convert", "{", "input", "{", "$substrCP", "[", BCON_UTF8(field),
+				BCON_INT32(0), BCON_INT32(25), "]", "}", "to", "objectId", "onError", BCON_MINKEY, "}", "}", "}",
+				"]", "default", BCON_MINKEY, "}", "}");
+}
+
+/* Appends what has the text form of an ObjectId. */
+static void
+append_texts_of_objectid(bson_t *key, const char *field)
+{
+	BCON_APPEND(key, LOOKUP_KEY, "{", "$cond", "[",
+				"{", "$eq", "[", "{", "$type", BCON_UTF8(field), "}", "objectId", "]", "}",
+				"[", BCON_UTF8(field), "{", "$toString", BCON_UTF8(field), "}",
+				"{", "$convert", "{", "input", "{", "$toString", BCON_UTF8(field), "}",
+				"to", "decimal", "onError", BCON_MINKEY, "}", "}", "]",
+				BCON_MINKEY, "]", "}");
+}
+
+/* Appends the key's expression: what a document is looked up by, or what nothing has. */
+static void
+append_key(bson_t *document, const JoinKey *key)
+{
+	const char *field = psprintf("$%s", key->local);
+	bson_t	   *types = owned_bson_new(CurrentMemoryContext);
+
+	switch (key->kind)
+	{
+		case KEY_SAME:
+			append_types(types, key->form);
+			BCON_APPEND(document, LOOKUP_KEY, "{", "$cond", "[",
+						"{", "$in", "[", "{", "$type", BCON_UTF8(field), "}", BCON_ARRAY(types), "]", "}",
+						BCON_UTF8(field), BCON_MINKEY, "]", "}");
+			break;
+		case KEY_TEXT_OF_OBJECTID:
+			append_objectid_of_text(document, field);
+			break;
+		case KEY_OBJECTID_AS_TEXT:
+			append_texts_of_objectid(document, field);
+			break;
+	}
+}
+
+/* Appends the stage that puts a document and its key side by side. */
+static void
+append_sides(bson_t *stages, const JoinKey *key)
+{
+	bson_t	   *stage = owned_bson_new(CurrentMemoryContext);
+	bson_t		sides;
+
+	bson_append_document_begin(stage, "$replaceWith", -1, &sides);
+	BCON_APPEND(&sides, LOOKUP_OUTER, "$$ROOT");
+	append_key(&sides, key);
+	bson_append_document_end(stage, &sides);
+	append_stage(stages, stage);
+}
+
+/* Appends $lookup and $unwind. */
+static void
+append_lookup(bson_t *stages, const FdwJoin *join, const bson_t *match, List *paths,
+			  const MongoTableOptions *inner)
+{
+	bson_t	   *stage = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *limit = owned_bson_new(CurrentMemoryContext);
+	bool		unmatched = join->type == JOIN_LEFT || join->type == JOIN_ANTI;
+	bson_t		lookup;
+	bson_t		pipeline;
+
+	BCON_APPEND(limit, "$limit", BCON_INT32(1));
+	bson_append_document_begin(stage, "$lookup", -1, &lookup);
+	BCON_APPEND(&lookup, "from", BCON_UTF8(mongo_utf8(inner->collection)),
+				"localField", LOOKUP_KEY, "foreignField", BCON_UTF8(join->key.foreign));
+	bson_append_array_begin(&lookup, "pipeline", -1, &pipeline);
+	append_match(&pipeline, match);
+	if (join->one)
+		append_stage(&pipeline, limit);
+	append_project(&pipeline, paths);
+	bson_append_array_end(&lookup, &pipeline);
+	BCON_APPEND(&lookup, "as", LOOKUP_INNER);
+	bson_append_document_end(stage, &lookup);
+	append_stage(stages, stage);
+
+	stage = owned_bson_new(CurrentMemoryContext);
+	BCON_APPEND(stage, "$unwind", "{", "path", "$" LOOKUP_INNER, "includeArrayIndex", LOOKUP_NUMBER,
+				"preserveNullAndEmptyArrays", BCON_BOOL(unmatched), "}");
+	append_stage(stages, stage);
+}
+
+/* The pipeline on the outer table's collection. */
+bson_t *
+lookup_pipeline(const FdwJoin *join, bson_t *outer_match, bson_t *inner_match,
+				List *outer_paths, List *inner_paths, const MongoTableOptions *inner)
+{
+	bson_t	   *pipeline = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *sort;
+	bson_t		stages;
+
+	bson_append_array_begin(pipeline, "pipeline", -1, &stages);
+	append_match(&stages, outer_match);
+	if (join->sorting != NULL)
+	{
+		sort = owned_bson_new(CurrentMemoryContext);
+		sorting_append_keys(sort, "$sort", join->sorting, 0);
+		append_stage(&stages, sort);
+	}
+	append_project(&stages, outer_paths);
+	append_sides(&stages, &join->key);
+	append_lookup(&stages, join, inner_match, inner_paths, inner);
+	bson_append_array_end(pipeline, &stages);
+	return pipeline;
+}
+
+/*
+ * The options: where strings are looked up, they are compared byte by byte,
+ * which is how most indexes have them.
+ */
+bson_t *
+lookup_options(const FdwJoin *join, int fetch_size)
+{
+	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
+	int			batch_size = fetch_size > 0 ? fetch_size : DEFAULT_FETCH_SIZE;
+
+	if (join->rows > 0)
+		batch_size = Min(batch_size, join->rows);
+	bson_append_bool(options, "allowDiskUse", -1, true);
+	bson_append_int32(options, "batchSize", -1, batch_size);
+	if (join->key.kind == KEY_OBJECTID_AS_TEXT ||
+		(join->outer.filter != NULL && filter_needs_simple_collation(join->outer.filter)) ||
+		(join->inner.filter != NULL && filter_needs_simple_collation(join->inner.filter)))
+		BCON_APPEND(options, "collation", "{", "locale", "simple", "}");
+	return options;
+}
