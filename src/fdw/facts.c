@@ -17,43 +17,12 @@
 
 #include <math.h>
 
-#include "bson/convert.h"
 #include "catalog/pg_type.h"
-#include "fdw/group.h"
+#include "fdw/facts.h"
 #include "utils/fmgrprotos.h"
 #include "utils/numeric.h"
 
-/* Whole numbers below 2^53 are the same in every type of BSON, and in their shortest form. */
-#define WHOLE_LIMIT (INT64CONST(1) << 53)
-
-/* Rows times the largest value, times rows: below this the bits of $sum suffice. */
-#define SUM_LIMIT 20282409603651670423947251286016.0	/* 2^104 */
-
-/* Facts by the positions of their bits. */
-enum
-{
-	LOW,
-	HIGH,
-	SUM,
-	COUNT
-};
-
-static const char fact_letters[] = "lhsn";
-
-typedef struct Fact
-{
-	bson_type_t type;			/* BSON_TYPE_EOD: not there */
-	Datum		value;			/* of LOW and HIGH, and of keys */
-	bool		plain;			/* it was decoded, and is no odd one */
-	int64		number;			/* of SUM and COUNT */
-} Fact;
-
-typedef struct ColumnFacts
-{
-	const GroupColumn *column;
-	Converter  *converter;
-	Fact		facts[FACTS];	/* in one document; of a key, LOW */
-} ColumnFacts;
+static const char fact_letters[] = "lhsndr";
 
 struct FactReader
 {
@@ -62,6 +31,7 @@ struct FactReader
 	ColumnFacts *keys;
 	int			ncolumns;
 	ColumnFacts *columns;
+	Converter  *numeric;		/* of sums that are decimals */
 	FmgrInfo   *ranges;			/* the operators of the group's */
 	int64		rows;
 };
@@ -98,6 +68,7 @@ fact_reader_create(const Grouping *group)
 	reader->keys = make_facts(group->keys);
 	reader->ncolumns = list_length(group->columns);
 	reader->columns = make_facts(group->columns);
+	reader->numeric = converter_create(NUMERICOID, -1, JSON_RELAXED, false);
 	reader->ranges = palloc0(Max(list_length(group->ranges), 1) * sizeof(FmgrInfo));
 	foreach(lc, group->ranges)
 		fmgr_info(((GroupRange *) lfirst(lc))->function,
@@ -182,8 +153,6 @@ extreme_is_plain(const GroupColumn *column, const bson_iter_t *iter, Datum value
 			 */
 			return (!column->ordered || !isnan(DatumGetFloat8(value))) &&
 				(!column->distinct || is_small(iter));
-		case FORM_NUMERIC:
-			return !column->ordered || is_small(iter);
 		default:
 			return true;
 	}
@@ -197,6 +166,7 @@ read_value(ColumnFacts *facts, Fact *fact, const bson_iter_t *iter, bool is_key)
 
 	fact->type = bson_iter_type(iter);
 	fact->plain = fact->type == BSON_TYPE_NULL;
+	fact->small = is_small(iter);
 	/* Undefined is no extreme, and as a key it is a group beside null. */
 	if (fact->type == BSON_TYPE_NULL || fact->type == BSON_TYPE_UNDEFINED ||
 		facts->converter->convert(facts->converter, iter, &fact->value) != CONVERT_OK)
@@ -220,6 +190,22 @@ read_keys(FactReader *reader, const bson_iter_t *id)
 		read_value(&reader->keys[i], &reader->keys[i].facts[LOW], &iter, true);
 	}
 	return true;
+}
+
+/* Reads a fact that is a number: a sum, or how many. */
+static void
+read_number(FactReader *reader, Fact *fact, const bson_iter_t *iter)
+{
+	fact->type = bson_iter_type(iter);
+	if (fact->type == BSON_TYPE_DECIMAL128)
+	{
+		if (reader->numeric->convert(reader->numeric, iter, &fact->value) != CONVERT_OK)
+			fact->type = BSON_TYPE_EOD;
+	}
+	else if (fact->type == BSON_TYPE_DOUBLE)
+		fact->real = bson_iter_double(iter);
+	else
+		fact->number = bson_iter_as_int64(iter);
 }
 
 /* Puts the keys and facts of a document where they belong. */
@@ -247,11 +233,10 @@ read_document(FactReader *reader, const bson_t *document)
 		else if (letter != NULL && column < reader->ncolumns)
 		{
 			fact = &reader->columns[column].facts[letter - fact_letters];
-			fact->type = bson_iter_type(&iter);
 			if (letter - fact_letters <= HIGH)
 				read_value(&reader->columns[column], fact, &iter, false);
 			else
-				fact->number = bson_iter_as_int64(&iter);
+				read_number(reader, fact, &iter);
 		}
 	}
 	return true;
@@ -290,12 +275,9 @@ column_is_provable(const ColumnFacts *facts)
 			/* Decimals may be beyond its range. */
 			return sum != BSON_TYPE_DECIMAL128;
 		case FORM_NUMERIC:
-
-			/*
-			 * Doubles are decimal fractions here: in order, but not among
-			 * decimals.
-			 */
-			return !column->ordered || sum != BSON_TYPE_DECIMAL128;
+			return facts->facts[INEXACT].number == 0 &&
+				(!column->ordered || numeric_order_is_ours(facts)) &&
+				(!column->distinct || numeric_equality_is_ours(facts));
 		default:
 			return true;
 	}
@@ -325,7 +307,10 @@ ranges_hold(FactReader *reader, const FilterValue *comparands)
 	return true;
 }
 
-/* Had $sum enough bits for all sums on the way?  integer and smallint never come near. */
+/*
+ * Had $sum enough bits for all sums of integers on the way?  integer and
+ * smallint never come near.
+ */
 static bool
 sum_is_exact(const FactReader *reader, const ColumnFacts *facts)
 {
@@ -340,23 +325,14 @@ sum_is_exact(const FactReader *reader, const ColumnFacts *facts)
 	return rows * rows * Max(fabs(low), fabs(high)) < SUM_LIMIT;
 }
 
-/* The sum of the integers in a column: bigint, or numeric for bigint. */
-static Datum
-sum_datum(const ColumnFacts *facts)
+/* The sum as a numeric; false when it may not be exact. */
+static bool
+read_sum(const FactReader *reader, const ColumnFacts *facts, Datum *sum)
 {
-	int64		sum = facts->facts[SUM].number;
-
-	return facts->column->type == INT8OID ? NumericGetDatum(int64_to_numeric(sum)) :
-		Int64GetDatum(sum);
-}
-
-/* The average, as PostgreSQL has it from sum and count. */
-static Datum
-average_datum(const ColumnFacts *facts)
-{
-	return DirectFunctionCall2(numeric_div,
-							   NumericGetDatum(int64_to_numeric(facts->facts[SUM].number)),
-							   NumericGetDatum(int64_to_numeric(facts->facts[COUNT].number)));
+	if (facts->column->form == FORM_NUMERIC)
+		return numeric_exact_sum(facts, reader->rows, sum);
+	*sum = NumericGetDatum(int64_to_numeric(facts->facts[SUM].number));
+	return sum_is_exact(reader, facts);
 }
 
 /* An aggregate's value from the facts; false when it may not be exact. */
@@ -365,6 +341,7 @@ read_aggregate(const FactReader *reader, const GroupAggregate *aggregate, Datum 
 			   bool *isnull)
 {
 	const ColumnFacts *facts = &reader->columns[aggregate->column];
+	Datum		sum;
 
 	*isnull = aggregate->kind != AGGREGATE_COUNT_ROWS && aggregate->kind != AGGREGATE_COUNT &&
 		!has_values(facts);
@@ -385,11 +362,18 @@ read_aggregate(const FactReader *reader, const GroupAggregate *aggregate, Datum 
 			*value = facts->facts[HIGH].value;
 			return true;
 		case AGGREGATE_SUM:
-			*value = sum_datum(facts);
-			return sum_is_exact(reader, facts);
+			if (!read_sum(reader, facts, &sum))
+				return false;
+			*value = facts->column->form == FORM_NUMERIC || facts->column->type == INT8OID ? sum :
+				Int64GetDatum(facts->facts[SUM].number);
+			return true;
 		case AGGREGATE_AVG:
-			*value = average_datum(facts);
-			return sum_is_exact(reader, facts);
+			if (!read_sum(reader, facts, &sum))
+				return false;
+			/* As PostgreSQL has it from sum and count. */
+			*value = DirectFunctionCall2(numeric_div, sum,
+										 NumericGetDatum(int64_to_numeric(facts->facts[COUNT].number)));
+			return true;
 	}
 	pg_unreachable();
 }

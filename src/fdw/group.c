@@ -23,10 +23,12 @@
  * 4. Strings may have U+0000 or bytes that are not UTF-8, which no fact would
  *    tell.  So a text column is a key, which comes back, or is compared for
  *    equality, and nothing else.
- * 5. Sums are of integers alone: floating-point numbers add up otherwise in
- *    another order, and MongoDB adds doubles in binary that are decimal
- *    fractions to us.
- *
+ * 5. Sums are of integers, and of numerics where they are exact: decimals and
+ *    whole numbers, of no more digits than a decimal has; or any numbers in
+ *    numeric(p,s) that are no more than s digits after the point, and so few
+ *    that doubles come near enough to be rounded.  Floating-point numbers add up
+ *    otherwise in another order, and a double in a numeric column is a decimal
+ *    fraction to us.
  * 6. FILTER is an expression of MongoDB's, exact for values that rule 1 has
  *    looked at (see expression.c); and it looks at those of every document, as
  *    PostgreSQL decodes them before it filters.
@@ -120,7 +122,7 @@ extremes_are_proof(const GroupColumn *column)
 		case FORM_UUID:
 			return true;
 		case FORM_NUMERIC:
-			return column->typmod < 0;
+			return column->typmod < 0 || group_column_scale(column) >= 0;
 		case FORM_TIMESTAMP:
 		case FORM_TIMESTAMPTZ:
 			/* Not the digits: dates have milliseconds. */
@@ -155,6 +157,8 @@ need_extremes(GroupColumn *column)
 	column->facts |= FACT_LOW | FACT_HIGH;
 	if (column->form == FORM_INTEGER || column->form == FORM_FLOAT8)
 		column->facts |= FACT_SUM;
+	if (group_column_scale(column) >= 0 && column->condition == EVERY_DOCUMENT)
+		column->facts |= FACT_INEXACT;
 }
 
 /*
@@ -181,7 +185,7 @@ need_order(GroupColumn *column)
 	column->ordered = true;
 	/* It tells whether there are decimals among doubles. */
 	if (column->form == FORM_NUMERIC)
-		column->facts |= FACT_SUM;
+		column->facts |= FACT_SUM | FACT_DOUBLES;
 }
 
 /*
@@ -378,11 +382,13 @@ aggregate_kind(Aggref *aggref, AggregateKind *kind)
 		case F_SUM_INT2:
 		case F_SUM_INT4:
 		case F_SUM_INT8:
+		case F_SUM_NUMERIC:
 			*kind = AGGREGATE_SUM;
 			return true;
 		case F_AVG_INT2:
 		case F_AVG_INT4:
 		case F_AVG_INT8:
+		case F_AVG_NUMERIC:
 			*kind = AGGREGATE_AVG;
 			return true;
 		default:
@@ -417,7 +423,10 @@ need_facts(Grouping *group, const GroupAggregate *aggregate)
 			 * Whether the sum of many large numbers is exact depends on how
 			 * many.
 			 */
-			group->rows |= column->type == INT8OID;
+			group->rows |= column->type == INT8OID || column->form == FORM_NUMERIC;
+			column->summed = true;
+			if (column->form == FORM_NUMERIC)
+				column->facts |= FACT_SUM | FACT_DOUBLES;
 			break;
 	}
 }
@@ -517,11 +526,17 @@ classify_aggregate(Aggref *aggref, AggregateKind *kind, Node **argument)
 static bool
 add_documents_of(GroupQuery *query, Aggref *aggref, AggregateKind kind, int *condition)
 {
+	Node	   *argument;
+
 	/* The least of some values is the least of each of them. */
 	if (aggref->aggdistinct == NIL || kind == AGGREGATE_MIN || kind == AGGREGATE_MAX)
 		return add_filter(query, aggref->aggfilter, condition);
 	*condition = EACH_VALUE;
-	return aggref->aggfilter == NULL;
+	if (aggref->aggfilter != NULL)
+		return false;
+	/* How many digits a sum has depends on which of 1.0 and 1.00 is taken. */
+	argument = (Node *) ((TargetEntry *) linitial(aggref->args))->expr;
+	return kind == AGGREGATE_COUNT || exprType(argument) != NUMERICOID || exprTypmod(argument) >= 0;
 }
 
 /* Adds an aggregate to the row; false when MongoDB cannot compute it. */

@@ -18,7 +18,10 @@
 #define FACT_HIGH	0x02		/* the greatest */
 #define FACT_SUM	0x04		/* the sum of those that are numbers */
 #define FACT_COUNT	0x08		/* how many are not null */
-#define FACTS		4
+#define FACT_DOUBLES	0x10	/* how many are doubles */
+#define FACT_INEXACT	0x20	/* how many numbers have more digits after the
+								 * point than numeric(p,s) */
+#define FACTS		6
 
 /* Of which documents a column is, if not of those that a FILTER takes. */
 #define EVERY_DOCUMENT	(-1)
@@ -37,6 +40,7 @@ typedef struct GroupColumn
 								 * or one of the above */
 	bool		ordered;		/* MongoDB's order of the values must be ours */
 	bool		distinct;		/* and what is equal there must be equal here */
+	bool		summed;			/* a sum of the values must be exact */
 } GroupColumn;
 
 typedef enum AggregateKind
@@ -101,6 +105,12 @@ extern bool group_from_query(GroupQuery *query);
 
 /* grouping.c */
 
+/*
+ * The digits after the point of a column of numeric(p,s) whose values are the
+ * same in a decimal and in the nearest double: fifteen digits.  -1 for any other.
+ */
+extern int	group_column_scale(const GroupColumn *column);
+
 /* The column of which each value is taken once, or NULL. */
 extern GroupColumn *group_each_value(const Grouping *group);
 
@@ -115,6 +125,12 @@ extern Grouping *group_load(List *saved);
  * context.  The values are those of the comparands.
  */
 extern bson_t *group_pipeline(const Grouping *group, bson_t *match, const FilterValue *values);
+
+/*
+ * A pipeline that finds a document among the first ones for which that proves
+ * nothing, as far as that is usual; or NULL.
+ */
+extern bson_t *group_probe(const Grouping *group, const bson_t *match);
 
 /* Its options. */
 extern bson_t *group_options(const Grouping *group, const Filter *filter, int fetch_size);

@@ -5,7 +5,24 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include <float.h>
+
 #include "fdw/group.h"
+
+/* The digits after the point of a column of numeric(p,s) whose values doubles have; -1 for any other. */
+int
+group_column_scale(const GroupColumn *column)
+{
+	int			precision;
+	int			scale;
+
+	if (column->form != FORM_NUMERIC || column->typmod < (int32) VARHDRSZ)
+		return -1;
+	/* The layout of numeric's type modifier is numerictypmodin()'s. */
+	precision = ((column->typmod - VARHDRSZ) >> 16) & 0xffff;
+	scale = (((column->typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
+	return scale >= 0 && scale <= precision && precision <= DBL_DIG ? scale : -1;
+}
 
 /* The column of which each value is taken once, or NULL. */
 GroupColumn *
@@ -39,6 +56,7 @@ save_columns(List *columns)
 
 		one = lappend(one, makeBoolean(column->ordered));
 		one = lappend(one, makeBoolean(column->distinct));
+		one = lappend(one, makeBoolean(column->summed));
 		saved = lappend(saved, lappend(one, makeInteger(column->condition)));
 	}
 	return saved;
@@ -63,7 +81,8 @@ load_columns(List *saved)
 		column->facts = intVal(list_nth(one, 4));
 		column->ordered = boolVal(list_nth(one, 5));
 		column->distinct = boolVal(list_nth(one, 6));
-		column->condition = intVal(list_nth(one, 7));
+		column->summed = boolVal(list_nth(one, 7));
+		column->condition = intVal(list_nth(one, 8));
 		columns = lappend(columns, column);
 	}
 	return columns;

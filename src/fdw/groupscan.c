@@ -110,6 +110,31 @@ store_row(ForeignScanState *node, const bson_t *document)
 	return proven;
 }
 
+/* An aggregate command, whose cursor lives as long as the groups are read. */
+static MongoCursor *
+start_command(const GroupScanState *state, const bson_t *pipeline)
+{
+	return mongo_aggregate(state->connection, state->table->collection, pipeline,
+						   group_options(state->group, state->filter, state->table->fetch_size),
+						   state->context);
+}
+
+/* Do the first documents tell that all of them will prove nothing? */
+static bool
+is_hopeless(const GroupScanState *state, const bson_t *match)
+{
+	bson_t	   *probe = group_probe(state->group, match);
+	MongoCursor *cursor;
+	bool		found;
+
+	if (probe == NULL)
+		return false;
+	cursor = start_command(state, probe);
+	found = mongo_cursor_next(cursor) != NULL;
+	mongo_cursor_close(cursor);
+	return found;
+}
+
 /* Reads all groups; false when one proves nothing. */
 static bool
 read_groups(ForeignScanState *node)
@@ -123,18 +148,16 @@ read_groups(ForeignScanState *node)
 	bool		proven = true;
 
 	if (match != NULL)
-		cursor = mongo_aggregate(state->connection, state->table->collection,
-								 group_pipeline(state->group, match, state->values),
-								 group_options(state->group, state->filter,
-											   state->table->fetch_size),
-								 state->context);
+		proven = !is_hopeless(state, match);
+	if (match != NULL && proven)
+		cursor = start_command(state, group_pipeline(state->group, match, state->values));
 	while (proven && cursor != NULL && (document = mongo_cursor_next(cursor)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
 		any = true;
 		proven = store_row(node, document);
 	}
-	if (!any && state->group->plain)
+	if (proven && !any && state->group->plain)
 		store_row(node, NULL);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(state->context);

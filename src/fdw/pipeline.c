@@ -5,8 +5,9 @@
  * One $group behind one $match; another behind that where DISTINCT takes each
  * value of a column once, which is then one of the first one's keys.  The
  * fields are a letter and the number of a column: l0 and h0 for the least and
- * the greatest value, s0 for the sum, n0 for how many there are; c is the
- * number of documents.  Where an aggregate has a FILTER, the values of other
+ * the greatest value, s0 for the sum, n0 for how many there are, d0 for how many
+ * of these are doubles, r0 for how many would be rounded; c is the number of
+ * documents.  Where an aggregate has a FILTER, the values of other
  * documents are null.
  *
  * A key that is missing is null to $group where it is the only one, or in an
@@ -20,6 +21,9 @@
 #include "fdw/match.h"
 #include "fdw/scan.h"
 #include "owned.h"
+
+/* How many documents are looked at beforehand. */
+#define PROBED_DOCUMENTS	100
 
 /* "$path" */
 static const char *
@@ -40,7 +44,9 @@ static const struct
 	{FACT_LOW, 'l', "$min"},
 	{FACT_HIGH, 'h', "$max"},
 	{FACT_SUM, 's', "$sum"},
-	{FACT_COUNT, 'n', "$sum"}
+	{FACT_COUNT, 'n', "$sum"},
+	{FACT_DOUBLES, 'd', "$sum"},
+	{FACT_INEXACT, 'r', "$sum"}
 };
 
 /* Appends "_id": nothing, one value, or an array. */
@@ -76,12 +82,48 @@ column_value(const Grouping *group, const GroupColumn *column, const FilterValue
 	return value_if(filter_to_expression(condition, values), value, value_new(BSON_TYPE_NULL));
 }
 
-/* 1 where there is a value, else 0 */
-static bson_value_t *
-value_count(bson_value_t *value)
+/* {operator: [value, other]} */
+static bson_t *
+expression(const char *operator, bson_value_t *value, bson_value_t *other)
 {
-	return value_if(match_values("$gt", list_make2(value, value_new(BSON_TYPE_NULL))),
-					value_integer(1), value_integer(0));
+	return match_values(operator, list_make2(value, other));
+}
+
+/* 1 where the condition is true, else 0 */
+static bson_value_t *
+value_count(bson_t *condition)
+{
+	return value_if(condition, value_integer(1), value_integer(0));
+}
+
+/* 1 where it is a number that loses digits by rounding, else 0 */
+static bson_value_t *
+value_inexact(bson_value_t *value, int scale)
+{
+	bson_t	   *rounded = expression("$round", value, value_integer(scale));
+
+	/* What is no number cannot be rounded. */
+	return value_if(match_value("$isNumber", value),
+					value_count(expression("$ne", value_document(rounded), value)),
+					value_integer(0));
+}
+
+/* What makes up a fact: a column's value in a document, or 1 or 0 for it. */
+static bson_value_t *
+value_for_fact(const GroupColumn *column, int fact, bson_value_t *value)
+{
+	switch (fact)
+	{
+		case FACT_COUNT:
+			return value_count(expression("$gt", value, value_new(BSON_TYPE_NULL)));
+		case FACT_DOUBLES:
+			return value_count(expression("$eq", value_document(match_value("$type", value)),
+										  value_string("double")));
+		case FACT_INEXACT:
+			return value_inexact(value, group_column_scale(column));
+		default:
+			return value;
+	}
 }
 
 /* Appends the facts about a column, which has the value in a document. */
@@ -93,7 +135,7 @@ append_facts(bson_t *fields, const GroupColumn *column, int number, bson_value_t
 		if (column->facts & facts[i].fact)
 			bson_append_document(fields, psprintf("%c%d", facts[i].letter, number), -1,
 								 match_value(facts[i].operator,
-											 facts[i].fact == FACT_COUNT ? value_count(value) : value));
+											 value_for_fact(column, facts[i].fact, value)));
 	}
 }
 
@@ -198,6 +240,35 @@ group_pipeline(const Grouping *group, bson_t *match, const FilterValue *values)
 	stages = lappend(stages, group_documents(group, values));
 	if (group_each_value(group) != NULL)
 		stages = lappend(stages, group_groups(group));
+	return match_combine("pipeline", stages);
+}
+
+/*
+ * A pipeline that finds a document among the first ones for which that proves
+ * nothing: doubles where sums are to be exact.  Where there are any, there
+ * mostly are many.
+ */
+bson_t *
+group_probe(const Grouping *group, const bson_t *match)
+{
+	List	   *stages = NIL;
+	List	   *doubles = NIL;
+	ListCell   *lc;
+
+	foreach(lc, group->columns)
+	{
+		GroupColumn *column = lfirst(lc);
+
+		if (column->summed && column->form == FORM_NUMERIC && column->typmod < 0)
+			doubles = lappend(doubles, match_type(column->path, "double"));
+	}
+	if (doubles == NIL)
+		return NULL;
+	if (!bson_empty(match))
+		stages = lappend(stages, match_value("$match", value_document(match)));
+	stages = lappend(stages, match_value("$limit", value_integer(PROBED_DOCUMENTS)));
+	stages = lappend(stages, match_value("$match", value_document(match_one_of(doubles))));
+	stages = lappend(stages, match_value("$limit", value_integer(1)));
 	return match_combine("pipeline", stages);
 }
 

@@ -41,6 +41,12 @@ my %fields = (
 		sub { pick('"1"', 'false') }, sub { pick(@smalls, '0.1', '0.5', '0.09', '1e15', "'NaN'") } ],
 	f => [ 'double precision', sub { pick(double(pick('0.5', '-0.0', '1e10')), int32(pick(@smalls))) },
 		sub { pick(double('NaN'), int64('9007199254740993'), decimal('0.1'), double('Infinity')) }, sub { pick(decimal('1E+400'), '"1"') }, sub { pick(@smalls, '0.1', '0.5', '1e10', "'NaN'") } ],
+	m => [ 'numeric', sub { pick(decimal(pick('0.10', '0.1', '19.99', '-7', '1E+3', '0E-5', '12345678901.25')), int32(pick(@smalls)), int64('4000000000')) },
+		sub { pick(double('0.5'), decimal('NaN'), decimal('1E+400'), decimal('1E-30'), decimal('1234567890123456789012345678901234'), int64('9223372036854775807')) },
+		sub { pick('"1"', '[1]') }, sub { pick(@smalls, '0.1', '19.99') } ],
+	p => [ 'numeric(10,2)', sub { pick(double(pick('19.99', '0.1', '-0.07', '12345678.91', '3.0')), decimal(pick('19.99', '0.1', '1E+3')), int32(pick(@smalls)), int64(12)) },
+		sub { pick(decimal('1.500'), double('99999999.99'), decimal('-0.00')) }, sub { pick(double('0.125'), decimal('0.001'), double('1e8'), 'true', double('Infinity')) },
+		sub { pick(@smalls, '0.1', '19.99', '0.095') } ],
 	t => [ 'text', sub { string(pick(@strings)) }, sub { pick(int32(5), 'true', '{"$symbol": "a"}', date(0)) }, sub { pick('{"y": 1}', '"a\u0000b"', '[]') },
 		sub { "'" . pick(@strings) . "'" } ],
 	v => [ 'varchar(3)', sub { string(pick('', 'a', 'é', 'abc', '5')) }, sub { int32(5) }, sub { '"abcd"' }, sub { "'" . pick('a', 'abc', '5') . "'" } ],
@@ -56,6 +62,7 @@ my %fields = (
 );
 my @columns = sort keys %fields;
 my @integers = qw(i s b x);
+my @numbers = (@integers, qw(m p n));
 
 # A document; rare says how often it has what is unusual, and bad what cannot be decoded.
 sub document
@@ -80,7 +87,7 @@ sub document
 
 sub condition
 {
-	my $column = pick(qw(i s b n f bo o u ts x t), @columns);
+	my $column = pick(qw(i s b n m p f bo o u ts x t), @columns);
 	my $kind = rand;
 	return '(' . join(' OR ', condition(), condition()) . ')' if $kind < 0.1;
 	return "$column IS " . pick('', 'NOT ') . 'NULL' if $kind < 0.25;
@@ -109,7 +116,7 @@ sub aggregate
 	my ($distinct) = @_;
 	if ($distinct && rand() < 0.5)
 	{
-		my $sum = pick('count', 'count', $distinct =~ /^[isbx]$/ ? qw(sum avg) : 'count', $distinct =~ /^[isbxf]$/ ? 'min' : 'count');
+		my $sum = pick('count', 'count', $distinct =~ /^[isbxp]$/ ? qw(sum avg) : 'count', $distinct =~ /^[isbxfp]$/ ? 'min' : 'count');
 		return "$sum(DISTINCT $distinct)" . ($sum eq 'min' && $distinct eq 'f' ? ' + 0.0' : '');
 	}
 	my ($aggregate, $rest) = plain_aggregate() =~ /^(.*\w\((?:\w+|\*)\))(.*)$/;
@@ -121,15 +128,15 @@ sub plain_aggregate
 {
 	my $kind = rand;
 	return 'count(*)' if $kind < 0.25;
-	return 'count(' . pick(qw(i s b n f bo o u ts x), @columns) . ')' if $kind < 0.45;
-	return pick('sum', 'avg') . '(' . pick(@integers) . ')' if $kind < 0.75;
-	return pick('min', 'max') . '(' . pick(qw(i s b x o ts da tz)) . ')' if $kind < 0.9;
+	return 'count(' . pick(qw(i s b n m p f bo o u ts x), @columns) . ')' if $kind < 0.45;
+	return pick('sum', 'avg') . '(' . pick(@numbers) . ')' if $kind < 0.75;
+	return pick('min', 'max') . '(' . pick(qw(i s b x o ts da tz p)) . ')' if $kind < 0.9;
 	# Equal numbers may look different.
-	return rand() < 0.5 ? 'trim_scale(' . pick('min', 'max') . '(n))' : pick('min', 'max') . '(f) + 0.0';
+	return rand() < 0.5 ? 'trim_scale(' . pick('min', 'max') . '(' . pick(qw(n m)) . '))' : pick('min', 'max') . '(f) + 0.0';
 }
 
 # A key as it is shown.
-sub shown { return $_[0] eq 'n' ? 'trim_scale(n)' : $_[0] eq 'f' ? 'f + 0.0' : $_[0]; }
+sub shown { return $_[0] =~ /^[nm]$/ ? "trim_scale($_[0])" : $_[0] eq 'f' ? 'f + 0.0' : $_[0]; }
 
 sub query
 {
@@ -138,7 +145,7 @@ sub query
 	my @keys = sort keys %keys;
 	my $where = rand() < 0.5 ? '' : 'WHERE ' . join(' AND ', map { condition() } 1 .. pick(1, 1, 2));
 	return 'SELECT ' . join(', ', map { shown($_) } @keys) . ' FROM (SELECT DISTINCT ' . join(', ', @keys) . " FROM $source $where) q" if @keys && rand() < 0.2;
-	my $distinct = rand() < 0.2 ? pick(qw(i s b n f bo o u ts x), @columns) : undef;
+	my $distinct = rand() < 0.2 ? pick(qw(i s b n m p f bo o u ts x), @columns) : undef;
 	my @aggregates = map { aggregate($distinct) } 1 .. pick(1, 2, 3);
 	my $having = rand() < 0.8 ? '' : 'HAVING ' . aggregate() . ' IS NOT NULL';
 	return 'SELECT ' . join(', ', (map { shown($_) } @keys), @aggregates) . " FROM $source $where " . (@keys ? 'GROUP BY ' . join(', ', @keys) : '') . " $having";
