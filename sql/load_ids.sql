@@ -150,6 +150,18 @@ SELECT documents, inserted FROM mongo_migrate.copy_batch('load_ids', 'many', 1, 
 SELECT documents, inserted FROM mongo_migrate.copy_batch('load_ids', 'many', 1, 500);
 SELECT min(id), max(id), count(*), min(n) AS last, max(n) AS last_before FROM load_ids.many;
 
+-- The expression of an id that comes from a map sees the id, whatever the column's type: so says check_plan(), too.
+SELECT mongo_migrate.run_command('load_ids', '{"insert": "coded", "documents": [{"_id": "a"}, {"_id": "b"}]}')->'n' AS n;
+CREATE TABLE load_ids.coded (id text PRIMARY KEY);
+SELECT pg_temp.plan('coded', 'load_ids.coded', '{"id": "id _id text"}');
+UPDATE mongo_migrate.plan_column SET expression = 'lower(value)' WHERE server = 'load_ids' AND collection = 'coded';
+SELECT column_name, problem FROM mongo_migrate.check_plan('load_ids', 'coded');
+SELECT documents, inserted FROM mongo_migrate.copy_batch('load_ids', 'coded', 1, 70);
+UPDATE mongo_migrate.plan_column SET expression = '''C'' || value + 1000' WHERE server = 'load_ids' AND collection = 'coded';
+SELECT column_name, problem FROM mongo_migrate.check_plan('load_ids', 'coded');
+SELECT documents, inserted FROM mongo_migrate.copy_batch('load_ids', 'coded', 1, 70);
+SELECT * FROM load_ids.coded ORDER BY id;
+
 SELECT mongo_migrate.run_command(current_setting('load.server'), '{"dropDatabase": 1}')->'ok' AS ok;
 DO $$
 DECLARE

@@ -87,18 +87,20 @@ BEGIN
         step := 'path';
         PERFORM mongo_migrate.path_segments(c.path);
     END IF;
-    step := 'expression';
-    PERFORM mongo_migrate.check_expression(c.expression, coalesce(c.source_type, c.type), c.type);
-    step := 'check_rule';
-    PERFORM mongo_migrate.check_expression('value ' || c.check_rule, c.type, 'boolean');
-    step := 'default_value';
-    PERFORM mongo_migrate.check_expression(c.default_value, c.type, c.type);
     IF mongo_migrate.holds_ids(c) THEN
         step := 'refers_to';
         map := mongo_migrate.ensure_id_map(c.server, c.refers_to);
     ELSIF c.role = 'id' THEN
         map := mongo_migrate.ensure_id_map(c.server, c.collection);
     END IF;
+    step := 'expression';
+    -- What comes from a map has the map's type.
+    PERFORM mongo_migrate.check_expression(c.expression,
+        coalesce(nullif(map.id_type, 'source'), c.source_type, c.type), c.type);
+    step := 'check_rule';
+    PERFORM mongo_migrate.check_expression('value ' || c.check_rule, c.type, 'boolean');
+    step := 'default_value';
+    PERFORM mongo_migrate.check_expression(c.default_value, c.type, c.type);
 
     IF c.role = 'extra' AND canonical <> 'jsonb' THEN
         problem := format('fields that the plan does not know go to jsonb, and the column is %s', canonical);
