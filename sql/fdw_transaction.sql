@@ -139,6 +139,29 @@ UPDATE t SET n = n + 1 WHERE _id >= 20 RETURNING *;
 DELETE FROM t WHERE _id >= 20;
 SELECT outside();
 
+-- What a cursor has still to read is put aside before a write.  Where that fails, the cursor is lost, and says so
+-- (several replies' worth of documents, and temporary files may have 64 kB).
+SELECT mongo_migrate.run_command('fdw_transaction', json_build_object('insert', 'big', 'documents',
+    json_agg(json_build_object('_id', n, 'text', repeat('x', 1000))))) ->> 'n' AS n FROM generate_series(1, 200) AS n;
+CREATE FOREIGN TABLE big (_id integer, text text) SERVER fdw_transaction OPTIONS (fetch_size '10');
+BEGIN;
+DECLARE c CURSOR FOR SELECT _id, length(text) FROM big;
+FETCH 1 FROM c;
+SAVEPOINT a;
+SET LOCAL temp_file_limit = '64kB';
+\set VERBOSITY sqlstate
+UPDATE t SET n = 0;
+\set VERBOSITY default
+ROLLBACK TO a;
+SAVEPOINT b;
+UPDATE t SET n = 1;
+ROLLBACK TO b;
+FETCH 1 FROM c;
+ROLLBACK TO b;
+CLOSE c;
+UPDATE t SET n = 2 RETURNING n;
+ROLLBACK;
+
 SELECT mongo_migrate.run_command('fdw_transaction', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 SET client_min_messages = warning;
 DROP SERVER fdw_transaction, fdw_transaction_2 CASCADE;

@@ -186,6 +186,17 @@ throw_unreadable(MongoCursor *cursor)
 					cursor->namespace)));
 }
 
+/* Throws for a cursor whose documents could not be read ahead, in a savepoint that was rolled back since. */
+static void
+throw_incomplete(MongoCursor *cursor)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("what a query has still to read of collection \"%s\" is lost", cursor->namespace),
+			 errdetail("It was to be put into a temporary file before a write to MongoDB, which failed."),
+			 errhint("Close the query's cursor, or roll the transaction back.")));
+}
+
 /* The next document that was read ahead, or NULL at the end. */
 static const bson_t *
 fetch_ahead(MongoCursor *cursor)
@@ -218,7 +229,7 @@ cursor_next(MongoCursor *cursor, bool *lost)
 	if (cursor->ended)
 		return NULL;
 	if (cursor->incomplete)
-		elog(ERROR, "cursor of collection \"%s\" failed before", cursor->namespace);
+		throw_incomplete(cursor);
 	if (cursor->ahead != NULL)
 		document = fetch_ahead(cursor);
 	else if (cursor->reader != NULL)
@@ -252,7 +263,7 @@ read_ahead(MongoCursor *cursor)
 	const bson_t *document;
 
 	if (cursor->incomplete)
-		elog(ERROR, "cursor of collection \"%s\" failed before", cursor->namespace);
+		throw_incomplete(cursor);
 
 	/* It outlives the subtransaction that writes; destroy_cursor() closes it. */
 	cursor->incomplete = true;
