@@ -326,7 +326,9 @@ row_selector(FdwModifyState *state, TupleTableSlot *plan_slot)
 		if (status != CONVERT_OK)
 			ereport(ERROR,
 					(errcode(convert_sqlstate(status)),
-					 errmsg("%s", encode_message(status, state->id_encoder, value.value))));
+					 errmsg("%s", encode_message(status, state->id_encoder, value.value)),
+					 errdetail("It is the _id of a row of foreign table \"%s\".",
+							   RelationGetRelationName(state->relation))));
 	}
 	else
 		selector = filter_to_bson(&state->id_filter, &value);
