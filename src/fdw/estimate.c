@@ -44,6 +44,9 @@ typedef struct Estimate
 
 static HTAB *estimates = NULL;
 
+/* Changes of tables, servers and user mappings so far. */
+static uint64 invalidations = 0;
+
 /* Adds a number in a document, whatever its BSON type; false when it is missing. */
 static bool
 add_number(const bson_t *document, const char *path, double *sum)
@@ -162,6 +165,13 @@ estimate_connect(Oid relid, Oid userid)
 	return connection;
 }
 
+/* See estimate.h. */
+uint64
+estimate_invalidations(void)
+{
+	return invalidations;
+}
+
 /* Forgets what is known of a foreign table whose options may have changed; of all for InvalidOid. */
 static void
 relcache_callback(Datum memory, Oid relid)
@@ -169,6 +179,7 @@ relcache_callback(Datum memory, Oid relid)
 	HASH_SEQ_STATUS status;
 	Remembered *entry;
 
+	invalidations++;
 	hash_seq_init(&status, (HTAB *) DatumGetPointer(memory));
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
@@ -239,6 +250,7 @@ bool
 estimate_collection(Oid relid, Oid userid, bool fresh, double *documents, double *bytes)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	uint64		invalidations_before = invalidations;
 	Estimate	latest = {.remembered = {relid, now}};
 	Estimate   *estimate;
 	MongoConnection *connection;
@@ -251,6 +263,8 @@ estimate_collection(Oid relid, Oid userid, bool fresh, double *documents, double
 		connection = estimate_connect(relid, userid);
 		latest.known = connection != NULL &&
 			ask_size(connection, mongo_table_options(relid)->collection, &latest);
+		if (invalidations != invalidations_before)
+			latest.remembered.taken_at = 0;
 		estimate = hash_search(estimates, &relid, HASH_ENTER, NULL);
 		*estimate = latest;
 		if (latest.missing && !mongo_transaction_is_open(connection))

@@ -33,6 +33,9 @@ typedef struct Remembered
  */
 extern HTAB *estimate_memory_create(const char *name, Size entry_size);
 
+/* Changes so far; what was asked for before one is not to be believed for longer. */
+extern uint64 estimate_invalidations(void);
+
 /* Is an entry still to be believed? */
 extern bool estimate_is_fresh(const Remembered *entry, TimestampTz now);
 

@@ -164,6 +164,7 @@ List *
 estimate_indexes(Oid relid, Oid userid)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	uint64		invalidations = estimate_invalidations();
 	KnownIndexes *entry;
 	List	   *indexes;
 
@@ -173,6 +174,6 @@ estimate_indexes(Oid relid, Oid userid)
 	if (entry != NULL && estimate_is_fresh(&entry->remembered, now))
 		return copy_indexes(entry->indexes);
 	indexes = ask_indexes(relid, userid);
-	remember(relid, indexes, now);
+	remember(relid, indexes, estimate_invalidations() == invalidations ? now : 0);
 	return indexes;
 }
