@@ -77,14 +77,17 @@ CREATE FUNCTION mongo_migrate.pace(r mongo_migrate.run, INOUT batch_size integer
 AS $$
 #variable_conflict use_variable
 DECLARE
+    -- In variables, what next_batch_size() uses more than once: else it is not inlined, but planned for each batch.
+    most constant integer := mongo_migrate.run_batch_size(r);
     elapsed constant interval := clock_timestamp() - begun;
+    batch_time interval;
     documents_per_second constant numeric := r.options ->> 'max_docs_per_second';
 BEGIN
     IF documents = 0 THEN
         RETURN;     -- of no batch; the settings may not be there yet
     END IF;
-    batch_size := mongo_migrate.next_batch_size(batch_size, mongo_migrate.run_batch_size(r), documents,
-        elapsed, current_setting('mongo_migrate.batch_time')::interval);
+    batch_time := current_setting('mongo_migrate.batch_time');
+    batch_size := mongo_migrate.next_batch_size(batch_size, most, documents, elapsed, batch_time);
     IF documents_per_second IS NOT NULL THEN
         SELECT begun + interval '1 second'
                    * (documents * greatest(least((r.options ->> 'workers')::integer, c.incomplete), 1) / documents_per_second)
