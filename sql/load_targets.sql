@@ -219,6 +219,27 @@ SET ROLE load_targets_user;
 SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1);
 RESET ROLE;
 TABLE secured;
+
+-- Results of expressions are assigned as by INSERT, also past the executor: cast, rounded, never cut; a table does not see its batch.
+SELECT mongo_migrate.run_command('load_targets', '{"insert": "assigned", "documents": [{"_id": 1, "n": 1.26, "t": "abc"}, {"_id": 2, "n": 99.94, "t": "ab  "},
+    {"_id": 3, "n": 2, "t": "abcd"}, {"_id": 4, "n": 99.96, "t": "d"}, {"_id": 5, "t": "12"}, {"_id": 6, "n": 7.5, "t": "-3"}]}')->'n' AS n;
+CREATE TABLE fitted (id bigint PRIMARY KEY, tenths numeric(3, 1), small integer, seen bigint);
+CREATE TABLE cut (id bigint PRIMARY KEY, three varchar(3) CHECK (three <> '-3'));
+CREATE TABLE checked (id bigint PRIMARY KEY, n positive);
+SELECT pg_temp.plan('assigned', 'load_targets.' || t, c) FROM (VALUES
+    ('fitted', '{"id": "id _id bigint", "tenths": "value n numeric(3,1)", "small": "value n integer", "seen": "value n bigint"}'::json),
+    ('cut', '{"id": "id _id bigint", "three": "value t varchar(3)"}'), ('checked', '{"id": "id _id bigint", "n": "value n load_targets.positive"}')) AS v (t, c);
+UPDATE mongo_migrate.plan_column SET source_type = 'double precision', expression = CASE column_name
+    WHEN 'tenths' THEN 'value' WHEN 'small' THEN 'value' WHEN 'n' THEN 'value - 2' ELSE '(SELECT count(*) FROM load_targets.fitted)' END
+    WHERE server = 'load_targets' AND collection = 'assigned' AND path = 'n';
+UPDATE mongo_migrate.plan_column SET source_type = 'text', expression = 'value' WHERE server = 'load_targets' AND collection = 'assigned' AND path = 't';
+SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'assigned', 1, 3);
+SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'assigned', 1, 3);
+TABLE fitted;
+SELECT id, three || '.' AS three FROM cut;
+TABLE checked;
+SELECT source_id, target, path, reason FROM mongo_migrate.quarantine WHERE server = 'load_targets' AND collection = 'assigned' ORDER BY quarantine_id;
+
 SELECT mongo_migrate.run_command(current_setting('load.server'), '{"dropDatabase": 1}')->'ok' AS ok;
 DO $$
 DECLARE

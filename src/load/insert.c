@@ -52,11 +52,10 @@ sqlstate_is_data(int sqlstate)
 	}
 }
 
-/* Inserts a target's rows of a range of documents through the access method. */
+/* Inserts a target's rows of a range of documents, as they were decoded, through the access method. */
 static void
-insert_direct(LoadSession *session, LoadTarget *target, int from, int to)
+insert_decoded(LoadSession *session, LoadTarget *target, Relation relation, int from, int to)
 {
-	Relation	relation = table_open(target->relid, RowExclusiveLock);
 	DirectInsert *insert = direct_begin(relation);
 
 	for (int row = target_first_row(target, from);
@@ -77,6 +76,18 @@ insert_direct(LoadSession *session, LoadTarget *target, int from, int to)
 		direct_put(insert);
 	}
 	direct_end(insert);
+}
+
+/* Inserts a target's rows of a range of documents through the access method. */
+static void
+insert_direct(LoadSession *session, LoadTarget *target, int from, int to)
+{
+	Relation	relation = table_open(target->relid, RowExclusiveLock);
+
+	if (target->statement != NULL)
+		target_run_select(session, target, relation, from, to);
+	else
+		insert_decoded(session, target, relation, from, to);
 	table_close(relation, NoLock);
 	CommandCounterIncrement();
 }

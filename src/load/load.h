@@ -102,8 +102,8 @@ struct LoadTarget
 	int			ndecoded;
 	LoadColumn **columns;
 	TupleDesc	desc;			/* of the batch's rows, as statements see them */
-	SPIPlanPtr	insert;			/* not direct: the statement that fills the
-								 * table */
+	SPIPlanPtr	statement;		/* fills the table; direct: gives the rows, or
+								 * NULL where no column has an expression */
 	char	   *insert_into;	/* distributed: its parts */
 	char	   *select;
 	LoadColumn *id;				/* root: its column of role id, or NULL */
@@ -231,6 +231,7 @@ typedef struct LoadCounts
 /* plan.c */
 extern void load_plan_compile(LoadSession *session);
 
+extern LoadColumn *column_origin(LoadColumn *column);
 extern char *column_update(LoadSession *session, LoadTarget *target, LoadColumn *column,
 						   const char *set);
 extern int	column_hint(LoadSession *session, LoadTarget *target, LoadColumn *column,
@@ -241,7 +242,9 @@ extern void statement_show_rows(const char *name, TupleDesc desc, Tuplestorestat
 extern void expression_check(LoadSession *session, LoadTarget *target, LoadColumn *column,
 							 Oid type, int32 typmod);
 extern void target_prepare_insert(LoadSession *session, LoadTarget *target);
+extern void target_prepare_select(LoadSession *session, LoadTarget *target, TupleDesc desc);
 extern void target_run_insert(LoadSession *session, LoadTarget *target, int from, int to);
+extern void target_run_select(LoadSession *session, LoadTarget *target, Relation relation, int from, int to);
 extern void target_run_insert_values(LoadSession *session, LoadTarget *target, int from, int to);
 extern void target_evaluate(LoadSession *session, LoadTarget *target, int field, int document);
 extern void batch_mark_skipped(LoadSession *session);

@@ -19,6 +19,7 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "owned.h"
+#include "parser/parse_coerce.h"
 #include "parser/parse_type.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
@@ -548,10 +549,35 @@ check_unplanned(LoadSession *session, LoadTarget *target, Relation relation)
 	return defaults;
 }
 
+/* The column whose value stands in a column of a target: a parent's, where that is one. */
+LoadColumn *
+column_origin(LoadColumn *column)
+{
+	while (column->role == COLUMN_PARENT)
+		column = column->parent;
+	return column;
+}
+
+/*
+ * Whether a cast to a column's type does what an assignment does.  It does not
+ * where the function that fits a value to the length of the type asks which of
+ * the two it is: a cast to varchar(10) cuts.
+ */
+static bool
+cast_assigns(Form_pg_attribute attribute)
+{
+	Oid			function;
+
+	return attribute->atttypmod < 0 ||
+		find_typmod_coercion_function(attribute->atttypid, &function) != COERCION_PATH_FUNC ||
+		get_func_nargs(function) < 3;
+}
+
 /*
  * Chooses the way in: straight through the table access method where nothing
  * but constraints and indexes stands between a row and its table, and every
- * value is of its column's very type; an INSERT statement otherwise.
+ * value is of its column's very type, or a cast makes it so; an INSERT
+ * statement otherwise.
  */
 static bool
 choose_direct(LoadTarget *target, Relation relation)
@@ -565,14 +591,22 @@ choose_direct(LoadTarget *target, Relation relation)
 		LoadColumn *column = target->columns[i];
 		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), column->attnum - 1);
 
-		if (attribute->atttypid != column->type || attribute->atttypmod != column->typmod)
-			return false;
-		while (column->role == COLUMN_PARENT)
-			column = column->parent;
-		if (column->expression != NULL)
+		if (column_origin(column)->expression != NULL ?
+			get_typtype(attribute->atttypid) == TYPTYPE_DOMAIN || !cast_assigns(attribute) :
+			attribute->atttypid != column->type || attribute->atttypmod != column->typmod)
 			return false;
 	}
 	return true;
+}
+
+/* Whether a value of a target's rows is the result of an expression. */
+static bool
+has_expression(LoadTarget *target)
+{
+	for (int i = 0; i < target->ncolumns; i++)
+		if (column_origin(target->columns[i])->expression != NULL)
+			return true;
+	return false;
 }
 
 /* Describes the batch's rows of a target: the columns, then the document's number. */
@@ -624,6 +658,8 @@ compile_target(LoadSession *session, LoadTarget *target, SPITupleTable *rows)
 	target->direct = !defaults && choose_direct(target, relation);
 	if (!target->direct)
 		target_prepare_insert(session, target);
+	else if (has_expression(target))
+		target_prepare_select(session, target, RelationGetDescr(relation));
 	if (target->parent == NULL)
 		compile_id(session, target);
 	table_close(relation, NoLock);

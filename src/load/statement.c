@@ -77,13 +77,14 @@ statement_show_rows(const char *name, TupleDesc desc, Tuplestorestate *rows)
 
 /*
  * Runs a statement of the session for a target over rows in an SPI
- * connection of its own, which the caller ends by finish_statement(): plan, or
- * else sql.
+ * connection of its own, which the caller ends by finish_statement(): plan,
+ * whose rows go to receiver where there is one, or else sql.
  */
 static void
 run_statement(LoadSession *session, LoadTarget *target, TupleDesc desc, Tuplestorestate *rows,
-			  SPIPlanPtr plan, const char *sql)
+			  SPIPlanPtr plan, const char *sql, DestReceiver *receiver)
 {
+	SPIExecuteOptions options = {.dest = receiver};
 	LoadSession *outer = running;
 	Tuplestorestate *outer_rows = running_rows;
 	TupleDesc	outer_desc = running_desc;
@@ -97,7 +98,7 @@ run_statement(LoadSession *session, LoadTarget *target, TupleDesc desc, Tuplesto
 	running_desc = desc;
 	PG_TRY();
 	{
-		result = plan != NULL ? SPI_execute_plan(plan, NULL, NULL, false, 0) :
+		result = plan != NULL ? SPI_execute_plan_extended(plan, &options) :
 			SPI_execute(sql, false, 0);
 		if (result < 0)
 			elog(ERROR, "cannot run a batch's statement: %s", SPI_result_code_string(result));
@@ -325,62 +326,87 @@ expression_check(LoadSession *session, LoadTarget *target, LoadColumn *column,
 	}
 }
 
-/* The column whose value stands in a column of the batch: a parent's, where that is one. */
-static LoadColumn *
-origin(LoadColumn *column)
+/*
+ * The rows of a target from the batch: appends a SELECT with the target's
+ * columns in order.  desc: the table's, to whose types results of expressions
+ * are cast; or NULL where an assignment follows.
+ */
+static void
+append_select(StringInfo sql, LoadTarget *target, TupleDesc desc)
 {
-	while (column->role == COLUMN_PARENT)
-		column = column->parent;
-	return column;
+	StringInfoData from;
+
+	initStringInfo(&from);
+	append_batch(&from, target, target->desc);
+	appendStringInfoString(sql, "SELECT ");
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		LoadColumn *column = column_origin(target->columns[i]);
+		int			at = target->columns[i]->attnum - 1;
+		const char *cast = desc == NULL ? column->cast :
+			full_type_name(TupleDescAttr(desc, at)->atttypid, TupleDescAttr(desc, at)->atttypmod);
+
+		if (i > 0)
+			appendStringInfoString(sql, ", ");
+		if (column->expression == NULL)
+		{
+			appendStringInfo(sql, "b.\"%d\"", i + 1);
+			continue;
+		}
+		appendStringInfo(sql, cast == NULL ? "e%d.v" : "CAST(e%d.v AS %s)", i + 1, cast);
+		append_lateral(&from, column->expression, i, psprintf("e%d", i + 1));
+	}
+	appendStringInfo(sql, " FROM %s", from.data);
 }
 
-/*
- * Prepares the statement that fills a target from the batch.  Needs an SPI
- * connection; the plan belongs to the session.
- */
+/* Prepares the statement of a target.  Needs an SPI connection; the plan belongs to the session. */
+static void
+prepare_statement(LoadSession *session, LoadTarget *target, const char *sql)
+{
+	MemoryContext context = CurrentMemoryContext;
+
+	statement_show_rows(BATCH, target->desc, NULL);
+	target->statement = SPI_prepare(sql, 0, NULL);
+	MemoryContextSwitchTo(context); /* SPI leaves its own */
+	SPI_unregister_relation(BATCH);
+	SPI_keepplan(target->statement);
+	owned_register(session->context, target->statement, free_plan);
+}
+
+/* Prepares the statement that fills a target from the batch. */
 void
 target_prepare_insert(LoadSession *session, LoadTarget *target)
 {
-	MemoryContext context = CurrentMemoryContext;
-	StringInfoData columns;
-	StringInfoData values;
-	StringInfoData from;
-	char	   *insert;
-	char	   *select;
+	StringInfoData insert;
+	StringInfoData select;
 
-	initStringInfo(&columns);
-	initStringInfo(&values);
-	initStringInfo(&from);
-	append_batch(&from, target, target->desc);
+	initStringInfo(&insert);
+	initStringInfo(&select);
+	appendStringInfo(&insert, "INSERT INTO %s (", full_table_name(target->relid));
 	for (int i = 0; i < target->ncolumns; i++)
-	{
-		LoadColumn *column = origin(target->columns[i]);
-		const char *comma = i == 0 ? "" : ", ";
-
-		appendStringInfo(&columns, "%s%s", comma, quote_identifier(target->columns[i]->name));
-		if (column->expression == NULL)
-		{
-			appendStringInfo(&values, "%sb.\"%d\"", comma, i + 1);
-			continue;
-		}
-		appendStringInfo(&values, column->cast == NULL ? "%se%d.v" : "%sCAST(e%d.v AS %s)",
-						 comma, i + 1, column->cast);
-		append_lateral(&from, column->expression, i, psprintf("e%d", i + 1));
-	}
-	statement_show_rows(BATCH, target->desc, NULL);
-	insert = psprintf("INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE",
-					  full_table_name(target->relid), columns.data);
-	select = psprintf("SELECT %s FROM %s", values.data, from.data);
-	target->insert = SPI_prepare(psprintf("%s %s", insert, select), 0, NULL);
-	MemoryContextSwitchTo(context); /* SPI leaves its own */
+		appendStringInfo(&insert, "%s%s", i == 0 ? "" : ", ", quote_identifier(target->columns[i]->name));
+	appendStringInfoString(&insert, ") OVERRIDING SYSTEM VALUE");
+	append_select(&select, target, NULL);
+	prepare_statement(session, target, psprintf("%s %s", insert.data, select.data));
 	if (target->distributed)
 	{
-		target->insert_into = MemoryContextStrdup(session->context, insert);
-		target->select = MemoryContextStrdup(session->context, select);
+		target->insert_into = MemoryContextStrdup(session->context, insert.data);
+		target->select = MemoryContextStrdup(session->context, select.data);
 	}
-	SPI_unregister_relation(BATCH);
-	SPI_keepplan(target->insert);
-	owned_register(session->context, target->insert, free_plan);
+}
+
+/*
+ * Prepares the statement that makes rows of the batch for a table, whose
+ * descriptor is desc, and which can be filled directly.
+ */
+void
+target_prepare_select(LoadSession *session, LoadTarget *target, TupleDesc desc)
+{
+	StringInfoData select;
+
+	initStringInfo(&select);
+	append_select(&select, target, desc);
+	prepare_statement(session, target, select.data);
 }
 
 /* A target's rows of a range of documents as its statements see them, for run_statement(). */
@@ -413,7 +439,81 @@ target_run_insert(LoadSession *session, LoadTarget *target, int from, int to)
 {
 	Tuplestorestate *rows = target_rows(session, target, from, to);
 
-	run_statement(session, target, target->desc, rows, target->insert, NULL);
+	run_statement(session, target, target->desc, rows, target->statement, NULL, NULL);
+	finish_statement(target, rows);
+}
+
+/* Where the rows of a SELECT go: into a table, by its access method. */
+typedef struct TableReceiver
+{
+	DestReceiver pub;
+	LoadTarget *target;
+	Relation	relation;
+	MemoryContext context;		/* longer than the executor's */
+	DirectInsert *insert;
+} TableReceiver;
+
+/*
+ * Callback of the executor.  The command of the rows is that of the SELECT,
+ * whose snapshot does not see them.
+ */
+static void
+receiver_start(DestReceiver *self, int operation, TupleDesc desc)
+{
+	TableReceiver *receiver = (TableReceiver *) self;
+	MemoryContext old = MemoryContextSwitchTo(receiver->context);
+
+	receiver->insert = direct_begin(receiver->relation);
+	MemoryContextSwitchTo(old);
+}
+
+/* Callback of the executor. */
+static bool
+receiver_take(TupleTableSlot *slot, DestReceiver *self)
+{
+	TableReceiver *receiver = (TableReceiver *) self;
+	LoadTarget *target = receiver->target;
+	MemoryContext old = MemoryContextSwitchTo(receiver->context);
+	TupleTableSlot *row = direct_slot(receiver->insert);
+
+	slot_getallattrs(slot);
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		row->tts_values[target->columns[i]->attnum - 1] = slot->tts_values[i];
+		row->tts_isnull[target->columns[i]->attnum - 1] = slot->tts_isnull[i];
+	}
+	direct_put(receiver->insert);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+/* Callback of the executor. */
+static void
+receiver_end(DestReceiver *self)
+{
+	direct_end(((TableReceiver *) self)->insert);
+}
+
+/* Callback of the executor: the receiver is on the stack. */
+static void
+receiver_destroy(DestReceiver *self)
+{
+}
+
+/*
+ * Fills a target's table, which is open, with its rows of the documents from
+ * and up to, not with, to, past the executor but for the expressions.
+ */
+void
+target_run_select(LoadSession *session, LoadTarget *target, Relation relation, int from, int to)
+{
+	Tuplestorestate *rows = target_rows(session, target, from, to);
+	TableReceiver receiver = {
+		.pub = {receiver_take, receiver_start, receiver_end, receiver_destroy, DestNone},
+		.target = target,.relation = relation,.context = CurrentMemoryContext
+	};
+
+	run_statement(session, target, target->desc, rows, target->statement, NULL, &receiver.pub);
 	finish_statement(target, rows);
 }
 
@@ -431,7 +531,7 @@ target_run_insert_values(LoadSession *session, LoadTarget *target, int from, int
 	char	   *nulls;
 	StringInfoData sql;
 
-	run_statement(session, target, target->desc, rows, NULL, target->select);
+	run_statement(session, target, target->desc, rows, NULL, target->select, NULL);
 	found = SPI_tuptable;
 	nfound = SPI_processed;
 	n = found->tupdesc->natts;
@@ -477,7 +577,7 @@ target_evaluate(LoadSession *session, LoadTarget *target, int field, int documen
 	appendStringInfo(&sql, "SELECT CAST(e.v AS %s) FROM ", full_type_name(type, -1));
 	append_batch(&sql, target, target->desc);
 	append_lateral(&sql, target->columns[field]->expression, field, "e");
-	run_statement(session, target, target->desc, rows, NULL, sql.data);
+	run_statement(session, target, target->desc, rows, NULL, sql.data, NULL);
 	/* A cast to a length would cut where an assignment refuses. */
 	if (typmod >= 0 && find_typmod_coercion_function(type, &length_function) == COERCION_PATH_FUNC)
 		for (uint64 i = 0; i < SPI_processed; i++)
@@ -575,7 +675,7 @@ target_mark_present(LoadSession *session, LoadTarget *target, int from, int to)
 	else
 		sql = psprintf("SELECT b.document %s WHERE EXISTS (SELECT FROM %s WHERE %s %s)",
 					   batch.data, table, same, id);
-	run_statement(session, target, desc, rows, NULL, sql);
+	run_statement(session, target, desc, rows, NULL, sql, NULL);
 	batch_mark_skipped(session);
 	finish_statement(target, rows);
 }
