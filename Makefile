@@ -54,6 +54,7 @@ SQL_PARTS = \
 	src/migrate/verify_rows.sql \
 	src/migrate/verify_sums.sql \
 	src/migrate/verify.sql \
+	src/migrate/verify_workers.sql \
 	src/migrate/verify_document.sql \
 	src/migrate/verify_schedule.sql \
 	src/migrate/grants.sql

@@ -313,12 +313,26 @@ CREATE TABLE mongo_migrate.finding
 );
 CREATE INDEX ON mongo_migrate.finding (verification_id);
 
+-- One row for each range of _id of a verification by several workers, while it lasts.
+CREATE TABLE mongo_migrate.verification_part
+(
+    verification_id bigint  NOT NULL REFERENCES mongo_migrate.verification ON DELETE CASCADE,
+    root        text        NOT NULL,   -- target
+    part        integer     NOT NULL,
+    lower_key   bytea,                  -- key of _id, inclusive; NULL: from the first
+    upper_key   bytea,                  -- exclusive; NULL: to the last
+    documents   bigint,                 -- compared; NULL: not yet
+    present     bigint,                 -- rows of root that should be there
+    sums        numeric[],
+    PRIMARY KEY (verification_id, root, part)
+);
+
 DO $$
 DECLARE
     relation text;
 BEGIN
     FOREACH relation IN ARRAY ARRAY['plan', 'plan_path', 'plan_target', 'plan_column', 'plan_index', 'id_map', 'run', 'chunk',
-        'quarantine', 'dangling_reference', 'drift', 'verification', 'finding']
+        'quarantine', 'dangling_reference', 'drift', 'verification', 'finding', 'verification_part']
     LOOP
         PERFORM pg_catalog.pg_extension_config_dump('mongo_migrate.' || relation, '');
     END LOOP;
@@ -343,4 +357,5 @@ COMMENT ON TABLE mongo_migrate.quarantine IS 'Documents that could not become ro
 COMMENT ON TABLE mongo_migrate.dangling_reference IS 'References whose document does not exist, found after the load';
 COMMENT ON TABLE mongo_migrate.drift IS 'Fields that documents had in a load and the plan does not know, with the number of documents';
 COMMENT ON TABLE mongo_migrate.verification IS 'One row for each run of a verification';
+COMMENT ON TABLE mongo_migrate.verification_part IS 'The ranges of _id of verifications by several workers that are under way';
 COMMENT ON TABLE mongo_migrate.finding IS 'Findings of verifications, one row each';

@@ -209,37 +209,44 @@ COMMENT ON FUNCTION mongo_migrate.verify_read(mongo_migrate.verify_job, json, js
     'the documents of a job that a filter matches, by the options of find_documents(), and the key of the last _id; documents that cannot be read are findings';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_read(mongo_migrate.verify_job, json, json, bytea) FROM PUBLIC;
 
--- Every document, a page at a time in the order of _id.
-CREATE FUNCTION mongo_migrate.verify_every_document(job mongo_migrate.verify_job, OUT tally mongo_migrate.verify_tally)
+-- Every document of a range of _id, by their keys (NULL: from the first, to the last), a page at a time in the order of _id.
+CREATE FUNCTION mongo_migrate.verify_every_document(job mongo_migrate.verify_job, lower_key bytea, upper_key bytea,
+    OUT tally mongo_migrate.verify_tally)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     size    integer := mongo_migrate.verify_batch_size(job.server, job.collection);
-    options json := json_build_object('hint', '{"_id": 1}'::json, 'limit', size);
+    -- Not by jsonb, since the order of the fields of a compound _id counts.
+    options constant text := format('{"hint": {"_id": 1}%s', ', "max": {"_id": ' || mongo_migrate.key_to_json(upper_key) || '}');
+    bound   text := ', "min": {"_id": ' || mongo_migrate.key_to_json(lower_key) || '}';
     last    bytea;      -- key of the last document's _id
     page    record;
 BEGIN
     LOOP
-        SELECT * INTO page FROM mongo_migrate.verify_read(job, job.filter::json, options, last);
+        -- The document of the lower bound is read again, but for the first page.
+        SELECT * INTO page FROM mongo_migrate.verify_read(job, job.filter::json,
+            format('%s, "limit": %s%s}', options, size + (last IS NOT NULL)::integer, bound)::json, last);
         EXIT WHEN page.last IS NULL OR page.last = last;
         tally := mongo_migrate.verify_documents(job, page.documents, tally);
         last := page.last;
         -- MaxKey is no minimum: nothing is above.  The lower bound is inclusive.
         EXIT WHEN last = mongo_migrate.bson_key('{"$maxKey": 1}');
-        options := json_build_object('hint', '{"_id": 1}'::json, 'limit', size + 1,
-                                     'min', json_build_object('_id', mongo_migrate.key_to_json(last)));
+        bound := ', "min": {"_id": ' || mongo_migrate.key_to_json(last) || '}';
     END LOOP;
 
     -- A minimum without a maximum ends before MaxKey.
+    IF upper_key IS NOT NULL THEN
+        RETURN;
+    END IF;
     SELECT * INTO page FROM mongo_migrate.verify_read(job,
         json_build_object('$and', json_build_array(job.filter, '{"_id": {"$type": "maxKey"}}'::json)), '{}', last);
     tally := mongo_migrate.verify_documents(job, page.documents, tally);
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job) IS
-    'holds every document of a job''s collection against its rows; returns their tally';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job, bytea, bytea) IS
+    'holds every document of a range of _id of a job''s collection against its rows; returns their tally';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job, bytea, bytea) FROM PUBLIC;
 
 -- The same for a view, which has no index on _id to page by: PostgreSQL keeps
 -- what it yields, on disk where it is much.
@@ -381,6 +388,39 @@ COMMENT ON FUNCTION mongo_migrate.verify_end(bigint, bigint) IS
     'records the end of a verification of so many documents; ok: no finding but of kinds rounded and orphan';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_end(bigint, bigint) FROM PUBLIC;
 
+-- Every document of a range; a view has one range.
+CREATE FUNCTION mongo_migrate.verify_range(job mongo_migrate.verify_job, lower_key bytea, upper_key bytea)
+    RETURNS mongo_migrate.verify_tally
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT t.* FROM (SELECT mongo_migrate.verify_has_id_index(job.server, job.collection) AS paged OFFSET 0) AS p,
+        LATERAL (SELECT * FROM mongo_migrate.verify_every_document(job, lower_key, upper_key) WHERE p.paged
+                 UNION ALL SELECT * FROM mongo_migrate.verify_every_of_view(job) WHERE NOT p.paged) AS t
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_range(mongo_migrate.verify_job, bytea, bytea) IS
+    'holds every document of a range of _id (both NULL: all; views have no others) against its rows; returns their tally';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_range(mongo_migrate.verify_job, bytea, bytea) FROM PUBLIC;
+
+-- After every document: the other way, from rows to documents, and sums.
+CREATE FUNCTION mongo_migrate.verify_whole(job mongo_migrate.verify_job, tally mongo_migrate.verify_tally) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT (mongo_migrate.verify_has_id_index(job.server, job.collection) AND mongo_migrate.verify_accounts(job, tally)) THEN
+        PERFORM mongo_migrate.verify_rows(job, 0);
+    END IF;
+    PERFORM mongo_migrate.verify_child_rows(job);
+    IF (SELECT v.kind = 'full' FROM mongo_migrate.verification AS v WHERE v.verification_id = job.verification) THEN
+        PERFORM mongo_migrate.verify_sums(job, tally.sums);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_whole(mongo_migrate.verify_job, mongo_migrate.verify_tally) IS
+    'looks for rows of a job without document and, in a full verification, compares sums; tally: of all documents';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_whole(mongo_migrate.verify_job, mongo_migrate.verify_tally) FROM PUBLIC;
+
 -- A collection's documents against its rows and back; returns the number of documents.
 CREATE FUNCTION mongo_migrate.verify_collection(verification bigint, server name, collection text, sample_size bigint,
     sums boolean) RETURNS bigint
@@ -390,7 +430,6 @@ AS $$
 DECLARE
     job     mongo_migrate.verify_job;
     tally   mongo_migrate.verify_tally;
-    paged   boolean := mongo_migrate.verify_has_id_index(server, collection);
     checked bigint := 0;
 BEGIN
     FOR job IN SELECT * FROM mongo_migrate.verify_jobs(verification, server, collection, false, sums) LOOP
@@ -399,11 +438,9 @@ BEGIN
             PERFORM mongo_migrate.verify_rows(job, sample_size);
             CONTINUE;
         END IF;
-        tally := CASE WHEN paged THEN mongo_migrate.verify_every_document(job) ELSE mongo_migrate.verify_every_of_view(job) END;
+        tally := mongo_migrate.verify_range(job, NULL, NULL);
         checked := checked + coalesce(tally.documents, 0);
-        PERFORM mongo_migrate.verify_rows(job, 0) WHERE NOT (paged AND mongo_migrate.verify_accounts(job, tally));
-        PERFORM mongo_migrate.verify_child_rows(job);
-        PERFORM mongo_migrate.verify_sums(job, tally.sums) WHERE sums;
+        PERFORM mongo_migrate.verify_whole(job, tally);
     END LOOP;
     RETURN checked;
 END
@@ -452,24 +489,34 @@ COMMENT ON FUNCTION mongo_migrate.verify_sample(name, text, bigint, interval) IS
     'compares random documents with their rows, field by field, and looks for as many random rows whose document is gone; sample_size 0, or as many as there are: every document and row. Result: a row for each difference, none where all is equal; kind is missing (no row), extra (no document or array element), mismatch, rounded (to what the column''s type holds) or orphan (a reference to nothing); element is the array element of a child row, as items.3. retry_for: how long documents are tried to be read again, with a WARNING each time, where the connection to MongoDB is lost. Recorded in mongo_migrate.verification and mongo_migrate.finding. Errors: no plan; a table or column of the plan that does not exist';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_sample(name, text, bigint, interval) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.verify_full(server name, collection text, retry_for interval DEFAULT '5 minutes')
+CREATE FUNCTION mongo_migrate.verify_full(server name, collection text, retry_for interval DEFAULT '5 minutes',
+    workers integer DEFAULT 0)
     RETURNS TABLE (source_id text, target text, column_name text, kind text, source_value text, target_value text,
                    element text)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    verification bigint := mongo_migrate.verify_begin(server, collection, 'full',
-        pg_catalog.jsonb_build_object('retry_for', mongo_migrate.verify_check_retry(retry_for)));
+    options jsonb := pg_catalog.jsonb_build_object('retry_for', mongo_migrate.verify_check_retry(retry_for));
+    verification bigint;
 BEGIN
-    PERFORM mongo_migrate.verify_end(verification, mongo_migrate.verify_collection(verification, server, collection,
-        0, true));
+    IF workers OPERATOR(pg_catalog.<) 0 OR workers IS NULL THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'workers must not be negative',
+            HINT = 'workers => 0 verifies in the calling transaction.';
+    ELSIF workers OPERATOR(pg_catalog.=) 0 THEN
+        verification := mongo_migrate.verify_begin(server, collection, 'full', options);
+        PERFORM mongo_migrate.verify_end(verification, mongo_migrate.verify_collection(verification, server, collection,
+            0, true));
+    ELSE
+        PERFORM mongo_migrate.require_source(server, collection), mongo_migrate.verify_require_plan(server, collection);
+        verification := mongo_migrate.verify_by_workers(server, collection, 'full', options, workers);
+    END IF;
     RETURN QUERY SELECT * FROM mongo_migrate.verify_findings(verification);
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_full(name, text, interval) IS
-    'compares every document of a collection with its rows, looks for rows whose document is gone, and compares the exact sums of numeric columns. Result and errors as of verify_sample(); a sum that differs has neither source_id nor element';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_full(name, text, interval) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.verify_full(name, text, interval, integer) IS
+    'compares every document of a collection with its rows, looks for rows whose document is gone, and compares the exact sums of numeric columns; workers: background workers that do it, in ranges of _id, and commit what they find; 0: in the calling transaction. Result and errors as of verify_sample(), with workers also those of run_workers(); a sum that differs has neither source_id nor element';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_full(name, text, interval, integer) FROM PUBLIC;
 
 CREATE VIEW mongo_migrate.verification_report AS
     SELECT DISTINCT ON (v.server, c.collection, v.kind)
