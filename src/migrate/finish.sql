@@ -114,6 +114,7 @@ BEGIN
         COMMIT;
         PERFORM mongo_migrate.add_references(run_id);
         COMMIT;
+        CALL mongo_migrate.build_keys(run_id, true);
         PERFORM mongo_migrate.complete_run(run_id);
     END IF;
 END

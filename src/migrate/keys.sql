@@ -50,6 +50,23 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.run_keys(name, text) IS
     'the keys and indexes of a collection''s new tables and of its id map; clause: PRIMARY KEY (...) or UNIQUE (...), or the whole statement of another index; done: it exists, maybe as an index built; index_name: its name until attach_keys() has been called; built: that index, if it is there; of_map: it is one of the id map';
 
+CREATE FUNCTION mongo_migrate.keys_to_build(server name, collection text)
+    RETURNS TABLE (place bigint, relation regclass, label text, clause text, index_name name, of_map boolean, bytes bigint)
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    -- Apart, so that no size is asked of a table whose keys another session is making: it has that locked.
+    WITH missing AS MATERIALIZED (
+        SELECT * FROM mongo_migrate.run_keys($1, $2) k WHERE NOT k.done AND k.built IS NULL
+    ), sized AS (
+        SELECT m.*, pg_relation_size(m.relation) AS bytes FROM missing m
+    )
+    SELECT s.place, s.relation, s.label, s.clause, s.index_name, s.of_map, s.bytes FROM sized s
+     WHERE s.bytes >= pg_size_bytes(current_setting('min_parallel_table_scan_size'))
+$$;
+COMMENT ON FUNCTION mongo_migrate.keys_to_build(name, text) IS
+    'the rows of run_keys() that are worth building apart: not there yet, and of a table from min_parallel_table_scan_size on; the indexes of smaller ones are made sooner than a worker has started';
+
 CREATE FUNCTION mongo_migrate.index_ddl(key record) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -80,10 +97,9 @@ BEGIN
         RETURN NULL;
     END IF;
     FOR key IN
-        SELECT * FROM mongo_migrate.run_keys(r.server, r.collection) k
-         WHERE NOT k.done AND k.built IS NULL AND k.index_name <> ALL (tried)
-           AND k.of_map = coalesce(build_key.of_map, k.of_map)
-         ORDER BY k.of_map, pg_relation_size(k.relation) DESC, k.place
+        SELECT * FROM mongo_migrate.keys_to_build(r.server, r.collection) k
+         WHERE k.index_name <> ALL (tried) AND k.of_map = coalesce(build_key.of_map, k.of_map)
+         ORDER BY k.of_map, k.bytes DESC, k.place
     LOOP
         CONTINUE WHEN NOT pg_try_advisory_lock(hashtextextended(key.index_name, 0));
         -- It may have been built before it was locked.
@@ -107,7 +123,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.build_key(bigint, boolean, name[]) IS
-    'builds an index of a run that is not there, of its tables (of_map false), its id map (true) or either (NULL), under a passing name that it returns, locked for this session (advisory); NULL: no other session leaves one, but those that were tried';
+    'builds an index of keys_to_build(), of a run''s tables (of_map false), its id map (true) or either (NULL), under a passing name that it returns, locked for this session (advisory); NULL: no other session leaves one, but those that were tried';
 
 CREATE PROCEDURE mongo_migrate.build_keys(run_id bigint, of_map boolean DEFAULT NULL)
     LANGUAGE plpgsql

@@ -171,11 +171,9 @@ BEGIN
      WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
     PERFORM mongo_migrate.run_patiently(server, collection,
         array_fill(format('CALL mongo_migrate.copy_chunks(%s)', this_run), ARRAY[useful]), heartbeat, retry_for);
-    -- Small tables have their indexes sooner than a worker has started.
     SELECT least(workers, count(*) FILTER (WHERE NOT of_map)), least(workers - 1, count(*) FILTER (WHERE of_map))
       INTO STRICT useful, helpers
-      FROM mongo_migrate.run_keys(server, collection)
-     WHERE NOT done AND pg_relation_size(relation) >= pg_size_bytes(current_setting('min_parallel_table_scan_size'));
+      FROM mongo_migrate.keys_to_build(server, collection);
     IF useful > 1 THEN
         PERFORM mongo_migrate.run_patiently(server, collection,
             array_fill(format('CALL mongo_migrate.build_keys(%s, false)', this_run), ARRAY[useful]), heartbeat, retry_for);
