@@ -486,9 +486,12 @@ batch_count(LoadSession *session, LoadCounts *counts)
 	for (int i = 0; i < session->ntargets; i++)
 	{
 		LoadTarget *target = session->targets[i];
+		int64		rows = 0;
 
 		for (int row = 0; target->included && row < target->nrows; row++)
-			counts->rows += session->documents[target->documents[row]].state == DOCUMENT_INSERTED;
+			rows += session->documents[target->documents[row]].state == DOCUMENT_INSERTED;
+		counts->rows += rows;
+		target->filled |= rows > 0;
 	}
 }
 

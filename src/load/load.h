@@ -95,6 +95,7 @@ struct LoadTarget
 	Oid			relid;
 	bool		direct;			/* rows go in through the table access method */
 	bool		distributed;	/* by Citus: rows go there by statements alone */
+	bool		filled;			/* has had rows of the session */
 	bson_t	   *filter;			/* root: its match document, or NULL */
 
 	/* Columns in the order of a row's values: first those that decode fills. */

@@ -13,13 +13,16 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/trigger.h"
 #include "load/load.h"
 #include "miscadmin.h"
 #include "mongo/options.h"
+#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -162,6 +165,38 @@ still_true(LoadSession *session)
 	return !session->stale && session->plan_version == plan_version;
 }
 
+/*
+ * Throws when a table that the session has put rows into has none any more: in
+ * the midst of a chunk, the rest would be taken for all.
+ */
+static void
+check_filled(LoadSession *session)
+{
+	for (int i = 0; i < session->ntargets; i++)
+	{
+		LoadTarget *target = session->targets[i];
+		Relation	relation;
+		bool		emptied;
+
+		if (!target->filled || target->distributed)
+			continue;
+		relation = try_table_open(target->relid, NoLock);
+		if (relation == NULL)
+			continue;			/* the next session says so */
+		emptied = RelationGetForm(relation)->relkind == RELKIND_RELATION &&
+			RelationGetNumberOfBlocks(relation) == 0;
+		table_close(relation, NoLock);
+		if (emptied)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table %s was emptied while documents of collection \"%s\" were copied into it",
+							target->name, session->collection),
+					 errhint("To copy them anew: SELECT mongo_migrate.reset_collection(%s, %s, truncate => true);",
+							 quote_literal_cstr(NameStr(session->server)),
+							 quote_literal_cstr(session->collection))));
+	}
+}
+
 /* Lets the source go. */
 static void
 end_chunk(LoadSession *session)
@@ -207,9 +242,16 @@ load_session_begin(Name server, const char *collection, int chunk, const Checkpo
 	if (kept != NULL &&
 		(strcmp(kept->collection, collection) != 0 ||
 		 kept->serverid != mongo_server_oid(NameStr(*server)) ||
-		 kept->userid != GetUserId() ||
-		 !still_true(kept) ||
-		 mongo_connect(kept->serverid, kept->userid) != kept->connection))
+		 kept->userid != GetUserId()))
+		drop_kept();
+	if (kept != NULL && !still_true(kept))
+	{
+		if (kept->source != NULL && kept->chunk == chunk && checkpoint->last_id != NULL &&
+			same_bytes(kept->last_id, checkpoint->last_id))
+			check_filled(kept);
+		drop_kept();
+	}
+	if (kept != NULL && mongo_connect(kept->serverid, kept->userid) != kept->connection)
 		drop_kept();
 	if (kept == NULL)
 	{

@@ -119,6 +119,17 @@ query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true)
 is(query($call), 't', 'begun anew');
 is(query($counts), $all, 'every document once');
 
+# Tables that are emptied meanwhile: the rest would be taken for all.
+foreach my $tables ('orders, orders_items', 'orders_items')
+{
+	like(migrate_while("TRUNCATE $tables", sub { }),
+		qr/^ERROR:  55000: migration of collection orders stopped: table public\.orders\w* was emptied while documents of collection "orders" were copied into it\n.*HINT:  To copy them anew: SELECT mongo_migrate\.reset_collection\('shop', 'orders', truncate => true\);/s,
+		"TRUNCATE $tables is an error");
+}
+like(migrate_while('CREATE INDEX by_id ON orders (id); CLUSTER orders USING by_id', sub { }), qr/^t$/m, 'a table that is written anew is no matter');
+is(query($counts), $all, 'every document once');
+query('DROP INDEX by_id');
+
 # A table that was emptied when not all was done: what was copied would be missing.
 like(migrate_while('DROP TABLE orders CASCADE', sub { }), qr/^ERROR:  42P01: /, 'the table of the documents themselves');
 query('CREATE TABLE orders (id bigint NOT NULL, n bigint, version integer)');
