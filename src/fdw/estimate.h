@@ -87,6 +87,7 @@ typedef struct CollectionIndex
 	bool		whole;			/* are these all? */
 	bool		unique;
 	bool		hashed;			/* for equality alone */
+	bool		collated;		/* not for strings byte by byte */
 } CollectionIndex;
 
 /* The index that every collection has. */

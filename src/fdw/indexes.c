@@ -79,6 +79,8 @@ read_index(const bson_iter_t *description)
 			read_key(index, &iter);
 		else if (strcmp(name, "unique") == 0)
 			index->unique = bson_iter_as_bool(&iter);
+		else if (strcmp(name, "collation") == 0)
+			index->collated = true;
 		else if (strcmp(name, "partialFilterExpression") == 0 ||
 				 (strcmp(name, "hidden") == 0 && bson_iter_as_bool(&iter)))
 			return NULL;

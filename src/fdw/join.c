@@ -11,15 +11,19 @@
  * 1. MongoDB compares within a type, numbers as one.  So the values of BSON
  *    that both columns take for equal ones must be of one type: ObjectIds,
  *    whole numbers, booleans, dates.  The columns take nothing else.  Not so
- *    text (that of an ObjectId is equal to a string), numeric and
- *    floating-point numbers (see deparse.c) and UUIDs (of two subtypes).
+ *    numeric and floating-point numbers (see deparse.c).
  * 2. The text of an ObjectId is equal to a text.  The value that is looked up
  *    by is computed: of a text, the ObjectId that it may be; of an ObjectId,
  *    itself, its text, and the decimal whose digits are the same.
- * 3. NULL is equal to nothing here, and to null and missing there; an array is
+ * 3. Text takes values of other types beside strings, and UUIDs are of two
+ *    subtypes.  Where such a value is in the outer document, MongoDB is asked for
+ *    its matches by a find, as a scan of the inner table with this condition is;
+ *    where one is anywhere in the inner collection, which its index tells before,
+ *    for the matches of every document.
+ * 4. NULL is equal to nothing here, and to null and missing there; an array is
  *    equal to each of its elements there.  So a value that is not of the
  *    column's type is replaced by one that nothing has (MinKey).
- * 4. A document that its table cannot hold is an error when it is returned, and
+ * 5. A document that its table cannot hold is an error when it is returned, and
  *    may be left out where it has no match, as by rule 3 of deparse.c.
  *
  * The matches of an outer document come one after the other and are numbered,
@@ -127,9 +131,12 @@ set_key(JoinKey *key, const Filter *local, const Filter *foreign, Oid foreign_ty
 			return foreign->form == FORM_TEXT &&
 				comparison_is_shippable(local->form, BTEqualStrategyNumber, foreign_type, collation);
 		case FORM_TEXT:
-			key->kind = KEY_TEXT_OF_OBJECTID;
-			return foreign->form == FORM_OBJECTID_TEXT &&
-				comparison_is_shippable(foreign->form, BTEqualStrategyNumber, foreign_type, collation);
+			key->kind = foreign->form == FORM_TEXT ? KEY_TEXT : KEY_TEXT_OF_OBJECTID;
+			return comparison_is_shippable(foreign->form, BTEqualStrategyNumber, foreign_type, collation) &&
+				(foreign->form == FORM_TEXT || foreign->form == FORM_OBJECTID_TEXT);
+		case FORM_UUID:
+			key->kind = KEY_UUID;
+			return true;
 		default:
 			return false;
 	}
@@ -171,6 +178,24 @@ key_from_condition(JoinQuery *query, Expr *condition, JoinKey *key)
 		set_key(key, local, foreign, types[1], clause->inputcollid);
 }
 
+/* Is there an index for a key?  Strings are compared byte by byte; what is missed is a range. */
+static bool
+have_index(List *indexes, const JoinKey *key)
+{
+	bool		strings = key->kind == KEY_OBJECTID_AS_TEXT || key->kind == KEY_TEXT;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		CollectionIndex *index = lfirst(lc);
+
+		if (strcmp(linitial(index->fields), key->foreign) == 0 &&
+			!(strings && index->collated) && !(KEY_ASKS(key) && index->hashed))
+			return true;
+	}
+	return false;
+}
+
 /*
  * Chooses the equality that documents are looked up by; false when there is none.
  * MongoDB is asked for its indexes, once a minute: to believe in one that a view
@@ -194,10 +219,11 @@ choose_key(JoinQuery *query)
 		if (!asked)
 			query->indexes = estimate_indexes(inner->relid, inner->userid);
 		asked = true;
-		if (!access_has_index(query->indexes, key.foreign))
+		if (!have_index(query->indexes, &key))
 			continue;
-		/* One document at most has an _id. */
-		if (query->key == NULL || PATH_IS_ID(key.foreign))
+		/* One document at most has an _id; what asks may be slow. */
+		if (query->key == NULL || (KEY_ASKS(&query->join->key) && !KEY_ASKS(&key)) ||
+			(PATH_IS_ID(key.foreign) && !KEY_ASKS(&key)))
 		{
 			query->key = rinfo;
 			query->join->key = key;
@@ -318,6 +344,22 @@ filter_not_null(const JoinKey *key)
 	return filter;
 }
 
+/*
+ * Makes the filter by which the matches of one row are asked for.  Its comparand
+ * comes after those of the scan, as it is another for each row.
+ */
+static void
+set_asked(JoinQuery *query)
+{
+	List	   *comparands = list_copy(query->comparands);
+	Filter	   *filter = filter_from_clause(query->root, query->inner, query->key->clause, &comparands);
+
+	Assert(filter != NULL && list_length(comparands) == list_length(query->comparands) + 1);
+	query->asked = list_make1(llast(comparands));
+	query->join->asked = query->join->inner.filter == NULL ? filter :
+		filter_all_of(list_make2(query->join->inner.filter, filter));
+}
+
 /* Finds out whether MongoDB can and may do it, and how. */
 bool
 join_from_query(JoinQuery *query, JoinType type)
@@ -343,7 +385,10 @@ join_from_query(JoinQuery *query, JoinType type)
 											 &query->comparands, &exact, &query->local);
 	join->inner.filter = filter_from_clauses(root, query->inner, query->inner->baserestrictinfo,
 											 &query->comparands, &exact, &inner_local);
-	join->one = (type == JOIN_SEMI || type == JOIN_ANTI) && join->key.kind == KEY_SAME &&
+	if (KEY_ASKS(&join->key))
+		set_asked(query);
+	join->one = (type == JOIN_SEMI || type == JOIN_ANTI) &&
+		(join->key.kind == KEY_SAME || KEY_ASKS(&join->key)) &&
 		list_length(query->matching) == 1 && inner_local == NIL &&
 		!PATH_IS_NESTED(join->key.foreign);
 	if (type == JOIN_INNER || type == JOIN_SEMI)
@@ -387,6 +432,7 @@ join_save(const FdwJoin *join)
 								   save_side(&join->inner), sorting_save(join->sorting),
 								   makeInteger(join->rows));
 
+	saved = lappend(saved, join->asked == NULL ? NIL : filter_save(join->asked));
 	saved = lappend(saved, makeBoolean(join->one));
 	saved = lappend(saved, makeBoolean(join->swapped));
 	saved = lappend(saved, makeInteger(join->key.kind));
@@ -406,11 +452,12 @@ join_load(List *saved)
 	load_side(&join->inner, lthird(saved));
 	join->sorting = sorting_load(lfourth(saved));
 	join->rows = intVal(list_nth(saved, 4));
-	join->one = boolVal(list_nth(saved, 5));
-	join->swapped = boolVal(list_nth(saved, 6));
-	join->key.kind = intVal(list_nth(saved, 7));
-	join->key.form = intVal(list_nth(saved, 8));
-	join->key.local = strVal(list_nth(saved, 9));
-	join->key.foreign = strVal(list_nth(saved, 10));
+	join->asked = list_nth(saved, 5) == NIL ? NULL : filter_load(list_nth(saved, 5));
+	join->one = boolVal(list_nth(saved, 6));
+	join->swapped = boolVal(list_nth(saved, 7));
+	join->key.kind = intVal(list_nth(saved, 8));
+	join->key.form = intVal(list_nth(saved, 9));
+	join->key.local = strVal(list_nth(saved, 10));
+	join->key.foreign = strVal(list_nth(saved, 11));
 	return join;
 }

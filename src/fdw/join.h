@@ -20,8 +20,15 @@ typedef enum JoinKeyKind
 {
 	KEY_SAME,					/* as it is, if it is of the form */
 	KEY_TEXT_OF_OBJECTID,		/* text = objectid::text: as an ObjectId */
-	KEY_OBJECTID_AS_TEXT		/* objectid::text = text: as both */
+	KEY_OBJECTID_AS_TEXT,		/* objectid::text = text: as both */
+
+	/* Types whose equal values may differ in MongoDB, and rarely do. */
+	KEY_TEXT,					/* a string, as it is */
+	KEY_UUID					/* a UUID of subtype 4, as it is */
 } JoinKeyKind;
+
+/* Are there values for which MongoDB must be asked by a find? */
+#define KEY_ASKS(key) ((key)->kind >= KEY_TEXT)
 
 typedef struct JoinKey
 {
@@ -45,6 +52,8 @@ typedef struct FdwJoin
 	JoinSide	inner;
 	JoinKey		key;
 	bool		one;			/* the first match tells all there is to know */
+	Filter	   *asked;			/* of KEY_ASKS, the find for one outer row:
+								 * its comparand, the last, is of that row */
 	Sorting    *sorting;		/* of the outer table; NULL: in any order */
 	int			rows;			/* about as many are wanted; 0: all */
 	bool		swapped;		/* the inner table comes first in the query */
@@ -66,6 +75,7 @@ typedef struct JoinQuery
 	RestrictInfo *key;			/* the clause of the join's key */
 	List	   *indexes;		/* CollectionIndexes of the inner table */
 	List	   *comparands;		/* of the filters */
+	List	   *asked;			/* of join->asked alone */
 	List	   *matching;		/* conditions of a match: expressions ... */
 	List	   *local;			/* ... and of the join's rows */
 	List	   *row;			/* Vars: the columns, the outer table's first */
@@ -84,14 +94,22 @@ extern FdwJoin *join_load(List *saved);
 #define LOOKUP_OUTER	"o"		/* the outer table's document */
 #define LOOKUP_INNER	"i"		/* the inner one's, if there is a match */
 #define LOOKUP_NUMBER	"n"		/* of the match, from 0 */
+#define LOOKUP_ASK		"a"		/* true: the matches must be asked for */
+
+/*
+ * What matches the inner table's documents that a look-up by a key may miss,
+ * where KEY_ASKS.
+ */
+extern bson_t *lookup_missed(const JoinKey *key);
 
 /*
  * The pipeline on the outer table's collection, owned by the current memory
- * context; paths are what is needed of the documents.
+ * context; paths are what is needed of the documents.  With ask_all, the matches
+ * of all documents are left to be asked for.
  */
 extern bson_t *lookup_pipeline(const FdwJoin *join, bson_t *outer_match, bson_t *inner_match,
 							   List *outer_paths, List *inner_paths,
-							   const MongoTableOptions *inner);
+							   const MongoTableOptions *inner, bool ask_all);
 
 /* Its options. */
 extern bson_t *lookup_options(const FdwJoin *join, int fetch_size);

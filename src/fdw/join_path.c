@@ -33,8 +33,8 @@
 enum PathPrivate
 {
 	PATH_JOIN,					/* from join_save() */
-	PATH_COMPARANDS,
-	PATH_MATCHING,
+	PATH_EXPRESSIONS,			/* the plan's fdw_exprs, of the tables'
+								 * columns */
 	PATH_LOCAL,
 	PATH_ROW
 };
@@ -85,14 +85,16 @@ join_path(JoinQuery *query)
 		returned = Max(returned, outer->retrieved);
 	cost_qual_eval(&matching, query->matching, query->root);
 	cost_qual_eval(&local, query->local, query->root);
-	startup = outer->startup_cost + matching.startup + local.startup +
+	/* One more command looks for what may be missed. */
+	startup = outer->startup_cost * (KEY_ASKS(&join->key) ? 2 : 1) + matching.startup + local.startup +
 		joinrel->reltarget->cost.startup;
 	run = outer->examined * COST_EXAMINED + outer->retrieved * COST_LOOKUP +
 		examined * COST_EXAMINED +
 		returned * (outer->tuple_cost + cpu_tuple_cost + matching.per_tuple + local.per_tuple) +
 		joinrel->rows * joinrel->reltarget->cost.per_tuple;
 	return MM_FOREIGN_JOIN_PATH(query->root, joinrel, joinrel->rows, startup, startup + run, NIL,
-								list_make5(join_save(join), query->comparands, query->matching,
+								list_make4(join_save(join),
+										   list_make3(query->comparands, query->matching, query->asked),
 										   query->local, query->row));
 }
 
@@ -178,7 +180,7 @@ ForeignScan *
 fdw_get_join_plan(ForeignPath *path, List *tlist)
 {
 	List	   *row = list_nth(path->fdw_private, PATH_ROW);
-	List	   *matching = list_nth(path->fdw_private, PATH_MATCHING);
+	List	   *expressions = list_nth(path->fdw_private, PATH_EXPRESSIONS);
 	List	   *local = list_nth(path->fdw_private, PATH_LOCAL);
 	List	   *entries = NIL;
 	ListCell   *lc;
@@ -187,7 +189,6 @@ fdw_get_join_plan(ForeignPath *path, List *tlist)
 		entries = lappend(entries, makeTargetEntry(lfirst(lc), foreach_current_index(lc) + 1, NULL,
 												   false));
 	return make_foreignscan(tlist, (List *) use_row((Node *) local, row), 0,
-							list_make2(list_nth(path->fdw_private, PATH_COMPARANDS),
-									   use_row((Node *) matching, row)),
+							(List *) use_row((Node *) expressions, row),
 							list_nth(path->fdw_private, PATH_JOIN), entries, NIL, NULL);
 }

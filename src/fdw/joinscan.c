@@ -34,18 +34,25 @@ typedef struct JoinScanState
 	RowReader  *inner_reader;
 	MongoConnection *connection;
 	List	   *comparands;		/* ExprStates */
-	FilterValue *values;		/* of the comparands */
+	int			ncomparands;
+	FilterValue *values;		/* of the comparands, and of that asked by */
 	ExprState  *matching;		/* the conditions of a match */
 	MemoryContext context;		/* the cursor and what it was made from */
 	MongoCursor *cursor;		/* NULL before and after the rows */
 	bool		started;
+
+	/* the find for the matches of one outer document */
+	ExprState  *asked_by;		/* its comparand, or NULL */
+	MemoryContext asked_context;	/* its cursor, and what that was made from */
+	MongoCursor *asked;			/* NULL before and after its documents */
+	bool		ask_all;		/* there is one for each */
 
 	/* the document that was read last */
 	bool		held;			/* it is still to be looked at; none at the
 								 * end */
 	const bson_t *document;
 	bson_t		of_outer;		/* within it */
-	bson_t		of_inner;
+	bson_t		of_inner;		/* the same, or one that was asked for */
 	bool		has_inner;
 	int64		number;			/* of the match, from 0; 0 for none too */
 
@@ -74,6 +81,7 @@ join_scan_begin(ForeignScanState *node, int eflags)
 	ForeignScan *plan = castNode(ForeignScan, node->ss.ps.plan);
 	EState	   *estate = node->ss.ps.state;
 	List	   *comparands = list_nth(plan->fdw_exprs, JOIN_COMPARANDS);
+	List	   *asked = list_nth(plan->fdw_exprs, JOIN_ASKED);
 	JoinScanState *state = palloc0(sizeof(JoinScanState));
 	Oid			userid;
 
@@ -91,10 +99,15 @@ join_scan_begin(ForeignScanState *node, int eflags)
 	state->connection = mongo_connect(GetForeignTable(state->join->outer.relid)->serverid,
 									  OidIsValid(userid) ? userid : GetUserId());
 	state->comparands = ExecInitExprList(comparands, (PlanState *) node);
-	state->values = palloc0(Max(list_length(comparands), 1) * sizeof(FilterValue));
+	state->ncomparands = list_length(comparands);
+	state->values = palloc0((state->ncomparands + 1) * sizeof(FilterValue));
+	if (asked != NIL)
+		state->asked_by = ExecInitExpr(linitial(asked), (PlanState *) node);
 	state->matching = ExecInitQual(list_nth(plan->fdw_exprs, JOIN_MATCHING), (PlanState *) node);
 	state->context = AllocSetContextCreate(estate->es_query_cxt, "mongo join",
 										   ALLOCSET_SMALL_SIZES);
+	state->asked_context = AllocSetContextCreate(estate->es_query_cxt, "mongo join asked",
+												 ALLOCSET_SMALL_SIZES);
 	initStringInfo(&state->unmatched);
 }
 
@@ -115,7 +128,23 @@ make_pipeline(JoinScanState *state, const FilterValue *values)
 		BCON_APPEND(inner, "_id", "{", "$in", "[", "]", "}");
 	}
 	return lookup_pipeline(state->join, outer, inner, state->outer_reader->paths,
-						   state->inner_reader->paths, state->inner);
+						   state->inner_reader->paths, state->inner, state->ask_all);
+}
+
+/* Is there a document in the inner table's collection that a look-up may miss? */
+static bool
+any_is_missed(JoinScanState *state)
+{
+	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
+	MongoCursor *cursor;
+	bool		any;
+
+	BCON_APPEND(options, "projection", "{", "_id", BCON_INT32(1), "}", "limit", BCON_INT64(1));
+	cursor = mongo_find(state->connection, state->inner->collection, lookup_missed(&state->join->key),
+						options, CurrentMemoryContext);
+	any = mongo_cursor_next(cursor) != NULL;
+	mongo_cursor_close(cursor);
+	return any;
 }
 
 /* Evaluates the comparands and makes the cursor, none when nothing can match. */
@@ -135,6 +164,7 @@ start_scan(ForeignScanState *node)
 									&value->isnull);
 		value->known = true;
 	}
+	state->ask_all = state->asked_by != NULL && any_is_missed(state);
 	pipeline = make_pipeline(state, state->values);
 	if (pipeline != NULL)
 		state->cursor = mongo_aggregate(state->connection, state->outer->collection, pipeline,
@@ -156,13 +186,83 @@ point_to(bson_t *inner, const bson_iter_t *iter)
 		elog(ERROR, "a joined document is not valid");
 }
 
-/* Reads the next document and finds its parts; false at the end. */
-static bool
-read_document(JoinScanState *state)
+/* Makes a row of an outer document and, unless it is NULL, an inner one. */
+static void
+store_row(ForeignScanState *node, const bson_t *outer, const bson_t *inner)
 {
+	JoinScanState *state = node->fdw_state;
+	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
+	DocumentError error;
+
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
+	if (!row_reader_read(state->outer_reader, outer, slot->tts_values, slot->tts_isnull, &error))
+		document_error_throw(&error, state->outer->collection, outer);
+	if (inner != NULL &&
+		!row_reader_read(state->inner_reader, inner, slot->tts_values, slot->tts_isnull, &error))
+		document_error_throw(&error, state->inner->collection, inner);
+	ExecStoreVirtualTuple(slot);
+}
+
+/* Reads the next document that was asked for, if there is one. */
+static bool
+read_asked(JoinScanState *state)
+{
+	const bson_t *document = state->asked == NULL ? NULL : mongo_cursor_next(state->asked);
+
+	if (document == NULL)
+	{
+		if (state->asked != NULL)
+			mongo_cursor_close(state->asked);
+		state->asked = NULL;
+		return false;
+	}
+	return bson_init_static(&state->of_inner, bson_get_data(document), document->len);
+}
+
+/* Asks for the matches of the outer document, and reads the first. */
+static void
+ask_matches(ForeignScanState *node)
+{
+	JoinScanState *state = node->fdw_state;
+	ExprContext *econtext = node->ss.ps.ps_ExprContext;
+	FilterValue *value = &state->values[state->ncomparands];
+	MemoryContext old;
+	bson_t	   *match;
+	Find		find = {
+		.table = state->inner,.filter = state->join->asked,.projects = true,
+		.paths = state->inner_reader->paths
+	};
+
+	store_row(node, &state->of_outer, NULL);
+	econtext->ecxt_scantuple = node->ss.ss_ScanTupleSlot;
+	MemoryContextReset(state->asked_context);
+	old = MemoryContextSwitchTo(state->asked_context);
+	value->value = ExecEvalExpr(state->asked_by, econtext, &value->isnull);
+	value->known = true;
+	match = filter_to_bson(state->join->asked, state->values);
+	if (match != NULL)
+		state->asked = mongo_find(state->connection, state->inner->collection, match,
+								  find_options(&find, 0), state->asked_context);
+	MemoryContextSwitchTo(old);
+	state->has_inner = read_asked(state);
+	state->number = 0;
+}
+
+/* Reads the next match, or an outer document without one; false at the end. */
+static bool
+read_document(ForeignScanState *node)
+{
+	JoinScanState *state = node->fdw_state;
 	bson_iter_t iter;
 	int64		number;
+	bool		ask = false;
 
+	if (read_asked(state))
+	{
+		state->number++;
+		return true;
+	}
 	state->document = state->cursor == NULL ? NULL : mongo_cursor_next(state->cursor);
 	if (state->document == NULL)
 	{
@@ -189,28 +289,17 @@ read_document(JoinScanState *state)
 		else if (strcmp(name, LOOKUP_NUMBER) == 0)
 			/* null for no match */
 			state->number = bson_iter_as_int64(&iter);
+		else if (strcmp(name, LOOKUP_ASK) == 0)
+			ask = bson_iter_as_bool(&iter);
+	}
+	if (ask)
+	{
+		ask_matches(node);
+		return true;
 	}
 	if (state->number != 0 && state->number != number + 1 && state->join->type != JOIN_INNER)
 		elog(ERROR, "matches of documents of collection \"%s\" come mixed", state->outer->collection);
 	return true;
-}
-
-/* Makes a row of an outer document and, unless it is NULL, an inner one. */
-static void
-store_row(ForeignScanState *node, const bson_t *outer, const bson_t *inner)
-{
-	JoinScanState *state = node->fdw_state;
-	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
-	DocumentError error;
-
-	ExecClearTuple(slot);
-	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
-	if (!row_reader_read(state->outer_reader, outer, slot->tts_values, slot->tts_isnull, &error))
-		document_error_throw(&error, state->outer->collection, outer);
-	if (inner != NULL &&
-		!row_reader_read(state->inner_reader, inner, slot->tts_values, slot->tts_isnull, &error))
-		document_error_throw(&error, state->inner->collection, inner);
-	ExecStoreVirtualTuple(slot);
 }
 
 /* Does the row pass as a match? */
@@ -239,7 +328,7 @@ join_document(ForeignScanState *node)
 		return false;
 	store_row(node, &state->of_outer, state->has_inner ? &state->of_inner : NULL);
 	if (!state->has_inner)
-		return true;
+		return keeps_unmatched;
 	if (row_matches(node))
 	{
 		state->matched = true;
@@ -276,7 +365,7 @@ join_scan_next(ForeignScanState *node)
 		start_scan(node);
 	for (;;)
 	{
-		bool		more = state->held ? state->document != NULL : read_document(state);
+		bool		more = state->held ? state->document != NULL : read_document(node);
 
 		state->held = false;
 		if (state->unmatched.len > 0 && (!more || state->number == 0))
@@ -302,10 +391,12 @@ join_scan_restart(ForeignScanState *node)
 	JoinScanState *state = node->fdw_state;
 
 	state->cursor = NULL;
+	state->asked = NULL;
 	state->started = false;
 	state->held = false;
 	resetStringInfo(&state->unmatched);
 	MemoryContextReset(state->context);
+	MemoryContextReset(state->asked_context);
 }
 
 /* Ends a scan, whether or not it came to the last row. */
@@ -314,8 +405,10 @@ join_scan_end(ForeignScanState *node)
 {
 	JoinScanState *state = node->fdw_state;
 
-	if (state != NULL && state->context != NULL)
-		MemoryContextDelete(state->context);
+	if (state == NULL || state->context == NULL)
+		return;
+	MemoryContextDelete(state->context);
+	MemoryContextDelete(state->asked_context);
 }
 
 /* The command, with values for its comparands; NULL when nothing can match. */

@@ -12,7 +12,9 @@
 enum JoinExpressions
 {
 	JOIN_COMPARANDS,			/* a list */
-	JOIN_MATCHING				/* a list: conditions of a match */
+	JOIN_MATCHING,				/* a list: conditions of a match */
+	JOIN_ASKED					/* a list: the comparand of a find for one
+								 * outer row, or NIL */
 };
 
 /* Is the scan one of a join, rather than of a table's rows?  It has neither a table nor a local plan. */

@@ -14,9 +14,16 @@
 #include "fdw/join.h"
 #include "fdw/scan.h"
 #include "owned.h"
+#include "utils/uuid.h"
 
 /* The field of the value that is looked up. */
 #define LOOKUP_KEY "k"
+
+/* The ends of all UUIDs of one subtype. */
+static const uint8 least_uuid[UUID_LEN] = {0};
+static const uint8 greatest_uuid[UUID_LEN] = {
+	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
+};
 
 /* Appends a document as the next stage of a pipeline. */
 static void
@@ -52,12 +59,15 @@ append_project(bson_t *stages, List *paths)
 		append_stage(stages, stage);
 }
 
-/* Appends the names of the BSON types that a column of the form takes. */
+/* Appends the names of the BSON types by which a column of the form is looked up. */
 static void
 append_types(bson_t *array, FilterForm form)
 {
 	switch (form)
 	{
+		case FORM_TEXT:
+			BCON_APPEND(array, "0", "string", "1", "symbol");
+			break;
 		case FORM_INTEGER:
 			BCON_APPEND(array, "0", "int", "1", "long", "2", "double", "3", "decimal");
 			break;
@@ -100,15 +110,55 @@ append_texts_of_objectid(bson_t *key, const char *field)
 				BCON_MINKEY, "]", "}");
 }
 
+/* Appends the other types that a text column takes, as $type has them of a value. */
+static void
+append_other_types(bson_t *array)
+{
+	BCON_APPEND(array, "0", "objectId", "1", "bool", "2", "date", "3", "binData",
+				"4", "int", "5", "long", "6", "double", "7", "decimal");
+}
+
+/* Appends a condition by its name: is the field a UUID of a subtype? */
+static void
+append_is_uuid(bson_t *document, const char *name, const char *field, bson_subtype_t subtype)
+{
+	BCON_APPEND(document, name, "{", "$and", "[",
+				"{", "$gte", "[", BCON_UTF8(field), BCON_BIN(subtype, least_uuid, UUID_LEN), "]", "}",
+				"{", "$lte", "[", BCON_UTF8(field), BCON_BIN(subtype, greatest_uuid, UUID_LEN), "]", "}",
+				"]", "}");
+}
+
+/* Appends the key of a UUID, and whether its matches must be asked for. */
+static void
+append_uuid(bson_t *document, const char *field)
+{
+	bson_t		key;
+	bson_t		choice;
+
+	bson_append_document_begin(document, LOOKUP_KEY, -1, &key);
+	bson_append_document_begin(&key, "$cond", -1, &choice);
+	append_is_uuid(&choice, "if", field, BSON_SUBTYPE_UUID);
+	BCON_APPEND(&choice, "then", BCON_UTF8(field), "else", BCON_MINKEY);
+	bson_append_document_end(&key, &choice);
+	bson_append_document_end(document, &key);
+	append_is_uuid(document, LOOKUP_ASK, field, BSON_SUBTYPE_UUID_DEPRECATED);
+}
+
 /* Appends the key's expression: what a document is looked up by, or what nothing has. */
 static void
 append_key(bson_t *document, const JoinKey *key)
 {
 	const char *field = psprintf("$%s", key->local);
 	bson_t	   *types = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *others = owned_bson_new(CurrentMemoryContext);
 
 	switch (key->kind)
 	{
+		case KEY_TEXT:
+			append_other_types(others);
+			BCON_APPEND(document, LOOKUP_ASK, "{", "$in", "[", "{", "$type", BCON_UTF8(field), "}",
+						BCON_ARRAY(others), "]", "}");
+			/* FALLTHROUGH */
 		case KEY_SAME:
 			append_types(types, key->form);
 			BCON_APPEND(document, LOOKUP_KEY, "{", "$cond", "[",
@@ -121,19 +171,25 @@ append_key(bson_t *document, const JoinKey *key)
 		case KEY_OBJECTID_AS_TEXT:
 			append_texts_of_objectid(document, field);
 			break;
+		case KEY_UUID:
+			append_uuid(document, field);
+			break;
 	}
 }
 
 /* Appends the stage that puts a document and its key side by side. */
 static void
-append_sides(bson_t *stages, const JoinKey *key)
+append_sides(bson_t *stages, const JoinKey *key, bool ask_all)
 {
 	bson_t	   *stage = owned_bson_new(CurrentMemoryContext);
 	bson_t		sides;
 
 	bson_append_document_begin(stage, "$replaceWith", -1, &sides);
 	BCON_APPEND(&sides, LOOKUP_OUTER, "$$ROOT");
-	append_key(&sides, key);
+	if (ask_all)
+		BCON_APPEND(&sides, LOOKUP_KEY, BCON_MINKEY, LOOKUP_ASK, BCON_BOOL(true));
+	else
+		append_key(&sides, key);
 	bson_append_document_end(stage, &sides);
 	append_stage(stages, stage);
 }
@@ -165,14 +221,37 @@ append_lookup(bson_t *stages, const FdwJoin *join, const bson_t *match, List *pa
 
 	stage = owned_bson_new(CurrentMemoryContext);
 	BCON_APPEND(stage, "$unwind", "{", "path", "$" LOOKUP_INNER, "includeArrayIndex", LOOKUP_NUMBER,
-				"preserveNullAndEmptyArrays", BCON_BOOL(unmatched), "}");
+				"preserveNullAndEmptyArrays", BCON_BOOL(unmatched || KEY_ASKS(&join->key)), "}");
 	append_stage(stages, stage);
+	if (!unmatched && KEY_ASKS(&join->key))
+	{
+		stage = owned_bson_new(CurrentMemoryContext);
+		BCON_APPEND(stage, "$match", "{", "$or", "[", "{", LOOKUP_NUMBER, "{", "$ne", BCON_NULL, "}", "}",
+					"{", LOOKUP_ASK, BCON_BOOL(true), "}", "]", "}");
+		append_stage(stages, stage);
+	}
+}
+
+/* What matches the documents that a look-up by a key may miss. */
+bson_t *
+lookup_missed(const JoinKey *key)
+{
+	bson_t	   *match = owned_bson_new(CurrentMemoryContext);
+
+	if (key->kind == KEY_UUID)
+		BCON_APPEND(match, key->foreign, "{",
+					"$gte", BCON_BIN(BSON_SUBTYPE_UUID_DEPRECATED, least_uuid, UUID_LEN),
+					"$lte", BCON_BIN(BSON_SUBTYPE_UUID_DEPRECATED, greatest_uuid, UUID_LEN), "}");
+	else
+		BCON_APPEND(match, key->foreign, "{", "$type", "[", "number", "objectId", "bool", "date", "binData",
+					"]", "}");
+	return match;
 }
 
 /* The pipeline on the outer table's collection. */
 bson_t *
 lookup_pipeline(const FdwJoin *join, bson_t *outer_match, bson_t *inner_match,
-				List *outer_paths, List *inner_paths, const MongoTableOptions *inner)
+				List *outer_paths, List *inner_paths, const MongoTableOptions *inner, bool ask_all)
 {
 	bson_t	   *pipeline = owned_bson_new(CurrentMemoryContext);
 	bson_t	   *sort;
@@ -187,7 +266,7 @@ lookup_pipeline(const FdwJoin *join, bson_t *outer_match, bson_t *inner_match,
 		append_stage(&stages, sort);
 	}
 	append_project(&stages, outer_paths);
-	append_sides(&stages, &join->key);
+	append_sides(&stages, &join->key, ask_all);
 	append_lookup(&stages, join, inner_match, inner_paths, inner);
 	bson_append_array_end(pipeline, &stages);
 	return pipeline;
@@ -207,7 +286,7 @@ lookup_options(const FdwJoin *join, int fetch_size)
 		batch_size = Min(batch_size, join->rows);
 	bson_append_bool(options, "allowDiskUse", -1, true);
 	bson_append_int32(options, "batchSize", -1, batch_size);
-	if (join->key.kind == KEY_OBJECTID_AS_TEXT ||
+	if (join->key.kind == KEY_OBJECTID_AS_TEXT || join->key.kind == KEY_TEXT ||
 		(join->outer.filter != NULL && filter_needs_simple_collation(join->outer.filter)) ||
 		(join->inner.filter != NULL && filter_needs_simple_collation(join->inner.filter)))
 		BCON_APPEND(options, "collation", "{", "locale", "simple", "}");

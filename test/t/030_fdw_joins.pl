@@ -27,7 +27,7 @@ $node->start;
 my @oids = ((map { sprintf '5f00000000000000000000%02x', $_ } 1 .. 4), 'abcdefabcdefabcdefabcdef', '123456789012345678901234', '100000000000000000000000');
 my @smalls = (-1 .. 4);
 my @longs = (@smalls, '9007199254740993', '9223372036854775807');
-my @strings = ('', 'a', 'A', 'é', "\x{10348}", '5', '5.0', 'true', 'ab');
+my @strings = ('', 'a', 'A', 'é', "\x{10348}", '5', '5.0', 'true', 'ab', '1e+23', '1970-01-01T00:00:00Z', '00112233-4455-6677-8899-aabbccddeeff', $oids[0]);
 my @numbers = ('0.1', '5', '-0.0', 'NaN', 'Infinity', '1e20', '9007199254740992');
 my @uuids = ('ABEiM0RVZneImaq7zN3u/w==', 'AAAAAAAAAAAAAAAAAAAAAA==');
 my @milliseconds = (0, -1, 1709164800000, 1709208000001);
@@ -53,7 +53,9 @@ my %fields = (
 	n => [ 'numeric', sub { pick(integer(@smalls), double(pick(@numbers)), decimal(pick(@numbers, '0.10', '5.00'))) } ],
 	f => [ 'double precision', sub { pick(integer(@smalls), double(pick(@numbers)), decimal(pick(@numbers))) } ],
 	u => [ 'uuid', sub { uuid(pick(@uuids), pick('04', '04', '03')) } ],
+	# As they mostly are.
 	s => [ 'text', sub { string(pick(@strings)) } ],
+	v => [ 'uuid', sub { uuid(pick(@uuids), '04') } ],
 );
 # The same below the top.
 my %nested = (so => [ 'mongo_migrate.objectid', 'sub.o' ], si => [ 'integer', 'sub.i' ], st => [ 'text', 'sub.t' ]);
@@ -79,14 +81,14 @@ sub document
 }
 
 # Equalities by which MongoDB may look documents up, and a few others.
-my @same = map { [ $_, $_ ] } qw(o i b bo ts tn da so si n f u t s);
-my @mixed = ([qw(o so)], [qw(so o)], [qw(i b)], [qw(b i)], [qw(_id i)], [qw(i _id)], [qw(b _id)], [qw(_id si)], [qw(si i)], [qw(_id _id)], [ 'n', 'i' ], [qw(ts da)],
+my @same = map { [ $_, $_ ] } qw(o i b s v bo ts tn da so si u t n f);
+my @mixed = ((map { [ split ] } 't s', 's t', 's st', 't st', 'u v', 'v u'), [qw(o so)], [qw(so o)], [qw(i b)], [qw(b i)], [qw(_id i)], [qw(i _id)], [qw(b _id)], [qw(_id si)], [qw(si i)], [qw(_id _id)], [ 'n', 'i' ], [qw(ts da)],
 	[ 't', 'o::text' ], [ 'o::text', 't' ], [ 'o::text', 'o::text' ], [ 'st', 'o::text' ], [ 'so::text', 't' ], [ 'o::text', 'st' ], [ 't', 'so::text' ]);
 
 sub equality
 {
 	my ($x, $y) = @_;
-	my ($left, $right) = @{ rand() < 0.4 ? pick(@same[ 0 .. 8 ]) : rand() < 0.2 ? pick(@same) : pick(@mixed) };
+	my ($left, $right) = @{ rand() < 0.4 ? pick(@same[ 0 .. 10 ]) : rand() < 0.2 ? pick(@same) : pick(@mixed) };
 	return rand() < 0.3 ? "$y.$right = $x.$left" : "$x.$left = $y.$right";
 }
 
@@ -116,7 +118,7 @@ sub where
 	return @conditions ? ' WHERE ' . join(' AND ', @conditions) : '';
 }
 
-my @columns = ('_id', sort(keys %fields), sort(keys %nested));
+my @columns = ('_id', 'doc', sort(keys %fields), sort(keys %nested));
 
 sub columns_of { return join ', ', map { my $table = pick(@_); "$table." . pick(@columns) . pick('', '', '', ' IS NULL') } 1 .. pick(1 .. 4); }
 
@@ -126,7 +128,7 @@ sub table { return 'there.' . pick(qw(a b b loose few few none)); }
 sub exists_condition
 {
 	my ($x, $y) = @_;
-	my ($left, $right) = @{ pick(@same[ 0 .. 8 ], @mixed) };
+	my ($left, $right) = @{ pick(@same[ 0 .. 12 ], @mixed) };
 	return pick('', '', 'NOT ') . 'EXISTS (SELECT FROM ' . table() . " $y WHERE " . joined($x, $y) . ')' if rand() < 0.7;
 	return "$x.$left " . pick('', '', 'NOT ') . "IN (SELECT $y.$right FROM " . table() . " $y" . where($y) . ')';
 }
@@ -151,7 +153,7 @@ sub query
 
 my %sources = (a => $documents, b => $documents, loose => $documents, few => 8, none => 0);
 my $uri = $mongo->uri;
-my $definition = join ', ', '_id bigint', (map { "$_ $fields{$_}[0]" } sort keys %fields), (map { "$_ $nested{$_}[0] OPTIONS (path '$nested{$_}[1]')" } sort keys %nested);
+my $definition = join ', ', '_id bigint', "doc jsonb OPTIONS (path '\$')", (map { "$_ $fields{$_}[0]" } sort keys %fields), (map { "$_ $nested{$_}[0] OPTIONS (path '$nested{$_}[1]')" } sort keys %nested);
 $node->safe_psql('postgres', <<"SQL");
 CREATE EXTENSION mongo_migrate;
 CREATE SERVER s FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '$uri', database '$database', use_remote_estimate 'true');
