@@ -116,6 +116,42 @@ SELECT mongo_migrate.run_command('fdw_aggregate', '{"insert": "money", "document
 SELECT k, sum(m), sum(p) FROM money WHERE _id >= 10 GROUP BY k ORDER BY k;
 SELECT k, pg_temp.made_by(format($$SELECT sum(m) FROM money WHERE k IN ('a', 'b', 'd', %L)$$, k)) FROM unnest('{c,double,NaN,digits}'::text[]) AS k;
 
+-- Keys that are computed from a time, where that is UTC.
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$documents": [{"n": {"$range": [0, 2000]}}]}, {"$unwind": "$n"},
+    {"$project": {"_id": "$n", "at": {"$add": [{"$date": "2023-12-25T12:34:56.789Z"}, {"$multiply": ["$n", 1111111]}]}}}, {"$out": "events"}]}') ->> 'ok' AS ok;
+CREATE FOREIGN TABLE events (_id bigint, at timestamptz, plain timestamp OPTIONS (path 'at')) SERVER fdw_aggregate;
+ANALYZE events;
+SET timezone = 'UTC';
+\set months 'SELECT date_trunc(''month'', at) AS month, count(*), min(at) FROM events GROUP BY 1'
+SELECT * FROM pg_temp.sent(:'months');
+SELECT pg_temp.made_by(:'months');
+:months ORDER BY month;
+\set weeks 'SELECT date_trunc(''week'', plain) AS week, count(*) FROM events GROUP BY 1 HAVING count(*) > 400'
+SELECT pg_temp.made_by(:'weeks');
+:weeks ORDER BY week;
+SELECT plain::date AS day, extract(week FROM plain) AS week, count(*) FROM events GROUP BY 1, 2 ORDER BY 1 LIMIT 2;
+SELECT * FROM pg_temp.sent('SELECT date_part(''hour'', plain), count(*) FROM events GROUP BY 1');
+SELECT DISTINCT extract(isodow FROM at) + 10 AS day FROM events WHERE at < '2024-01-01' ORDER BY 1;
+PREPARE by_quarter AS SELECT date_trunc('quarter', at), count(*) FROM events GROUP BY 1 ORDER BY 1;
+EXECUTE by_quarter;
+-- The plan is that of UTC.
+SET plan_cache_mode = force_generic_plan;
+SET timezone = 'Asia/Tokyo';
+EXECUTE by_quarter;
+RESET plan_cache_mode;
+SELECT * FROM pg_temp.sent(:'months');
+SELECT date_trunc('quarter', at, 'UTC'), count(*) FROM events GROUP BY 1 ORDER BY 1;
+SELECT * FROM pg_temp.sent('SELECT date_trunc(''month'', at AT TIME ZONE ''UTC''), count(*) FROM events GROUP BY 1');
+SELECT * FROM pg_temp.sent('SELECT date_trunc(''month'', at AT TIME ZONE ''Asia/Tokyo''), count(*) FROM events GROUP BY 1');
+SELECT * FROM pg_temp.sent('SELECT date_trunc(''century'', plain), count(*) FROM events GROUP BY 1');
+SELECT * FROM pg_temp.sent('SELECT date_trunc(''month'', plain), plain FROM events GROUP BY 1, 2');
+RESET timezone;
+-- A year of another calendar, and what is no time.
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"insert": "events", "documents": [{"_id": 5000, "at": {"$date": {"$numberLong": "-62135596800001"}}}]}') ->> 'n' AS inserted;
+SELECT date_trunc('year', plain), extract(year FROM plain), count(*) FROM events GROUP BY 1, 2 ORDER BY 1;
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"insert": "events", "documents": [{"_id": 5001, "at": "2024"}]}') ->> 'n' AS inserted;
+SELECT date_trunc('year', plain), count(*) FROM events GROUP BY 1 ORDER BY 1;
+
 -- HAVING is PostgreSQL's.
 EXPLAIN (COSTS OFF) SELECT ok FROM items GROUP BY ok HAVING sum(i) > 10 AND ok IS NOT NULL;
 SELECT ok FROM items GROUP BY ok HAVING sum(i) > 10 AND ok IS NOT NULL ORDER BY ok;

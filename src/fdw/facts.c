@@ -145,6 +145,9 @@ extreme_is_plain(const GroupColumn *column, const bson_iter_t *iter, Datum value
 			return BSON_ITER_HOLDS_UTF8(iter);
 		case FORM_UUID:
 			return is_plain_uuid(iter);
+		case FORM_TIMESTAMP:
+		case FORM_TIMESTAMPTZ:
+			return !column->calendar || group_date_is_plain(bson_iter_date_time(iter));
 		case FORM_FLOAT8:
 
 			/*

@@ -36,7 +36,11 @@
  * 7. DISTINCT is a $group by the column's values as well, and another of these
  *    groups.  It is for values that are equal in both worlds, or in none.
  *
- * HAVING, and expressions of keys and aggregates, are PostgreSQL's.
+ * 8. A key may be computed from a time (see groupkey.c), which is then a column
+ *    that is looked at, as only the key comes back.
+ *
+ * HAVING, and expressions of keys and aggregates, are PostgreSQL's.  So are ORDER
+ * BY and LIMIT: the facts of groups that are cut off are needed as well.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -89,6 +93,7 @@ make_column(GroupQuery *query, Var *var)
 	column->type = var->vartype;
 	column->typmod = var->vartypmod;
 	column->condition = EVERY_DOCUMENT;
+	column->operator = column->unit = "";
 	column->form = filter_type_form(var->vartype);
 	switch (column->form)
 	{
@@ -326,19 +331,58 @@ form_is_groupable(FilterForm form, Var *var)
 	}
 }
 
+/* The key that an expression of a column is, or NULL. */
+static GroupColumn *
+make_computed_key(GroupQuery *query, Node *node)
+{
+	GroupKey	how = {.operator = "",.unit = ""};
+	Node	   *argument = group_key_argument(node, &how);
+	Var		   *var = argument == NULL ? NULL : expression_column(query, argument);
+	GroupColumn *key = var == NULL ? NULL : make_column(query, var);
+	int			index;
+
+	if (key == NULL || (key->form != FORM_TIMESTAMP && key->form != FORM_TIMESTAMPTZ) ||
+		(how.utc && !group_session_is_utc()))
+		return NULL;
+	/* The key comes back, but not the values that it is made of. */
+	index = add_column(query, var, false);
+	if (index < 0)
+		return NULL;
+	((GroupColumn *) list_nth(query->group->columns, index))->calendar = true;
+	query->group->utc |= how.utc;
+	key->type = exprType(node);
+	key->typmod = -1;
+	key->form = filter_type_form(key->type);
+	query->computed *= how.groups;
+	key->operator = how.operator;
+	key->unit = how.unit;
+	return key;
+}
+
+/* The key that a column is, or NULL. */
+static GroupColumn *
+make_plain_key(GroupQuery *query, Node *node)
+{
+	GroupColumn *key;
+
+	/* Not a RelabelType: the row has the expression as it is. */
+	if (expression_column(query, node) == NULL)
+		return NULL;
+	key = make_column(query, (Var *) node);
+	if (key == NULL || !form_is_groupable(key->form, (Var *) node))
+		return NULL;
+	query->plain_keys = lappend(query->plain_keys, node);
+	return key;
+}
+
 /* Adds an expression of the target that is grouped by; false when it cannot be a key. */
 static bool
 add_key(GroupQuery *query, Node *node, SortGroupClause *clause)
 {
-	Var		   *var = (Var *) node;
-	GroupColumn *key;
+	GroupColumn *key = IsA(node, Var) ? make_plain_key(query, node) :
+		make_computed_key(query, node);
 
-	/* Not a RelabelType: the row has the expression as it is. */
-	if (!IsA(node, Var) || expression_column(query, node) == NULL)
-		return false;
-	key = make_column(query, var);
-	if (key == NULL || !form_is_groupable(key->form, var) ||
-		clause->eqop != lookup_type_cache(var->vartype, TYPECACHE_EQ_OPR)->eq_opr)
+	if (key == NULL || clause->eqop != lookup_type_cache(key->type, TYPECACHE_EQ_OPR)->eq_opr)
 		return false;
 	query->group->keys = lappend(query->group->keys, key);
 	add_column_to_pathtarget(query->row, (Expr *) node, clause->tleSortGroupRef);
@@ -570,26 +614,24 @@ add_aggregate(GroupQuery *query, Aggref *aggref)
 	return true;
 }
 
+/* expression_tree_walker: adds the aggregates; true where there is a column that is no key, or the like. */
+static bool
+add_aggregates_walker(Node *node, GroupQuery *query)
+{
+	if (node == NULL || list_member(query->row->exprs, node))
+		return false;
+	if (IsA(node, Var) || IsA(node, PlaceHolderVar))
+		return true;
+	if (IsA(node, Aggref))
+		return !add_aggregate(query, (Aggref *) node);
+	return expression_tree_walker(node, add_aggregates_walker, query);
+}
+
 /* Adds the aggregates in an expression; other columns in it must be keys. */
 static bool
 add_aggregates(GroupQuery *query, Node *expression)
 {
-	List	   *parts;
-	ListCell   *lc;
-
-	if (contain_subplans(expression))
-		return false;
-	parts = pull_var_clause(expression, PVC_INCLUDE_AGGREGATES | PVC_INCLUDE_PLACEHOLDERS);
-	foreach(lc, parts)
-	{
-		Node	   *part = lfirst(lc);
-
-		if (list_member(query->row->exprs, part))
-			continue;
-		if (!IsA(part, Aggref) || !add_aggregate(query, (Aggref *) part))
-			return false;
-	}
-	return true;
+	return !contain_subplans(expression) && !add_aggregates_walker(expression, query);
 }
 
 /* Finds out whether MongoDB can do it, and how. */
@@ -602,6 +644,7 @@ group_from_query(GroupQuery *query)
 	query->group = palloc0(sizeof(Grouping));
 	query->group->plain = query->clauses == NIL;
 	query->row = create_empty_pathtarget();
+	query->computed = 1;
 	foreach(lc, query->target->exprs)
 	{
 		Index		ref = get_pathtarget_sortgroupref(query->target, foreach_current_index(lc));

@@ -41,6 +41,11 @@ typedef struct GroupColumn
 	bool		ordered;		/* MongoDB's order of the values must be ours */
 	bool		distinct;		/* and what is equal there must be equal here */
 	bool		summed;			/* a sum of the values must be exact */
+	bool		calendar;		/* dates must be of the years 1 to 9999 */
+
+	/* of keys that are computed from the field, and then have the type above */
+	const char *operator;		/* of MongoDB; "" for the field itself */
+	const char *unit;			/* of $dateTrunc, else "" */
 } GroupColumn;
 
 typedef enum AggregateKind
@@ -78,6 +83,8 @@ typedef struct Grouping
 	List	   *defined;		/* paths, strings: not undefined */
 	bool		rows;			/* is the number of documents needed? */
 	bool		plain;			/* no GROUP BY: one row, of nothing too */
+	bool		utc;			/* keys depend on that the session's times are
+								 * UTC */
 } Grouping;
 
 /* group.c */
@@ -98,10 +105,39 @@ typedef struct GroupQuery
 	Filter	   *filter;
 	List	   *comparands;		/* of the filter and of conditions */
 	PathTarget *row;			/* the keys and aggregates, in the row's order */
+	List	   *plain_keys;		/* expressions: of keys that are columns */
+	double		computed;		/* how many groups the other keys make, each
+								 * of those */
 } GroupQuery;
 
 /* Fills in the results; false when MongoDB cannot do it exactly. */
 extern bool group_from_query(GroupQuery *query);
+
+/* groupkey.c */
+
+/* How a key is computed. */
+typedef struct GroupKey
+{
+	const char *operator;
+	const char *unit;
+	bool		utc;			/* if the session's times are UTC */
+	double		groups;			/* how many there may be */
+} GroupKey;
+
+/* What a key is computed from, or NULL; fills in how. */
+extern Node *group_key_argument(Node *node, GroupKey *key);
+
+/* Are the session's times UTC? */
+extern bool group_session_is_utc(void);
+
+/* Milliseconds of the first date whose calendar is the same in both worlds, and of the first after these. */
+#define FIRST_PLAIN_DATE	(-INT64CONST(62135596800000))
+#define LAST_PLAIN_DATE		INT64CONST(253402300800000)
+
+extern bool group_date_is_plain(int64 milliseconds);
+
+/* The expression for a key. */
+extern bson_value_t *group_key_value(const GroupColumn *key);
 
 /* grouping.c */
 

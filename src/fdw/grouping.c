@@ -57,6 +57,9 @@ save_columns(List *columns)
 		one = lappend(one, makeBoolean(column->ordered));
 		one = lappend(one, makeBoolean(column->distinct));
 		one = lappend(one, makeBoolean(column->summed));
+		one = lappend(one, makeBoolean(column->calendar));
+		one = lappend(one, makeString(unconstify(char *, column->operator)));
+		one = lappend(one, makeString(unconstify(char *, column->unit)));
 		saved = lappend(saved, lappend(one, makeInteger(column->condition)));
 	}
 	return saved;
@@ -82,7 +85,10 @@ load_columns(List *saved)
 		column->ordered = boolVal(list_nth(one, 5));
 		column->distinct = boolVal(list_nth(one, 6));
 		column->summed = boolVal(list_nth(one, 7));
-		column->condition = intVal(list_nth(one, 8));
+		column->calendar = boolVal(list_nth(one, 8));
+		column->operator = strVal(list_nth(one, 9));
+		column->unit = strVal(list_nth(one, 10));
+		column->condition = intVal(list_nth(one, 11));
 		columns = lappend(columns, column);
 	}
 	return columns;
@@ -117,6 +123,7 @@ group_save(const Grouping *group)
 					   ranges, group->defined);
 	saved = lappend(saved, makeBoolean(group->rows));
 	saved = lappend(saved, makeBoolean(group->plain));
+	saved = lappend(saved, makeBoolean(group->utc));
 	return lappend(saved, conditions);
 }
 
@@ -149,7 +156,8 @@ group_load(List *saved)
 	group->defined = list_nth(saved, 4);
 	group->rows = boolVal(list_nth(saved, 5));
 	group->plain = boolVal(list_nth(saved, 6));
-	foreach(lc, (List *) list_nth(saved, 7))
+	group->utc = boolVal(list_nth(saved, 7));
+	foreach(lc, (List *) list_nth(saved, 8))
 		group->conditions = lappend(group->conditions, filter_load(lfirst(lc)));
 	return group;
 }

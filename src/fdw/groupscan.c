@@ -145,9 +145,9 @@ read_groups(ForeignScanState *node)
 	MongoCursor *cursor = NULL;
 	const bson_t *document = NULL;
 	bool		any = false;
-	bool		proven = true;
+	bool		proven = !state->group->utc || group_session_is_utc();
 
-	if (match != NULL)
+	if (match != NULL && proven)
 		proven = !is_hopeless(state, match);
 	if (match != NULL && proven)
 		cursor = start_command(state, group_pipeline(state->group, match, state->values));

@@ -163,7 +163,7 @@ group_documents(const Grouping *group, const FilterValue *values)
 	ListCell   *lc;
 
 	foreach(lc, group->keys)
-		keys = lappend(keys, value_string(field(lfirst(lc))));
+		keys = lappend(keys, group_key_value(lfirst(lc)));
 	if (each != NULL)
 		keys = lappend(keys, value_string(field(each)));
 	append_keys(fields, keys, each != NULL);

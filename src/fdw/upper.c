@@ -96,20 +96,29 @@ count_facts(const Grouping *group)
 	return facts;
 }
 
+/* How many groups there may be. */
+static double
+count_groups(const GroupQuery *query)
+{
+	double		rows = query->rel->rows;
+	double		groups = query->computed;
+
+	if (query->plain_keys != NIL)
+		groups *= estimate_num_groups(query->root, query->plain_keys, rows, NULL, NULL);
+	return clamp_row_est(Min(groups, rows));
+}
+
 /* Adds the path of an upper relation that MongoDB can make. */
 static void
 add_group_path(GroupQuery *query, RelOptInfo *upper)
 {
 	PlannerInfo *root = query->root;
 	FdwRelation *relation = query->rel->fdw_private;
-	double		groups = 1;
+	double		groups = query->clauses == NIL ? 1 : count_groups(query);
 	double		rows;
 	Cost		startup;
 	List	   *scan;
 
-	if (query->clauses != NIL)
-		groups = estimate_num_groups(root, get_sortgrouplist_exprs(query->clauses, root->processed_tlist),
-									 query->rel->rows, NULL, NULL);
 	rows = clamp_row_est(groups * clauselist_selectivity(root, query->having, 0, JOIN_INNER, NULL));
 
 	/* All groups are there before the first row. */

@@ -56,6 +56,8 @@ my %fields = (
 		sub { "'00112233-4455-6677-8899-aabbccddeeff'" } ],
 	ts => [ 'timestamptz', sub { date(pick(@milliseconds)) }, sub { 'null' }, sub { pick(date('9223372036854775807'), int32(1)) },
 		sub { pick("'1970-01-01Z'", "'2024-02-29 12:00:00.001Z'", "'2024-02-29 12:00:00.0005Z'") } ],
+	tn => [ 'timestamp', sub { date(pick(@milliseconds)) }, sub { pick('null', date('-62135596800000'), date('-62135596800001'), date('253402300800000')) },
+		sub { pick(date('9223372036854775807'), string('x')) }, sub { pick("'1970-01-01'", "'2024-02-29 12:00:00.001'") } ],
 	tz => [ 'timestamp(0)', sub { date(pick(0, 1709164800000)) }, sub { 'null' }, sub { date(1) }, sub { pick("'1970-01-01'", "'2024-02-29'") } ],
 	da => [ 'date', sub { date(86400000 * pick(0, -1, 19782)) }, sub { 'null' }, sub { date(1) }, sub { pick("'1970-01-01'", "'2024-02-29'") } ],
 	x => [ 'integer', sub { int32(pick(@smalls)) }, sub { 'null' }, sub { pick('"x"', '[1]') }, sub { pick(@smalls) } ],
@@ -138,13 +140,21 @@ sub plain_aggregate
 # A key as it is shown.
 sub shown { return $_[0] =~ /^[nm]$/ ? "trim_scale($_[0])" : $_[0] eq 'f' ? 'f + 0.0' : $_[0]; }
 
+# A key that is computed.
+sub computed
+{
+	my ($time, $unit, $field) = (pick('ts', 'ts', 'tn', "(ts AT TIME ZONE 'UTC')"), pick(qw(second minute hour day week month quarter year)), pick(qw(year month day hour minute isodow doy week)));
+	return pick("date_trunc('$unit', $time)", "date_trunc('$unit', ts, 'UTC')", "extract($field FROM $time)", "date_part('$field', $time)", "${time}::date");
+}
+
 sub query
 {
 	my ($source) = @_;
-	my %keys = map { pick(@columns) => 1 } 1 .. pick(0, 1, 1, 2);
+	my %keys = map { (rand() < 0.15 ? computed() : pick(@columns)) => 1 } 1 .. pick(0, 1, 1, 2);
 	my @keys = sort keys %keys;
 	my $where = rand() < 0.5 ? '' : 'WHERE ' . join(' AND ', map { condition() } 1 .. pick(1, 1, 2));
-	return 'SELECT ' . join(', ', map { shown($_) } @keys) . ' FROM (SELECT DISTINCT ' . join(', ', @keys) . " FROM $source $where) q" if @keys && rand() < 0.2;
+	return 'SELECT DISTINCT ' . join(', ', @keys) . " FROM $source $where" if grep({ /\W/ } @keys) && !grep({ /^[nmf]$/ } @keys) && rand() < 0.3;
+	return 'SELECT ' . join(', ', map { shown($_) } @keys) . ' FROM (SELECT DISTINCT ' . join(', ', @keys) . " FROM $source $where) q" if @keys && !grep({ /\W/ } @keys) && rand() < 0.2;
 	my $distinct = rand() < 0.2 ? pick(qw(i s b n m p f bo o u ts x), @columns) : undef;
 	my @aggregates = map { aggregate($distinct) } 1 .. pick(1, 2, 3);
 	my $having = rand() < 0.8 ? '' : 'HAVING ' . aggregate() . ' IS NOT NULL';
@@ -194,10 +204,11 @@ foreach my $source (sort keys %sources)
 }
 
 my (@explained, $pushed, $proven);
-my $script = "SET timezone = 'Europe/Berlin';\n";
+my $script = "";
 foreach my $number (1 .. $queries)
 {
 	my $query = query('there.' . pick(sort keys %sources));
+	$script .= "SET timezone = '" . pick('UTC', 'Europe/Berlin') . "';\n" if $number % 50 == 1;
 	$script .= "SELECT difference(\$query\$$query\$query\$);\n";
 	push @explained, $query if $number <= 60;
 }
