@@ -64,9 +64,7 @@ COMMENT ON FUNCTION mongo_migrate.next_batch_size(integer, integer, bigint, inte
 CREATE FUNCTION mongo_migrate.run_batch_size(r mongo_migrate.run)
     RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    -- With a limit, a worker's batch takes about a second.
-    RETURN least((r.options ->> 'batch_size')::integer,
-                 ceil((r.options ->> 'max_docs_per_second')::numeric / greatest((r.options ->> 'workers')::integer, 1))::integer);
+    RETURN (r.options ->> 'batch_size')::integer;
 COMMENT ON FUNCTION mongo_migrate.run_batch_size(mongo_migrate.run) IS
     'how many documents a batch of a run has at most';
 
@@ -169,9 +167,11 @@ BEGIN
         LOOP
             step := mongo_migrate.copy_step(run_id, chunk, size);
             COMMIT;
-            IF step.due IS NOT NULL THEN
-                CALL mongo_migrate.rest_until(step.due);
-            END IF;
+            -- A rest is about a second, and may be long when the pace was set anew.
+            WHILE pg_catalog.clock_timestamp() OPERATOR(pg_catalog.<) step.due LOOP
+                CALL mongo_migrate.rest_until(least(step.due, pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '5 seconds'));
+                EXIT WHEN NOT (SELECT mongo_migrate.run_may_go_on(r) FROM mongo_migrate.run r WHERE r.run_id = copy_chunks.run_id);
+            END LOOP;
             EXIT WHEN NOT step.more;
             size := step.batch_size;
         END LOOP;

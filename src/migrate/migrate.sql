@@ -487,13 +487,13 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = 'max_docs_per_second must be at least 1';
     END IF;
     UPDATE mongo_migrate.run
-       SET options = options || jsonb_build_object('max_docs_per_second', max_docs_per_second)
+       SET options = mongo_migrate.paced(options, max_docs_per_second)
      WHERE server = set_pace.server AND collection = set_pace.collection AND state = 'running' AND phase = 'copy';
     RETURN FOUND;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.set_pace(name, text, integer) IS
-    'changes max_docs_per_second (NULL: no limit) of a running migration of the collection, from the end of its present batches on, once this is committed; false: none is copying';
+    'changes max_docs_per_second (NULL: no limit) of a running migration of the collection, from the batches after the present ones on, once this is committed; false: none is copying';
 
 CREATE FUNCTION mongo_migrate.reset_collection(server name, collection text, truncate boolean DEFAULT false)
     RETURNS void

@@ -155,6 +155,16 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.has_rows(name, text) IS
     'whether a table that a collection''s documents go to has rows';
 
+CREATE FUNCTION mongo_migrate.paced(options jsonb, max_docs_per_second integer)
+    RETURNS jsonb
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    -- With a limit, a worker's batch takes about a second.
+    RETURN options || jsonb_build_object('max_docs_per_second', max_docs_per_second, 'batch_size',
+        least((options ->> 'largest_batch')::integer,
+              ceil(max_docs_per_second::numeric / greatest((options ->> 'workers')::integer, 1))::integer));
+COMMENT ON FUNCTION mongo_migrate.paced(jsonb, integer) IS
+    'the options of a run with max_docs_per_second, and with the batch_size that it leaves';
+
 CREATE FUNCTION mongo_migrate.prepare_run(server name, collection text, batch_size integer,
         workers integer, on_error text, max_errors bigint, max_duration interval,
         max_docs_per_second integer DEFAULT NULL, asked_at timestamptz DEFAULT statement_timestamp())
@@ -225,15 +235,16 @@ BEGIN
 
     INSERT INTO mongo_migrate.run (server, collection, total, catching_up, options)
     SELECT prepare_run.server, prepare_run.collection, total, bool_or(catching_up),
-           jsonb_build_object('batch_size', batch_size, 'workers', workers, 'on_error', on_error,
-                              'max_docs_per_second', max_docs_per_second,
-                              'max_errors', max_errors, 'max_duration', max_duration,
-                              'deadline', clock_timestamp() + max_duration, 'asked_at', asked_at,
-                              'documents', coalesce(sum(documents), 0),
-                              'inserted', coalesce(sum(inserted), 0), 'skipped', coalesce(sum(skipped), 0),
-                              'rejected', coalesce(sum(rejected), 0), 'rounded', coalesce(sum(rounded), 0),
-                              'batches', coalesce(sum(batches), 0),
-                              'rows', coalesce(sum(rows), 0), 'bytes', coalesce(sum(bytes), 0))
+           mongo_migrate.paced(
+               jsonb_build_object('largest_batch', batch_size, 'workers', workers, 'on_error', on_error,
+                                  'max_errors', max_errors, 'max_duration', max_duration,
+                                  'deadline', clock_timestamp() + max_duration, 'asked_at', asked_at,
+                                  'documents', coalesce(sum(documents), 0),
+                                  'inserted', coalesce(sum(inserted), 0), 'skipped', coalesce(sum(skipped), 0),
+                                  'rejected', coalesce(sum(rejected), 0), 'rounded', coalesce(sum(rounded), 0),
+                                  'batches', coalesce(sum(batches), 0),
+                                  'rows', coalesce(sum(rows), 0), 'bytes', coalesce(sum(bytes), 0)),
+               max_docs_per_second)
       FROM mongo_migrate.chunk
      WHERE server = prepare_run.server AND collection = prepare_run.collection
     RETURNING run_id INTO result;
