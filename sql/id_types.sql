@@ -97,6 +97,52 @@ SELECT documents, skipped, rejected FROM mongo_migrate.migrate_collection('id_ty
 SELECT count(*) FROM mongo_migrate.verify_full('id_types', 'long_ids');
 SELECT column_name, kind, target_value FROM mongo_migrate.compare_document('id_types', 'long_ids', repeat('x', 3000));
 
+-- ObjectIds, UUIDs and texts as they are, and references to what is not there: set to NULL, kept, and with their documents in
+-- quarantine, by the right _id, whatever the search_path has.
+CREATE SCHEMA hostile;
+CREATE FUNCTION hostile.equal(mongo_migrate.objectid, mongo_migrate.objectid) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE FUNCTION hostile.equal(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE OPERATOR hostile.= (LEFTARG = mongo_migrate.objectid, RIGHTARG = mongo_migrate.objectid, FUNCTION = hostile.equal);
+CREATE OPERATOR hostile.= (LEFTARG = text, RIGHTARG = text, FUNCTION = hostile.equal);
+CREATE FUNCTION kept(n integer) RETURNS TABLE (kind text, id json) LANGUAGE sql AS $$
+    VALUES ('oid', json_build_object('$oid', lpad(n::text, 24, '0'))), ('text', to_json(n::text)), ('hex', to_json(lpad(n::text, 24, 'a'))),
+           ('uuid', json_build_object('$uuid', lpad(n::text, 8, '0') || '-0000-4000-8000-000000000000')),
+           ('old_uuid', json_build_object('$binary', json_build_object('base64', encode(decode(lpad(n::text, 32, '0'), 'hex'), 'base64'), 'subType', '03')))
+$$;
+SELECT sum((mongo_migrate.run_command('id_types', json_build_object('insert', c.name, 'documents', c.documents)) ->> 'n')::integer) AS documents
+FROM (SELECT 'user_' || k.kind AS name, json_agg(json_build_object('_id', k.id, 'n', n)) AS documents FROM generate_series(10, 29) AS n, kept(n) AS k GROUP BY 1
+      UNION ALL
+      SELECT 'order_' || k.kind, json_agg(json_build_object('_id', k.id, 'gone', k.id, 'stays', k.id, 'boss', CASE WHEN n < 32 THEN k.id END)) FROM generate_series(20, 35) AS n, kept(n) AS k GROUP BY 1) AS c;
+SET client_min_messages = warning;
+SELECT mongo_migrate.plan_collection('id_types', c.kind || '_' || k.kind, id_type => 'source') FROM unnest('{user,order}'::text[]) AS c (kind), kept(1) AS k \g /dev/null
+UPDATE mongo_migrate.id_map AS m SET column_type = t.type FROM (VALUES ('oid', 'mongo_migrate.objectid'), ('text', 'text'), ('hex', 'text'), ('uuid', 'uuid'), ('old_uuid', 'uuid')) AS t (kind, type)
+ WHERE m.server = 'id_types' AND m.collection IN ('user_' || t.kind, 'order_' || t.kind);
+SELECT collection, id_type, column_type FROM mongo_migrate.id_map WHERE server = 'id_types' AND collection ~ '^(user|order)_' ORDER BY collection COLLATE "C";
+UPDATE mongo_migrate.plan_column AS c SET role = 'reference', refers_to = replace(c.collection, 'order_', 'user_'), type = i.type, nullable = true,
+       on_dangling = CASE c.path WHEN 'gone' THEN 'null' WHEN 'stays' THEN 'keep' ELSE 'quarantine' END
+  FROM mongo_migrate.plan_column AS i
+ WHERE (i.server, i.collection, i.role) = (c.server, c.collection, 'id') AND c.collection LIKE 'order_%' AND c.path IN ('gone', 'stays', 'boss');
+SELECT target, column_name, problem FROM mongo_migrate.check_plan('id_types') WHERE target ~ '(user|order)_';
+SET search_path = hostile, public, pg_catalog;
+SELECT m.collection, m.inserted, m.rejected, m.complete FROM unnest('{user,order}'::text[]) AS c (kind), kept(1) AS k, mongo_migrate.migrate_collection('id_types', c.kind || '_' || k.kind, workers => 0) AS m;
+RESET search_path;
+SELECT collection, count(*), min(source_id::jsonb::text), max(reason) FROM mongo_migrate.quarantine WHERE server = 'id_types' AND target ~ 'order_' GROUP BY 1 ORDER BY collection COLLATE "C";
+SELECT collection, column_name, policy, count(*), min(source_value) FROM mongo_migrate.dangling_reference WHERE server = 'id_types' GROUP BY 1, 2, 3 ORDER BY collection COLLATE "C", 2;
+SELECT collection, source_count, target_count, quarantined, ok FROM mongo_migrate.verify_counts('id_types') WHERE target ~ '(user|order)_' ORDER BY collection COLLATE "C";
+SET search_path = hostile, public, pg_catalog;
+SELECT c.kind || '_' || k.kind AS collection, v.kind, v.column_name, pg_catalog.count(*) FROM unnest('{user,order}'::text[]) AS c (kind), kept(1) AS k, mongo_migrate.verify_full('id_types', c.kind || '_' || k.kind) AS v GROUP BY 1, 2, 3 ORDER BY 1, 2, 3;
+RESET search_path;
+-- The missing documents come.
+SELECT sum((mongo_migrate.run_command('id_types', json_build_object('insert', c.name, 'documents', c.documents)) ->> 'n')::integer) AS documents
+FROM (SELECT 'user_' || k.kind AS name, json_agg(json_build_object('_id', k.id, 'n', n)) AS documents FROM generate_series(30, 35) AS n, kept(n) AS k GROUP BY 1) AS c;
+SELECT m.collection, m.inserted, m.complete FROM kept(1) AS k, mongo_migrate.migrate_collection('id_types', 'user_' || k.kind, workers => 0) AS m;
+SELECT * FROM mongo_migrate.retry_quarantine('id_types');
+SELECT c.kind || '_' || k.kind AS collection, v.* FROM unnest('{user,order}'::text[]) AS c (kind), kept(1) AS k, mongo_migrate.verify_full('id_types', c.kind || '_' || k.kind) AS v;
+SET client_min_messages = warning;
+DROP SCHEMA hostile CASCADE;
+DROP FUNCTION kept;
+RESET client_min_messages;
+
 -- What is made here goes.
 DELETE FROM mongo_migrate.quarantine WHERE server = 'id_types';
 SET client_min_messages = warning;

@@ -225,12 +225,21 @@ CREATE FUNCTION mongo_migrate.source_id(server name, collection text, id text) R
 AS $$
 DECLARE
     map mongo_migrate.id_map := mongo_migrate.id_map_of(server, collection);
+    type regtype;
     result json;
 BEGIN
     IF map.id_type = 'source' THEN
-        RETURN CASE WHEN id ~ '^-?[0-9]+$' THEN id::json
-                    WHEN id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN json_build_object('$uuid', id)
-                    ELSE to_json(id) END;
+        -- The type tells what the text stands for: 12 as text is a string.
+        type := to_regtype((SELECT coalesce(min(c.type), map.column_type) FROM mongo_migrate.plan_column AS c
+                                WHERE c.server = source_id.server AND c.collection = source_id.collection AND c.role = 'id'));
+        IF type = 'mongo_migrate.objectid'::regtype THEN
+            RETURN json_build_object('$oid', id);
+        ELSIF type = 'uuid'::regtype THEN
+            RETURN json_build_object('$uuid', id);
+        ELSIF type IN ('text'::regtype, 'varchar'::regtype) OR id !~ '^(-?[0-9]+|true|false)$' THEN
+            RETURN CASE WHEN type = 'numeric'::regtype THEN json_build_object('$numberDecimal', id) ELSE to_json(id) END;
+        END IF;
+        RETURN id::json;
     END IF;
     EXECUTE format('SELECT mongo_migrate.key_to_json(key) FROM %s WHERE id = $1::%s',
                    map.relation::regclass, map.id_type)
@@ -239,5 +248,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.source_id(name, text, text) IS
-    'the _id (canonical Extended JSON) of the document that has this id in PostgreSQL; NULL where there is none';
+    'the _id (canonical Extended JSON) of the document that has this id in PostgreSQL, by the column''s type where it is the _id itself; NULL where there is none';
 REVOKE ALL ON FUNCTION mongo_migrate.source_id(name, text, text) FROM PUBLIC;

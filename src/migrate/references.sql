@@ -273,10 +273,17 @@ BEGIN
     PERFORM mongo_migrate.finish_id_map(server, collection);
     FOREACH id IN ARRAY ids LOOP
         source := mongo_migrate.source_id(server, collection, id);
-        document := coalesce(
-            (SELECT d FROM mongo_migrate.find_documents(server, collection,
-                json_build_object('_id', json_build_object('$eq', source)), '{}', 'canonical') AS d),
-            json_build_object('_id', source));
+        -- A column of the _id itself may hold others in the same way: a UUID of the old subtype, a number as text.
+        SELECT d INTO document
+          FROM mongo_migrate.find_documents(server, collection, json_build_object('_id', json_build_object('$in',
+               CASE WHEN (mongo_migrate.id_map_of(server, collection)).id_type = 'source'
+                    THEN (SELECT json_agg(c) FROM (SELECT source AS c UNION ALL SELECT mongo_migrate.verify_candidates(id)) AS o)
+                    ELSE json_build_array(source) END)), '{}', 'canonical') AS d
+         ORDER BY mongo_migrate.bson_key(d -> '_id') <> mongo_migrate.bson_key(source) LIMIT 1;
+        document := coalesce(document, json_build_object('_id', source));
+        IF mongo_migrate.bson_key(document -> '_id') <> mongo_migrate.bson_key(source) THEN
+            source := document -> '_id';
+        END IF;
         INSERT INTO mongo_migrate.quarantine
                (server, collection, key, source_id, document, target, reason, sqlstate, hint)
         VALUES (server, collection, mongo_migrate.quarantine_key(mongo_migrate.bson_key(source)), source::text,

@@ -120,7 +120,9 @@ CREATE FUNCTION mongo_migrate.verify_count_quarantined(server name, collection t
 AS $$
     SELECT coalesce(sum(mongo_migrate.verify_count($1, $2, mongo_migrate.verify_filter($3, q.ids), $4)), 0)
     FROM (SELECT json_agg(mongo_migrate.key_to_json(k.key)) AS ids
-          FROM (SELECT key, row_number() OVER () / 1000 AS part FROM mongo_migrate.quarantine AS q
+          -- A key of that length may have a digest in it (quarantine_key()); the document has its _id.
+          FROM (SELECT CASE WHEN length(q.key) = 1032 THEN mongo_migrate.document_key(q.document) ELSE q.key END AS key,
+                       row_number() OVER () / 1000 AS part FROM mongo_migrate.quarantine AS q
                 WHERE (q.server, q.collection) = ($1, $2)) AS k
           GROUP BY k.part) AS q
 $$;
