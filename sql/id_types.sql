@@ -143,6 +143,23 @@ DROP SCHEMA hostile CASCADE;
 DROP FUNCTION kept;
 RESET client_min_messages;
 
+-- The _id as it was in a column beside the new id.
+SELECT mongo_migrate.run_command('id_types', '{"insert": "assorted", "documents": [{"_id": "s-1", "n": 1}, {"_id": {"$oid": "65a000000000000000000001"}, "n": 2}, {"_id": {"b": 1, "a": [2]}, "n": 3}, {"_id": 4.5, "n": 4}, {"_id": null, "n": 5}]}') ->> 'n' AS n;
+SELECT mongo_migrate.run_command('id_types', json_build_object('insert', 'strings', 'documents', json_agg(json_build_object('_id', 's-' || n)))) ->> 'n' AS n FROM generate_series(1, 20) AS n;
+SELECT mongo_migrate.plan_collection('id_types', 'assorted'), mongo_migrate.plan_collection('id_types', 'strings');
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, nullable, source_type, is_unique)
+VALUES ('id_types', 'assorted', 'public.assorted', 'source_id', 90, 'value', '_id', 'jsonb', true, 'jsonb', false),
+       ('id_types', 'strings', 'public.strings', 'source_id', 90, 'value', '_id', 'text', false, 'text', true);
+SELECT target, column_name, problem FROM mongo_migrate.check_plan('id_types') WHERE target IN ('public.assorted', 'public.strings');
+SELECT mongo_migrate.plan_collection('id_types', 'strings', replan => true);
+SELECT collection, inserted, rejected, complete FROM unnest('{assorted,strings}'::text[]) AS c, mongo_migrate.migrate_collection('id_types', c, workers => 0);
+SELECT * FROM public.assorted ORDER BY n;
+SELECT count(*), count(DISTINCT source_id), min(source_id), max(id) FROM public.strings;
+SELECT indexdef FROM pg_indexes WHERE tablename = 'strings' ORDER BY 1;
+SELECT c, v.* FROM unnest('{assorted,strings}'::text[]) AS c, mongo_migrate.verify_full('id_types', c) AS v;
+UPDATE public.strings SET source_id = 's-x' WHERE source_id = 's-9';
+SELECT v.* FROM mongo_migrate.verify_full('id_types', 'strings') AS v;
+
 -- What is made here goes.
 DELETE FROM mongo_migrate.quarantine WHERE server = 'id_types';
 SET client_min_messages = warning;
