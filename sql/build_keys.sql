@@ -63,6 +63,21 @@ SELECT name, contype, definition FROM pg_temp.keys WHERE definition ~ 'tag';
 SELECT count(*) FROM pg_temp.keys;
 UPDATE mongo_migrate.plan_column SET is_unique = true WHERE server = 'build_keys' AND column_name = 'tag';
 
+-- A run that is to stop begins no other index; the next one goes on with those that are there.
+SET client_min_messages = warning;
+SELECT pg_temp.forget();
+RESET client_min_messages;
+SELECT mongo_migrate.prepare_run('build_keys', 'long', 100, 0, 'quarantine', NULL, NULL) AS run \gset
+CALL mongo_migrate.copy_chunks(:run);
+SELECT mongo_migrate.end_copy(:run), mongo_migrate.build_key(:run, NULL, '{}') IS NOT NULL AS built, pg_advisory_unlock_all();
+SELECT mongo_migrate.stop_migration('build_keys');
+CALL mongo_migrate.build_keys(:run);
+SELECT count(*) FROM pg_temp.keys;
+CALL mongo_migrate.finish_run(:run);
+SELECT phase, state, error FROM mongo_migrate.run WHERE run_id = :run;
+SELECT documents, inserted, complete FROM mongo_migrate.migrate_collection('build_keys', 'long', workers => 3);
+SELECT name, contype, indisprimary, definition FROM by_one WHERE definition !~ 'tag' EXCEPT SELECT name, contype, indisprimary, definition FROM pg_temp.keys;
+
 -- A key that the data breaks is told by its name, once; mended, the run ends with it.
 SET client_min_messages = warning;
 SELECT pg_temp.forget();
