@@ -165,7 +165,7 @@ BEGIN
         against := format('an index of type %s', array_to_string(kinds, ', '));
     END IF;
     FOR c IN
-        SELECT o.*, p.types, p.proposed_type, p.max_length, p.path AS known
+        SELECT o.column_name, o.role, o.type, o.expression, o.key_form, p.types, p.proposed_type, p.max_length
         FROM unnest(mongo_migrate.index_columns(i)) AS n (name)
             JOIN mongo_migrate.plan_column AS o
                 ON (o.server, o.collection, o.target, o.column_name) = (i.server, i.collection, i.target, n.name)
