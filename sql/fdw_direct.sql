@@ -68,7 +68,8 @@ SELECT statement, is_direct(statement) FROM unnest(ARRAY[
     'DELETE FROM docs WHERE short = ''x''',
     'DELETE FROM docs WHERE nested = ''x''',
     'DELETE FROM docs WHERE place = ''x''',
-    'DELETE FROM docs WHERE i IS NOT NULL',
+    'DELETE FROM docs WHERE i IS NOT NULL AND s <> 1',
+    'DELETE FROM docs WHERE t <> ''x''',
     'DELETE FROM docs WHERE i > 5 RETURNING _id',
     'DELETE FROM docs USING generate_series(1, 2) g WHERE i = g',
     'DELETE FROM raw',
@@ -91,6 +92,8 @@ UPDATE docs SET t = 'changed' WHERE i > 5 AND b;
 SELECT * FROM changed;
 UPDATE docs SET t = NULL, n = 1.5 WHERE t = 'changed';
 UPDATE docs SET t = 'changed' WHERE n IS NULL AND (i IS NULL OR at < '2024-01-03');
+SELECT * FROM changed;
+UPDATE docs SET t = 'changed' WHERE i IS NOT NULL AND s <> 1 AND b IS NOT NULL;
 SELECT * FROM changed;
 UPDATE docs SET at = '2024-01-01' WHERE t = 'nothing has this';
 PREPARE change(text, integer) AS UPDATE docs SET t = $1 WHERE s = $2;

@@ -64,6 +64,51 @@ filter_bounds(const Filter *filter, const char *path)
 		condition_bounds(filter) : BOUNDS_NONE;
 }
 
+/* Does a condition leave its column one value, or none?  Or some strings that are valid? */
+bool
+filter_pins(const Filter *filter)
+{
+	return filter->kind == FILTER_NULL ||
+		(filter->kind == FILTER_ANY && filter->form == FORM_TEXT) ||
+		(filter->kind == FILTER_COMPARE && filter->strategy == BTEqualStrategyNumber);
+}
+
+/*
+ * Is the condition exact for documents whose columns are known to decode,
+ * although shippable.c may not call it so?  Those have no arrays, nor undefined
+ * where the condition is that there is a value, or another one.
+ */
+bool
+filter_is_exact_of_decoded(const Filter *filter)
+{
+	switch (filter->kind)
+	{
+		case FILTER_NULL:
+		case FILTER_NOT_NULL:
+			return true;
+		case FILTER_COMPARE:
+		case FILTER_ANY:
+			break;
+		default:
+			return filter->exact;
+	}
+	switch (filter->form)
+	{
+		case FORM_BOOLEAN:
+		case FORM_INTEGER:
+		case FORM_OBJECTID:
+		case FORM_UUID:
+		case FORM_DATE:
+		case FORM_TIMESTAMP:
+		case FORM_TIMESTAMPTZ:
+			return !OidIsValid(filter->cast_type);
+		case FORM_TEXT:
+			return filter_pins(filter) && !OidIsValid(filter->cast_type);
+		default:
+			return filter->exact;
+	}
+}
+
 /* A filter as a list that a plan can carry. */
 List *
 filter_save(const Filter *filter)

@@ -135,6 +135,15 @@ extern Filter *filter_from_clauses(PlannerInfo *root, RelOptInfo *rel, List *cla
 /* The filter that all of the given ones make together; NULL for an empty list. */
 extern Filter *filter_all_of(List *filters);
 
+/* Does it leave its column one value, or none, or some strings that are valid? */
+extern bool filter_pins(const Filter *filter);
+
+/*
+ * Is it exact for documents whose columns are known to decode, and in which
+ * undefined does not stand where a value must?
+ */
+extern bool filter_is_exact_of_decoded(const Filter *filter);
+
 /* How a filter bounds the values of a path, and so of an index on it. */
 typedef enum FilterBounds
 {

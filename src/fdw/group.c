@@ -197,57 +197,12 @@ need_order(GroupColumn *column)
  * Conditions
  */
 
-/* Does a condition leave its column one value, or none?  Or some strings that are valid? */
-static bool
-filter_pins(const Filter *filter)
-{
-	return filter->kind == FILTER_NULL ||
-		(filter->kind == FILTER_ANY && filter->form == FORM_TEXT) ||
-		(filter->kind == FILTER_COMPARE && filter->strategy == BTEqualStrategyNumber);
-}
-
 /* Does MongoDB 8, which does not take undefined for null, find it true of that? */
 static bool
 filter_takes_undefined(const Filter *filter)
 {
 	return filter->kind == FILTER_NOT_NULL ||
 		(filter->kind == FILTER_COMPARE && filter->strategy == STRATEGY_NOT_EQUAL);
-}
-
-/*
- * Is the condition exact for values that can be decoded, although
- * shippable.c does not call it so?  Arrays in the middle of a path show up as
- * arrays among the facts.
- */
-static bool
-filter_is_provable(const Filter *filter)
-{
-	switch (filter->kind)
-	{
-		case FILTER_NULL:
-		case FILTER_NOT_NULL:
-			return true;
-		case FILTER_COMPARE:
-		case FILTER_ANY:
-			break;
-		default:
-			return false;
-	}
-	switch (filter->form)
-	{
-		case FORM_BOOLEAN:
-		case FORM_INTEGER:
-		case FORM_OBJECTID:
-		case FORM_UUID:
-		case FORM_DATE:
-		case FORM_TIMESTAMP:
-		case FORM_TIMESTAMPTZ:
-			return true;
-		case FORM_TEXT:
-			return filter_pins(filter);
-		default:
-			return false;
-	}
 }
 
 /* Is it a range of numbers, of which MongoDB is asked for a superset? */
@@ -285,7 +240,7 @@ add_condition(GroupQuery *query, RestrictInfo *rinfo, List **filters)
 		return false;
 	filter = filter_from_clause(query->root, query->rel, rinfo->clause, &query->comparands);
 	if (filter == NULL ||
-		!(filter->exact || filter_is_provable(filter) || filter_is_range(filter)))
+		!(filter_is_exact_of_decoded(filter) || filter_is_range(filter)))
 		return false;
 
 	vars = pull_var_clause((Node *) rinfo->clause, PVC_RECURSE_PLACEHOLDERS);

@@ -123,16 +123,6 @@ note_condition(const Filter *filter, List *guards)
 	}
 }
 
-/* Is a filter exact for documents that pass the guards? */
-static bool
-is_exact_when_guarded(const Filter *filter)
-{
-	return filter->exact ||
-		(filter->form == FORM_TEXT && !PATH_IS_NESTED(filter->path) &&
-		 (filter->kind == FILTER_ANY ||
-		  (filter->kind == FILTER_COMPARE && filter->strategy == BTEqualStrategyNumber)));
-}
-
 /* A guard for a column; NULL where its type is not as plain as those of guard_types. */
 static Guard *
 guard_for_column(FdwRelation *relation, AttrNumber attnum)
@@ -164,7 +154,7 @@ guards_for_restrictions(PlannerInfo *root, RelOptInfo *rel, AttrNumber id_column
 		RestrictInfo *rinfo = lfirst_node(RestrictInfo, lc);
 		Filter	   *filter = filter_from_clause(root, rel, rinfo->clause, &comparands);
 
-		if (rinfo->pseudoconstant || filter == NULL || !is_exact_when_guarded(filter))
+		if (rinfo->pseudoconstant || filter == NULL || !filter_is_exact_of_decoded(filter))
 			return false;
 		filters = lappend(filters, filter);
 		pull_varattnos((Node *) rinfo->clause, rel->relid, &columns);

@@ -61,7 +61,8 @@ sub condition
 	return '(' . join(pick(' AND ', ' OR '), map { condition($depth - 1) } 1 .. 2) . ')' if $depth > 0 && rand() < 0.5;
 	my $name = pick(@names);
 	my $value = $columns{$name}[3];
-	return "$name IS NULL" if rand() < 0.2;
+	return "$name IS " . pick('', 'NOT ') . 'NULL' if rand() < 0.25;
+	return "$name <> " . $value->() if rand() < 0.15;
 	return "$name IN (" . $value->() . ', ' . $value->() . ')' if rand() < 0.2;
 	return "$name = " . $value->() if $name =~ /^[btud]$/ || rand() < 0.3;
 	return "$name " . pick('<', '<=', '>', '>=') . ' ' . $value->();
