@@ -161,7 +161,16 @@ DECLARE
     key record;
     chosen name;
     leftover regclass;
+    locked regclass;
 BEGIN
+    -- Before any of its indexes: VACUUM, which has the table, waits for an index that was renamed.
+    FOR locked IN
+        SELECT DISTINCT k.relation FROM mongo_migrate.run_keys(server, collection) k
+         WHERE k.of_map = attach_keys.of_map AND k.built IS NOT NULL
+         ORDER BY k.relation
+    LOOP
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', locked);
+    END LOOP;
     FOR key IN
         SELECT * FROM mongo_migrate.run_keys(server, collection) k
          WHERE k.of_map = attach_keys.of_map AND k.built IS NOT NULL AND NOT (k.label = 'pkey' AND k.done)

@@ -1,0 +1,51 @@
+# The end of a migration beside what else is done with its tables: a VACUUM has the table, and then wants its indexes.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use IPC::Run;
+use MongoServer;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $mongo = MongoServer->shared;
+my $node = PostgreSQL::Test::Cluster->new('finish');
+$node->init;
+$node->append_conf('postgresql.conf', "autovacuum = off\nmax_worker_processes = 16");
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION mongo_migrate; CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate'
+	  . " OPTIONS (uri '" . $mongo->uri . "', database 'mm_test_finish')");
+sub query { return $node->safe_psql('postgres', $_[0]); }
+
+$mongo->command('mm_test_finish', '{"dropDatabase": 1}');
+$mongo->command('mm_test_finish', '{"insert": "orders", "documents": [{"_id": "a", "n": 1}, {"_id": "b", "n": 2}]}');
+$mongo->command('mm_test_finish', '{"createIndexes": "orders", "indexes": [{"key": {"n": 1}, "name": "n", "unique": true}]}');
+query("SELECT mongo_migrate.plan_collection('shop', 'orders')");
+my $run = query("SELECT mongo_migrate.prepare_run('shop', 'orders', 100, 0, 'quarantine', NULL, NULL)");
+query("CALL mongo_migrate.copy_chunks($run)");
+query("SET min_parallel_table_scan_size = 0;\nCALL mongo_migrate.build_keys($run);");
+my $index = query("SELECT built FROM mongo_migrate.run_keys('shop', 'orders') WHERE relation = 'orders'::regclass AND label = 'pkey'");
+like($index, qr/^mongo_migrate_key_/, 'an index has its passing name');
+
+my ($out, $err) = ('', '');
+my $in = "BEGIN;\nLOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE;\nSELECT 'held';\n";
+my $vacuum = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout(180));
+$vacuum->pump until $out =~ /held/;
+my ($finished, $trouble) = ('', '');
+my $end = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "CALL mongo_migrate.finish_run($run)" ],
+	'<', \undef, '>', \$finished, '2>', \$trouble, IPC::Run::timeout(180));
+$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass") or die 'it does not wait';
+$in .= "ALTER INDEX $index SET (fillfactor = 90);\nCOMMIT;\n\\q\n";
+$vacuum->finish;
+$end->finish;
+is($err, '', 'who has the table gets its index, too');
+is($trouble, '', 'and the end waits for both');
+is(query('SELECT state, phase FROM mongo_migrate.run'), 'complete|done', 'before it comes');
+is(query("SELECT string_agg(conname, ',' ORDER BY conname) FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype IN ('p', 'u')"),
+	'orders_n_key,orders_pkey', 'with all keys');
+
+$mongo->command('mm_test_finish', '{"dropDatabase": 1}');
+$node->stop;
+done_testing();
