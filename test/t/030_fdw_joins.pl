@@ -156,7 +156,7 @@ my $uri = $mongo->uri;
 my $definition = join ', ', '_id bigint', "doc jsonb OPTIONS (path '\$')", (map { "$_ $fields{$_}[0]" } sort keys %fields), (map { "$_ $nested{$_}[0] OPTIONS (path '$nested{$_}[1]')" } sort keys %nested);
 $node->safe_psql('postgres', <<"SQL");
 CREATE EXTENSION mongo_migrate;
-CREATE SERVER s FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '$uri', database '$database', use_remote_estimate 'true');
+CREATE SERVER s FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '$uri', database '$database');
 CREATE SCHEMA there;
 CREATE SCHEMA copy;
 

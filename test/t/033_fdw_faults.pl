@@ -104,6 +104,13 @@ foreach my $fault (
 }
 push @faults, { name => 'getMore, cursor lost', mode => '{"skip": %d}', commands => '"getMore"', data => '"errorCode": 43', may => 'error' };
 push @faults, { name => 'find, closed for good', mode => '"alwaysOn"', commands => '"find"', data => '"closeConnection": true', every => 4, may => 'error' };
+# A join is an aggregate; no other statement is one.
+my $join = 'SELECT count(b.text), sum(a._id) FROM c a LEFT JOIN c b ON b._id = a._id AND b.text >= a.text';
+push @faults, map { { sql => $join, before => 'SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_nestloop = off', every => 2, %$_ } } (
+	{ name => 'aggregate of a join, error', mode => '{"times": 1}', commands => '"aggregate"', data => '"errorCode": 8', may => 'error' },
+	{ name => 'getMore of a join, error', mode => '{"skip": %d}', commands => '"getMore"', data => '"errorCode": 8', may => 'error' },
+	{ name => 'getMore of a join, close', mode => '{"skip": %d}', commands => '"getMore"', data => '"closeConnection": true', every => 4, may => 'error' },
+	{ name => 'getMore of a join, slow', mode => '{"skip": %d}', commands => '"getMore"', data => '"blockConnection": true, "blockTimeMS": 5', may => 'right' });
 # One document: a cursor that the server makes after the session has gone away stays there for ten minutes.
 push @faults, { name => 'find, later than statement_timeout', mode => '{"times": 1}', commands => '"find"', every => 20,
 	sql => 'SELECT text FROM c WHERE _id = 1',
