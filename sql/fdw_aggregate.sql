@@ -292,8 +292,8 @@ ROLLBACK;
 SELECT count(*), count(i) FROM items;
 
 -- More groups than memory holds: they come back from a file.
-SELECT mongo_migrate.run_command('fdw_aggregate', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$documents": [{"n": {"$range": [0, 5000]}}]},
-    {"$unwind": "$n"}, {"$project": {"_id": "$n", "i": "$n", "t": {"$toString": "$n"}}}, {"$out": "many"}]}') ->> 'ok' AS ok;
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$documents": [{"n": {"$range": [0, 10000]}}]},
+    {"$unwind": "$n"}, {"$project": {"_id": "$n", "i": {"$subtract": ["$n", {"$mod": ["$n", 2]}]}, "t": {"$toString": "$n"}}}, {"$out": "many"}]}') ->> 'ok' AS ok;
 CREATE FOREIGN TABLE many (_id bigint, i integer, t text) SERVER fdw_aggregate;
 SET work_mem = '64kB';
 EXPLAIN (COSTS OFF) SELECT i, count(*), min(_id) FROM many GROUP BY i;

@@ -25,9 +25,10 @@
 #include "optimizer/tlist.h"
 #include "utils/selfuncs.h"
 
-/* A document that MongoDB looks at and puts into a group, and a fact that it keeps of it. */
+/* A document that MongoDB looks at and puts into a group, a fact that it keeps of it, and a group. */
 #define COST_GROUPED	0.07
 #define COST_FACT		0.005
+#define COST_GROUP		0.25
 
 /* In fdw_private of our paths. */
 enum PathPrivate
@@ -125,7 +126,7 @@ add_group_path(GroupQuery *query, RelOptInfo *upper)
 	startup = relation->startup_cost +
 		relation->examined * COST_GROUPED * (group_each_value(query->group) == NULL ? 1 : 2) +
 		relation->retrieved * count_facts(query->group) * COST_FACT +
-		groups * relation->tuple_cost;
+		groups * (relation->tuple_cost + COST_GROUP);
 	scan = list_make2(group_save(query->group),
 					  query->filter == NULL ? NIL : filter_save(query->filter));
 	add_path(upper, (Path *)
