@@ -57,7 +57,7 @@ SELECT pg_temp.load('kept', '[{"_id": 1, "name": "a", "secret": 1, "items": [{"s
 SELECT mongo_migrate.plan_collection('drift', 'kept', schema => 'drift', extra => true);
 UPDATE mongo_migrate.plan_column SET included = false WHERE server = 'drift' AND collection = 'kept' AND column_name = 'secret';
 SELECT mongo_migrate.plan_collection('drift', 'kept', schema => 'drift', replan => true);
-SELECT target, column_name, role, type, included, note FROM mongo_migrate.plan_column WHERE (server, collection, role) = ('drift', 'kept', 'extra');
+SELECT target, column_name, role, type, included, note FROM mongo_migrate.plan_column WHERE (server, collection, role) = ('drift', 'kept', 'extra') ORDER BY target;
 SELECT mongo_migrate.draft_ddl('drift', 'kept');
 SELECT pg_temp.load('kept', '[
     {"_id": 2, "name": "b", "a.b": {"$date": {"$numberLong": "0"}}, "$x": null, "secret": 5, "items": [{"sku": "b", "gift": [1, {"y": 2.5}]}, null, {"seats": [{"n": 2, "row": "A"}], "sku": "c"}],
