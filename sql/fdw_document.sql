@@ -78,6 +78,25 @@ SELECT show('arrays', 'd @> ''{2024-02-29 12:00:00+00}''');
 SELECT show('arrays', 'd && ''{2024-02-29 12:00:00.0005+00}''');
 SELECT show('arrays', 'sl @> ''{1}''');
 SELECT show('arrays', '1 <> ALL (sl)');
+-- An index on the elements serves, though arrays within the array have to be looked at.
+SELECT mongo_migrate.run_command('fdw_document', '{"createIndexes": "arrays", "indexes": [{"key": {"l": 1}, "name": "l"}, {"key": {"t": 1}, "name": "t"},
+    {"key": {"d": 1}, "name": "d"}, {"key": {"sub.l": 1}, "name": "sl"}]}') ->> 'ok' AS ok;
+CREATE FUNCTION uses_index(condition text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) SELECT _id FROM arrays WHERE ' || condition LOOP
+        IF line LIKE '%MongoDB find: %' THEN
+            -- Extended JSON would take $type for a part of a binary; no index has to do with it.
+            line := regexp_replace(substring(line FROM 'MongoDB find: (.*)'), ',"[a-z.]+0":{"\$type":"array"}', '', 'g');
+            RETURN mongo_migrate.run_command('fdw_document', json_build_object('explain', line::json))::text !~ 'COLLSCAN';
+        END IF;
+    END LOOP;
+END
+$$;
+SELECT condition, uses_index(condition) FROM unnest(ARRAY['l @> ''{1,2}''', 'l && ''{3,4}''', '3 = ANY (l)', 't @> ''{a}''', 'd @> ''{2024-02-29 12:00+00}''', 'sl && ''{9}''']) AS condition;
+SELECT show('arrays', condition) FROM unnest(ARRAY['l @> ''{1,2}''', 'l && ''{3,4}''', 't && ''{a,c}''', '''a'' = ANY (t)', 'sl && ''{9}''']) AS condition;
 SELECT show('arrays', 'l @> ARRAY[_id::integer]');
 \t off
 

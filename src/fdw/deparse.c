@@ -52,6 +52,8 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "fdw/deparse.h"
 #include "fdw/match.h"
@@ -314,17 +316,52 @@ match_array(const Filter *filter, const FilterValue *value)
 		match_not_equal(filter, datums, nulls, ndatums);
 }
 
+/* The least of the values of BSON that those of a form mostly are. */
+static bson_value_t *
+least_value(FilterForm form)
+{
+	static const uint8 zeros[UUID_LEN] = {0};
+
+	switch (form)
+	{
+		case FORM_BOOLEAN:
+			return value_boolean(false);
+		case FORM_TEXT:
+			return value_string("");
+		case FORM_OBJECTID:
+			return value_objectid(zeros);
+		case FORM_UUID:
+			return value_uuid(zeros, BSON_SUBTYPE_UUID_DEPRECATED);
+		case FORM_DATE:
+		case FORM_TIMESTAMP:
+		case FORM_TIMESTAMPTZ:
+			return value_date(PG_INT64_MIN);
+		default:
+			return value_double(-INFINITY);
+	}
+}
+
 /*
  * What matches by the elements of the column, or may do so by those of arrays
  * within it, which become dimensions, and which MongoDB does not look into.
- * They are of one length, so that the first tells.
+ * They are of one length, so that the first tells.  That is nothing for an
+ * index, which has them as values among the others; so it is asked as well for
+ * what elements mostly are not.
  */
 static bson_t *
 match_or_dimensions(const Filter *filter, bson_t *match)
 {
+	bson_t	   *other;
+	bson_t	   *dimensions;
+
 	if (match == NULL)
 		return NULL;
-	return match_one_of(list_make2(match, match_type(psprintf("%s.0", filter->path), "array")));
+	other = match_operators("$elemMatch",
+							"$not", value_document(match_value("$gte", least_value(filter->form))),
+							"$ne", value_new(BSON_TYPE_NULL));
+	dimensions = match_all_of(list_make2(match_value(filter->path, value_document(other)),
+										 match_type(psprintf("%s.0", filter->path), "array")));
+	return match_one_of(list_make2(match, dimensions));
 }
 
 /* comparand = ANY (column), comparand <> ALL (column) */

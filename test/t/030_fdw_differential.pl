@@ -310,7 +310,7 @@ foreach my $options ('', ', "collation": {"locale": "en", "strength": 1}')
 	$mongo->command($database,
 		bytes(qq({"insert": "$collection", "documents": [) . join(', ', map { document($_) } 1 .. $documents) . ']}'));
 }
-$mongo->command($database, '{"createIndexes": "docs", "indexes": [' . join(', ', map { qq({"key": {"$_": 1}, "name": "$_"}) } qw(n t ts sub.x)) . ']}');
+$mongo->command($database, '{"createIndexes": "docs", "indexes": [' . join(', ', map { qq({"key": {"$_": 1}, "name": "$_"}) } qw(n t ts sub.x l m)) . ']}');
 
 my $uri = $mongo->uri;
 my $definition = join ', ', '_id bigint', "doc jsonb OPTIONS (path '\$')",
