@@ -143,6 +143,18 @@ DROP SCHEMA hostile CASCADE;
 DROP FUNCTION kept;
 RESET client_min_messages;
 
+-- Rows without a document, by ids of the source: as many as there are documents without a row, and beside a string that is the same id.
+SELECT mongo_migrate.verify_all_objectids('id_types', 'user_oid'), mongo_migrate.verify_all_objectids('id_types', 'mixed');
+DELETE FROM public.order_oid WHERE id = '000000000000000000000020';
+INSERT INTO public.order_oid (id) VALUES ('0000000000000000000000ff');
+SELECT v.source_id, v.target, v.kind FROM mongo_migrate.verify_full('id_types', 'order_oid') AS v ORDER BY v.kind;
+DELETE FROM public.order_oid WHERE id = '0000000000000000000000ff';
+INSERT INTO public.order_oid (id) VALUES ('0000000000000000000000fe');
+SELECT mongo_migrate.run_command('id_types', '{"insert": "order_oid", "documents": [{"_id": "000000000000000000000021"}]}') ->> 'n' AS n;
+DELETE FROM mongo_migrate.quarantine WHERE server = 'id_types' AND collection = 'order_oid';
+SELECT mongo_migrate.verify_all_objectids('id_types', 'order_oid');
+SELECT v.source_id, v.target, v.kind, count(*) FROM mongo_migrate.verify_full('id_types', 'order_oid') AS v GROUP BY 1, 2, 3 ORDER BY v.kind, v.source_id COLLATE "C";
+
 -- The _id as it was in a column beside the new id.
 SELECT mongo_migrate.run_command('id_types', '{"insert": "assorted", "documents": [{"_id": "s-1", "n": 1}, {"_id": {"$oid": "65a000000000000000000001"}, "n": 2}, {"_id": {"b": 1, "a": [2]}, "n": 3}, {"_id": 4.5, "n": 4}, {"_id": null, "n": 5}]}') ->> 'n' AS n;
 SELECT mongo_migrate.run_command('id_types', json_build_object('insert', 'strings', 'documents', json_agg(json_build_object('_id', 's-' || n)))) ->> 'n' AS n FROM generate_series(1, 20) AS n;

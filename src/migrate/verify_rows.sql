@@ -150,6 +150,19 @@ COMMENT ON FUNCTION mongo_migrate.verify_rows(mongo_migrate.verify_job, bigint) 
     'looks for rows of a job''s root that have no document in the source';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_rows(mongo_migrate.verify_job, bigint) FROM PUBLIC;
 
+-- Whether every _id is an ObjectId: values of a type stand together in their order.
+CREATE FUNCTION mongo_migrate.verify_all_objectids(server name, collection text) RETURNS boolean
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT bool_and(mongo_migrate.verify_without_nul(d.document)::jsonb -> '_id' ? '$oid')
+    FROM (VALUES (1), (-1)) AS w (way), LATERAL mongo_migrate.find_documents($1, $2, '{}', json_build_object(
+        'sort', json_build_object('_id', w.way), 'limit', 1, 'projection', '{"_id": 1}'::json), 'canonical') AS d (document)
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_all_objectids(name, text) IS
+    'whether the first and the last _id of a collection are ObjectIds, and so all of them; NULL where there is none';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_all_objectids(name, text) FROM PUBLIC;
+
 -- Whether the documents read account for every row of the root's table: as many rows as documents that have one,
 -- each found by the id of one document.  Then none is without.
 CREATE FUNCTION mongo_migrate.verify_accounts(job mongo_migrate.verify_job, tally mongo_migrate.verify_tally) RETURNS boolean
@@ -166,6 +179,7 @@ BEGIN
     -- Where an id can be that of several documents, by an expression or by its type, numbers tell nothing.
     IF root.loaded AND root.expression IS NULL AND (
             root.key_type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+            OR (root.key_type = 'mongo_migrate.objectid'::regtype AND mongo_migrate.verify_all_objectids(job.server, job.collection))
             OR (mongo_migrate.verify_id(job.server, job.collection, root.key_type, 'NULL')).map IS NOT NULL) THEN
         EXECUTE format('SELECT count(*) FROM %s', job.root) INTO rows_;
     END IF;
