@@ -17,6 +17,17 @@ CREATE FOREIGN TABLE items
 CREATE FOREIGN TABLE empty (_id bigint, i integer, t text) SERVER fdw_aggregate;
 ANALYZE items;
 
+-- What is sent to MongoDB.
+CREATE FUNCTION pg_temp.sent(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    line text;
+BEGIN
+    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+        RETURN QUERY SELECT trim(line) WHERE line LIKE '%MongoDB aggregate%';
+    END LOOP;
+END
+$$;
+
 -- Without GROUP BY.  Below is PostgreSQL's own way, for documents that it must look at.
 EXPLAIN (COSTS OFF) SELECT count(*) FROM items;
 SELECT count(*) FROM items;
@@ -51,19 +62,15 @@ SELECT count(*) FILTER (WHERE ok), count(*) FILTER (WHERE NOT ok), count(*) FILT
 SELECT count(b) FILTER (WHERE i IN (5, 7)), max(b) FILTER (WHERE i > 6 AND i IS NOT NULL), avg(i) FILTER (WHERE i < 10), min(i) FILTER (WHERE at IS NULL) FROM items;
 SELECT count(*) FILTER (WHERE x NOT IN (3, 4)), count(*) FILTER (WHERE x = NULL), sum(x) FILTER (WHERE i IS NULL), count(1) FILTER (WHERE at < '2024-02-29 12:00:00.0015Z') FROM items;
 SELECT t, count(*) FILTER (WHERE ok), count(*) FROM items GROUP BY t HAVING count(*) FILTER (WHERE i > 6) > 0 ORDER BY t;
+-- Of a range of numbers MongoDB takes a little too much; its ends are looked at.
+SELECT * FROM pg_temp.sent('SELECT count(*) FILTER (WHERE n >= 2.5) FROM items');
+SELECT count(*) FILTER (WHERE n >= 2.5), count(*) FILTER (WHERE n < 2.5), sum(i) FILTER (WHERE n = 4 AND x IS NULL), max(f) FILTER (WHERE f < 0.5 AND _id > 2),
+    count(*) FILTER (WHERE n > 1000), count(*) FILTER (WHERE n < 'NaN'), count(*) FILTER (WHERE n > NULL) FROM items;
+SELECT * FROM pg_temp.sent('SELECT count(*) FILTER (WHERE n >= 2.5 OR ok) FROM items');
 SELECT count(*) FILTER (WHERE i > 0) FROM empty;
 SELECT i.ok, (SELECT count(*) FILTER (WHERE _id > i._id) FROM items) FROM items i WHERE i.t = 'a' ORDER BY i._id;
 
 -- DISTINCT, of the values of one column.
-CREATE FUNCTION pg_temp.sent(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
-DECLARE
-    line text;
-BEGIN
-    FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-        RETURN QUERY SELECT trim(line) WHERE line LIKE '%MongoDB aggregate%';
-    END LOOP;
-END
-$$;
 SELECT * FROM pg_temp.sent('SELECT ok, count(DISTINCT i), sum(b) FROM items GROUP BY ok');
 SELECT ok, count(DISTINCT i), sum(b), count(*) FROM items GROUP BY ok ORDER BY ok;
 SELECT count(DISTINCT i), sum(DISTINCT i), avg(DISTINCT i), min(DISTINCT i), max(DISTINCT b), count(*), count(*) FILTER (WHERE ok) FROM items;

@@ -94,6 +94,9 @@ expression_from_operator(const char *path, const char *operator, const bson_valu
 	if (strcmp(operator, "$ne") == 0)
 		return value->value_type == BSON_TYPE_NULL ? is_not_null(path) :
 			is_other(path, compare(path, "$eq", value));
+	/* What is less than NaN. */
+	if (strcmp(operator, "$type") == 0)
+		return match_value("$isNumber", value_string(psprintf("$%s", path)));
 	if (strcmp(operator, "$nin") == 0)
 		return is_other(path, compare(path, "$in", value));
 	if (strcmp(operator, "$lt") == 0 || strcmp(operator, "$lte") == 0)
@@ -121,6 +124,28 @@ expression_from_field(const bson_iter_t *field)
 		match_combine("$and", expressions);
 }
 
+/* $or: [...] of a match document */
+static bson_t *
+expression_from_list(const bson_iter_t *field)
+{
+	List	   *expressions = NIL;
+	bson_iter_t iter;
+
+	if (!bson_iter_recurse(field, &iter))
+		elog(ERROR, "cannot read a condition");
+	while (bson_iter_next(&iter))
+	{
+		const bson_value_t *match = bson_iter_value(&iter);
+		bson_iter_t inner;
+
+		if (!bson_iter_init_from_data(&inner, match->value.v_doc.data, match->value.v_doc.data_len) ||
+			!bson_iter_next(&inner))
+			elog(ERROR, "cannot read a condition");
+		expressions = lappend(expressions, expression_from_field(&inner));
+	}
+	return match_combine(bson_iter_key(field), expressions);
+}
+
 /* The match document of one condition; NULL is one that is never true. */
 static bson_t *
 expression_from_match(const bson_t *match)
@@ -133,7 +158,8 @@ expression_from_match(const bson_t *match)
 	if (!bson_iter_init(&iter, match))
 		elog(ERROR, "cannot read a condition");
 	while (bson_iter_next(&iter))
-		expressions = lappend(expressions, expression_from_field(&iter));
+		expressions = lappend(expressions, *bson_iter_key(&iter) == '$' ?
+							  expression_from_list(&iter) : expression_from_field(&iter));
 	return list_length(expressions) == 1 ? linitial(expressions) :
 		match_combine("$and", expressions);
 }

@@ -302,6 +302,12 @@ ranges_hold(FactReader *reader, const FilterValue *comparands)
 		ColumnFacts *facts = &reader->columns[range->column];
 		Datum		comparand = comparands[range->comparand].value;
 
+		/*
+		 * Nothing is in the range of a FILTER; in that of the query,
+		 * something is.
+		 */
+		if (!has_values(facts) && facts->column->condition != EVERY_DOCUMENT)
+			continue;
 		if (!has_values(facts) ||
 			!DatumGetBool(FunctionCall2(operator, facts->facts[LOW].value, comparand)) ||
 			!DatumGetBool(FunctionCall2(operator, facts->facts[HIGH].value, comparand)))

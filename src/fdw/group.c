@@ -53,6 +53,7 @@
 #include "fdw/path.h"
 #include "fdw/relation.h"
 #include "mb/pg_wchar.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/cost.h"
@@ -430,15 +431,47 @@ need_facts(Grouping *group, const GroupAggregate *aggregate)
 	}
 }
 
+/* Adds the columns that a part of a FILTER looks at; false when it must stay here. */
+static bool
+add_filter_part(GroupQuery *query, Expr *part, int condition, List **filters)
+{
+	Filter	   *filter = filter_from_clause(query->root, query->rel, part, &query->comparands);
+	bool		is_range = filter != NULL && filter_is_range(filter);
+	ListCell   *lc;
+
+	if (filter == NULL || !(is_range || filter_is_expressible(filter)))
+		return false;
+	foreach(lc, pull_var_clause((Node *) part, PVC_RECURSE_PLACEHOLDERS))
+	{
+		Var		   *var = lfirst(lc);
+		int			index = var->varattno <= 0 ? -1 : add_column(query, var, false);
+		GroupColumn *column;
+
+		if (index < 0)
+			return false;
+		if (!is_range)
+			continue;
+		need_order(list_nth(query->group->columns, index));
+		column = make_column(query, var);
+		column->condition = condition;
+		index = find_column(query->group, column);
+		need_extremes(list_nth(query->group->columns, index));
+		add_range(query, filter, castNode(OpExpr, part), index);
+	}
+	*filters = lappend(*filters, filter);
+	return true;
+}
+
 /* Adds the condition that an aggregate's FILTER is, or finds it: its index, EVERY_DOCUMENT for none. */
 static bool
 add_filter(GroupQuery *query, Expr *expression, int *condition)
 {
-	Filter	   *filter;
+	List	   *parts = make_ands_implicit(expression);
+	List	   *filters = NIL;
 	ListCell   *lc;
 
 	*condition = EVERY_DOCUMENT;
-	if (expression == NULL)
+	if (parts == NIL)
 		return true;
 	foreach(lc, query->filters)
 	{
@@ -446,19 +479,14 @@ add_filter(GroupQuery *query, Expr *expression, int *condition)
 		if (equal(lfirst(lc), expression))
 			return true;
 	}
-	filter = filter_from_clause(query->root, query->rel, expression, &query->comparands);
-	if (filter == NULL || !filter_is_expressible(filter))
-		return false;
-	foreach(lc, pull_var_clause((Node *) expression, PVC_RECURSE_PLACEHOLDERS))
+	*condition = list_length(query->filters);
+	foreach(lc, parts)
 	{
-		Var		   *var = lfirst(lc);
-
-		if (var->varattno <= 0 || add_column(query, var, false) < 0)
+		if (!add_filter_part(query, lfirst(lc), *condition, &filters))
 			return false;
 	}
 	query->filters = lappend(query->filters, expression);
-	query->group->conditions = lappend(query->group->conditions, filter);
-	*condition = list_length(query->filters) - 1;
+	query->group->conditions = lappend(query->group->conditions, filter_all_of(filters));
 	return true;
 }
 
