@@ -98,17 +98,17 @@ COMMENT ON FUNCTION mongo_migrate.verify_documents(mongo_migrate.verify_job, jso
     'holds a batch of documents in canonical Extended JSON against their rows; returns the tally with theirs';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_documents(mongo_migrate.verify_job, json[], mongo_migrate.verify_tally) FROM PUBLIC;
 
--- About 8 MB of documents keep memory bounded; many make for few statements.
+-- About 4 MB of documents keep memory bounded; many make for few statements.
 CREATE FUNCTION mongo_migrate.verify_batch_size(server name, collection text) RETURNS integer
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT least(10000, greatest(1, 8388608 / greatest(1, max((s ->> 'size')::numeric))))::integer
+    SELECT least(10000, greatest(1, 4194304 / greatest(1, max((s ->> 'size')::numeric))))::integer
     FROM mongo_migrate.aggregate_documents(server, collection,
         '[{"$limit": 1000}, {"$group": {"_id": null, "size": {"$avg": {"$bsonSize": "$$ROOT"}}}}]') AS s
 $body$;
 COMMENT ON FUNCTION mongo_migrate.verify_batch_size(name, text) IS
-    'documents that a verification takes at a time: about 8 MB, at most 10000';
+    'documents that a verification takes at a time: about 4 MB, at most 10000';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_batch_size(name, text) FROM PUBLIC;
 
 -- How long a verification waits for the source, in its options.
