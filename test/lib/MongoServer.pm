@@ -97,8 +97,7 @@ sub set
 	$_->{members} = \@members foreach @members;
 	my $hosts = join ', ', map { sprintf '{"_id": %d, "host": "127.0.0.1:%d", "priority": %d}', $_, $members[$_]{port}, $_ ? 1 : 2 }
 	  0 .. $#members;
-	$members[0]->command('admin', qq({"replSetInitiate": {"_id": "$members[0]{set}", "members": [$hosts],)
-		  . ' "settings": {"electionTimeoutMillis": 2000}}}');
+	$members[0]->command('admin', qq({"replSetInitiate": {"_id": "$members[0]{set}", "members": [$hosts]}}));
 	my $tries = 1200;
 	until ($members[0]->is_primary && (grep { $_->command('admin', '{"hello": 1}')->{secondary} } @members) == $count - 1)
 	{

@@ -52,9 +52,12 @@ sub migrate_and
 	$session->send("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 100, workers => 1)");
 	ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM mongo_migrate.workers WHERE wait_event = 'advisory' AND documents > 0"),
 		'the worker is held');
-	$meanwhile->();
+	my $done = eval { $meanwhile->(); 1 };
+	my $error = $@;
 	$holder->finish;
-	return $session->result;
+	my ($out) = $session->result;
+	die $error unless $done;
+	return $out;
 }
 
 my $counts = 'SELECT count(*), count(DISTINCT n), (SELECT count(*) FROM orders_items) FROM orders';
@@ -88,18 +91,19 @@ is($members[0]->command('shop', '{"count": "notes"}')->{n}, 1, 'rows of a foreig
 $members[$victim]->start;
 query("ALTER SERVER shop OPTIONS (SET read_preference 'primary')");
 query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true)");
+my ($primary) = grep { $_->is_primary } @members;
 my $new;
 ($out) = migrate_and(sub {
 	my $tries = 600;
-	is(cursors($members[0]), 1, 'the primary is read');
-	usleep(50_000) until eval { $members[0]->command('admin', '{"replSetStepDown": 600, "secondaryCatchUpPeriodSecs": 30}'); 1 }
-	  || !$members[0]->is_primary || --$tries == 0;
+	is(cursors($primary), 1, 'the primary is read');
+	usleep(50_000) until eval { $primary->command('admin', '{"replSetStepDown": 600, "secondaryCatchUpPeriodSecs": 30}'); 1 }
+	  || !$primary->is_primary || --$tries == 0;
 	usleep(50_000) until (($new) = grep { $_->is_primary } @members) || --$tries <= 0;
-	$members[0]->kill9;
+	$primary->kill9;
 });
 is($out, 't', 'it completes when the primary has stepped down and is gone');
 is(query($counts), $all, 'every document once');
-ok($new && $new != $members[0], 'there is another primary');
+ok($new && $new != $primary, 'there is another primary');
 cmp_ok(queries($new), '>', 0, 'which was asked');
 query("INSERT INTO notes VALUES (2, 'two')");
 is($new->command('shop', '{"count": "notes"}')->{n}, 2, 'and written to');
