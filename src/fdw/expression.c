@@ -11,7 +11,8 @@
  * to be kept apart, from what is less.
  *
  * The values to compare with are those of the match document, so that
- * deparse.c alone knows them.
+ * deparse.c alone knows them; a range of numbers may be a little too wide, as
+ * there.
  */
 #include "postgres.h"
 #include "compat.h"

@@ -15,7 +15,7 @@
  *    column that an aggregate or a condition looks at; facts.c judges them.
  * 2. The keys of a group are values of a document, and each comes back and is
  *    decoded.  MongoDB's groups are PostgreSQL's where equal values of BSON are
- *    equal rows, and no others are: see key_is_provable() in facts.c.
+ *    equal rows, and no others are: see key_is_plain() in facts.c.
  * 3. A condition must be exact, for values that rule 1 has looked at.  There is
  *    no one to check it again; but if the least and the greatest value are
  *    within a range, all others are, so that the range that MongoDB is asked for
@@ -32,10 +32,8 @@
  * 6. FILTER is an expression of MongoDB's, exact for values that rule 1 has
  *    looked at (see expression.c); and it looks at those of every document, as
  *    PostgreSQL decodes them before it filters.
- *
  * 7. DISTINCT is a $group by the column's values as well, and another of these
- *    groups.  It is for values that are equal in both worlds, or in none.
- *
+ *    groups.  The facts tell that what is equal there is equal here.
  * 8. A key may be computed from a time (see groupkey.c), which is then a column
  *    that is looked at, as only the key comes back.
  *
