@@ -45,6 +45,7 @@ DECLARE
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = add_keys.run_id;
     PERFORM mongo_migrate.reach_shards();
+    PERFORM mongo_migrate.await_keys(r.server, r.collection, false);
     PERFORM mongo_migrate.attach_keys(r.server, r.collection, false);
     FOR statement IN SELECT mongo_migrate.key_ddl(r.server, r.collection) LOOP
         EXECUTE statement;
@@ -88,13 +89,9 @@ AS $$
 #variable_conflict use_column
 DECLARE
     r mongo_migrate.run;
-    key record;
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = complete_run.run_id;
-    -- Those that are being built are waited for; the others are not begun any more.
-    FOR key IN SELECT * FROM mongo_migrate.run_keys(r.server, r.collection) k WHERE k.of_map AND NOT k.done LOOP
-        PERFORM pg_advisory_xact_lock(hashtextextended(key.index_name, 0));
-    END LOOP;
+    PERFORM mongo_migrate.await_keys(r.server, r.collection, true);
     PERFORM mongo_migrate.attach_keys(r.server, r.collection, true);
     PERFORM mongo_migrate.finish_id_map(r.server, r.collection);
     UPDATE mongo_migrate.run SET phase = 'done' WHERE run_id = complete_run.run_id;
@@ -108,6 +105,7 @@ CREATE PROCEDURE mongo_migrate.finish_run(run_id bigint)
     LANGUAGE plpgsql
 AS $$
 BEGIN
+    CALL mongo_migrate.build_keys(run_id, false);
     IF mongo_migrate.end_copy(run_id) THEN
         COMMIT;
         PERFORM mongo_migrate.add_keys(run_id);

@@ -152,6 +152,24 @@ $$;
 COMMENT ON PROCEDURE mongo_migrate.build_keys(bigint, boolean) IS
     'when every chunk is complete: builds indexes of a run, of its tables (of_map false), its id map (true) or both (NULL), each in a transaction of its own, until none is left for this session; others may build at the same time, and finish_run() makes keys of them';
 
+CREATE FUNCTION mongo_migrate.await_keys(server name, collection text, of_map boolean)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    key record;
+BEGIN
+    FOR key IN
+        SELECT * FROM mongo_migrate.run_keys(server, collection) k WHERE k.of_map = await_keys.of_map AND NOT k.done
+    LOOP
+        PERFORM pg_advisory_xact_lock(hashtextextended(key.index_name, 0));
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.await_keys(name, text, boolean) IS
+    'waits for the indexes of a collection''s tables, or of its id map (of_map true), that build_keys() builds; until the transaction ends no session begins another of them';
+
 CREATE FUNCTION mongo_migrate.attach_keys(server name, collection text, of_map boolean)
     RETURNS void
     LANGUAGE plpgsql VOLATILE

@@ -156,7 +156,6 @@ DECLARE
     this_run bigint;
     heartbeat text;
     useful integer;         -- workers
-    helpers integer;        -- beside the worker that finishes the run
     state text; message text; detail text; hint text;
     done mongo_migrate.chunk_sum;
 BEGIN
@@ -171,16 +170,12 @@ BEGIN
      WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
     PERFORM mongo_migrate.run_patiently(server, collection,
         array_fill(format('CALL mongo_migrate.copy_chunks(%s)', this_run), ARRAY[useful]), heartbeat, retry_for);
-    SELECT least(workers, count(*) FILTER (WHERE NOT of_map)), least(workers - 1, count(*) FILTER (WHERE of_map))
-      INTO STRICT useful, helpers
+    -- Of the workers one finishes the run; the others help it with the indexes.
+    SELECT greatest(least(workers, count(*)), 1) INTO STRICT useful
       FROM mongo_migrate.keys_to_build(server, collection);
-    IF useful > 1 THEN
-        PERFORM mongo_migrate.run_patiently(server, collection,
-            array_fill(format('CALL mongo_migrate.build_keys(%s, false)', this_run), ARRAY[useful]), heartbeat, retry_for);
-    END IF;
     PERFORM mongo_migrate.run_patiently(server, collection,
         format('CALL mongo_migrate.finish_run(%s)', this_run)
-        || array_fill(format('CALL mongo_migrate.build_keys(%s, true)', this_run), ARRAY[helpers]), heartbeat, retry_for);
+        || array_fill(format('CALL mongo_migrate.build_keys(%s)', this_run), ARRAY[useful - 1]), heartbeat, retry_for);
     RETURN this_run;
 EXCEPTION WHEN query_canceled OR OTHERS THEN
     GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
