@@ -206,7 +206,8 @@ make_update(ForeignScanState *node)
 	WriterUpdate update;
 	ListCell   *lc;
 
-	scan_evaluate(scan, node->ss.ps.ps_ExprContext, state->nfilter, scan->ncomparands);
+	filter_values_evaluate(scan->values, scan->comparands, state->nfilter, scan->ncomparands,
+						   node->ss.ps.ps_ExprContext);
 	ExecClearTuple(slot);
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
 	foreach(lc, state->set)
@@ -305,7 +306,8 @@ modify_all(ForeignScanState *node)
 	bson_t	   *safe;
 	bson_t	   *odd;
 
-	scan_evaluate(scan, node->ss.ps.ps_ExprContext, 0, state->nfilter);
+	filter_values_evaluate(scan->values, scan->comparands, 0, state->nfilter,
+						   node->ss.ps.ps_ExprContext);
 	match = filter_to_bson(scan->find.filter, scan->values);
 	if (match == NULL)
 		return 0;

@@ -5,6 +5,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "executor/executor.h"
 #include "fdw/filter.h"
 #include "fdw/path.h"
 
@@ -154,4 +155,16 @@ filter_load(List *saved)
 	filter->comparand = intVal(list_nth(saved, 10));
 	filter->comparand_type = (Oid) intVal(list_nth(saved, 11));
 	return filter;
+}
+
+void
+filter_values_evaluate(FilterValue *values, List *comparands, int first, int end,
+					   ExprContext *econtext)
+{
+	for (int i = first; i < end; i++)
+	{
+		values[i].value = ExecEvalExpr((ExprState *) list_nth(comparands, i), econtext,
+									   &values[i].isnull);
+		values[i].known = true;
+	}
 }

@@ -11,6 +11,7 @@
 
 #include "access/stratnum.h"
 #include "mongo/options.h"
+#include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
 
 /* What a column's type is for comparisons. */
@@ -158,6 +159,10 @@ extern FilterBounds filter_bounds(const Filter *filter, const char *path);
 /* A filter as a list that a plan can carry, and back. */
 extern List *filter_save(const Filter *filter);
 extern Filter *filter_load(List *saved);
+
+/* Evaluates comparands (ExprStates), from one index up to another, in the current memory context. */
+extern void filter_values_evaluate(FilterValue *values, List *comparands, int first, int end,
+								   ExprContext *econtext);
 
 /* deparse.c */
 

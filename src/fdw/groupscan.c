@@ -75,16 +75,9 @@ static bson_t *
 evaluate_match(ForeignScanState *node)
 {
 	GroupScanState *state = node->fdw_state;
-	ListCell   *lc;
 
-	foreach(lc, state->comparands)
-	{
-		FilterValue *value = &state->values[foreach_current_index(lc)];
-
-		value->value = ExecEvalExpr((ExprState *) lfirst(lc), node->ss.ps.ps_ExprContext,
-									&value->isnull);
-		value->known = true;
-	}
+	filter_values_evaluate(state->values, state->comparands, 0, list_length(state->comparands),
+						   node->ss.ps.ps_ExprContext);
 	return filter_to_bson(state->filter, state->values);
 }
 

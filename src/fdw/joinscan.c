@@ -154,16 +154,9 @@ start_scan(ForeignScanState *node)
 	JoinScanState *state = node->fdw_state;
 	MemoryContext old = MemoryContextSwitchTo(state->context);
 	bson_t	   *pipeline;
-	ListCell   *lc;
 
-	foreach(lc, state->comparands)
-	{
-		FilterValue *value = &state->values[foreach_current_index(lc)];
-
-		value->value = ExecEvalExpr((ExprState *) lfirst(lc), node->ss.ps.ps_ExprContext,
-									&value->isnull);
-		value->known = true;
-	}
+	filter_values_evaluate(state->values, state->comparands, 0, state->ncomparands,
+						   node->ss.ps.ps_ExprContext);
 	state->ask_all = state->asked_by != NULL && any_is_missed(state);
 	pipeline = make_pipeline(state, state->values);
 	if (pipeline != NULL)

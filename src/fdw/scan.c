@@ -64,20 +64,6 @@ fdw_begin_scan(ForeignScanState *node, int eflags)
 										   ALLOCSET_SMALL_SIZES);
 }
 
-/* Evaluates comparands, from one index up to another, in the current memory context. */
-void
-scan_evaluate(FdwScanState *state, ExprContext *econtext, int first, int end)
-{
-	for (int i = first; i < end; i++)
-	{
-		FilterValue *value = &state->values[i];
-
-		value->value = ExecEvalExpr((ExprState *) list_nth(state->comparands, i), econtext,
-									&value->isnull);
-		value->known = true;
-	}
-}
-
 /*
  * Evaluates the comparands and makes the cursors, none when nothing can match.
  * Each sends its command when it is first read, or before the session writes:
@@ -91,7 +77,8 @@ start_scan(ForeignScanState *node)
 	MemoryContext old = MemoryContextSwitchTo(state->context);
 	bson_t	   *filter;
 
-	scan_evaluate(state, node->ss.ps.ps_ExprContext, 0, state->ncomparands);
+	filter_values_evaluate(state->values, state->comparands, 0, state->ncomparands,
+						   node->ss.ps.ps_ExprContext);
 	filter = filter_to_bson(find->filter, state->values);
 	for (int part = 0; filter != NULL && part < sorting_parts(find->sorting); part++)
 		state->cursors[part] = mongo_find(state->connection, find->table->collection,

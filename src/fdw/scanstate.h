@@ -24,7 +24,4 @@ typedef struct FdwScanState
 	bool		started;
 } FdwScanState;
 
-/* scan.c: evaluates comparands, from one index up to another, in the current memory context. */
-extern void scan_evaluate(FdwScanState *state, ExprContext *econtext, int first, int end);
-
 #endif							/* MM_SCANSTATE_H */
