@@ -109,10 +109,11 @@ BEGIN
             PERFORM pg_advisory_unlock(hashtextextended(key.index_name, 0));
             CONTINUE;
         END IF;
-        -- Processes that help with one index are shared among those who build.
+        -- All who build take together as many processes as one CREATE INDEX may: an index that a process sorts
+        -- alone has all of maintenance_work_mem.
         PERFORM set_config('max_parallel_maintenance_workers',
-            (current_setting('max_parallel_maintenance_workers')::integer
-             / greatest((r.options ->> 'workers')::integer, 1))::text, true);
+            greatest((current_setting('max_parallel_maintenance_workers')::integer + 1)
+                     / greatest((r.options ->> 'workers')::integer, 1) - 1, 0)::text, true);
         BEGIN
             EXECUTE mongo_migrate.index_ddl(key);
         EXCEPTION WHEN unique_violation THEN
