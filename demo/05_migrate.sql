@@ -1,2 +1,2 @@
 SELECT collection, documents, inserted, skipped, rejected, batches, complete
-FROM mongo_migrate.migrate_all('shop', batch_size => 1000, workers => 2);
+FROM mongo_migrate.migrate_all('shop', workers => 2);

@@ -290,7 +290,7 @@ COMMENT ON FUNCTION mongo_migrate.report_drift(name, text, timestamptz) IS
     'raises a NOTICE that names the fields unknown to the plan that documents had since a time';
 
 CREATE FUNCTION mongo_migrate.migrate_collection(server name, collection text,
-        batch_size integer DEFAULT 1000, workers integer DEFAULT 2,
+        batch_size integer DEFAULT 5000, workers integer DEFAULT 2,
         on_error text DEFAULT 'quarantine', max_errors bigint DEFAULT NULL,
         max_duration interval DEFAULT NULL, dry_run boolean DEFAULT false,
         retry_for interval DEFAULT '5 minutes', max_docs_per_second integer DEFAULT NULL)
@@ -371,7 +371,7 @@ COMMENT ON FUNCTION mongo_migrate.migration_order(name) IS
     'the planned collections, those that others refer to first as far as there is such an order';
 
 CREATE FUNCTION mongo_migrate.migrate_all(server name,
-        batch_size integer DEFAULT 1000, workers integer DEFAULT 2,
+        batch_size integer DEFAULT 5000, workers integer DEFAULT 2,
         on_error text DEFAULT 'quarantine', max_errors bigint DEFAULT NULL,
         max_duration interval DEFAULT NULL, dry_run boolean DEFAULT false,
         retry_for interval DEFAULT '5 minutes', max_docs_per_second integer DEFAULT NULL)
