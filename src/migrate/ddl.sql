@@ -172,23 +172,25 @@ COMMENT ON FUNCTION mongo_migrate.has_unique(regclass, name[]) IS
     'whether a table has a unique index on just these columns';
 REVOKE ALL ON FUNCTION mongo_migrate.has_unique(regclass, name[]) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.has_foreign_key(relation regclass, columns name[], other regclass) RETURNS boolean
+CREATE FUNCTION mongo_migrate.find_foreign_key(relation regclass, columns name[], other regclass)
+    RETURNS TABLE (constraint_name name, valid boolean)
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT EXISTS (
-        SELECT FROM pg_constraint AS k
-        WHERE k.contype = 'f' AND k.conrelid = relation AND k.confrelid = other
-          AND (SELECT array_agg(a.attname ORDER BY a.attname) FROM pg_attribute AS a
-               WHERE a.attrelid = relation AND a.attnum = ANY (k.conkey)) =
-              ARRAY(SELECT c FROM unnest(columns) AS c ORDER BY c))
+    SELECT k.conname, k.convalidated
+    FROM pg_constraint AS k
+    WHERE k.contype = 'f' AND k.conrelid = relation AND k.confrelid = other
+      AND (SELECT array_agg(a.attname ORDER BY a.attname) FROM pg_attribute AS a
+           WHERE a.attrelid = relation AND a.attnum = ANY (k.conkey)) =
+          ARRAY(SELECT c FROM unnest(columns) AS c ORDER BY c)
+    ORDER BY k.convalidated DESC, k.conname COLLATE "C" LIMIT 1
 $$;
-COMMENT ON FUNCTION mongo_migrate.has_foreign_key(regclass, name[], regclass) IS
-    'whether a table has a foreign key from just these columns to another table';
-REVOKE ALL ON FUNCTION mongo_migrate.has_foreign_key(regclass, name[], regclass) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.find_foreign_key(regclass, name[], regclass) IS
+    'a table''s foreign key from just these columns to another table, and whether it is valid; no row: there is none';
+REVOKE ALL ON FUNCTION mongo_migrate.find_foreign_key(regclass, name[], regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
-    RETURNS TABLE (target text, kind text, statement text, done boolean)
+    RETURNS TABLE (target text, kind text, statement text, done boolean, foreign_key name)
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -211,12 +213,13 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
         SELECT 1 AS step, t.ordinal, 0 AS place, t.target, 'primary key' AS kind,
                format('ALTER TABLE %s ADD PRIMARY KEY (%s)', t.target, mongo_migrate.column_list(t.keys)) AS statement,
                coalesce((SELECT true FROM pg_constraint AS k
-                         WHERE k.conrelid = t.relation AND k.contype = 'p'), false) AS done
+                         WHERE k.conrelid = t.relation AND k.contype = 'p'), false) AS done,
+               t.relation, NULL::name[] AS columns, NULL::regclass AS other
         FROM targets AS t WHERE NOT t.existing AND cardinality(t.keys) > 0
         UNION ALL
         SELECT 2, t.ordinal, c.ordinal, t.target, 'unique',
                format('ALTER TABLE %s ADD UNIQUE (%I)', t.target, c.column_name),
-               coalesce(mongo_migrate.has_unique(t.relation, ARRAY[c.column_name]), false)
+               coalesce(mongo_migrate.has_unique(t.relation, ARRAY[c.column_name]), false), NULL, NULL, NULL
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND c.included AND c.is_unique
@@ -225,7 +228,7 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
                format('ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES %s (%s) ON DELETE CASCADE',
                       t.target, mongo_migrate.column_list(t.parent_keys),
                       t.parent, mongo_migrate.column_list(t.parent_columns)),
-               coalesce(mongo_migrate.has_foreign_key(t.relation, t.parent_keys, t.parent_relation), false)
+               NULL, t.relation, t.parent_keys, t.parent_relation
         FROM targets AS t JOIN targets AS p ON p.target = t.parent
         WHERE NOT t.existing AND cardinality(t.parent_keys) > 0
           AND (NOT p.existing OR mongo_migrate.has_unique(p.relation, t.parent_columns))
@@ -233,7 +236,7 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
         SELECT 3, t.ordinal, c.ordinal, t.target, 'foreign key to the element above',
                format('ALTER TABLE %1$s ADD FOREIGN KEY (%2$s) REFERENCES %1$s (%3$s)', t.target,
                       mongo_migrate.column_list(t.parent_keys || c.column_name), mongo_migrate.column_list(t.keys)),
-               coalesce(mongo_migrate.has_foreign_key(t.relation, t.parent_keys || c.column_name, t.relation), false)
+               NULL, t.relation, t.parent_keys || c.column_name, t.relation
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND c.included AND c.role = 'parent_position'
@@ -241,7 +244,7 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
         UNION ALL
         SELECT 3, t.ordinal, c.ordinal, t.target, 'foreign key to the lookup table',
                format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s (id)', t.target, c.column_name, c.lookup_table),
-               coalesce(mongo_migrate.has_foreign_key(t.relation, ARRAY[c.column_name], to_regclass(c.lookup_table)), false)
+               NULL, t.relation, ARRAY[c.column_name], to_regclass(c.lookup_table)
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND c.included AND c.lookup_table IS NOT NULL
@@ -250,13 +253,13 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
                format('CREATE INDEX ON %s (%I)', t.target, c.column_name),
                EXISTS (SELECT FROM pg_index AS i JOIN pg_attribute AS a
                            ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-                       WHERE i.indrelid = t.relation AND a.attname = c.column_name)
+                       WHERE i.indrelid = t.relation AND a.attname = c.column_name), NULL, NULL, NULL
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND c.included AND c.role = 'reference' AND NOT c.is_unique
         UNION ALL
         SELECT 5, t.ordinal, i.ordinal, t.target, CASE WHEN i.is_unique THEN 'unique index' ELSE 'index' END,
-               mongo_migrate.index_statement(i), mongo_migrate.has_index(i)
+               mongo_migrate.index_statement(i), mongo_migrate.has_index(i), NULL, NULL, NULL
         FROM targets AS t JOIN mongo_migrate.plan_index AS i
             ON (i.server, i.collection, i.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND i.included AND mongo_migrate.index_statement(i) IS NOT NULL
@@ -265,37 +268,59 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
         SELECT 6, t.ordinal, c.ordinal, t.target, 'check',
                format('ALTER TABLE %s ADD CHECK (%I %s)', t.target, c.column_name, c.check_rule),
                EXISTS (SELECT FROM pg_constraint AS k JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND k.conkey = ARRAY[a.attnum]
-                       WHERE k.conrelid = t.relation AND k.contype = 'c' AND a.attname = c.column_name)
+                       WHERE k.conrelid = t.relation AND k.contype = 'c' AND a.attname = c.column_name), NULL, NULL, NULL
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND c.included AND c.check_rule IS NOT NULL
     )
-    SELECT k.target, k.kind, k.statement, k.done FROM keys AS k ORDER BY k.step, k.ordinal, k.place
+    SELECT k.target, k.kind, k.statement, coalesce(k.done, f.valid, false), f.constraint_name
+    FROM keys AS k LEFT JOIN LATERAL mongo_migrate.find_foreign_key(k.relation, k.columns, k.other) AS f ON true
+    ORDER BY k.step, k.ordinal, k.place
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_keys(name, text) IS
-    'the primary keys, the unique constraints, the foreign keys of child tables, the indexes and the checks of a collection''s new tables; done: it exists';
+    'the primary keys, the unique constraints, the foreign keys of child tables, the indexes and the checks of a collection''s new tables; done: it exists, and is valid; foreign_key: its name where it exists';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_keys(name, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.key_statement(target text, statement text, foreign_key name) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$ SELECT coalesce(format('ALTER TABLE %s VALIDATE CONSTRAINT ', target) || quote_ident(foreign_key), statement) $$;
+COMMENT ON FUNCTION mongo_migrate.key_statement(text, text, name) IS
+    'what is left to be executed for a key: the statement that makes it, or, of a foreign key that exists, the one that validates it';
+REVOKE ALL ON FUNCTION mongo_migrate.key_statement(text, text, name) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.unvalidated_ddl(target text, statement text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT statement || CASE WHEN mongo_migrate.has_citus() OR (SELECT relkind FROM pg_class WHERE oid = to_regclass(target)) <> 'r'
+                             THEN '' ELSE ' NOT VALID' END
+$$;
+COMMENT ON FUNCTION mongo_migrate.unvalidated_ddl(text, text) IS
+    'the statement that makes a foreign key without looking at the rows that are there; with Citus, and for partitioned tables, it looks at them all the same';
+REVOKE ALL ON FUNCTION mongo_migrate.unvalidated_ddl(text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.key_ddl(server name, collection text) RETURNS SETOF text
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
-    AS $$ SELECT k.statement FROM mongo_migrate.plan_keys($1, $2) AS k WHERE NOT k.done $$;
+    AS $$
+    SELECT mongo_migrate.key_statement(k.target, k.statement, k.foreign_key)
+    FROM mongo_migrate.plan_keys($1, $2) AS k WHERE NOT k.done
+$$;
 COMMENT ON FUNCTION mongo_migrate.key_ddl(name, text) IS
     'the statements that give a loaded collection''s tables their keys and indexes, in order, without those that exist';
 REVOKE ALL ON FUNCTION mongo_migrate.key_ddl(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_references(server name)
     RETURNS TABLE (collection text, target text, column_name name, refers_to text, refers_target text,
-                   refers_column name, statement text, done boolean, problem text)
+                   refers_column name, statement text, done boolean, problem text, foreign_key name)
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
     SELECT c.collection, c.target, c.column_name, c.refers_to, r.target, r.column_name,
            CASE WHEN p.problem IS NULL THEN format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s (%I)',
                                                    c.target, c.column_name, r.target, r.column_name) END,
-           coalesce(mongo_migrate.has_foreign_key(to_regclass(c.target), ARRAY[c.column_name],
-                                                  to_regclass(r.target)), false),
-           p.problem
+           coalesce(f.valid, false), p.problem, f.constraint_name
     FROM mongo_migrate.plan_column AS c
         JOIN mongo_migrate.plan_target AS t USING (server, collection, target)
         CROSS JOIN LATERAL (
@@ -314,12 +339,14 @@ CREATE FUNCTION mongo_migrate.plan_references(server name)
             ORDER BY o.filter IS NOT NULL, o.ordinal LIMIT 1) AS r
         CROSS JOIN LATERAL mongo_migrate.foreign_key_problem(c.server, c.collection, c.target, c.column_name,
                                                              c.refers_to, r.target, r.column_name) AS p (problem)
+        LEFT JOIN LATERAL mongo_migrate.find_foreign_key(to_regclass(c.target), ARRAY[c.column_name],
+                                                         to_regclass(r.target)) AS f ON true
     WHERE c.server = $1 AND c.role = 'reference' AND c.on_dangling <> 'keep'
       AND c.included AND t.included AND NOT t.existing
     ORDER BY c.collection, t.ordinal, c.ordinal
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_references(name) IS
-    'the foreign keys between collections: for each planned reference to a collection that has a plan too and one table with all its documents; done: it exists; problem: why Citus would refuse it, and there is no statement';
+    'the foreign keys between collections: for each planned reference to a collection that has a plan too and one table with all its documents; done: it exists, and is valid; foreign_key: its name where it exists; problem: why Citus would refuse it, and there is no statement';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_references(name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.reference_ddl(server name)
@@ -328,7 +355,8 @@ CREATE FUNCTION mongo_migrate.reference_ddl(server name)
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT r.collection, r.target, r.column_name, r.refers_to, r.refers_target, r.refers_column, r.statement
+    SELECT r.collection, r.target, r.column_name, r.refers_to, r.refers_target, r.refers_column,
+           mongo_migrate.key_statement(r.target, r.statement, r.foreign_key)
     FROM mongo_migrate.plan_references($1) AS r WHERE NOT r.done AND r.problem IS NULL
 $$;
 COMMENT ON FUNCTION mongo_migrate.reference_ddl(name) IS

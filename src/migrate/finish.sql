@@ -1,6 +1,34 @@
--- finish.sql: the end of a run, after the copy: keys, then foreign keys, then the id map's keys.
+-- finish.sql: the end of a run, after the copy.
 --
--- Each step can be done again after a failure: it makes what is not there yet.
+--   add_keys         keys, indexes and checks; foreign keys of child tables, not validated
+--   add_references   foreign keys between collections, not validated
+--   finish_table     in each worker: takes a table, validates its foreign keys and analyzes it
+--   complete_run     what is left, and the id map's keys
+--
+-- A foreign key holds from the moment it is made. That locks both tables, but
+-- for a moment; it is validated in a transaction of its own, in which others
+-- may write to them. Each step can be done again after a failure: it makes
+-- what is not there yet.
+
+CREATE FUNCTION mongo_migrate.obey_stop(run_id bigint)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    r mongo_migrate.run;
+BEGIN
+    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = obey_stop.run_id FOR UPDATE;
+    IF r.state = 'running' AND mongo_migrate.stop_requested(r.server, r.collection, (r.options ->> 'asked_at')::timestamptz) THEN
+        PERFORM mongo_migrate.end_run(run_id, 'stopped', 'stop_migration was called');
+        RETURN true;
+    END IF;
+    RETURN r.state <> 'running';
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.obey_stop(bigint) IS
+    'ends a run that stop_migration() was called for; true: it has ended';
 
 CREATE FUNCTION mongo_migrate.end_copy(run_id bigint)
     RETURNS boolean
@@ -11,14 +39,11 @@ AS $$
 DECLARE
     r mongo_migrate.run;
 BEGIN
-    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = end_copy.run_id FOR UPDATE;
-    IF r.state <> 'running' THEN
+    IF mongo_migrate.obey_stop(run_id) THEN
         RETURN false;
     END IF;
-    IF mongo_migrate.stop_requested(r.server, r.collection, (r.options ->> 'asked_at')::timestamptz) THEN
-        PERFORM mongo_migrate.end_run(run_id, 'stopped', 'stop_migration was called');
-        RETURN false;
-    ELSIF EXISTS (SELECT FROM mongo_migrate.chunk
+    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = end_copy.run_id;
+    IF EXISTS (SELECT FROM mongo_migrate.chunk
                 WHERE server = r.server AND collection = r.collection AND NOT complete) THEN
         PERFORM mongo_migrate.end_run(run_id, 'stopped',
             CASE WHEN mongo_migrate.run_may_go_on(r) THEN 'other sessions copy a part of it'
@@ -41,28 +66,23 @@ AS $$
 #variable_conflict use_column
 DECLARE
     r mongo_migrate.run;
-    statement text;
+    key record;
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = add_keys.run_id;
     PERFORM mongo_migrate.reach_shards();
     PERFORM mongo_migrate.await_keys(r.server, r.collection, false);
     PERFORM mongo_migrate.attach_keys(r.server, r.collection, false);
-    FOR statement IN SELECT mongo_migrate.key_ddl(r.server, r.collection) LOOP
-        EXECUTE statement;
-    END LOOP;
-    FOR statement IN
-        SELECT format('ANALYZE %s', target) FROM mongo_migrate.plan_target
-         WHERE server = r.server AND collection = r.collection AND included
-         ORDER BY ordinal
+    FOR key IN
+        SELECT * FROM mongo_migrate.plan_keys(r.server, r.collection) k WHERE NOT k.done AND k.foreign_key IS NULL
     LOOP
-        EXECUTE statement;
+        EXECUTE CASE WHEN starts_with(key.kind, 'foreign key') THEN mongo_migrate.unvalidated_ddl(key.target, key.statement)
+                     ELSE key.statement END;
     END LOOP;
     PERFORM mongo_migrate.synchronize_sequences(r.server, r.collection);
-    UPDATE mongo_migrate.run SET phase = 'references', keyed_at = clock_timestamp() WHERE run_id = add_keys.run_id;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.add_keys(bigint) IS
-    'adds the keys and indexes of a run''s tables that are not there, analyzes the tables and synchronizes their sequences';
+    'adds the keys and indexes of a run''s tables that are not there, and synchronizes their sequences; foreign keys are not validated';
 
 CREATE FUNCTION mongo_migrate.add_references(run_id bigint)
     RETURNS void
@@ -73,13 +93,104 @@ AS $$
 DECLARE
     r mongo_migrate.run;
 BEGIN
-    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = add_references.run_id;
+    UPDATE mongo_migrate.run SET phase = 'references', keyed_at = clock_timestamp()
+     WHERE run_id = add_references.run_id
+    RETURNING * INTO r;
     PERFORM mongo_migrate.reach_shards();
-    PERFORM mongo_migrate.apply_references(r.server, r.collection);
+    PERFORM mongo_migrate.add_foreign_keys(r.server, r.collection);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.add_references(bigint) IS
-    'adds the foreign keys from and to a run''s collection';
+    'adds the foreign keys from and to a run''s collection, which are not validated';
+
+CREATE FUNCTION mongo_migrate.finish_table(run_id bigint, tried text[])
+    RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    r mongo_migrate.run;
+    next record;
+    statement text;
+BEGIN
+    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = finish_table.run_id AND phase = 'references';
+    IF NOT FOUND OR mongo_migrate.stop_requested(r.server, r.collection, (r.options ->> 'asked_at')::timestamptz) THEN
+        RETURN NULL;
+    END IF;
+    PERFORM mongo_migrate.reach_shards();
+    -- Not while a run of the server makes foreign keys, or takes documents away that are referred to.
+    PERFORM pg_advisory_xact_lock_shared(mongo_migrate.run_lock(r.server, ''));
+    FOR next IN
+        SELECT t.target, to_regclass(t.target) AS relation FROM mongo_migrate.plan_target t
+         WHERE t.server = r.server AND t.collection = r.collection AND t.included AND t.target <> ALL (tried)
+           AND coalesce(pg_stat_get_last_analyze_time(to_regclass(t.target)) < r.keyed_at, true)
+         ORDER BY pg_relation_size(to_regclass(t.target)) DESC, t.ordinal
+    LOOP
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended(format('mongo_migrate_table_%s', next.relation::oid), 0));
+        FOR statement IN
+            SELECT mongo_migrate.key_statement(k.target, NULL, k.foreign_key)
+              FROM mongo_migrate.plan_keys(r.server, r.collection) k
+             WHERE k.target = next.target AND NOT k.done AND k.foreign_key IS NOT NULL
+             UNION ALL
+            SELECT mongo_migrate.key_statement(l.target, NULL, l.foreign_key)
+              FROM mongo_migrate.loaded_references(r.server, ARRAY[r.collection]) l
+             WHERE l.target = next.target AND NOT l.done AND l.foreign_key IS NOT NULL
+        LOOP
+            BEGIN
+                EXECUTE statement;
+            EXCEPTION WHEN foreign_key_violation THEN
+                NULL;       -- complete_run() meets it too, and settles or tells it
+            END;
+        END LOOP;
+        EXECUTE format('ANALYZE %s', next.target);
+        RETURN next.target;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.finish_table(bigint, text[]) IS
+    'validates the foreign keys of a table of a run and analyzes it, and returns its name: the largest table that no other session has or has done, but those that were tried; NULL: there is none, the run is not there yet, or is to stop';
+
+CREATE PROCEDURE mongo_migrate.finish_tables(run_id bigint)
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    finished text;
+    tried text[] := '{}';
+BEGIN
+    LOOP
+        finished := mongo_migrate.finish_table(run_id, tried);
+        COMMIT;
+        EXIT WHEN finished IS NULL;
+        tried := tried || finished;
+    END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE mongo_migrate.finish_tables(bigint) IS
+    'finish_table() for each table of a run that is left for this session, with a commit after each';
+
+CREATE FUNCTION mongo_migrate.validate_references(run_id bigint)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    r mongo_migrate.run;
+    statement text;
+BEGIN
+    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = validate_references.run_id;
+    PERFORM mongo_migrate.reach_shards();
+    -- It waits for those who are at a table of the run.
+    PERFORM mongo_migrate.validate_foreign_keys(r.server);
+    FOR statement IN SELECT mongo_migrate.key_ddl(r.server, r.collection) LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.validate_references(bigint) IS
+    'validates what finish_table() has left: foreign keys of other collections, and of a run''s own where references dangle, which are settled first';
 
 CREATE FUNCTION mongo_migrate.complete_run(run_id bigint)
     RETURNS void
@@ -106,16 +217,36 @@ CREATE PROCEDURE mongo_migrate.finish_run(run_id bigint)
 AS $$
 BEGIN
     CALL mongo_migrate.build_keys(run_id, false);
-    IF mongo_migrate.end_copy(run_id) THEN
-        COMMIT;
-        PERFORM mongo_migrate.add_keys(run_id);
-        COMMIT;
-        PERFORM mongo_migrate.add_references(run_id);
-        COMMIT;
-        CALL mongo_migrate.build_keys(run_id, true);
+    IF NOT mongo_migrate.end_copy(run_id) THEN
+        RETURN;
+    END IF;
+    COMMIT;
+    PERFORM mongo_migrate.add_keys(run_id);
+    COMMIT;
+    PERFORM mongo_migrate.add_references(run_id);
+    COMMIT;
+    CALL mongo_migrate.finish_tables(run_id);
+    IF mongo_migrate.obey_stop(run_id) THEN
+        RETURN;
+    END IF;
+    PERFORM mongo_migrate.validate_references(run_id);
+    COMMIT;
+    CALL mongo_migrate.build_keys(run_id, true);
+    IF NOT mongo_migrate.obey_stop(run_id) THEN
         PERFORM mongo_migrate.complete_run(run_id);
     END IF;
 END
 $$;
 COMMENT ON PROCEDURE mongo_migrate.finish_run(bigint) IS
-    'when every chunk is complete: adds keys, analyzes, synchronizes identity sequences, adds the foreign keys whose two sides are complete, makes the keys of the id map, and completes the run';
+    'when every chunk is complete: adds keys, synchronizes identity sequences, adds the foreign keys whose two sides are complete, validates them, analyzes, makes the keys of the id map, and completes the run';
+
+CREATE PROCEDURE mongo_migrate.help_finish(run_id bigint)
+    LANGUAGE plpgsql
+AS $$
+BEGIN
+    CALL mongo_migrate.build_keys(run_id);
+    CALL mongo_migrate.finish_tables(run_id);
+END
+$$;
+COMMENT ON PROCEDURE mongo_migrate.help_finish(bigint) IS
+    'when every chunk is complete: builds indexes and finishes tables of a run beside the session that calls finish_run(), as far as there is something to do';

@@ -170,12 +170,12 @@ BEGIN
      WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
     PERFORM mongo_migrate.run_patiently(server, collection,
         array_fill(format('CALL mongo_migrate.copy_chunks(%s)', this_run), ARRAY[useful]), heartbeat, retry_for);
-    -- Of the workers one finishes the run; the others help it with the indexes.
+    -- Of the workers one finishes the run; the others help it.
     SELECT greatest(least(workers, count(*)), 1) INTO STRICT useful
       FROM mongo_migrate.keys_to_build(server, collection);
     PERFORM mongo_migrate.run_patiently(server, collection,
         format('CALL mongo_migrate.finish_run(%s)', this_run)
-        || array_fill(format('CALL mongo_migrate.build_keys(%s)', this_run), ARRAY[useful - 1]), heartbeat, retry_for);
+        || array_fill(format('CALL mongo_migrate.help_finish(%s)', this_run), ARRAY[useful - 1]), heartbeat, retry_for);
     RETURN this_run;
 EXCEPTION WHEN query_canceled OR OTHERS THEN
     GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT,
@@ -215,6 +215,8 @@ DECLARE
     range integer;
     size integer;
     step record;
+    finished text;
+    tried text[] := '{}';
     pause interval;         -- between two reports of progress
     reported timestamptz := clock_timestamp();
 BEGIN
@@ -242,6 +244,12 @@ BEGIN
     IF mongo_migrate.end_copy(this_run) THEN
         PERFORM mongo_migrate.add_keys(this_run);
         PERFORM mongo_migrate.add_references(this_run);
+        LOOP
+            finished := mongo_migrate.finish_table(this_run, tried);
+            EXIT WHEN finished IS NULL;
+            tried := tried || finished;
+        END LOOP;
+        PERFORM mongo_migrate.validate_references(this_run);
         PERFORM mongo_migrate.complete_run(this_run);
     END IF;
     RETURN this_run;
@@ -463,11 +471,11 @@ BEGIN
     RETURN EXISTS (
         SELECT FROM mongo_migrate.progress p
          WHERE p.server = stop_migration.server AND p.collection = coalesce(stop_migration.collection, p.collection)
-           AND p.state = 'running' AND p.phase IN ('copy', 'keys'));
+           AND p.state = 'running' AND p.phase IN ('copy', 'keys', 'references'));
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.stop_migration(name, text) IS
-    'has migrations of the collection (NULL: of all of the server, migrate_all included) that were begun before stop, once this is committed: after their present batches, or after the indexes that are being built; false: none is copying or building keys';
+    'has migrations of the collection (NULL: of all of the server, migrate_all included) that were begun before stop, once this is committed: after their present batches, or after the indexes and tables that they are at; false: none is running';
 
 CREATE FUNCTION mongo_migrate.set_pace(server name, collection text, max_docs_per_second integer)
     RETURNS boolean

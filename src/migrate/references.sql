@@ -71,12 +71,13 @@ CREATE TYPE mongo_migrate.loaded_reference AS (
     refers_target   text,       -- its table, or a sub-query for several
     refers_column   name,
     statement       text,       -- the foreign key's; NULL: there can be none
-    done            boolean,    -- it exists
+    done            boolean,    -- it exists, and is valid
     policy          text,
     value_column    name,       -- by which it is looked up; else the column itself
     by_id           boolean,    -- it holds ids; else the values of refers_key
     refers_key      text,
-    key_form        text
+    key_form        text,
+    foreign_key     name        -- its name, where it exists
 );
 COMMENT ON TYPE mongo_migrate.loaded_reference IS 'a planned reference whose two collections are loaded';
 
@@ -88,13 +89,13 @@ AS $$
     WITH reference AS (
         SELECT r.collection, r.target, r.column_name, r.refers_to, r.refers_target, r.refers_column, r.statement, r.done,
                c.on_dangling, coalesce(mongo_migrate.value_column(c), c.column_name), mongo_migrate.holds_ids(c),
-               c.refers_key, c.key_form
+               c.refers_key, c.key_form, r.foreign_key
           FROM mongo_migrate.plan_references($1) r
           JOIN mongo_migrate.plan_column c
                 ON (c.server, c.collection, c.target, c.column_name) = ($1, r.collection, r.target, r.column_name)
          UNION ALL
         SELECT c.collection, c.target, c.column_name, c.refers_to, o.relation, o.column_name, NULL, NULL, c.on_dangling,
-               coalesce(mongo_migrate.value_column(c), c.column_name), mongo_migrate.holds_ids(c), c.refers_key, c.key_form
+               coalesce(mongo_migrate.value_column(c), c.column_name), mongo_migrate.holds_ids(c), c.refers_key, c.key_form, NULL
           FROM mongo_migrate.plan_column c
           JOIN mongo_migrate.plan_target t USING (server, collection, target)
          CROSS JOIN LATERAL mongo_migrate.referred_rows(c.server, c.refers_to,
@@ -398,7 +399,22 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.mend_dangling(name, mongo_migrate.loaded_reference) IS
     'sets references of a column that were dangling and are no longer; returns their number';
 
-CREATE FUNCTION mongo_migrate.apply_references(server name, collection text DEFAULT NULL)
+CREATE FUNCTION mongo_migrate.execute_or_settle(server name, r mongo_migrate.loaded_reference, statement text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    EXECUTE statement;
+EXCEPTION WHEN foreign_key_violation THEN
+    PERFORM mongo_migrate.settle_dangling(server, r);
+    EXECUTE statement;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.execute_or_settle(name, mongo_migrate.loaded_reference, text) IS
+    'executes a statement that makes or validates the foreign key of a reference; where references dangle, settles them first';
+
+CREATE FUNCTION mongo_migrate.add_foreign_keys(server name, collection text DEFAULT NULL)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -435,15 +451,41 @@ BEGIN
                 PERFORM mongo_migrate.settle_dangling(server, r);
             END IF;
         END IF;
-        CONTINUE WHEN r.statement IS NULL OR r.done;
-        BEGIN
-            EXECUTE r.statement;
-        EXCEPTION WHEN foreign_key_violation THEN
-            PERFORM mongo_migrate.settle_dangling(server, r);
-            EXECUTE r.statement;
-        END;
+        IF r.statement IS NOT NULL AND r.foreign_key IS NULL THEN
+            PERFORM mongo_migrate.execute_or_settle(server, r, mongo_migrate.unvalidated_ddl(r.target, r.statement));
+        END IF;
     END LOOP;
 END
 $$;
+COMMENT ON FUNCTION mongo_migrate.add_foreign_keys(name, text) IS
+    'the first half of apply_references(): the foreign keys hold for what is written from then on; validate_foreign_keys() looks at the rows that are there';
+
+CREATE FUNCTION mongo_migrate.validate_foreign_keys(server name)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    r mongo_migrate.loaded_reference;
+BEGIN
+    PERFORM pg_advisory_xact_lock(mongo_migrate.run_lock(server, ''));
+    FOR r IN
+        SELECT * FROM mongo_migrate.loaded_references(server, NULL) l
+         WHERE l.foreign_key IS NOT NULL AND NOT l.done
+    LOOP
+        PERFORM mongo_migrate.execute_or_settle(server, r, mongo_migrate.key_statement(r.target, NULL, r.foreign_key));
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.validate_foreign_keys(name) IS
+    'the second half of apply_references(): validates the foreign keys between collections that are not valid yet, while others write to their tables; settles what dangles';
+
+CREATE FUNCTION mongo_migrate.apply_references(server name, collection text DEFAULT NULL)
+    RETURNS void
+    LANGUAGE sql VOLATILE
+    BEGIN ATOMIC
+        SELECT mongo_migrate.add_foreign_keys(server, collection);
+        SELECT mongo_migrate.validate_foreign_keys(server);
+    END;
 COMMENT ON FUNCTION mongo_migrate.apply_references(name, text) IS
     'makes the foreign keys of the planned references whose two collections are loaded, from or to one collection or of all; dangling references become NULL or are kept without a foreign key, and are recorded in mongo_migrate.dangling_reference, or put their document into quarantine, as plan_column.on_dangling says; may be called again';

@@ -5,7 +5,7 @@
 --   prepare_run    plan and tables where there are none, chunks, a row in run
 --   copy_chunks    in each worker: take a chunk, then a batch and a commit at a time (copy.sql)
 --   finish_run     keys, then foreign keys, then the run is complete (finish.sql)
---   build_keys     beside it in other workers, where tables are large: indexes (keys.sql)
+--   help_finish    beside it in other workers, where tables are large
 --
 -- migrate.sql has the caller's side.
 

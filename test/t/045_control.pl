@@ -82,10 +82,13 @@ $gate = closed_gate();
 $session = starts("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'a')");
 wait_until("($waiting) = 1", 'ANALYZE waits');
 is(query('SELECT collection, phase, chunk, relation, step, percent > 0 FROM mongo_migrate.workers'),
-	'a|keys||a|computing statistics|t', 'it is seen');
+	'a|references||a|computing statistics|t', 'it is seen');
 is(query("SELECT mongo_migrate.stop_migration('shop')"), 't', 'that can still be stopped');
 $gate->finish;
-is(($session->result)[0], 't', 'but for its last step');
+is(($session->result)[0], 'f', 'after this table');
+is(query("SELECT state, phase, error FROM mongo_migrate.run ORDER BY run_id DESC LIMIT 1"), 'stopped|references|stop_migration was called',
+	'where it was');
+is(query("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'a')"), 't', 'the next call ends it');
 
 # By hand, from psql.
 query("SELECT mongo_migrate.reset_collection('shop', 'a', truncate => true)");
