@@ -100,6 +100,9 @@ UPDATE "or d" SET "us er id" = 1 WHERE "i d" = 3;
 UPDATE "or d" SET by_id = NULL WHERE "i d" = 5;
 UPDATE "or d" SET "us er id" = 2 WHERE "i d" = 4;
 SELECT * FROM mongo_migrate.verify_counts('ve ri''fy', tolerance => 1);
+-- One collection's differences are not another's, and one that is planned later has not been counted.
+INSERT INTO mongo_migrate.plan (server, collection, planned_at) VALUES ('ve ri''fy', 'later', clock_timestamp());
+SELECT collection, kind, documents, ok, count FROM mongo_migrate.verification_report WHERE server = 've ri''fy' AND kind = 'counts';
 SELECT * FROM differences('o''r "d');
 ROLLBACK;
 BEGIN;

@@ -520,10 +520,12 @@ REVOKE ALL ON FUNCTION mongo_migrate.verify_full(name, text, interval, integer) 
 
 CREATE VIEW mongo_migrate.verification_report AS
     SELECT DISTINCT ON (v.server, c.collection, v.kind)
-           v.server, c.collection, v.kind, v.ended_at, v.documents, v.ok,
+           v.server, c.collection, v.kind, v.ended_at, CASE WHEN v.collection IS NOT NULL THEN v.documents END AS documents,
+           f.missing + f.extra + f.mismatch + f.count = 0 AS ok,
            f.missing, f.extra, f.mismatch, f.rounded, f.orphan, f.count, v.verification_id
     FROM mongo_migrate.verification AS v
-         JOIN mongo_migrate.plan AS c ON c.server = v.server AND c.collection = coalesce(v.collection, c.collection)
+         JOIN mongo_migrate.plan AS c ON c.server = v.server
+              AND (c.collection = v.collection OR v.collection IS NULL AND c.planned_at <= v.started_at)
          CROSS JOIN LATERAL (
              SELECT count(*) FILTER (WHERE kind = 'missing') AS missing,
                     count(*) FILTER (WHERE kind = 'extra') AS extra,
@@ -536,4 +538,4 @@ CREATE VIEW mongo_migrate.verification_report AS
     WHERE v.ended_at IS NOT NULL
     ORDER BY v.server, c.collection, v.kind, v.verification_id DESC;
 COMMENT ON VIEW mongo_migrate.verification_report IS
-    'the last verification of each kind of each planned collection, with the number of its findings by kind';
+    'the last verification of each kind of each planned collection, with the number of its findings there by kind; ok: none but of kinds rounded and orphan; documents compared: NULL for counts';
