@@ -34,6 +34,17 @@ SELECT m.target, m.rows, e.rows = m.rows AS rows_as_estimated,
 SELECT target, rows, documents, sampled, rejected FROM mongo_migrate.estimate('estimate', 'visits', sample_size => 100);
 SELECT count(*) FROM visits;
 
+-- A table with rows that somebody else put there: a migration skips the documents that have theirs.
+SELECT mongo_migrate.run_command('estimate', '{"insert": "few", "documents": [{"_id": 1, "a": "x"}, {"_id": 2, "a": "y"}, {"_id": 3, "a": "z"}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('estimate', 'few', id_type => 'source');
+SELECT action FROM mongo_migrate.apply_ddl('estimate', 'few');
+ALTER TABLE few ADD PRIMARY KEY (id);
+INSERT INTO few VALUES (2, 'y');
+SELECT target, rows, documents, sampled, rejected FROM mongo_migrate.estimate('estimate', 'few');
+SELECT inserted, skipped, rejected FROM mongo_migrate.migrate_collection('estimate', 'few', dry_run => true);
+SELECT inserted, skipped, rejected FROM mongo_migrate.migrate_collection('estimate', 'few');
+DROP TABLE few;
+
 -- An empty collection.
 SELECT mongo_migrate.run_command('estimate', '{"create": "nothing"}') -> 'ok' AS ok;
 SELECT * FROM mongo_migrate.estimate('estimate', 'nothing');

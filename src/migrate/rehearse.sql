@@ -65,7 +65,7 @@ DECLARE
     started constant timestamptz := clock_timestamp();
     begun timestamptz;
     ranges bigint := 1;                 -- that documents are taken from
-    migrated boolean;                   -- some of it, before
+    migrated boolean;                   -- some of it, or its tables had rows
     range integer;
     batch record;
     statement text;
@@ -80,7 +80,7 @@ BEGIN
         ranges := least(10, sample_size);
     END IF;
     migrated := EXISTS (SELECT FROM mongo_migrate.chunk
-        WHERE server = rehearse.server AND collection = rehearse.collection);
+        WHERE server = rehearse.server AND collection = rehearse.collection) OR mongo_migrate.has_rows(server, collection);
     DELETE FROM mongo_migrate.quarantine
      WHERE server = rehearse.server AND collection = rehearse.collection;
     DELETE FROM mongo_migrate.chunk
