@@ -105,7 +105,8 @@ need_build_packages() {
 need_test_packages() {
 	local curl=()
 	choose_postgresql
-	[[ $(ldconfig -p) == *libcurl.so.4* ]] || curl=(libcurl4)	# for mongod
+	# For mongod. Debian gives an ordinary user no sbin in PATH.
+	[[ $(PATH=$PATH:/usr/sbin:/sbin ldconfig -p) == *libcurl.so.4* ]] || curl=(libcurl4)
 	need_build_packages libipc-run-perl openssl python3 python3-pymongo "postgresql-$pg_major-cron" "${curl[@]}"
 	need_mongod
 }
