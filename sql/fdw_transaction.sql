@@ -121,6 +121,15 @@ UPDATE t2 SET n = 200 WHERE _id = 1;
 ROLLBACK;
 \set VERBOSITY default
 
+-- A write concern that the replica set does not have: MongoDB has committed when it says so.
+ALTER SERVER fdw_transaction OPTIONS (ADD write_concern 'nonesuch');
+\set VERBOSITY terse
+INSERT INTO t VALUES (9, 9);
+\set VERBOSITY default
+ALTER SERVER fdw_transaction OPTIONS (DROP write_concern);
+SELECT n FROM t WHERE _id = 9;
+DELETE FROM t WHERE _id = 9;
+
 -- Without transactions each write stays
 ALTER SERVER fdw_transaction OPTIONS (ADD transactions 'off');
 BEGIN;

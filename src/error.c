@@ -28,6 +28,7 @@ typedef struct ServerError
 #define HINT_PASSWORD \
 	"Check username, password, auth_source and auth_mechanism of the user mapping."
 #define HINT_OTHER_HOST "The certificate is of another host: connect by the name that it is made out to."
+#define HINT_WRITE_CONCERN "Set write_concern of the server to one that the replica set can meet."
 #define HINT_AGAIN "Run the statement again once the server is back."
 
 static const ServerError server_errors[] = {
@@ -55,6 +56,8 @@ static const ServerError server_errors[] = {
 	"Change streams need a replica set: start mongod with --replSet and run rs.initiate()."},
 	{286, ERRCODE_FDW_ERROR,	/* ChangeStreamHistoryLost */
 	"The oplog no longer reaches back to where the stream was left."},
+	{79, ERRCODE_FDW_ERROR, HINT_WRITE_CONCERN},	/* UnknownReplWriteConcern */
+	{100, ERRCODE_FDW_ERROR, HINT_WRITE_CONCERN},	/* UnsatisfiableWriteConcern */
 	{43, ERRCODE_INVALID_CURSOR_STATE,	/* CursorNotFound */
 	"The server ended the cursor: it restarted, or nothing was read for ten minutes."},
 

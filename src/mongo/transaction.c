@@ -110,7 +110,9 @@ commit_remote(RemoteTransaction *self)
 		bson_destroy(&reply);
 		return;
 	}
-	unknown = mongoc_error_has_label(&reply, "UnknownTransactionCommitResult");
+	/* A write concern that fails does so after the commit. */
+	unknown = error.domain == MONGOC_ERROR_WRITE_CONCERN ||
+		mongoc_error_has_label(&reply, "UnknownTransactionCommitResult");
 	bson_destroy(&reply);
 	if (unknown)
 		ereport(WARNING,
