@@ -105,7 +105,7 @@ static const TextHint text_hints[] = {
 	{"connection closed calling", "The server may ask for TLS: set option tls to true."},
 	{"socket error or timeout", "The network or the server failed. Run the statement again."},
 	{"requires authentication", "CREATE USER MAPPING ... OPTIONS (username '...', password '...')."},
-	{"No suitable servers found", "Check hosts and replicaSet in the server's option uri, and whether the set has a primary."},
+	{"No suitable servers found", "Check hosts and replicaSet in the server's option uri, and whether the set has a primary, or a member that read_preference takes."},
 	{NULL}
 };
 
