@@ -166,6 +166,14 @@ SELECT mongo_migrate.plan_collection('plan', 'people', replan => true, target =>
 SELECT mongo_migrate.plan_collection('plan', 'people', replan => true, id_type => 'uuid');
 DROP TABLE public.bare, public.people_pets, public.people;
 DROP TYPE public.mood;
+-- A type that no BSON value becomes, but by a cast.
+CREATE TABLE public.priced (id integer PRIMARY KEY, price money);
+SELECT load('priced', '{"_id": 1, "price": 2.5}');
+SELECT mongo_migrate.plan_collection('plan', 'priced');
+SELECT problem, hint FROM mongo_migrate.check_plan('plan', 'priced');
+SELECT hint FROM mongo_migrate.check_plan('plan', 'priced') \gexec
+SELECT * FROM mongo_migrate.check_plan('plan', 'priced');
+DROP TABLE public.priced;
 
 -- Tables that were created for a plan are not somebody's own for the next one: they get their keys.
 SELECT load('made', '{"_id": 1, "a b": 1, "a_b": 2, "parts": [{"n": 1}]}');

@@ -132,6 +132,10 @@ EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_parameter_value 
               OR fdw_invalid_data_type OR data_exception THEN
     GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
     problem := format('%s: %s', step, SQLERRM);
+    IF step = 'type' AND canonical = mongo_migrate.column_type(relation, c.column_name) THEN
+        hint := mongo_migrate.mend_column(c, format('expression = %L', 'value::' || to_regtype(canonical)));
+        RETURN;
+    END IF;
     hint := concat_ws(' ', nullif(hint, ''),
         mongo_migrate.mend_column(c, format('%s = %s', step, coalesce((
             SELECT quote_literal(format('%I.%I', n.nspname, t.typname))
