@@ -88,11 +88,11 @@ drop_kept(void)
 		MemoryContextDelete(session->context);
 }
 
-/* Transaction callback. */
+/* Transaction callback.  What is prepared may be rolled back, by whomever. */
 static void
 transaction_ended(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT)
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT || event == XACT_EVENT_PREPARE)
 		drop_kept();
 }
 

@@ -28,7 +28,7 @@ fill();
 
 my $node = PostgreSQL::Test::Cluster->new('changes');
 $node->init;
-$node->append_conf('postgresql.conf', 'max_worker_processes = 16');
+$node->append_conf('postgresql.conf', "max_worker_processes = 16\nmax_prepared_transactions = 1");
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION mongo_migrate; CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate'
 	  . " OPTIONS (uri '" . $mongo->uri . "', database 'shop')");
@@ -165,6 +165,16 @@ is(query("SELECT n, version, (SELECT count(*) FROM orders_items i WHERE i.order_
 	'what was behind is as it was, what was ahead as it is');
 is(query($call =~ s/complete/inserted, skipped, complete/r), "2|$documents|t", 'the next call adds what came later');
 is(query('SELECT count(*), count(DISTINCT id), count(DISTINCT n) FROM orders'), join('|', ($documents + 3) x 3), 'every document once');
+
+# A batch that was prepared and then rolled back has given no ids.
+$mongo->command('shop', '{"insert": "users", "documents": [{"_id": "one-1", "n": 1}, {"_id": "two-2", "n": 2}, {"_id": "three-3", "n": 3}]}');
+$mongo->command('shop', '{"insert": "payments", "documents": [{"_id": 1, "user": "three-3"}, {"_id": 2, "user": "two-2"}, {"_id": 3, "user": "one-1"}]}');
+query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest('{payments,users}'::text[]) AS c");
+query("SELECT mongo_migrate.prepare_run('shop', 'payments', 1000, 0, 'quarantine', NULL, NULL)");
+my $batch = "SELECT documents FROM mongo_migrate.copy_batch('shop', 'payments', 1, 2)";
+is(query("BEGIN;\n$batch;\nPREPARE TRANSACTION 'batch';\nROLLBACK PREPARED 'batch';\n$batch;"), "2\n2", 'a prepared batch is rolled back, and copied by the same session');
+query("SELECT mongo_migrate.migrate_collection('shop', c) FROM unnest('{users,payments}'::text[]) AS c");
+is(query('SELECT p.id, u.n FROM payments p LEFT JOIN users u ON u.id = p.user_id ORDER BY 1'), "1|3\n2|2\n3|1", 'with the ids that the documents get');
 
 # The source is changed everywhere, all the time.
 fill();
