@@ -185,7 +185,9 @@ ROLLBACK;
 BEGIN;
 SELECT mongo_migrate.reset_collection('migrate_test', 'readings', truncate => true);
 SELECT count(*) FROM readings;
+SET LOCAL synchronous_commit = 'remote_write';
 SELECT result(mongo_migrate.migrate_collection('migrate_test', 'readings', workers => 0, batch_size => 20));
+SHOW synchronous_commit;    -- it is the caller's transaction that commits
 ROLLBACK;
 SELECT count(*) FROM readings;
 

@@ -106,7 +106,6 @@ AS $$
 #variable_conflict use_column
 DECLARE
     r mongo_migrate.run;
-    synchronous_commit text;
     batch record;
     errors bigint;
     pace record;
@@ -120,9 +119,6 @@ BEGIN
         RETURN;
     END IF;
 
-    -- Rows and checkpoint are one transaction: a crash loses both or none.
-    -- Citus makes what it commits on other nodes durable at once: there this node must not lose its part.
-    synchronous_commit := set_config('synchronous_commit', CASE WHEN mongo_migrate.has_citus() THEN 'on' ELSE 'off' END, true);
     batch := mongo_migrate.copy_batch(r.server, r.collection, chunk, batch_size, r.options ->> 'on_error', run_id);
     RAISE DEBUG '%, range %: % documents, of which % inserted, % skipped, % rejected, in % ms', r.collection, chunk,
         batch.documents, batch.inserted, batch.skipped, batch.rejected,
@@ -160,11 +156,16 @@ DECLARE
     chunk integer;
     size integer := (SELECT mongo_migrate.run_batch_size(r) FROM mongo_migrate.run r WHERE r.run_id = copy_chunks.run_id);
     step record;
+    synchronous_commit text;
 BEGIN
     LOOP
         chunk := mongo_migrate.take_chunk(run_id);
         EXIT WHEN chunk IS NULL;
         LOOP
+            -- Rows and checkpoint are one transaction, in which there is nothing else: a crash loses both or none.
+            -- Citus makes what it commits on other nodes durable at once: there this node must not lose its part.
+            synchronous_commit := pg_catalog.set_config('synchronous_commit',
+                CASE WHEN mongo_migrate.has_citus() THEN 'on' ELSE 'off' END, true);
             step := mongo_migrate.copy_step(run_id, chunk, size);
             COMMIT;
             -- A rest is about a second, and may be long when the pace was set anew.
