@@ -254,6 +254,15 @@ UPDATE brackets SET a = 0 WHERE id IN (1, 700, 701, 1400, 1401, 2100, 2101, 2102
 SELECT source_id, kind, source_value FROM differences('brackets') ORDER BY source_value::integer;
 SELECT documents FROM mongo_migrate.verification ORDER BY verification_id DESC LIMIT 1;
 
+-- Arrays in columns whose names format() would take for its own.
+SELECT load('discounts', '[{"_id": 1, "off": ["a", "b"], "n": [[1, 2]]}, {"_id": 2, "off": ["c"], "n": [[3, 4]]}]');
+CALL map('discounts', 'source');
+CREATE TABLE discounts (id bigint PRIMARY KEY, "50% off" text[], "%s" integer[]);
+INSERT INTO discounts VALUES (1, '{a,b}', '{{1,2}}'), (2, '{d}', '{{3,5}}');
+CALL plan('discounts', '"ta.rget ""x""".discounts', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "50% off", "path": "off"}',
+    '{"name": "%s", "path": "n"}');
+SELECT * FROM differences('discounts');
+
 -- A view, and a source that is gone.
 SELECT mongo_migrate.run_command('ve ri''fy', '{"create": "strings2", "viewOn": "strings", "pipeline": [{"$match": {"a": {"$lt": 3}}}]}') ->> 'ok' AS ok;
 UPDATE mongo_migrate.plan SET collection = 'strings2' WHERE collection = 'strings';

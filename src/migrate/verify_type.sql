@@ -179,7 +179,7 @@ BEGIN
         pattern := format('(SELECT jsonb_array_length(l.leaves) = cardinality(%2$s) AND NOT EXISTS (SELECT '
                           'FROM jsonb_array_elements(l.leaves) WITH ORDINALITY AS x(v, n) '
                           'JOIN unnest(%2$s) WITH ORDINALITY AS y(s, n) USING (n) WHERE %3$s) '
-                          'FROM (SELECT %1$s AS leaves) AS l)', leaves, stored, '%s');
+                          'FROM (SELECT %1$s AS leaves) AS l)', replace(leaves, '%', '%%'), replace(stored, '%', '%%'), '%s');
         exact := format(pattern, mongo_migrate.verify_kind('x.v', 'y.s', item.exact, NULL, item.first) || ' IS NOT NULL');
         IF item.rounded IS NOT NULL THEN
             rounded := format(pattern, mongo_migrate.verify_kind('x.v', 'y.s', item.exact, item.rounded, item.first) || ' = ''mismatch''');
