@@ -263,6 +263,21 @@ CALL plan('discounts', '"ta.rget ""x""".discounts', NULL, NULL, '{"name": "id", 
     '{"name": "%s", "path": "n"}');
 SELECT * FROM differences('discounts');
 
+-- Documents that are there twice, with their child rows, where no key rules that out and there is nothing to sum.
+SELECT load('twice', '[{"_id": 1, "t": "a", "l": [{"t": "x"}, {"t": "y"}]}, {"_id": 2, "t": "b", "l": [{"t": "z"}]}]');
+CALL map('twice', 'source');
+CREATE TABLE twice (id bigint, t text);
+CREATE TABLE twice_l (count bigint, rows integer, t text);
+INSERT INTO twice VALUES (1, 'a'), (2, 'b'), (1, 'a'), (NULL, 'no document'), (NULL, 'no document');
+INSERT INTO twice_l VALUES (1, 0, 'x'), (1, 1, 'y'), (2, 0, 'z'), (1, 0, 'x'), (1, 1, 'y');
+CALL plan('twice', '"ta.rget ""x""".twice', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "t", "path": "t"}');
+CALL plan('twice', '"ta.rget ""x""".twice_l', '"ta.rget ""x""".twice', 'l', '{"name": "count", "role": "parent", "parent": "id"}',
+    '{"name": "rows", "role": "position"}', '{"name": "t", "path": "t"}');
+SELECT * FROM differences('twice');
+DELETE FROM twice_l WHERE ctid IN (SELECT max(ctid) FROM twice_l GROUP BY count, rows HAVING count(*) > 1);
+DELETE FROM twice WHERE ctid IN (SELECT max(ctid) FROM twice GROUP BY id HAVING count(*) > 1);
+SELECT * FROM differences('twice');
+
 -- A view, and a source that is gone.
 SELECT mongo_migrate.run_command('ve ri''fy', '{"create": "strings2", "viewOn": "strings", "pipeline": [{"$match": {"a": {"$lt": 3}}}]}') ->> 'ok' AS ok;
 UPDATE mongo_migrate.plan SET collection = 'strings2' WHERE collection = 'strings';

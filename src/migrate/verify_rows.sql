@@ -223,3 +223,33 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_child_rows(mongo_migrate.verify_job) IS
     'looks for child rows of a job that have no row in the root''s table';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_child_rows(mongo_migrate.verify_job) FROM PUBLIC;
+
+-- Looks for rows that are there more than once.  No comparison by key sees them, nor do sums where there is nothing to sum.
+CREATE FUNCTION mongo_migrate.verify_doubled(job mongo_migrate.verify_job) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    doubled record;
+BEGIN
+    FOR doubled IN
+        SELECT t.target, k.columns, k.shown
+        FROM unnest(job.targets) AS t(target),
+             LATERAL (SELECT array_agg(c.column_name) AS columns, string_agg(format('%L, t.%I', c.column_name, c.column_name), ', ') AS shown
+                      FROM mongo_migrate.verify_columns(job.server, job.collection, t.target) AS c WHERE c.source IS NOT NULL) AS k
+        -- Without a column for each position, rows are a set.
+        WHERE cardinality(k.columns) > (SELECT max(c.depth) FROM mongo_migrate.verify_chain(job.server, job.collection, t.target) AS c)
+          AND NOT mongo_migrate.has_unique(to_regclass(t.target), k.columns)
+    LOOP
+        EXECUTE format(
+            'INSERT INTO mongo_migrate.finding (verification_id, collection, target, kind, target_value) '
+            'SELECT $1, $2, %1$L, ''extra'', left(json_build_object(%2$s)::text, 950) || '' is there '' || count(*) || '' times'' '
+            'FROM %1$s AS t WHERE (%3$s) IS NOT NULL GROUP BY %3$s HAVING count(*) > 1',
+            doubled.target, doubled.shown, mongo_migrate.column_list(doubled.columns))
+            USING job.verification, job.collection;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_doubled(mongo_migrate.verify_job) IS
+    'looks for rows of a job that have the key of another one, in tables where no unique index rules that out';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_doubled(mongo_migrate.verify_job) FROM PUBLIC;
