@@ -123,6 +123,19 @@ SELECT * FROM pg_temp.map('right');
 SELECT mongo_migrate.source_id('load_maps', 'left', l.id::text) AS "left", mongo_migrate.source_id('load_maps', 'right', r.id::text) AS "right"
     FROM "left" AS l JOIN "right" AS r ON r.id = l.other_id ORDER BY l.id;
 
+-- Documents that are named by hand, one of them twice, in the midst of a first load that looks nothing up.
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "ahead", "documents": [{"_id": 1}, {"_id": 2}, {"_id": 3}, {"_id": 4}, {"_id": 5}]}')->'n' AS n;
+SELECT mongo_migrate.plan_collection('load_maps', 'ahead', 'load_maps.ahead');
+SELECT pg_temp.begin('ahead') AS run \gset
+SELECT pg_temp.batch('ahead');
+SELECT documents, inserted, skipped, rejected FROM mongo_migrate.copy_documents('load_maps', 'ahead', ARRAY(
+    SELECT mongo_migrate.bson_from_json(d) FROM unnest(ARRAY['{"_id": 4}', '{"_id": 1}', NULL, '{"_id": {"$numberDouble": "4"}}', '{"_id": 4}']::json[]) AS d));
+SELECT id, count(*) FROM ahead GROUP BY id ORDER BY id;
+CALL mongo_migrate.copy_chunks(:run);
+SELECT id, count(*) FROM ahead GROUP BY id ORDER BY id;
+CALL mongo_migrate.finish_run(:run);
+SELECT state, documents, inserted, skipped, rejected FROM mongo_migrate.run_report WHERE run_id = :run;
+
 -- In one transaction, and with uuids.
 DROP TABLE orders;
 DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('load_maps', 'orders');

@@ -583,19 +583,96 @@ mm_copy_batch(PG_FUNCTION_ARGS)
 	return counts_row(fcinfo, &counts, BoolGetDatum(complete));
 }
 
-/* Loads the batch of a retry and removes the entries of documents whose rows are in. */
+/* Whether every document of the batch, none of which has been looked at, is in quarantine. */
+static bool
+batch_in_quarantine(LoadSession *session)
+{
+	bool		all = true;
+
+	quarantine_mark_present(session);
+	for (int i = 0; i < session->ndocuments; i++)
+	{
+		all &= session->documents[i].state == DOCUMENT_SKIPPED;
+		session->documents[i].state = DOCUMENT_READ;
+	}
+	return all;
+}
+
+/*
+ * Loads the batch of a retry and removes the entries of documents whose rows
+ * are in.  What is in quarantine no chunk meets again; others may be ahead.
+ */
 static void
 retry_batch(LoadSession *session, LoadCounts *counts)
 {
 	NullableDatum no_run = {.isnull = true};
 	bson_t		bson;
 
+	if (!batch_in_quarantine(session))
+		checkpoints_catch_up(session);
 	batch_load(session, LOAD_RETRYING, true, no_run);
 	drift_count(session);
 	batch_count(session, counts);
 	for (int i = 0; i < session->ndocuments; i++)
 		if (session->documents[i].state != DOCUMENT_REJECTED)
 			quarantine_remove(session, document_bson(&session->documents[i], &bson));
+}
+
+/* A document that copy_documents() is asked for: {"_id": ...}, and the key of that. */
+typedef struct AskedDocument
+{
+	bytea	   *bytes;
+	bytea	   *key;
+} AskedDocument;
+
+/* Lends it as a bson_t; false for what is none. */
+static bool
+asked_bson(const AskedDocument *asked, bson_t *bson)
+{
+	return bson_init_static(bson, (uint8_t *) VARDATA_ANY(asked->bytes),
+							VARSIZE_ANY_EXHDR(asked->bytes));
+}
+
+static int
+compare_asked(const void *a, const void *b)
+{
+	return key_compare(((const AskedDocument *) a)->key, ((const AskedDocument *) b)->key);
+}
+
+/*
+ * The argument ids of copy_documents(), without nulls, and each document once:
+ * a batch does not look for rows among its own.
+ */
+static AskedDocument *
+ids_argument(ArrayType *argument, int *nasked)
+{
+	AskedDocument *asked;
+	Datum	   *ids;
+	bool	   *nulls;
+	int			nids;
+	int			kept = 0;
+
+	deconstruct_array(argument, BYTEAOID, -1, false, TYPALIGN_INT, &ids, &nulls, &nids);
+	asked = MemoryContextAllocHuge(CurrentMemoryContext, Max(nids, 1) * sizeof(AskedDocument));
+	for (int i = 0; i < nids; i++)
+	{
+		bson_t		document;
+
+		if (nulls[i])
+			continue;
+		asked[kept].bytes = DatumGetByteaPP(ids[i]);
+		if (!asked_bson(&asked[kept], &document) || (asked[kept].key = document_key(&document)) == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("an element of ids is not BSON with a field _id")));
+		kept++;
+	}
+	qsort(asked, kept, sizeof(AskedDocument), compare_asked);
+	*nasked = 0;
+	for (int i = 0; i < kept; i++)
+		if (i == 0 || compare_asked(&asked[i - 1], &asked[i]) != 0)
+			asked[(*nasked)++] = asked[i];
+	return asked;
 }
 
 /* copy_documents(server, collection, ids bytea[]) */
@@ -607,27 +684,18 @@ mm_copy_documents(PG_FUNCTION_ARGS)
 	LoadSession *session = load_session_create(PG_GETARG_NAME(0), collection, -1, CurrentMemoryContext);
 	LoadCounts	counts = {0};
 	int64		gone = 0;
-	Datum	   *ids;
-	bool	   *nulls;
-	int			nids;
+	int			nasked;
+	AskedDocument *asked = ids_argument(PG_GETARG_ARRAYTYPE_P(2), &nasked);
 
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), BYTEAOID, -1, false, TYPALIGN_INT, &ids, &nulls, &nids);
 	batch_start(session);
 	MemoryContextSwitchTo(session->batch_context);
-	for (int i = 0; i < nids; i++)
+	for (int i = 0; i < nasked; i++)
 	{
-		bytea	   *bytes;
 		bson_t		document;
 		bson_iter_t id;
 
-		if (nulls[i])
-			continue;
-		bytes = DatumGetByteaPP(ids[i]);
-		if (!bson_init_static(&document, (uint8_t *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)) ||
-			!bson_iter_init_find(&id, &document, "_id"))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("an element of ids is not BSON with a field _id")));
+		if (!asked_bson(&asked[i], &document) || !bson_iter_init_find(&id, &document, "_id"))
+			elog(ERROR, "document has no _id");
 		if (!source_add_by_id(session, &id))
 		{
 			ereport(NOTICE,
@@ -636,7 +704,7 @@ mm_copy_documents(PG_FUNCTION_ARGS)
 			quarantine_remove(session, &document);
 			gone++;
 		}
-		if (batch_full(session, nids))
+		if (batch_full(session, nasked))
 		{
 			retry_batch(session, &counts);
 			batch_start(session);

@@ -83,6 +83,31 @@ checkpoint_lock(Name server, const char *collection, int chunk)
 }
 
 /*
+ * Has what is left of the collection's chunks look for rows that are there
+ * already, before a document that is ahead of them is copied.  Throws where
+ * another session is copying them.
+ */
+void
+checkpoints_catch_up(LoadSession *session)
+{
+	static const char *const statements[] = {
+		"SELECT mongo_migrate.lock_collection($1, $2) WHERE EXISTS (SELECT FROM mongo_migrate.chunk"
+		" WHERE server OPERATOR(pg_catalog.=) $1 AND collection OPERATOR(pg_catalog.=) $2"
+		"   AND NOT complete AND NOT catching_up)",
+		"UPDATE mongo_migrate.chunk SET catching_up = true"
+		" WHERE server OPERATOR(pg_catalog.=) $1 AND collection OPERATOR(pg_catalog.=) $2"
+		"   AND NOT complete AND NOT catching_up"
+	};
+	Oid			types[2] = {NAMEOID, TEXTOID};
+	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(session->collection)};
+
+	SPI_connect();
+	for (int i = 0; i < lengthof(statements); i++)
+		SPI_execute_with_args(statements[i], 2, types, values, NULL, false, 0);
+	SPI_finish();
+}
+
+/*
  * Moves a chunk's row by what a batch did.  last_id is NULL when the batch had
  * no document.
  */
