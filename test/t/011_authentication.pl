@@ -22,10 +22,10 @@ $node->safe_psql('postgres', <<"SQL");
 CREATE EXTENSION mongo_migrate;
 CREATE SERVER auth FOREIGN DATA WRAPPER mongo_migrate
     OPTIONS (uri '$uri', database '$database', tls 'true', tls_ca_file '$ca');
-CREATE ROLE alice LOGIN;
-GRANT USAGE ON FOREIGN SERVER auth TO alice;
-GRANT USAGE ON SCHEMA mongo_migrate TO alice;
-GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA mongo_migrate TO alice;
+CREATE ROLE regress_alice LOGIN;
+GRANT USAGE ON FOREIGN SERVER auth TO regress_alice;
+GRANT USAGE ON SCHEMA mongo_migrate TO regress_alice;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA mongo_migrate TO regress_alice;
 SQL
 $mongo->command($database, '{"insert": "c", "documents": [{"_id": 1}]}');
 $mongo->command('admin', '{"createUser": "reader", "pwd": "rd:/?#[]@ \u00e4", "roles": [{"role": "read", "db": "mm_auth"}]}');
@@ -112,38 +112,38 @@ map_user(qq{auth_mechanism 'MONGODB-X509', tls_certificate_key_file '$locked', t
 like($err, qr/ERROR:  08\d+: error while connecting.*could not set up TLS.*HINT:  Check the files/s, 'a key with a wrong password');
 
 # A role of its own.
-($out, $err) = run($find, 'alice');
+($out, $err) = run($find, 'regress_alice');
 like($err, qr/ERROR:  42501: error while reading.*requires authentication/s, 'another role has no part in the mapping');
-map_user(qq{auth_mechanism 'MONGODB-X509', tls_certificate_key_file '$key'}, 'alice');
-is((run($find, 'alice'))[0], '{ "_id" : 1 }', 'a certificate that a superuser put into its mapping');
-map_user(q{username 'reader', password 'rd:/?#[]@ ä'}, 'alice');
-is((run($find, 'alice'))[0], '{ "_id" : 1 }', 'a password of its own');
+map_user(qq{auth_mechanism 'MONGODB-X509', tls_certificate_key_file '$key'}, 'regress_alice');
+is((run($find, 'regress_alice'))[0], '{ "_id" : 1 }', 'a certificate that a superuser put into its mapping');
+map_user(q{username 'reader', password 'rd:/?#[]@ ä'}, 'regress_alice');
+is((run($find, 'regress_alice'))[0], '{ "_id" : 1 }', 'a password of its own');
 $node->safe_psql('postgres', "ALTER SERVER auth OPTIONS (ADD auth_mechanism 'MONGODB-X509', ADD tls_certificate_key_file '$key')");
-map_user(q{username 'CN=localhost,OU=client,O=test'}, 'alice');
-($out, $err) = run($find, 'alice');
+map_user(q{username 'CN=localhost,OU=client,O=test'}, 'regress_alice');
+($out, $err) = run($find, 'regress_alice');
 like($err, qr/ERROR:  2F003: password is required/, 'but not the certificate of the server');
 $node->safe_psql('postgres', 'ALTER SERVER auth OPTIONS (DROP auth_mechanism, DROP tls_certificate_key_file)');
 
 # A view reads and writes as its owner, whatever the role that asks may do in MongoDB.
 $mongo->command('admin', '{"createUser": "writer", "pwd": "pw", "roles": [{"role": "readWrite", "db": "mm_auth"}]}');
 map_user(q{username 'writer', password 'pw'});
-map_user(q{username 'stranger', password 'pw'}, 'alice');
+map_user(q{username 'stranger', password 'pw'}, 'regress_alice');
 $node->safe_psql('postgres', <<'SQL');
 CREATE FOREIGN TABLE c (_id integer, n integer) SERVER auth;
 CREATE VIEW by_owner AS SELECT _id, n FROM c;
 CREATE VIEW by_invoker WITH (security_invoker) AS SELECT _id, n FROM c;
-GRANT SELECT, INSERT, UPDATE, DELETE ON c, by_owner, by_invoker TO alice;
+GRANT SELECT, INSERT, UPDATE, DELETE ON c, by_owner, by_invoker TO regress_alice;
 SQL
 my $refused = qr/ERROR:  42501: .*not authorized/s;
-is((run('SELECT _id FROM by_owner', 'alice'))[0], '1', 'a view reads by the mapping of its owner');
-is((run('SELECT count(*) FROM by_owner', 'alice'))[0], '1', 'and aggregates');
-is((run('INSERT INTO by_owner VALUES (2, 2) RETURNING n', 'alice'))[0], '2', 'and inserts');
-is((run('UPDATE by_owner SET n = 3 WHERE n = 2; SELECT n FROM by_owner WHERE _id = 2', 'alice'))[0], '3', 'and updates');
-is((run('DELETE FROM by_owner WHERE _id = 2 RETURNING n', 'alice'))[0], '3', 'and deletes');
-like((run("SELECT * FROM $_", 'alice'))[1], $refused, "$_ reads by that of the role") foreach 'c', 'by_invoker';
-like((run("SELECT count(*) FROM $_", 'alice'))[1], $refused, 'and aggregates') foreach 'c', 'by_invoker';
-like((run("INSERT INTO $_ VALUES (2, 2)", 'alice'))[1], $refused, 'and inserts') foreach 'c', 'by_invoker';
-$node->safe_psql('postgres', 'ALTER VIEW by_owner OWNER TO alice');
+is((run('SELECT _id FROM by_owner', 'regress_alice'))[0], '1', 'a view reads by the mapping of its owner');
+is((run('SELECT count(*) FROM by_owner', 'regress_alice'))[0], '1', 'and aggregates');
+is((run('INSERT INTO by_owner VALUES (2, 2) RETURNING n', 'regress_alice'))[0], '2', 'and inserts');
+is((run('UPDATE by_owner SET n = 3 WHERE n = 2; SELECT n FROM by_owner WHERE _id = 2', 'regress_alice'))[0], '3', 'and updates');
+is((run('DELETE FROM by_owner WHERE _id = 2 RETURNING n', 'regress_alice'))[0], '3', 'and deletes');
+like((run("SELECT * FROM $_", 'regress_alice'))[1], $refused, "$_ reads by that of the role") foreach 'c', 'by_invoker';
+like((run("SELECT count(*) FROM $_", 'regress_alice'))[1], $refused, 'and aggregates') foreach 'c', 'by_invoker';
+like((run("INSERT INTO $_ VALUES (2, 2)", 'regress_alice'))[1], $refused, 'and inserts') foreach 'c', 'by_invoker';
+$node->safe_psql('postgres', 'ALTER VIEW by_owner OWNER TO regress_alice');
 like((run('SELECT * FROM by_owner'))[1], $refused, 'of a superuser, a view of a role reads by that of the role');
 is((run('SELECT _id FROM by_invoker'))[0], '1', 'unless it says otherwise');
 $node->safe_psql('postgres', 'DROP FOREIGN TABLE c CASCADE');
