@@ -63,6 +63,27 @@ SELECT name, contype, definition FROM pg_temp.keys WHERE definition ~ 'tag';
 SELECT count(*) FROM pg_temp.keys;
 UPDATE mongo_migrate.plan_column SET is_unique = true WHERE server = 'build_keys' AND column_name = 'tag';
 
+-- Two builders share the processes that one CREATE INDEX may take; the last index gets them all.
+SET client_min_messages = warning;
+SELECT pg_temp.forget();
+RESET client_min_messages;
+SET max_parallel_maintenance_workers = 3;
+SELECT mongo_migrate.prepare_run('build_keys', 'long', 100, 2, 'quarantine', NULL, NULL) AS run \gset
+CALL mongo_migrate.copy_chunks(:run);
+SELECT count(*) FROM mongo_migrate.keys_to_build('build_keys', 'long');
+BEGIN;
+SELECT mongo_migrate.build_key(:run, NULL, '{}') IS NOT NULL AS built;
+SHOW max_parallel_maintenance_workers;
+COMMIT;
+SELECT count(mongo_migrate.build_key(:run, NULL, '{}')) FROM generate_series(1, 4);
+SELECT count(*) FROM mongo_migrate.keys_to_build('build_keys', 'long');
+BEGIN;
+SELECT mongo_migrate.build_key(:run, NULL, '{}') IS NOT NULL AS built;
+SHOW max_parallel_maintenance_workers;
+COMMIT;
+RESET max_parallel_maintenance_workers;
+SELECT pg_advisory_unlock_all();
+
 -- A run that is to stop begins no other index; the next one goes on with those that are there.
 SET client_min_messages = warning;
 SELECT pg_temp.forget();

@@ -443,13 +443,27 @@ REVOKE ALL ON FUNCTION mongo_migrate.draft_ddl(name, text, text) FROM PUBLIC;
 
 -- Executing it -------------------------------------------------------------
 
+CREATE FUNCTION mongo_migrate.make_shared(statement text) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    EXECUTE statement;
+EXCEPTION WHEN duplicate_schema OR duplicate_object OR duplicate_table OR unique_violation THEN
+    NULL;   -- another session was making it, and has committed
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.make_shared(text) IS
+    'executes a statement that creates what other plans need too, unless another session has done so meanwhile';
+REVOKE ALL ON FUNCTION mongo_migrate.make_shared(text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.make_schema(name text) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
     IF to_regnamespace(quote_ident((parse_ident(name))[1])) IS NULL THEN
-        EXECUTE format('CREATE SCHEMA %I', (parse_ident(name))[1]);
+        PERFORM mongo_migrate.make_shared(format('CREATE SCHEMA %I', (parse_ident(name))[1]));
     END IF;
 END
 $$;
@@ -466,7 +480,7 @@ DECLARE
 BEGIN
     FOR e IN SELECT * FROM mongo_migrate.enumeration_ddl(server, collection) AS d WHERE NOT d.done LOOP
         PERFORM mongo_migrate.make_schema(e.name);
-        EXECUTE e.statement;
+        PERFORM mongo_migrate.make_shared(e.statement);
     END LOOP;
 END
 $$;

@@ -90,6 +90,7 @@ AS $$
 DECLARE
     r mongo_migrate.run;
     key record;
+    builders integer;
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = build_key.run_id;
     -- Citus makes no constraint of an index that exists.
@@ -110,10 +111,12 @@ BEGIN
             CONTINUE;
         END IF;
         -- All who build take together as many processes as one CREATE INDEX may: an index that a process sorts
-        -- alone has all of maintenance_work_mem.
+        -- alone has all of maintenance_work_mem. The last index is nobody else's to wait for.
+        SELECT least((r.options ->> 'workers')::integer, count(*) + 1) INTO builders
+          FROM mongo_migrate.keys_to_build(r.server, r.collection) k
+         WHERE hashtextextended(k.index_name, 0) NOT IN (SELECT h.lock FROM mongo_migrate.run_lock_held h);
         PERFORM set_config('max_parallel_maintenance_workers',
-            greatest((current_setting('max_parallel_maintenance_workers')::integer + 1)
-                     / greatest((r.options ->> 'workers')::integer, 1) - 1, 0)::text, true);
+            greatest((current_setting('max_parallel_maintenance_workers')::integer + 1) / greatest(builders, 1) - 1, 0)::text, true);
         BEGIN
             EXECUTE mongo_migrate.index_ddl(key);
         EXCEPTION WHEN unique_violation THEN

@@ -141,5 +141,21 @@ like($err, qr/NOTICE:  migration of server "shop" stopped: stop_migration was ca
 is(query("SELECT collection, complete FROM mongo_migrate.migrate_all('shop')"), "a|t\nb|t\nc|t", 'the next call does it all');
 is(query("SELECT mongo_migrate.stop_migration('shop')"), 'f', 'then there is nothing to stop');
 
+# What the plans of two collections share, whoever makes it: a schema, an enum type, a lookup table.
+query("SELECT mongo_migrate.run_command('shop', '{\"insert\": \"$_\", \"documents\": [{\"_id\": 1, \"unit\": \"kg\", \"state\": \"new\"}]}'),"
+	  . " mongo_migrate.plan_collection('shop', '$_'),"
+	  . " mongo_migrate.plan_enumeration('shop', '$_', 'unit', 'enum', ARRAY['kg', 'l'], 'common.unit'),"
+	  . " mongo_migrate.plan_enumeration('shop', '$_', 'state', 'lookup', ARRAY['new'], 'common.state')") foreach qw(d e);
+my $first = PsqlSession->new($node);
+$first->ask('BEGIN');
+is(($first->ask("SELECT target, action FROM mongo_migrate.apply_ddl('shop', 'd')"))[0], 'public.d|created', 'one makes it');
+my $second = starts("SELECT target, action FROM mongo_migrate.apply_ddl('shop', 'e')");
+wait_until("count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%apply_ddl%'", 'another waits for that');
+$first->ask('COMMIT');
+is_deeply([ $second->result ], [ 'public.e|created', '' ], 'and uses it');
+is(query("SELECT string_agg(attrelid::regclass || '.' || attname || ' ' || atttypid::regtype, ', ' ORDER BY 1) FROM pg_attribute"
+	  . " WHERE attrelid IN ('d'::regclass, 'e'::regclass) AND attname = 'unit'"), 'd.unit common.unit, e.unit common.unit', 'both have the type');
+is(query("SELECT string_agg(name, ',') FROM common.state"), 'new', 'and one row is in the lookup table');
+
 $node->stop;
 done_testing();
