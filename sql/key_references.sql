@@ -63,7 +63,7 @@ UPDATE mongo_migrate.plan_column SET on_dangling = 'keep' WHERE target = 'public
 UPDATE mongo_migrate.plan_column SET on_dangling = 'quarantine' WHERE target = 'public.orders' AND path = 'badge';
 SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('keyed', 'orders', workers => 0);
 SELECT id, user_email, user_number, badge, payer, payer_id IS NULL AS no_payer FROM public.orders WHERE id > 10 ORDER BY id;
-SELECT target, column_name, row_key, source_value, policy FROM mongo_migrate.dangling_reference ORDER BY target, column_name;
+SELECT target, column_name, row_key, source_value, policy FROM mongo_migrate.dangling_reference WHERE server = 'keyed' ORDER BY target, column_name;
 SELECT source_id, path, reason, hint FROM mongo_migrate.quarantine WHERE server = 'keyed';
 SELECT source_id, target, column_name, kind, source_value, target_value FROM mongo_migrate.verify_full('keyed', 'orders') ORDER BY target, column_name;
 -- What was missing comes.
@@ -71,7 +71,7 @@ SELECT run('{"insert": "users", "documents": [{"_id": {"$oid": "0000000000000000
 SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('keyed', 'users', workers => 0);
 SELECT documents, inserted, rejected FROM mongo_migrate.retry_quarantine('keyed');
 SELECT o.id, o.user_email, o.payer, u.email AS payer_email FROM public.orders o LEFT JOIN public.users u ON u.id = o.payer_id WHERE o.id > 10 ORDER BY o.id;
-SELECT column_name, row_key, source_value, policy FROM mongo_migrate.dangling_reference;
+SELECT column_name, row_key, source_value, policy FROM mongo_migrate.dangling_reference WHERE server = 'keyed' ORDER BY column_name;
 SELECT source_id, target, column_name, kind, source_value, target_value FROM mongo_migrate.verify_full('keyed', 'orders');
 
 -- What is made here goes.

@@ -111,4 +111,5 @@ DROP FUNCTION differences(text, bigint), load(text, json);
 DELETE FROM mongo_migrate.plan WHERE server = 'verify';
 DELETE FROM mongo_migrate.id_map WHERE server = 'verify';
 DELETE FROM mongo_migrate.verification WHERE server = 'verify';
+SET client_min_messages = warning;
 DROP SERVER verify CASCADE;
