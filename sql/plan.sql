@@ -186,6 +186,17 @@ SELECT * FROM mongo_migrate.apply_ddl('plan', 'made');
 SELECT mongo_migrate.key_ddl('plan', 'made');
 DROP TABLE public.made, public.made_parts;
 
+-- A plan that was deleted after the migration.
+SELECT load('deleted', '{"_id": 1, "a": 1}');
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('plan', 'deleted', workers => 0);
+DELETE FROM mongo_migrate.plan WHERE server = 'plan' AND collection = 'deleted';
+SELECT mongo_migrate.plan_collection('plan', 'deleted');
+DROP TABLE public.deleted;
+DELETE FROM mongo_migrate.chunk WHERE (server, collection) = ('plan', 'deleted');
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('plan', 'deleted', workers => 0);
+SELECT mongo_migrate.reset_collection('plan', 'deleted', truncate => true);
+DROP TABLE public.deleted;
+
 -- An array within an array of its own name.
 SELECT load('folders', '{"_id": 1, "name": "a", "children": [{"name": "b", "children": [{"name": "c", "children": []}]}, null]}');
 SELECT mongo_migrate.plan_collection('plan', 'folders');

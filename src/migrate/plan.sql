@@ -178,7 +178,8 @@ BEGIN
             HINT = CASE WHEN EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2))
                 THEN format('Edit the plan. Or, to begin anew, first: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true);',
                             server, collection)
-                ELSE 'First remove the rows of the tables that it was migrated to, and its rows in mongo_migrate.chunk.' END;
+                ELSE format('First empty or drop the tables that it was migrated to. Then: DELETE FROM mongo_migrate.chunk WHERE (server, collection) = (%L, %L);',
+                            server, collection) END;
     END IF;
     SELECT p.proposed, mongo_migrate.plan_entries(server, collection), coalesce(id_type, p.id_type) INTO before, edited, asked_type
         FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
