@@ -22,6 +22,7 @@ SELECT count(*) FROM mongo_migrate.plan_column WHERE server = 'enumerations' AND
 -- What cannot be.
 SELECT mongo_migrate.plan_enumeration('enumerations', 'orders', 'state', 'enumeration');
 SELECT mongo_migrate.plan_enumeration('enumerations', 'orders', 'nothing', labels => '{a}');
+SELECT mongo_migrate.plan_enumeration('enumerations', 'orders', 'nothing');
 SELECT mongo_migrate.plan_enumeration('enumerations', 'orders', 'n', labels => '{a}');
 SELECT mongo_migrate.plan_enumeration('enumerations', 'orders', 'name');
 SELECT mongo_migrate.plan_enumeration('enumerations', 'orders', 'name', labels => '{}');

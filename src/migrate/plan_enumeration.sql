@@ -153,11 +153,7 @@ BEGIN
     END IF;
     labels := coalesce(labels, (SELECT mongo_migrate.proposed_labels(p) FROM mongo_migrate.plan_path AS p
                                 WHERE (p.server, p.collection, p.path) = ($1, $2, $3)));
-    IF kind <> 'text' AND coalesce(cardinality(labels), 0) = 0 THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = format('the values of path "%s" of collection "%s" are not known to be few strings', path, collection),
-            HINT = 'Name them: labels => ARRAY[''...''].';
-    ELSIF kind <> 'text' AND cardinality(labels) <> (SELECT count(DISTINCT l) FROM unnest(labels) AS l) THEN
+    IF kind <> 'text' AND cardinality(labels) <> (SELECT count(DISTINCT l) FROM unnest(labels) AS l) THEN
         RAISE invalid_parameter_value USING MESSAGE = 'labels must be different and not null';
     ELSIF kind = 'enum' AND EXISTS (SELECT FROM unnest(labels) AS l WHERE octet_length(l) > 63) THEN
         RAISE invalid_parameter_value USING
@@ -172,6 +168,11 @@ BEGIN
           AND (o.labels IS NOT NULL OR (o.type = 'text' AND o.expression IS NULL))
         ORDER BY t.ordinal, o.ordinal
     LOOP
+        IF kind <> 'text' AND coalesce(cardinality(labels), 0) = 0 THEN
+            RAISE invalid_parameter_value USING
+                MESSAGE = format('the values of path "%s" of collection "%s" are not known to be few strings', path, collection),
+                HINT = 'Name them: labels => ARRAY[''...''].';
+        END IF;
         IF names IS NULL THEN
             -- Of one name from call to call, and for several tables of the collection.
             name := CASE WHEN c.labels IS NOT NULL AND (c.lookup_table IS NOT NULL) = (kind = 'lookup')
