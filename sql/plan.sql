@@ -96,6 +96,21 @@ DROP TABLE before;
 CREATE TABLE before AS SELECT * FROM edited;
 SELECT mongo_migrate.plan_collection('plan', 'edits', replan => true);
 (SELECT * FROM edited EXCEPT SELECT * FROM before) UNION ALL (SELECT * FROM before EXCEPT SELECT * FROM edited);
+-- Tables and columns for the same paths that were added before those that were proposed: what belongs to these stays with them.
+INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal, filter)
+    VALUES ('plan', 'edits', 'public.big_edits', 'root', 0, '{"total": {"$gt": 2}}');
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type)
+    VALUES ('plan', 'edits', 'public.big_edits', 'id', 1, 'id', '_id', 'bigint'), ('plan', 'edits', 'public.big_edits', 'name', 2, 'value', 'name', 'text'),
+        ('plan', 'edits', 'public.edits', 'name_too', 0, 'value', 'name', 'text');
+UPDATE mongo_migrate.plan_column SET expression = 'lower(value)' WHERE server = 'plan' AND column_name = 'name_too';
+SELECT load('edits', '{"_id": 2, "name": 2}');
+DROP TABLE before;
+CREATE TABLE before AS SELECT * FROM edited;
+SELECT mongo_migrate.plan_collection('plan', 'edits', replan => true);
+SELECT target, parent, path, filter FROM mongo_migrate.plan_target WHERE (server, collection) = ('plan', 'edits') ORDER BY target;
+(SELECT 'now', target, column_name, type, expression FROM edited EXCEPT SELECT 'now', target, column_name, type, expression FROM before)
+UNION ALL (SELECT 'before', target, column_name, type, expression FROM before EXCEPT SELECT 'before', target, column_name, type, expression FROM edited)
+    ORDER BY 1 DESC, 2, 3;
 -- Without its plan there is nothing to keep.
 DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('plan', 'edits');
 SELECT mongo_migrate.plan_collection('plan', 'edits');

@@ -9,9 +9,16 @@ CREATE FUNCTION mongo_migrate.plan_entries(server name, collection text) RETURNS
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
-    WITH targets AS (
+    -- Of several rows for one path the first is the one that was proposed, if its name tells, and others were added.
+    WITH proposed AS (
+        SELECT e.value ->> 'target' AS target, coalesce(e.value ->> 'path', '') AS path, e.value ->> 'column_name' AS column_name
+        FROM mongo_migrate.plan AS p, jsonb_each(p.proposed) AS e WHERE (p.server, p.collection) = ($1, $2)
+    ), targets AS (
         SELECT t AS target, t.target AS name, t.ordinal, b.place,
-               format('%s#%s', b.place, row_number() OVER (PARTITION BY b.place ORDER BY t.ordinal, t.target)) AS key
+               format('%s#%s', b.place, row_number() OVER (PARTITION BY b.place ORDER BY
+                   t.target NOT IN (SELECT p.target FROM proposed AS p WHERE p.column_name IS NULL),
+                   (SELECT count(*) FROM mongo_migrate.plan_target AS c WHERE (c.server, c.collection, c.parent) = ($1, $2, t.target)) DESC,
+                   t.ordinal, t.target)) AS key
         FROM mongo_migrate.plan_target AS t,
             mongo_migrate.target_base(t.server, t.collection, t.target) AS b (place)
         WHERE (t.server, t.collection) = ($1, $2)
@@ -20,8 +27,10 @@ CREATE FUNCTION mongo_migrate.plan_entries(server name, collection text) RETURNS
         FROM targets AS t LEFT JOIN targets AS p ON p.name = (t.target).parent
         UNION ALL
         SELECT format('%s %s#%s', t.key, coalesce(c.path, '(' || c.role || ')'),
-                      row_number() OVER (PARTITION BY t.key, c.path, CASE WHEN c.path IS NULL THEN c.role END
-                                         ORDER BY c.ordinal, c.column_name)),
+                      row_number() OVER (PARTITION BY t.key, c.path, CASE WHEN c.path IS NULL THEN c.role END ORDER BY
+                          (coalesce(c.path, ''), c.column_name::text) NOT IN (SELECT p.path, p.column_name FROM proposed AS p
+                                                                              WHERE p.column_name IS NOT NULL),
+                          c.ordinal, c.column_name)),
                t.key, coalesce(mongo_migrate.full_path(t.place, c.path), c.role), to_jsonb(c)
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.name)
