@@ -91,7 +91,7 @@ SELECT mongo_migrate.plan_collection('bad_input', 'orders');
 -- A plan made anew does not keep the id type of a table that was given up.
 CREATE TABLE public.other_orders (id text);
 SELECT mongo_migrate.plan_collection('bad_input', 'orders', target => 'other_orders', replan => true);
-SELECT mongo_migrate.plan_collection('bad_input', 'orders', replan => true);
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', target => 'orders', replan => true);
 SELECT column_name, type FROM mongo_migrate.plan_column WHERE server = 'bad_input' AND role IN ('id', 'parent') ORDER BY 1;
 DROP TABLE public.other_orders;
 

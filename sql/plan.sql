@@ -127,6 +127,10 @@ SELECT mongo_migrate.plan_collection('plan', 'names', target => 'my schema.x');
 SELECT mongo_migrate.plan_collection('plan', 'names', target => '"my schema"."select"');
 SELECT target, column_name, path FROM columns WHERE collection = 'names';
 
+-- Planned anew without a table being named, it is for the table that was named.
+SELECT mongo_migrate.plan_collection('plan', 'names', replan => true);
+SELECT DISTINCT target FROM columns WHERE collection = 'names';
+
 -- Two collections with one name in snake_case; a name that something else than a table has.
 SELECT load('Names', '{"_id": 1}');
 CREATE VIEW public.my_names AS SELECT 1;

@@ -128,6 +128,7 @@ CREATE FUNCTION mongo_migrate.plan_collection(server name, collection text, targ
 #variable_conflict use_variable
 DECLARE
     names text[] := parse_ident(target);
+    wanted text := mongo_migrate.snake_case(collection);    -- the table's name, where none is asked for
     created text[];
     relation regclass;
     read bigint;
@@ -183,6 +184,12 @@ BEGIN
     END IF;
     SELECT p.proposed, mongo_migrate.plan_entries(server, collection), coalesce(id_type, p.id_type) INTO before, edited, asked_type
         FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
+    IF target IS NULL AND schema = 'public' AND before -> '#1' IS NOT NULL THEN
+        -- The table that was asked for then, which may exist.
+        names := parse_ident(before -> '#1' ->> 'target');
+        schema := names[1];
+        wanted := names[2];
+    END IF;
     SELECT k.edited, k.distribute_by, k.reference_table INTO edited, distribute_by, reference_table
         FROM mongo_migrate.keep_distribution(before, edited, distribute_by, reference_table) AS k;
     created := ARRAY(SELECT t.target FROM mongo_migrate.plan_target AS t
@@ -220,7 +227,7 @@ BEGIN
 
     -- The collection's own table, and from there all others.
     IF target IS NULL THEN
-        target := mongo_migrate.free_target(schema, mongo_migrate.snake_case(collection));
+        target := mongo_migrate.free_target(schema, wanted);
     ELSE
         target := format('%I.%I', schema, names[cardinality(names)]);
         IF EXISTS (SELECT FROM mongo_migrate.plan_target AS t WHERE t.target = target) THEN
@@ -271,5 +278,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean, boolean, text, boolean) IS
-    'plans a collection''s tables in plan, plan_target and plan_column, to be edited there; target: its table, else by its name in schema; sample_size: documents to read, 0 for all; id_type: bigint, uuid or source, NULL: as before, else by the _id values; replan: make the plan that there is anew, with the edits of it; what is new, gone or of another type is told in notices; extra: with columns for the fields that the plan does not know, NULL: as before, else without; distribute_by: the column, or the field, by which Citus distributes the tables, reference_table: they are reference tables of Citus; both NULL: as before, else neither';
+    'plans a collection''s tables in plan, plan_target and plan_column, to be edited there; target: its table, else the one that a plan which is made anew was made for, else by its name in schema; sample_size: documents to read, 0 for all; id_type: bigint, uuid or source, NULL: as before, else by the _id values; replan: make the plan that there is anew, with the edits of it; what is new, gone or of another type is told in notices; extra: with columns for the fields that the plan does not know, NULL: as before, else without; distribute_by: the column, or the field, by which Citus distributes the tables, reference_table: they are reference tables of Citus; both NULL: as before, else neither';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean, boolean, text, boolean) FROM PUBLIC;
