@@ -140,6 +140,14 @@ SELECT * FROM pg_temp.trouble('path = ''name''', 'public.orders_items');
 SELECT * FROM pg_temp.trouble('filter = ''{"amount": {"$nonesuch": 1}}''', 'public.orders');
 SELECT * FROM pg_temp.trouble('filter = ''[1]''', 'public.orders');
 SELECT * FROM pg_temp.trouble('filter = ''{"amount": {"$gt": "3"}}''', 'public.orders');
+-- The order of fields counts in MongoDB, and is lost in jsonb.
+SELECT * FROM pg_temp.trouble('filter = ''{"address": {"street": "x", "no": 1}}''', 'public.orders');
+SELECT f, mongo_migrate.filter_document(f) FROM unnest(ARRAY[
+    '{"$or": [{"a": 1}, {"a": {"$in": [1, {"y": 1, "x": 2}]}}]}', '{"a": {"$not": {"$eq": {"y": 1, "x": 2}}}}', '{"a": {"$elemMatch": {"b": {"y": 1, "x": 2}}}}',
+    '{"a": [{"b": {"y": 1, "x": 2}}]}', '{"a": {"$all": [{"$elemMatch": {"y": 1, "x": 2}}]}}', '{"a": {"$all": [{"y": 1, "x": 2}]}}',
+    '{"a": {"x": 1}, "b": {"$gt": 1, "$lt": 2}, "c": {"$oid": "65a000000000000000000001"}, "d": {"$date": {"$numberLong": "1"}}}',
+    '{"a": {"$binary": {"base64": "", "subType": "00"}}, "$jsonSchema": {"required": ["a"], "properties": {"a": {"bsonType": "int"}, "b": {"minimum": 1}}}}',
+    '{"a": {"$elemMatch": {"y": 1, "x": 2}}, "b": {"$elemMatch": {"$gt": 1, "$lt": 2}}, "c": {"$regex": "x", "$options": "i"}}', '{}']::jsonb[]) AS f;
 SELECT * FROM pg_temp.trouble('filter = ''{}''', 'public.orders_items');
 SELECT * FROM pg_temp.trouble('target = ''pg_catalog.orders''', 'public.orders');
 SELECT * FROM pg_temp.trouble('target = ''orders''', 'public.orders');

@@ -219,6 +219,36 @@ COMMENT ON FUNCTION mongo_migrate.check_filter(mongo_migrate.plan_target) IS
     'what is wrong with the filter of a target; NULL: nothing';
 REVOKE ALL ON FUNCTION mongo_migrate.check_filter(mongo_migrate.plan_target) FROM PUBLIC;
 
+-- MongoDB compares documents with the order of their fields, and a filter, which is jsonb, does not keep that.
+CREATE FUNCTION mongo_migrate.filter_document(part jsonb, is_value boolean DEFAULT false) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    operators constant boolean := jsonb_typeof(part) = 'object' AND EXISTS (SELECT FROM jsonb_object_keys(part) AS k WHERE starts_with(k, '$'));
+BEGIN
+    IF jsonb_typeof(part) = 'array' THEN
+        RETURN (SELECT d FROM jsonb_array_elements(part) WITH ORDINALITY AS e (v, n), mongo_migrate.filter_document(e.v, is_value) AS d
+                WHERE d IS NOT NULL ORDER BY e.n LIMIT 1);
+    ELSIF jsonb_typeof(part) <> 'object' OR (is_value AND operators) THEN
+        RETURN NULL;    -- a scalar, which may be a wrapper of Extended JSON
+    ELSIF is_value AND (SELECT count(*) > 1 FROM jsonb_object_keys(part)) THEN
+        RETURN part;
+    END IF;
+    RETURN (SELECT d FROM jsonb_each(part) AS e,
+                LATERAL (SELECT CASE
+                    WHEN is_value OR e.key IN ('$eq', '$ne', '$gt', '$gte', '$lt', '$lte', '$in', '$nin', '$all') THEN mongo_migrate.filter_document(e.value, true)
+                    WHEN e.key IN ('$and', '$or', '$nor', '$not', '$elemMatch') THEN mongo_migrate.filter_document(e.value)
+                    WHEN starts_with(e.key, '$') THEN NULL
+                    ELSE mongo_migrate.filter_document(e.value, NOT EXISTS (
+                        SELECT FROM jsonb_object_keys(CASE jsonb_typeof(e.value) WHEN 'object' THEN e.value ELSE '{}' END) AS k WHERE starts_with(k, '$')))
+                    END AS d) AS f
+            WHERE d IS NOT NULL LIMIT 1);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.filter_document(jsonb, boolean) IS
+    'a document of several fields that a match document compares as a whole; NULL: there is none; is_value: part is a value to compare with';
+
 CREATE FUNCTION mongo_migrate.check_target_name(t mongo_migrate.plan_target, OUT problem text, OUT hint text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -296,6 +326,12 @@ BEGIN
             hint := mongo_migrate.mend_target(planned, 'filter = ''{...}''');
             IF problem IS NOT NULL THEN
                 RETURN NEXT;
+            ELSIF mongo_migrate.filter_document(planned.filter) IS NOT NULL THEN
+                severity := 'warning';
+                problem := format('the filter compares with %s as a whole, which matches fields in this order alone', mongo_migrate.filter_document(planned.filter));
+                hint := 'Compare each of the fields: {"address.city": "Rome", "address.zip": "1"}.';
+                RETURN NEXT;
+                severity := 'error';
             END IF;
         END IF;
 
