@@ -152,6 +152,10 @@ SELECT * FROM pg_temp.trouble('filter = ''{}''', 'public.orders_items');
 SELECT * FROM pg_temp.trouble('target = ''pg_catalog.orders''', 'public.orders');
 SELECT * FROM pg_temp.trouble('target = ''orders''', 'public.orders');
 SELECT * FROM pg_temp.trouble('target = ''public.my orders''', 'public.orders');
+SELECT * FROM pg_temp.trouble(format('target = ''public.%s''', repeat('x', 64)), 'public.orders');
+SELECT * FROM pg_temp.trouble('target = ''PUBLIC."orders"''', 'public.orders_items');
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', replan => true, target => repeat('x', 64));
+SELECT mongo_migrate.plan_collection('bad_input', 'orders', replan => true, schema => repeat('x', 64));
 SELECT * FROM pg_temp.trouble('existing = true', 'public.orders');
 -- Nothing is done by such a plan, whoever asks.
 UPDATE mongo_migrate.plan_column SET type = 'nmeric' WHERE column_name = 'amount';

@@ -255,6 +255,7 @@ CREATE FUNCTION mongo_migrate.check_target_name(t mongo_migrate.plan_target, OUT
     AS $$
 DECLARE
     names text[];
+    other text;
 BEGIN
     names := parse_ident(t.target);
     IF cardinality(names) <> 2 THEN
@@ -263,6 +264,18 @@ BEGIN
     ELSIF mongo_migrate.is_system_schema(names[1]) THEN
         problem := format('schema "%s" belongs to the system', names[1]);
         hint := mongo_migrate.mend_target(t, format('target = %L', 'public.' || quote_ident(names[2])));
+    ELSIF greatest(octet_length(names[1]), octet_length(names[2])) > 63 THEN
+        problem := format('target "%s" has a name of more than 63 bytes, which PostgreSQL would cut', t.target);
+        hint := mongo_migrate.mend_target(t, format('target = %L', format('%I.%I', names[1]::name, names[2]::name)));
+    ELSIF NOT t.existing THEN
+        SELECT o.target INTO other FROM mongo_migrate.plan_target AS o
+        WHERE (o.server, o.collection) = (t.server, t.collection) AND o.included AND o.target <> t.target
+          AND lower(replace(o.target, '"', '')) = lower(replace(t.target, '"', '')) AND parse_ident(o.target, false) = names
+        ORDER BY o.ordinal LIMIT 1;
+        IF FOUND THEN
+            problem := format('target %s is the same table', other);
+            hint := mongo_migrate.mend_target(t, 'target = ''schema.table''');
+        END IF;
     END IF;
 EXCEPTION WHEN invalid_parameter_value THEN
     problem := format('target "%s" is not a name of a table', t.target);

@@ -154,6 +154,9 @@ BEGIN
     IF cardinality(names) > 2 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_name', MESSAGE = format('invalid target "%s"', target),
             HINT = 'A target is a table name, or schema.table.';
+    ELSIF greatest(octet_length(schema), octet_length(names[1]), octet_length(names[2])) > 63 THEN
+        RAISE EXCEPTION USING ERRCODE = 'name_too_long', MESSAGE = format('the name "%s" is too long', coalesce(target, schema)),
+            HINT = 'A name of PostgreSQL has 63 bytes at most.';
     END IF;
     IF distribute_by IS NOT NULL AND reference_table THEN
         RAISE invalid_parameter_value USING
