@@ -263,6 +263,15 @@ CALL plan('discounts', '"ta.rget ""x""".discounts', NULL, NULL, '{"name": "id", 
     '{"name": "%s", "path": "n"}');
 SELECT * FROM differences('discounts');
 
+-- Blanks that an assignment has cut.
+SELECT load('codes', '[{"_id": 1, "c": "ab "}, {"_id": 2, "c": "abc "}, {"_id": 3}]');
+CALL map('codes', 'source');
+CREATE TABLE codes (id bigint PRIMARY KEY, c varchar(3));
+CALL plan('codes', '"ta.rget ""x""".codes', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}',
+    '{"name": "c", "path": "c", "source_type": "text", "expression": "value || ''''"}');
+INSERT INTO codes SELECT id, c FROM (VALUES (1, 'ab '), (2, 'abc '), (3, NULL)) AS v (id, c);
+SELECT * FROM differences('codes');
+
 -- Documents that are there twice, with their child rows, where no key rules that out and there is nothing to sum.
 SELECT load('twice', '[{"_id": 1, "t": "a", "l": [{"t": "x"}, {"t": "y"}]}, {"_id": 2, "t": "b", "l": [{"t": "z"}]}]');
 CALL map('twice', 'source');

@@ -384,7 +384,9 @@ BEGIN
         shown := format('(SELECT (%s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%s) '
                         'THEN (%s)::%s END AS value%s) AS x)::%s::text',
                         col.expression, value, part.typed, coalesce(col.source_type, format_type(col.type, col.typmod)),
-                        CASE WHEN col.expression ~* '\mdoc\M' THEN ', docs.doc' END, format_type(col.type, col.typmod));
+                        CASE WHEN col.expression ~* '\mdoc\M' THEN ', docs.doc' END,
+                        -- A cast to a length would cut as the assignment does, which lets blanks at the end go.
+                        format_type(col.type, CASE WHEN col.type NOT IN ('varchar'::regtype, 'varchar[]'::regtype) THEN col.typmod END));
         kind := format('CASE WHEN %s::text COLLATE "C" IS DISTINCT FROM %s THEN ''mismatch'' END', stored, shown);
     ELSE
         SELECT * INTO part FROM mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode);
