@@ -272,6 +272,18 @@ CALL plan('codes', '"ta.rget ""x""".codes', NULL, NULL, '{"name": "id", "role": 
 INSERT INTO codes SELECT id, c FROM (VALUES (1, 'ab '), (2, 'abc '), (3, NULL)) AS v (id, c);
 SELECT * FROM differences('codes');
 
+-- Numbers that an assignment has rounded.
+SELECT load('cents', '[{"_id": 1, "a": 12.345, "t": "12.345"}, {"_id": 2, "a": 12.5, "t": "12.50"}, {"_id": 3, "a": {"$numberDecimal": "NaN"}, "t": "NaN"}, {"_id": 4}]');
+CALL map('cents', 'source');
+CREATE TABLE cents (id bigint PRIMARY KEY, a numeric(10,2), t numeric(10,2), n integer);
+CALL plan('cents', '"ta.rget ""x""".cents', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}',
+    '{"name": "a", "path": "a", "source_type": "numeric", "expression": "value"}', '{"name": "t", "path": "t", "source_type": "text", "expression": "value::numeric"}',
+    '{"name": "n", "path": "a", "source_type": "numeric", "expression": "nullif(value, ''NaN'') * 100"}');
+INSERT INTO cents VALUES (1, 12.345, 12.345, 1234.5), (2, 12.5, 12.5, 1250), (3, 'NaN', 'NaN', NULL), (4, NULL, NULL, NULL);
+SELECT * FROM differences('cents');
+UPDATE cents SET a = 12.34, n = 1234 WHERE id = 1;
+SELECT * FROM differences('cents');
+
 -- Documents that are there twice, with their child rows, where no key rules that out and there is nothing to sum.
 SELECT load('twice', '[{"_id": 1, "t": "a", "l": [{"t": "x"}, {"t": "y"}]}, {"_id": 2, "t": "b", "l": [{"t": "z"}]}]');
 CALL map('twice', 'source');

@@ -363,6 +363,9 @@ DECLARE
     found_  text := 'f' || col.number;
     refers_key text := CASE WHEN col.holds_ids THEN '_id' ELSE col.refers_key END;
     part    record;
+    base    record;
+    result  text;           -- of an expression
+    rounds  text;
 BEGIN
     IF col.role = 'reference' THEN
         -- An orphan refers to nothing: what is stored is NULL, or an id that no row has.
@@ -381,13 +384,22 @@ BEGIN
     ELSIF col.expression IS NOT NULL THEN
         SELECT * INTO part FROM mongo_migrate.verify_fragments(
             coalesce(to_regtype(col.source_type), col.type), -1, value, 'NULL', 'relaxed');
-        shown := format('(SELECT (%s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%s) '
-                        'THEN (%s)::%s END AS value%s) AS x)::%s::text',
-                        col.expression, value, part.typed, coalesce(col.source_type, format_type(col.type, col.typmod)),
-                        CASE WHEN col.expression ~* '\mdoc\M' THEN ', docs.doc' END,
-                        -- A cast to a length would cut as the assignment does, which lets blanks at the end go.
+        result := format('(SELECT (%s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%s) '
+                         'THEN (%s)::%s END AS value%s) AS x)',
+                         col.expression, value, part.typed, coalesce(col.source_type, format_type(col.type, col.typmod)),
+                         CASE WHEN col.expression ~* '\mdoc\M' THEN ', docs.doc' END);
+        -- A cast to a length would cut as the assignment does, which lets blanks at the end go.
+        shown := format('%s::%s::text', result,
                         format_type(col.type, CASE WHEN col.type NOT IN ('varchar'::regtype, 'varchar[]'::regtype) THEN col.typmod END));
         kind := format('CASE WHEN %s::text COLLATE "C" IS DISTINCT FROM %s THEN ''mismatch'' END', stored, shown);
+        SELECT * INTO base FROM mongo_migrate.verify_base_type(col.type, col.typmod);
+        IF base.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) OR (base.type = 'numeric'::regtype AND base.typmod >= 0) THEN
+            -- An assignment rounds numbers.  What is no number, such as text that is cast, is not looked at.
+            rounds := format('jsonb_typeof(to_jsonb(%1$s)) = ''number'' AND to_jsonb(%1$s) <> to_jsonb(%1$s::%2$s)', result,
+                             format_type(col.type, col.typmod));
+            kind := format('CASE WHEN %s::text COLLATE "C" IS DISTINCT FROM %s THEN ''mismatch'' WHEN %s THEN ''rounded'' END', stored, shown, rounds);
+            shown := format('CASE WHEN %s THEN %s::text ELSE %s END', rounds, result, shown);
+        END IF;
     ELSE
         SELECT * INTO part FROM mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode);
         kind := mongo_migrate.verify_kind(value, stored, part.exact, part.rounded, part.first);
