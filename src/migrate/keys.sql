@@ -90,7 +90,6 @@ AS $$
 DECLARE
     r mongo_migrate.run;
     key record;
-    builders integer;
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = build_key.run_id;
     -- Citus makes no constraint of an index that exists.
@@ -99,7 +98,10 @@ BEGIN
         RETURN NULL;
     END IF;
     FOR key IN
-        SELECT * FROM mongo_migrate.keys_to_build(r.server, r.collection) k
+        SELECT k.*
+          FROM (SELECT o.*, count(*) FILTER (
+                           WHERE hashtextextended(o.index_name, 0) NOT IN (SELECT h.lock FROM mongo_migrate.run_lock_held h)) OVER () AS free
+                  FROM mongo_migrate.keys_to_build(r.server, r.collection) o) k
          WHERE k.index_name <> ALL (tried) AND k.of_map = coalesce(build_key.of_map, k.of_map)
          ORDER BY k.of_map, k.bytes DESC, k.place
     LOOP
@@ -112,11 +114,9 @@ BEGIN
         END IF;
         -- All who build take together as many processes as one CREATE INDEX may: an index that a process sorts
         -- alone has all of maintenance_work_mem. The last index is nobody else's to wait for.
-        SELECT least((r.options ->> 'workers')::integer, count(*) + 1) INTO builders
-          FROM mongo_migrate.keys_to_build(r.server, r.collection) k
-         WHERE hashtextextended(k.index_name, 0) NOT IN (SELECT h.lock FROM mongo_migrate.run_lock_held h);
         PERFORM set_config('max_parallel_maintenance_workers',
-            greatest((current_setting('max_parallel_maintenance_workers')::integer + 1) / greatest(builders, 1) - 1, 0)::text, true);
+            greatest((current_setting('max_parallel_maintenance_workers')::integer + 1)
+                     / greatest(least((r.options ->> 'workers')::integer, key.free), 1) - 1, 0)::text, true);
         BEGIN
             EXECUTE mongo_migrate.index_ddl(key);
         EXCEPTION WHEN unique_violation THEN
