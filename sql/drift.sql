@@ -82,7 +82,7 @@ SELECT pg_temp.load('mine', '[{"_id": 1, "name": "a", "items": [{"sku": "a"}]}]'
 \set VERBOSITY terse
 SELECT mongo_migrate.plan_collection('drift', 'mine', schema => 'drift', extra => true);
 \set VERBOSITY default
-SELECT target, column_name, included, note FROM mongo_migrate.plan_column WHERE (server, collection, role) = ('drift', 'mine', 'extra');
+SELECT target, column_name, included, note FROM mongo_migrate.plan_column WHERE (server, collection, role) = ('drift', 'mine', 'extra') ORDER BY target;
 SELECT pg_temp.load('mine', '[{"_id": 2, "name": "b", "new": 1, "items": []}]');
 SELECT (r).inserted FROM mongo_migrate.migrate_collection('drift', 'mine', workers => 0) AS r;
 TABLE drift.mine;
