@@ -71,30 +71,38 @@ typedef struct UnknownField
 typedef struct UnknownFields
 {
 	LoadBranch *branch;
-	List	   *fields;
+	List	   *fields;			/* of the branch */
 } UnknownFields;
+
+/* The field with a path in a list; NULL: there is none. */
+static UnknownField *
+find_field(List *fields, const char *path)
+{
+	ListCell   *cell;
+
+	foreach(cell, fields)
+		if (strcmp(((UnknownField *) lfirst(cell))->path, path) == 0)
+			return lfirst(cell);
+	return NULL;
+}
 
 /* Callback of document_plan_report_unknown(). */
 static void
 take_unknown(void *arg, int table, const char *path, int64 documents)
 {
 	UnknownFields *unknown = arg;
-	UnknownField *field = palloc(sizeof(UnknownField));
-	ListCell   *cell;
+	const char *full = target_path(unknown->branch->by_table[table], path);
+	UnknownField *field = find_field(unknown->fields, full);
 
-	field->path = target_path(unknown->branch->by_table[table], path);
-	field->documents = documents;
 	/* Tables of one array have all met the same documents. */
-	foreach(cell, unknown->fields)
+	if (field != NULL)
 	{
-		UnknownField *other = lfirst(cell);
-
-		if (strcmp(other->path, field->path) == 0)
-		{
-			other->documents = Max(other->documents, documents);
-			return;
-		}
+		field->documents = Max(field->documents, documents);
+		return;
 	}
+	field = palloc(sizeof(UnknownField));
+	field->path = full;
+	field->documents = documents;
 	unknown->fields = lappend(unknown->fields, field);
 }
 
@@ -104,7 +112,7 @@ compare_fields(const ListCell *a, const ListCell *b)
 	return strcmp(((UnknownField *) lfirst(a))->path, ((UnknownField *) lfirst(b))->path);
 }
 
-/* Adds what one branch met. */
+/* Adds fields to the table. */
 static void
 count_fields(LoadSession *session, List *fields)
 {
@@ -135,19 +143,33 @@ count_fields(LoadSession *session, List *fields)
 
 /*
  * Adds the unknown fields of the batch to the table.  Two workers may meet
- * the same ones: in one order of paths, and at the end of their transactions.
+ * the same ones: in one order of paths, whatever branch met them, and at the
+ * end of their transactions.
  */
 void
 drift_count(LoadSession *session)
 {
+	List	   *all = NIL;
+
 	for (int b = 0; b < session->nbranches; b++)
 	{
 		UnknownFields unknown = {session->branches[b], NIL};
+		ListCell   *cell;
 
 		document_plan_report_unknown(session->branches[b]->plan, take_unknown, &unknown);
-		if (unknown.fields == NIL)
-			continue;
-		list_sort(unknown.fields, compare_fields);
-		count_fields(session, unknown.fields);
+		foreach(cell, unknown.fields)
+		{
+			UnknownField *field = lfirst(cell);
+			UnknownField *same = find_field(all, field->path);
+
+			if (same != NULL)
+				same->documents += field->documents;
+			else
+				all = lappend(all, field);
+		}
 	}
+	if (all == NIL)
+		return;
+	list_sort(all, compare_fields);
+	count_fields(session, all);
 }

@@ -264,6 +264,34 @@ wait_for($_) foreach $one, $two, $three;
 is("$one->{err}$three->{err}", '', 'no deadlock');
 check('three sessions at once');
 
+# Fields unknown to the plan, which two sessions meet in documents of two tables, crosswise.
+reset_target();
+$mongo->command('shop', '{"insert": "mixed", "documents": [{"_id": 1, "kind": "p", "z": 1}, {"_id": 2, "kind": "f", "k": 1, "m": 1},
+	{"_id": 11, "kind": "p", "m": 1}, {"_id": 12, "kind": "f", "k": 1, "z": 1}]}');
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE persons (id bigint NOT NULL, kind text);
+CREATE TABLE firms (id bigint NOT NULL, kind text);
+INSERT INTO mongo_migrate.plan (server, collection) VALUES ('s', 'mixed');
+INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal, filter) VALUES
+	('s', 'mixed', 'public.persons', 'root', 1, '{"kind": "p"}'), ('s', 'mixed', 'public.firms', 'root', 2, '{"kind": "f"}');
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type)
+	SELECT 's', 'mixed', t, c, 1, r, p, y FROM unnest('{public.persons,public.firms}'::text[]) AS t,
+		(VALUES ('id', 'id', '_id', 'bigint'), ('kind', 'value', 'kind', 'text')) AS v (c, r, p, y);
+SELECT mongo_migrate.create_id_map('s', 'mixed');
+INSERT INTO mongo_migrate.chunk (server, collection, chunk, lower_id, upper_id) VALUES
+	('s', 'mixed', 1, NULL, mongo_migrate.bson_from_json('{"_id": 10}')), ('s', 'mixed', 2, mongo_migrate.bson_from_json('{"_id": 10}'), NULL);
+SQL
+($one, $two, $three) = (session(), session(), session());
+run_in($three, "BEGIN; INSERT INTO mongo_migrate.drift (server, collection, path, documents) VALUES ('s', 'mixed', 'k', 0)");
+send_to($one, "SELECT mongo_migrate.copy_batch('s', 'mixed', 1, 10)");
+wait_until_blocked($one, 'transactionid');
+send_to($two, "SELECT mongo_migrate.copy_batch('s', 'mixed', 2, 10)");
+wait_until_blocked($two, 'transactionid');
+run_in($three, 'COMMIT');
+is(join(' ', map { wait_for($_) } $one, $two), '(2,2,0,0,0,t) (2,2,0,0,0,t)', 'both batches');
+is("$one->{err}$two->{err}", '', 'no deadlock');
+is($node->safe_psql('postgres', "SELECT string_agg(path || documents, ' ' ORDER BY path) FROM mongo_migrate.drift WHERE collection = 'mixed'"), 'k2 m2 z2', 'and all is counted');
+
 # The server ends in the middle of a chunk, or forgets the cursor: an error, and then all goes on.
 reset_target();
 generate('wide', 9000, '{"_id": "$n", "name": {"$toString": "$n"}}');
