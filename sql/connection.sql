@@ -19,6 +19,7 @@ SELECT mongo_migrate.run_command('conn', '{"insert": "c", "documents": [
 SELECT * FROM mongo_migrate.find_documents('conn', 'c');
 SELECT * FROM mongo_migrate.find_documents('conn', 'c', '{"_id": {"$lt": 3}}', '{"sort": {"_id": -1}}', 'canonical');
 SELECT * FROM mongo_migrate.find_documents('conn', 'c', options => '{"projection": {"price": 1}, "limit": 1, "skip": 1}');
+SELECT d -> '_id' AS _id FROM mongo_migrate.find_documents('conn', 'c', max_bytes => 1) AS d;
 SELECT * FROM mongo_migrate.find_documents('conn', 'none');
 SELECT * FROM mongo_migrate.aggregate_documents('conn', 'c', '[{"$group": {"_id": null, "n": {"$sum": 1}}}]');
 SELECT mongo_migrate.find_documents(NULL, 'c');

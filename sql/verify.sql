@@ -112,4 +112,28 @@ DELETE FROM mongo_migrate.plan WHERE server = 'verify';
 DELETE FROM mongo_migrate.id_map WHERE server = 'verify';
 DELETE FROM mongo_migrate.verification WHERE server = 'verify';
 SET client_min_messages = warning;
+-- A batch is bounded by its bytes, whatever the first documents are like: they are small, and the last ones of 1 MB each.
+\c -
+SET client_min_messages = warning;
+SELECT mongo_migrate.run_command('verify', json_build_object('insert', 'growing', 'documents',
+    (SELECT json_agg(json_build_object('_id', n, 't', 'x')) FROM generate_series(1, 1000) AS n))) -> 'n' AS n;
+SELECT count(mongo_migrate.run_command('verify', json_build_object('insert', 'growing', 'documents',
+    json_build_array(json_build_object('_id', n, 't', repeat('x', 1000000)))))) FROM generate_series(1001, 1040) AS n;
+SELECT mongo_migrate.run_command('verify', '{"create": "growing_too", "viewOn": "growing", "pipeline": []}') -> 'ok' AS ok;
+SELECT documents, complete FROM mongo_migrate.migrate_collection('verify', 'growing');
+SELECT documents, complete FROM mongo_migrate.migrate_collection('verify', 'growing_too');
+UPDATE growing SET t = 'y' WHERE id IN (1, 1001, 1040);
+UPDATE growing_too SET t = 'y' WHERE id IN (1, 1001, 1040);
+SELECT source_id, kind FROM mongo_migrate.verify_full('verify', 'growing') WHERE source_id IS NOT NULL ORDER BY source_id::integer;
+SELECT source_id, kind FROM mongo_migrate.verify_full('verify', 'growing_too') WHERE source_id IS NOT NULL ORDER BY source_id::integer;
+SELECT count(*) <= 3 FROM mongo_migrate.verify_sample('verify', 'growing', 1000);
+SELECT documents FROM mongo_migrate.verification WHERE collection LIKE 'growing%' ORDER BY verification_id;
+SELECT pg_size_pretty(hwm * 1024) FROM substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s+(\d+)') AS s, CAST(s AS bigint) AS hwm WHERE hwm > 350 * 1024;
+
+DROP TABLE growing, growing_too;
+DELETE FROM mongo_migrate.plan WHERE server = 'verify';
+DELETE FROM mongo_migrate.id_map WHERE server = 'verify';
+DELETE FROM mongo_migrate.chunk WHERE server = 'verify';
+DELETE FROM mongo_migrate.run WHERE server = 'verify';
+DELETE FROM mongo_migrate.verification WHERE server = 'verify';
 DROP SERVER verify CASCADE;

@@ -99,16 +99,22 @@ COMMENT ON FUNCTION mongo_migrate.verify_documents(mongo_migrate.verify_job, jso
 REVOKE ALL ON FUNCTION mongo_migrate.verify_documents(mongo_migrate.verify_job, json[], mongo_migrate.verify_tally) FROM PUBLIC;
 
 -- About 4 MB of documents keep memory bounded; many make for few statements.
+CREATE FUNCTION mongo_migrate.verify_batch_bytes() RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 4194304;
+COMMENT ON FUNCTION mongo_migrate.verify_batch_bytes() IS
+    'bytes of documents, as BSON, that end a batch of a verification';
+
 CREATE FUNCTION mongo_migrate.verify_batch_size(server name, collection text) RETURNS integer
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $body$
-    SELECT least(10000, greatest(1, 4194304 / greatest(1, max((s ->> 'size')::numeric))))::integer
+    SELECT least(10000, greatest(1, mongo_migrate.verify_batch_bytes() / greatest(1, max((s ->> 'size')::numeric))))::integer
     FROM mongo_migrate.aggregate_documents(server, collection,
         '[{"$limit": 1000}, {"$group": {"_id": null, "size": {"$avg": {"$bsonSize": "$$ROOT"}}}}]') AS s
 $body$;
 COMMENT ON FUNCTION mongo_migrate.verify_batch_size(name, text) IS
-    'documents that a verification takes at a time: about 4 MB, at most 10000';
+    'documents that a verification asks for to begin with: about 4 MB by the size of some, at most 10000';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_batch_size(name, text) FROM PUBLIC;
 
 -- How long a verification waits for the source, in its options.
@@ -155,8 +161,9 @@ REVOKE ALL ON FUNCTION mongo_migrate.verify_wait(mongo_migrate.verify_job, times
 -- Reads documents in canonical Extended JSON.  What libbson does not print,
 -- because a string in it is not UTF-8, is a finding; the others of such a batch
 -- are read one by one.  done: the key of the _id of a document that may come
--- first and is left out.  last: the key of the last one's.
-CREATE FUNCTION mongo_migrate.verify_read(job mongo_migrate.verify_job, filter json, options json, done bytea,
+-- first and is left out.  max_bytes ends the documents before all are read; 0:
+-- does not.  last: the key of the last one's.
+CREATE FUNCTION mongo_migrate.verify_read(job mongo_migrate.verify_job, filter json, options json, done bytea, max_bytes integer,
     OUT documents json[], OUT last bytea)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -164,10 +171,11 @@ AS $$
 DECLARE
     id      json;
     lost    timestamptz;    -- since when there is no connection
+    bytes   bigint := 0;
 BEGIN
     LOOP BEGIN
         documents := ARRAY(
-            SELECT d FROM mongo_migrate.find_documents(job.server, job.collection, filter, options, 'canonical') AS d);
+            SELECT d FROM mongo_migrate.find_documents(job.server, job.collection, filter, options, 'canonical', max_bytes) AS d);
         last := mongo_migrate.verify_document_key(documents[cardinality(documents)]);
         IF mongo_migrate.verify_document_key(documents[1]) = done THEN
             documents := documents[2:];
@@ -202,12 +210,14 @@ BEGIN
                               WHERE q.server = job.server AND q.collection = job.collection
                                 AND q.key = mongo_migrate.quarantine_key(last));
         END;
+        bytes := bytes + coalesce(octet_length(documents[cardinality(documents)]::text), 0);
+        EXIT WHEN max_bytes > 0 AND bytes >= max_bytes;
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_read(mongo_migrate.verify_job, json, json, bytea) IS
+COMMENT ON FUNCTION mongo_migrate.verify_read(mongo_migrate.verify_job, json, json, bytea, integer) IS
     'the documents of a job that a filter matches, by the options of find_documents(), and the key of the last _id; documents that cannot be read are findings';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_read(mongo_migrate.verify_job, json, json, bytea) FROM PUBLIC;
+REVOKE ALL ON FUNCTION mongo_migrate.verify_read(mongo_migrate.verify_job, json, json, bytea, integer) FROM PUBLIC;
 
 -- Every document of a range of _id, by their keys (NULL: from the first, to the last), a page at a time in the order of _id.
 CREATE FUNCTION mongo_migrate.verify_every_document(job mongo_migrate.verify_job, lower_key bytea, upper_key bytea,
@@ -226,8 +236,12 @@ BEGIN
     LOOP
         -- The document of the lower bound is read again, but for the first page.
         SELECT * INTO page FROM mongo_migrate.verify_read(job, job.filter::json,
-            format('%s, "limit": %s%s}', options, size + (last IS NOT NULL)::integer, bound)::json, last);
+            format('%s, "limit": %s%s}', options, size + (last IS NOT NULL)::integer, bound)::json, last,
+            mongo_migrate.verify_batch_bytes());
         EXIT WHEN page.last IS NULL OR page.last = last;
+        -- Not many more are asked for than a batch takes.
+        size := CASE WHEN cardinality(page.documents) < size THEN greatest(cardinality(page.documents), 1)
+                     ELSE least(size + size / 4 + 1, 10000) END;
         tally := mongo_migrate.verify_documents(job, page.documents, tally);
         last := page.last;
         -- MaxKey is no minimum: nothing is above.  The lower bound is inclusive.
@@ -240,7 +254,7 @@ BEGIN
         RETURN;
     END IF;
     SELECT * INTO page FROM mongo_migrate.verify_read(job,
-        json_build_object('$and', json_build_array(job.filter, '{"_id": {"$type": "maxKey"}}'::json)), '{}', last);
+        json_build_object('$and', json_build_array(job.filter, '{"_id": {"$type": "maxKey"}}'::json)), '{}', last, 0);
     tally := mongo_migrate.verify_documents(job, page.documents, tally);
 END
 $$;
@@ -258,6 +272,7 @@ DECLARE
     size        integer := mongo_migrate.verify_batch_size(job.server, job.collection);
     documents   json[] := '{}';
     document    json;
+    bytes       bigint := 0;
 BEGIN
     FOR document IN
         SELECT d FROM mongo_migrate.find_documents(job.server, job.collection, job.filter::json, '{}', 'canonical') AS d
@@ -265,10 +280,12 @@ BEGIN
     LOOP
         IF document IS NOT NULL THEN
             documents := documents || document;
-            CONTINUE WHEN cardinality(documents) < size;
+            bytes := bytes + octet_length(document::text);
+            CONTINUE WHEN cardinality(documents) < size AND bytes < mongo_migrate.verify_batch_bytes();
         END IF;
         tally := mongo_migrate.verify_documents(job, documents, tally);
         documents := '{}';
+        bytes := 0;
     END LOOP;
 END
 $$;
@@ -280,30 +297,31 @@ REVOKE ALL ON FUNCTION mongo_migrate.verify_every_of_view(mongo_migrate.verify_j
 CREATE FUNCTION mongo_migrate.verify_some_documents(job mongo_migrate.verify_job, sample_size bigint) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
-AS $$
+AS $body$
 DECLARE
-    size    integer := mongo_migrate.verify_batch_size(job.server, job.collection);
     tally   mongo_migrate.verify_tally;
     ids     json;
     page    record;
 BEGIN
     FOR ids IN
         SELECT json_agg(mongo_migrate.key_to_json(k.key))
-        FROM (SELECT s.key, row_number() OVER () - 1 AS n
-              FROM (SELECT DISTINCT mongo_migrate.verify_document_key(d) AS key
+        FROM (SELECT s.key, greatest((row_number() OVER in_order - 1) / 10000,
+                                     floor((sum(s.size) OVER in_order - s.size) / mongo_migrate.verify_batch_bytes())) AS part
+              FROM (SELECT DISTINCT ON (key) mongo_migrate.verify_document_key(d) AS key, (mongo_migrate.verify_without_nul(d) -> 'size' ->> '$numberInt')::bigint AS size
                     FROM mongo_migrate.aggregate_documents(job.server, job.collection,
                         json_build_array(json_build_object('$match', job.filter),
                                          json_build_object('$sample', json_build_object('size', sample_size)),
-                                         '{"$project": {"_id": 1}}'::json),
-                        '{"allowDiskUse": true}', 'canonical') AS d) AS s) AS k
-        GROUP BY k.n / size
+                                         '{"$project": {"_id": 1, "size": {"$bsonSize": "$$ROOT"}}}'::json),
+                        '{"allowDiskUse": true}', 'canonical') AS d ORDER BY key) AS s
+              WINDOW in_order AS (ORDER BY s.key)) AS k
+        GROUP BY k.part ORDER BY k.part
     LOOP
-        SELECT * INTO page FROM mongo_migrate.verify_read(job, mongo_migrate.verify_filter(job.filter, ids), '{}', NULL);
+        SELECT * INTO page FROM mongo_migrate.verify_read(job, mongo_migrate.verify_filter(job.filter, ids), '{}', NULL, 0);
         tally := mongo_migrate.verify_documents(job, page.documents, tally);
     END LOOP;
     RETURN coalesce(tally.documents, 0);
 END
-$$;
+$body$;
 COMMENT ON FUNCTION mongo_migrate.verify_some_documents(mongo_migrate.verify_job, bigint) IS
     'holds random documents of a job against their rows; returns their number';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_some_documents(mongo_migrate.verify_job, bigint) FROM PUBLIC;

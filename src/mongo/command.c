@@ -185,9 +185,12 @@ mm_run_command(PG_FUNCTION_ARGS)
 	return json_from_bson(mongo_command(connection, command, CurrentMemoryContext), mode);
 }
 
-/* find_documents() and aggregate_documents() */
+/*
+ * find_documents() and aggregate_documents().  max_bytes: ends with the
+ * document that makes so many bytes, but not with the first; 0: does not.
+ */
 static void
-return_documents(FunctionCallInfo fcinfo, bool aggregate)
+return_documents(FunctionCallInfo fcinfo, bool aggregate, int64 max_bytes)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	JsonMode	mode = mode_from_argument(PG_GETARG_TEXT_PP(4));
@@ -198,6 +201,7 @@ return_documents(FunctionCallInfo fcinfo, bool aggregate)
 	char	   *collection = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	MemoryContext per_document = AllocSetContextCreate(CurrentMemoryContext, "document",
 													   ALLOCSET_DEFAULT_SIZES);
+	int64		bytes = 0;
 	MongoCursor *cursor;
 	const bson_t *document;
 
@@ -215,15 +219,18 @@ return_documents(FunctionCallInfo fcinfo, bool aggregate)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &isnull);
 		MemoryContextReset(per_document);
 		CHECK_FOR_INTERRUPTS();
+		if (max_bytes > 0 && bytes > 0 && bytes + document->len >= max_bytes)
+			break;
+		bytes += document->len;
 	}
 	mongo_cursor_close(cursor);
 }
 
-/* find_documents(server, collection, filter, options, mode) returns setof json */
+/* find_documents(server, collection, filter, options, mode, max_bytes) returns setof json */
 Datum
 mm_find_documents(PG_FUNCTION_ARGS)
 {
-	return_documents(fcinfo, false);
+	return_documents(fcinfo, false, PG_GETARG_INT64(5));
 	return (Datum) 0;
 }
 
@@ -231,7 +238,7 @@ mm_find_documents(PG_FUNCTION_ARGS)
 Datum
 mm_aggregate_documents(PG_FUNCTION_ARGS)
 {
-	return_documents(fcinfo, true);
+	return_documents(fcinfo, true, 0);
 	return (Datum) 0;
 }
 

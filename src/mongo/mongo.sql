@@ -27,13 +27,13 @@ COMMENT ON FUNCTION mongo_migrate.run_command(name, json, text) IS
 REVOKE ALL ON FUNCTION mongo_migrate.run_command(name, json, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.find_documents(server name, collection text,
-        filter json DEFAULT '{}', options json DEFAULT '{}', mode text DEFAULT 'relaxed')
+        filter json DEFAULT '{}', options json DEFAULT '{}', mode text DEFAULT 'relaxed', max_bytes bigint DEFAULT 0)
     RETURNS SETOF json
     LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'mm_find_documents';
-COMMENT ON FUNCTION mongo_migrate.find_documents(name, text, json, json, text) IS
-    'documents of a collection that match the filter; options: projection, sort, limit, skip, hint, ... of a MongoDB find; mode: relaxed or canonical Extended JSON';
-REVOKE ALL ON FUNCTION mongo_migrate.find_documents(name, text, json, json, text) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.find_documents(name, text, json, json, text, bigint) IS
+    'documents of a collection that match the filter; options: projection, sort, limit, skip, hint, ... of a MongoDB find; mode: relaxed or canonical Extended JSON; max_bytes: the last document is the one that makes so many bytes of BSON, the second one at the earliest; 0: all';
+REVOKE ALL ON FUNCTION mongo_migrate.find_documents(name, text, json, json, text, bigint) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.aggregate_documents(server name, collection text,
         pipeline json, options json DEFAULT '{}', mode text DEFAULT 'relaxed')
