@@ -109,6 +109,7 @@ SELECT mongo_migrate.key_to_json(mongo_migrate.document_key('\x0f0000000b5f69640
 SELECT mongo_migrate.key_to_json(mongo_migrate.document_key('\x0f0000000b5f696400610069670000'));
 \set VERBOSITY terse
 SELECT mongo_migrate.bson_from_json('5');
+SELECT mongo_migrate.bson_from_json(' [{"_id": 1}]');
 SELECT mongo_migrate.bson_key('{"$oid": "6b"}');
 \set VERBOSITY default
 

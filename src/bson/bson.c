@@ -115,8 +115,14 @@ mm_bson_from_json(PG_FUNCTION_ARGS)
 {
 	text	   *json = PG_GETARG_TEXT_PP(0);
 	char	   *utf8 = pg_server_to_any(text_to_cstring(json), VARSIZE_ANY_EXHDR(json), PG_UTF8);
-	bson_t	   *document = bson_from_text(utf8);
+	bson_t	   *document;
 
+	/* libbson makes a document of an array, too. */
+	if (utf8[strspn(utf8, " \t\n\r")] == '[')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("a document is a JSON object, not an array")));
+	document = bson_from_text(utf8);
 	PG_RETURN_BYTEA_P((bytea *) cstring_to_text_with_len((const char *) bson_get_data(document),
 														 document->len));
 }

@@ -16,7 +16,7 @@ CREATE TRIGGER plan_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mong
     FOR EACH STATEMENT EXECUTE FUNCTION mongo_migrate.plan_changed();
 
 CREATE FUNCTION mongo_migrate.copy_batch(server name, collection text, chunk integer,
-        batch_size integer DEFAULT 1000, on_error text DEFAULT 'quarantine', run_id bigint DEFAULT NULL,
+        batch_size integer DEFAULT 5000, on_error text DEFAULT 'quarantine', run_id bigint DEFAULT NULL,
         OUT documents bigint, OUT inserted bigint, OUT skipped bigint, OUT rejected bigint,
         OUT rounded bigint, OUT complete boolean)
     LANGUAGE c VOLATILE PARALLEL UNSAFE

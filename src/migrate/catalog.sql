@@ -61,18 +61,18 @@ CREATE TABLE mongo_migrate.plan_target
 (
     server      name    NOT NULL,
     collection  text    NOT NULL,
-    target      text    NOT NULL,       -- qualified name as text, quoted where needed: public.orders
+    target      text    NOT NULL,
     parent      text,
     kind        text    NOT NULL CHECK (kind IN ('root', 'child', 'pivot', 'map')),
-    path        text,                   -- the array or map, relative to the parent's row; '$': the row itself; root: NULL
-    nested_path text,                   -- tree: the array of such elements in an element, relative to it
-    ordinal     integer NOT NULL,       -- parents before children
-    existing    boolean NOT NULL DEFAULT false, -- the table was there before the plan
-    included    boolean NOT NULL DEFAULT true,  -- false: not created, not loaded
-    filter      jsonb,                  -- root only: match document (Extended JSON); NULL: every document
+    path        text,
+    nested_path text,
+    ordinal     integer NOT NULL,
+    existing    boolean NOT NULL DEFAULT false,
+    included    boolean NOT NULL DEFAULT true,
+    filter      jsonb,
     note        text,
-    distribute_by name,                 -- root only: the column by which Citus distributes it and its children
-    reference_table boolean NOT NULL DEFAULT false, -- root only: Citus copies it and its children to every node
+    distribute_by name,
+    reference_table boolean NOT NULL DEFAULT false,
     PRIMARY KEY (server, collection, target),
     FOREIGN KEY (server, collection) REFERENCES mongo_migrate.plan ON UPDATE CASCADE ON DELETE CASCADE,
     FOREIGN KEY (server, collection, parent) REFERENCES mongo_migrate.plan_target
@@ -93,39 +93,30 @@ CREATE TABLE mongo_migrate.plan_column
     column_name name    NOT NULL,
     ordinal     integer NOT NULL,
     role        text    NOT NULL CHECK (role IN
-                ('id',          -- the row's own id: the document's _id through the id map, or as it is
-                 'parent',      -- child: a column of the parent's key
-                 'position',    -- child: the element's position in its array, from 0; tree: in the whole tree
-                 'parent_position', -- tree: the position of the element that this one is within; NULL at the top
-                 'key',         -- map: the field's name
-                 'reference',   -- another document's id
-                 'value',       -- a field
-                 'extra')),     -- jsonb: the row's fields that the plan does not know
-    path        text,           -- relative to the row; '$': the whole document or element; extra: '$'; '$key' in a map: the field's name; parent, position, parent_position: NULL
+                ('id', 'parent', 'position', 'parent_position', 'key', 'reference', 'value', 'extra')),
+    path        text,
     type        text    NOT NULL,
     nullable    boolean NOT NULL DEFAULT true,
-    source_type text,           -- type in which an expression sees value (and writes back)
-    expression  text,           -- SQL over value and doc; NULL: the field's value as it is
-    reverse_expression text,    -- SQL over value: the field's value from the column's
-    parent_column name,         -- parent: the column of the parent's table
-    refers_to   text,           -- reference: the collection
-    refers_key  text    NOT NULL DEFAULT '_id', -- reference: the field there
+    source_type text,
+    expression  text,
+    reverse_expression text,
+    parent_column name,
+    refers_to   text,
+    refers_key  text    NOT NULL DEFAULT '_id',
     key_form    text    NOT NULL DEFAULT 'exact' CHECK (key_form IN
-                ('exact',           -- the value as it is
-                 'objectid_text',   -- 24 hex digits stand for that ObjectId
-                 'number_text')),   -- a text that is a number stands for that number
+                ('exact', 'objectid_text', 'number_text')),
     on_dangling text    NOT NULL DEFAULT 'null' CHECK (on_dangling IN ('null', 'quarantine', 'keep')),
-    is_unique   boolean NOT NULL DEFAULT false, -- gets a unique constraint after the load
+    is_unique   boolean NOT NULL DEFAULT false,
     included    boolean NOT NULL DEFAULT true,
-    note        text,           -- where the column came from, and what the sample showed
-    default_value text,         -- SQL: for rows to come
-    check_rule  text,           -- SQL after the column's name, checked after the load: IN ('new', 'paid')
-    proposed_check text,        -- a rule that may be meant
-    description text,           -- goes into the column's comment
-    labels      text[],         -- enumeration: its values; type is the enum's name, or lookup_table has them
-    lookup_table text,          -- table (id, name), whose ids the column has; qualified as target is
-    proposed_type text,         -- a narrower type that may be meant, by the validator
-    required    boolean NOT NULL DEFAULT false, -- the validator says that it is never null
+    note        text,
+    default_value text,
+    check_rule  text,
+    proposed_check text,
+    description text,
+    labels      text[],
+    lookup_table text,
+    proposed_type text,
+    required    boolean NOT NULL DEFAULT false,
     PRIMARY KEY (server, collection, target, column_name),
     FOREIGN KEY (server, collection, target) REFERENCES mongo_migrate.plan_target
         ON UPDATE CASCADE ON DELETE CASCADE,
@@ -144,15 +135,15 @@ CREATE TABLE mongo_migrate.plan_index
     server      name    NOT NULL,
     collection  text    NOT NULL,
     target      text    NOT NULL,
-    index_name  text    NOT NULL,       -- as the source has it
+    index_name  text    NOT NULL,
     ordinal     integer NOT NULL,
-    keys        json    NOT NULL CHECK (pg_catalog.json_typeof(keys) = 'object'), -- path relative to the row -> 1, or -1: descending
+    keys        json    NOT NULL CHECK (pg_catalog.json_typeof(keys) = 'object'),
     is_unique   boolean NOT NULL DEFAULT false,
     method      text    NOT NULL DEFAULT 'btree',
-    filter      jsonb,                  -- match document of a partial index
+    filter      jsonb,
     included    boolean NOT NULL DEFAULT true,
     note        text,
-    proposed    jsonb,                  -- the row before any edit; NULL: a person added it
+    proposed    jsonb,
     PRIMARY KEY (server, collection, target, index_name),
     FOREIGN KEY (server, collection, target) REFERENCES mongo_migrate.plan_target
         ON UPDATE CASCADE ON DELETE CASCADE
@@ -359,3 +350,41 @@ COMMENT ON TABLE mongo_migrate.drift IS 'Fields that documents had in a load and
 COMMENT ON TABLE mongo_migrate.verification IS 'One row for each run of a verification';
 COMMENT ON TABLE mongo_migrate.verification_part IS 'The ranges of _id of verifications by several workers that are under way';
 COMMENT ON TABLE mongo_migrate.finding IS 'Findings of verifications, one row each';
+
+-- What a person edits tells in psql's \d+ what it means.
+COMMENT ON COLUMN mongo_migrate.plan_target.target IS 'the table: a qualified name as text, quoted where needed: public.orders';
+COMMENT ON COLUMN mongo_migrate.plan_target.parent IS 'the target to whose rows these belong; root: NULL';
+COMMENT ON COLUMN mongo_migrate.plan_target.kind IS 'root: a row for a document; child, pivot: for an element of an array; map: for a field of a sub-document';
+COMMENT ON COLUMN mongo_migrate.plan_target.path IS 'the array or map, relative to the parent''s row; $: the row itself; root: NULL';
+COMMENT ON COLUMN mongo_migrate.plan_target.nested_path IS 'tree: the array of such elements in an element, relative to it';
+COMMENT ON COLUMN mongo_migrate.plan_target.ordinal IS 'the order: parents before children';
+COMMENT ON COLUMN mongo_migrate.plan_target.existing IS 'the table was there before the plan';
+COMMENT ON COLUMN mongo_migrate.plan_target.included IS 'false: not created, not loaded';
+COMMENT ON COLUMN mongo_migrate.plan_target.filter IS 'root only: match document (Extended JSON); NULL: every document';
+COMMENT ON COLUMN mongo_migrate.plan_target.distribute_by IS 'root only: the column by which Citus distributes it and its children';
+COMMENT ON COLUMN mongo_migrate.plan_target.reference_table IS 'root only: Citus copies it and its children to every node';
+COMMENT ON COLUMN mongo_migrate.plan_column.role IS 'id: the row''s own id, that of the document; parent: a column of the parent''s key; position: the element''s place in its array, from 0, or in the whole tree; parent_position: that of the element above in a tree; key: the field''s name in a map; reference: another document''s id; value: a field; extra: the row''s fields that the plan does not know';
+COMMENT ON COLUMN mongo_migrate.plan_column.path IS 'the field, relative to the row; $: the whole document or element; $key: the field''s name in a map; parent, position, parent_position: NULL';
+COMMENT ON COLUMN mongo_migrate.plan_column.source_type IS 'type in which an expression sees value, and writes back; NULL: type';
+COMMENT ON COLUMN mongo_migrate.plan_column.expression IS 'SQL over value and doc; NULL: the field''s value as it is';
+COMMENT ON COLUMN mongo_migrate.plan_column.reverse_expression IS 'SQL over value: the field''s value from the column''s';
+COMMENT ON COLUMN mongo_migrate.plan_column.parent_column IS 'parent: the column of the parent''s table';
+COMMENT ON COLUMN mongo_migrate.plan_column.refers_to IS 'reference: the collection';
+COMMENT ON COLUMN mongo_migrate.plan_column.refers_key IS 'reference: the field there';
+COMMENT ON COLUMN mongo_migrate.plan_column.key_form IS 'reference: exact: the value as it is; objectid_text: 24 hex digits stand for that ObjectId; number_text: a text that is a number stands for that number';
+COMMENT ON COLUMN mongo_migrate.plan_column.on_dangling IS 'reference to nothing: null: becomes NULL; quarantine: its document goes there; keep: stays, without a foreign key';
+COMMENT ON COLUMN mongo_migrate.plan_column.is_unique IS 'gets a unique constraint after the load';
+COMMENT ON COLUMN mongo_migrate.plan_column.included IS 'false: not created, not loaded';
+COMMENT ON COLUMN mongo_migrate.plan_column.note IS 'where the column came from, and what the sample showed';
+COMMENT ON COLUMN mongo_migrate.plan_column.default_value IS 'SQL, for rows to come';
+COMMENT ON COLUMN mongo_migrate.plan_column.check_rule IS 'SQL after the column''s name, checked after the load: IN (''new'', ''paid'')';
+COMMENT ON COLUMN mongo_migrate.plan_column.proposed_check IS 'a rule that may be meant; nothing is made of it';
+COMMENT ON COLUMN mongo_migrate.plan_column.description IS 'goes into the column''s comment';
+COMMENT ON COLUMN mongo_migrate.plan_column.labels IS 'enumeration: its values; type is the enum''s name, or lookup_table has them';
+COMMENT ON COLUMN mongo_migrate.plan_column.lookup_table IS 'table (id, name), whose ids the column has; qualified as target is';
+COMMENT ON COLUMN mongo_migrate.plan_column.proposed_type IS 'a narrower type that may be meant, by the validator; nothing is made of it';
+COMMENT ON COLUMN mongo_migrate.plan_column.required IS 'the validator says that it is never null';
+COMMENT ON COLUMN mongo_migrate.plan_index.index_name IS 'as the source has it';
+COMMENT ON COLUMN mongo_migrate.plan_index.keys IS 'path relative to the row -> 1, or -1: descending';
+COMMENT ON COLUMN mongo_migrate.plan_index.filter IS 'match document of a partial index';
+COMMENT ON COLUMN mongo_migrate.plan_index.proposed IS 'the row before any edit; NULL: a person added it';

@@ -262,7 +262,7 @@ CREATE FUNCTION mongo_migrate.quarantine_reasons(server name, collection text)
     RETURNS text
     LANGUAGE sql STABLE
     BEGIN ATOMIC
-        SELECT pg_catalog.string_agg(pg_catalog.format('%s (%s documents, such as _id %s)', reason, n, id), E'\n')
+        SELECT pg_catalog.string_agg(pg_catalog.format('%s (%s, such as _id %s)', reason, mongo_migrate.counted(n, 'document'), id), E'\n')
           FROM (SELECT reason, count(*) AS n, min(source_id) AS id
                   FROM mongo_migrate.quarantine q
                  WHERE q.server = quarantine_reasons.server AND q.collection = quarantine_reasons.collection

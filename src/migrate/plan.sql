@@ -218,7 +218,7 @@ BEGIN
     IF read > 0 AND id_note IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
             MESSAGE = format('documents of "%s" have no _id', collection),
-            HINT = 'A view must yield _id to be migrated.';
+            HINT = 'A view must yield _id to be migrated, and the documents of a time-series collection must have one.';
     END IF;
     total := CASE WHEN sample_size = 0 OR read < sample_size THEN read ELSE greatest(read,
         (mongo_migrate.run_command(server, json_build_object('count', collection)) ->> 'n')::bigint) END;
