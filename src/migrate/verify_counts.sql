@@ -147,15 +147,14 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_count_rows(text) IS
     'the number of rows of a table; NULL when it does not exist';
 
-CREATE FUNCTION mongo_migrate.verify_counts(server name, tolerance bigint DEFAULT 0)
-    RETURNS TABLE (collection text, target text, source_count bigint, target_count bigint, difference bigint, ok boolean,
-                   quarantined bigint)
+-- The tables of one collection, or with NULL of all.
+CREATE FUNCTION mongo_migrate.verify_counts_of(verification bigint, server name, collection text, tolerance bigint)
+    RETURNS TABLE (of_collection text, target text, source_count bigint, target_count bigint, difference bigint, ok boolean,
+                   quarantined bigint, kind text)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    verification bigint := mongo_migrate.verify_begin(server, NULL, 'counts', jsonb_build_object('tolerance', tolerance));
-    documents   bigint := 0;
     t           record;
 BEGIN
     FOR t IN
@@ -167,21 +166,42 @@ BEGIN
                       FROM mongo_migrate.verify_chain(p.server, p.collection, p.target) AS k
                            LEFT JOIN mongo_migrate.plan_target AS r
                            ON k.depth = 0 AND (r.server, r.collection, r.target) = (p.server, p.collection, k.target)) AS c
-        WHERE p.server = $1 AND p.included
+        WHERE p.server = $2 AND p.collection = coalesce($3, p.collection) AND p.included
         ORDER BY p.collection, p.ordinal, p.target
     LOOP
-        collection := t.collection;
+        of_collection := t.collection;
         target := t.target;
+        kind := t.kind;
         source_count := mongo_migrate.verify_count(server, t.collection, t.filter::json, t.levels);
         quarantined := mongo_migrate.verify_count_quarantined(server, t.collection, t.filter, t.levels);
         target_count := mongo_migrate.verify_count_rows(t.target);
         difference := source_count - quarantined - target_count;
         ok := coalesce(abs(difference) <= tolerance, false);
-        documents := documents + CASE WHEN t.kind = 'root' THEN source_count ELSE 0 END;
         INSERT INTO mongo_migrate.finding (verification_id, collection, target, kind, source_value, target_value)
         SELECT verification, t.collection, t.target, 'count', (source_count - quarantined)::text, target_count::text
         WHERE NOT ok;
         RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_counts_of(bigint, name, text, bigint) IS
+    'the work of verify_counts() for one collection (NULL: all); kind: of the target';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_counts_of(bigint, name, text, bigint) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.verify_counts(server name, tolerance bigint DEFAULT 0)
+    RETURNS TABLE (collection text, target text, source_count bigint, target_count bigint, difference bigint, ok boolean,
+                   quarantined bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    verification bigint := mongo_migrate.verify_begin(server, NULL, 'counts', jsonb_build_object('tolerance', tolerance));
+    documents   bigint := 0;
+    t           record;
+BEGIN
+    FOR t IN SELECT * FROM mongo_migrate.verify_counts_of(verification, server, NULL, tolerance) LOOP
+        documents := documents + CASE WHEN t.kind = 'root' THEN t.source_count ELSE 0 END;
+        RETURN QUERY SELECT t.of_collection, t.target, t.source_count, t.target_count, t.difference, t.ok, t.quarantined;
     END LOOP;
     PERFORM mongo_migrate.verify_end(verification, documents);
 END

@@ -19,8 +19,9 @@ BEGIN
         MESSAGE = format('verification of collection "%s" of server "%s" failed: %s', collection, server,
             coalesce(error, (SELECT string_agg(format('%s %s', n, kind), ', ' ORDER BY kind)
                              FROM jsonb_each_text(kinds) AS e(kind, n)))),
-        HINT = coalesce(format('SELECT * FROM mongo_migrate.finding WHERE verification_id = %s AND collection = %L;',
-                               verification, collection), '');
+        HINT = CASE WHEN verification IS NULL THEN ''
+                    ELSE format('SELECT * FROM mongo_migrate.finding WHERE verification_id = %s AND collection = %L;',
+                                verification, collection) END;
     PERFORM pg_notify('mongo_migrate', json_strip_nulls(json_build_object('alert', 'verification', 'server', server,
         'collection', collection, 'verification_id', verification, 'findings', kinds, 'error', left(error, 1000)))::text);
     RETURN true;
@@ -47,26 +48,39 @@ CREATE FUNCTION mongo_migrate.verify_all(server name, tolerance bigint DEFAULT 0
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    collection text;
-    counts  bigint;
+    of_collection text;
+    counts  bigint := mongo_migrate.verify_begin(server, NULL, 'counts', pg_catalog.jsonb_build_object('tolerance', tolerance));
+    counted bigint;
+    documents bigint := 0;
     sample  bigint;
+    migrated text[] := ARRAY(SELECT mongo_migrate.verify_migrated(server));
     alerts  boolean[] := '{}';
 BEGIN
-    PERFORM mongo_migrate.verify_counts(server, tolerance);
-    SELECT pg_catalog.max(v.verification_id) INTO counts
-    FROM mongo_migrate.verification AS v
-    WHERE v.server OPERATOR(pg_catalog.=) verify_all.server AND v.kind OPERATOR(pg_catalog.=) 'counts';
-
-    FOR collection IN SELECT mongo_migrate.verify_migrated(server) LOOP
-        alerts := pg_catalog.array_append(alerts, mongo_migrate.verify_alert(server, collection, counts, NULL));
+    FOR of_collection IN SELECT p.collection FROM mongo_migrate.plan AS p WHERE p.server = $1 ORDER BY 1 LOOP
         BEGIN
-            sample := mongo_migrate.verify_begin(server, collection, 'sample',
-                pg_catalog.jsonb_build_object('sample_size', sample_size, 'retry_for', '5 minutes'));
-            PERFORM mongo_migrate.verify_end(sample, mongo_migrate.verify_collection(sample, server, collection,
-                sample_size, false));
-            alerts := pg_catalog.array_append(alerts, mongo_migrate.verify_alert(server, collection, sample, NULL));
+            SELECT coalesce(sum(c.source_count) FILTER (WHERE c.kind = 'root'), 0) INTO counted
+            FROM mongo_migrate.verify_counts_of(counts, server, of_collection, tolerance) AS c;
+            documents := documents + counted;
+            CONTINUE WHEN of_collection <> ALL (migrated);
+            alerts := alerts || mongo_migrate.verify_alert(server, of_collection, counts, NULL);
         EXCEPTION WHEN OTHERS THEN
-            alerts := pg_catalog.array_append(alerts, mongo_migrate.verify_alert(server, collection, NULL, SQLERRM));
+            INSERT INTO mongo_migrate.finding (verification_id, collection, target, kind, target_value)
+            SELECT counts, of_collection, min(t.target), 'count', 'cannot be counted: ' || SQLERRM
+            FROM mongo_migrate.plan_target AS t WHERE (t.server, t.collection) = ($1, of_collection) AND t.included HAVING count(*) > 0;
+            alerts := alerts || mongo_migrate.verify_alert(server, of_collection, counts, SQLERRM);
+        END;
+    END LOOP;
+    PERFORM mongo_migrate.verify_end(counts, documents);
+
+    FOREACH of_collection IN ARRAY migrated LOOP
+        BEGIN
+            sample := mongo_migrate.verify_begin(server, of_collection, 'sample',
+                pg_catalog.jsonb_build_object('sample_size', sample_size, 'retry_for', '5 minutes'));
+            PERFORM mongo_migrate.verify_end(sample, mongo_migrate.verify_collection(sample, server, of_collection,
+                sample_size, false));
+            alerts := alerts || mongo_migrate.verify_alert(server, of_collection, sample, NULL);
+        EXCEPTION WHEN OTHERS THEN
+            alerts := alerts || mongo_migrate.verify_alert(server, of_collection, NULL, SQLERRM);
         END;
     END LOOP;
     RETURN NOT true OPERATOR(pg_catalog.=) ANY (alerts);

@@ -53,6 +53,14 @@ is(join("\n", $out =~ /payload "(.*)" received/g), <<'END' =~ s/\n\z//r, 'a noti
 {"alert":"verification","server":"shop","collection":"b","verification_id":6,"findings":{"mismatch":1}}
 END
 
+# A collection that cannot even be counted.
+$node->safe_psql('postgres', q(UPDATE mongo_migrate.plan_target SET filter = '{"x": {"$nonesuch": 1}}' WHERE collection = 'a'));
+($status, $out, $error) = $node->psql('postgres', $alerts);
+like($out, qr/^f\n/, 'all is not');
+is(join("\n", $out =~ /"collection":"(.*?")[,}]/g), qq(a"\na"\nb"), 'a notification of its error, twice, and of the others');
+is($node->safe_psql('postgres', "SELECT collection, ok, count FROM mongo_migrate.verification_report WHERE kind = 'counts' ORDER BY 1"),
+	"a|f|1\nb|t|0\nc|f|1", 'and the report does not say that all is well');
+
 SKIP:
 {
 	skip 'no pg_cron', 3 unless $has_cron;
