@@ -76,6 +76,9 @@ SELECT statement, is_direct(statement) FROM unnest(ARRAY[
     'UPDATE docs SET t = ''x'' WHERE i > 5',
     'UPDATE docs SET t = t || ''x'' WHERE i > 5',
     'UPDATE docs SET n = random() WHERE i > 5',
+    'UPDATE docs SET (s, n) = (SELECT docs.s + 1, 2) WHERE i > 5',
+    'UPDATE docs SET (s, n) = (SELECT 1, 2) WHERE i > 5',
+    'UPDATE docs SET s = (SELECT 1) WHERE i > 5',
     'UPDATE docs SET nested = ''x'' WHERE i > 5',
     'UPDATE docs SET place = ''x'' WHERE i > 5',
     'UPDATE docs SET _id = 5 WHERE i > 5',
@@ -111,6 +114,12 @@ DELETE FROM docs;
 SELECT count(*) FROM docs;
 ROLLBACK;
 SELECT count(*) FROM docs;
+
+-- New values by a subquery that looks at the row
+BEGIN;
+UPDATE docs SET (s, n) = (SELECT docs.s + 100, max(g) FROM generate_series(1, docs.i) g) WHERE i > 2;
+SELECT _id, i, s, n FROM docs ORDER BY _id;
+ROLLBACK;
 
 -- Values that decode although MongoDB cannot tell: whole doubles and decimals, numbers and dates as text. One by one then.
 INSERT INTO raw (doc) VALUES ('{"_id": 20, "i": {"$numberDouble": "7.0"}, "t": 5}'), ('{"_id": {"$numberDouble": "21.0"}, "i": {"$numberDecimal": "8.00"}, "t": "5"}'),

@@ -26,6 +26,7 @@
 #include "fdw/path.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/appendinfo.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
@@ -50,6 +51,20 @@ column_is_settable(FdwRelation *relation, AttrNumber attnum)
 	return path != NULL && !PATH_IS_ID(path) && !PATH_IS_NESTED(path);
 }
 
+/*
+ * expression_tree_walker: is there a value of SET (a, b) = (SELECT ...)?  It is a
+ * parameter that the scan of the row sets, by a subquery that may look at the row.
+ */
+static bool
+has_row_of_subquery(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param))
+		return ((Param *) node)->paramkind == PARAM_MULTIEXPR;
+	return expression_tree_walker(node, has_row_of_subquery, context);
+}
+
 /* The columns of SET and their new values; false unless those are the same for all rows. */
 static bool
 plan_set(PlannerInfo *root, RelOptInfo *rel, List **columns, List **values)
@@ -67,7 +82,7 @@ plan_set(PlannerInfo *root, RelOptInfo *rel, List **columns, List **values)
 
 		if (!column_is_settable(rel->fdw_private, attnum) ||
 			contain_var_clause((Node *) value) || contain_subplans((Node *) value) ||
-			contain_volatile_functions((Node *) value))
+			has_row_of_subquery((Node *) value, NULL) || contain_volatile_functions((Node *) value))
 			return false;
 		*columns = lappend_int(*columns, attnum);
 		*values = lappend(*values, value);
