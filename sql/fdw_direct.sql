@@ -70,6 +70,7 @@ SELECT statement, is_direct(statement) FROM unnest(ARRAY[
     'DELETE FROM docs WHERE place = ''x''',
     'DELETE FROM docs WHERE i IS NOT NULL AND s <> 1',
     'DELETE FROM docs WHERE t <> ''x''',
+    'DELETE FROM docs WHERE day = timestamp ''2024-02-29 10:00''',
     'DELETE FROM docs WHERE i > 5 RETURNING _id',
     'DELETE FROM docs USING generate_series(1, 2) g WHERE i = g',
     'DELETE FROM raw',
@@ -157,6 +158,8 @@ SELECT try('{"_id": "thirty", "odd": true, "i": 7}', 'DELETE FROM docs WHERE i >
 SELECT try('{"_id": 30, "odd": true, "t": ["x"]}', 'UPDATE docs SET i = 1 WHERE t = ''x''');
 SELECT try('{"_id": 30, "odd": true, "at": {"$date": {"$numberLong": "9224318016000000"}}}', 'UPDATE docs SET i = 1 WHERE at > ''2024-01-01''');
 SELECT try('{"_id": 30, "odd": true, "day": [{"$date": "2024-02-29T00:00:00Z"}]}', 'UPDATE docs SET i = 1 WHERE day = ''2024-02-29''');
+SELECT try('{"_id": 30, "odd": true, "day": {"$date": "2024-02-29T10:00:00Z"}}', 'DELETE FROM docs WHERE day = timestamp ''2024-02-29 10:00''');
+SELECT try('{"_id": 30, "odd": true, "day": {"$date": {"$numberLong": "9223372036854775807"}}}', 'DELETE FROM docs WHERE day = ''infinity''');
 SELECT count(*) FROM docs;
 -- New values that cannot be written are an error where there is a row for them, as is a division by zero.
 UPDATE docs SET at = '2024-01-01 00:00:00.000001' WHERE s = 99;

@@ -83,6 +83,7 @@ type_bounds(Oid type, bson_value_t **least, bson_value_t **greatest)
 			*least = value_integer(PG_INT32_MIN);
 			*greatest = value_integer(PG_INT32_MAX);
 			return true;
+		case DATEOID:
 		case TIMESTAMPOID:
 		case TIMESTAMPTZOID:
 			*least = value_date(timestamp_ms(MIN_TIMESTAMP));
@@ -91,6 +92,19 @@ type_bounds(Oid type, bson_value_t **least, bson_value_t **greatest)
 		default:
 			return false;
 	}
+}
+
+/*
+ * Does a condition leave values that the column takes?  A date takes midnights,
+ * and may be equal to a timestamp that is none.
+ */
+static bool
+is_equality(const Filter *filter)
+{
+	if (filter->kind != FILTER_ANY &&
+		!(filter->kind == FILTER_COMPARE && filter->strategy == BTEqualStrategyNumber))
+		return false;
+	return filter->form != FORM_DATE || filter->comparand_type == DATEOID;
 }
 
 /* What a condition that all documents must meet says of its column, if it does. */
@@ -114,8 +128,7 @@ note_condition(const Filter *filter, List *guards)
 			continue;
 		if (filter->kind == FILTER_NULL)
 			kind = GUARD_NULL;
-		else if (filter->kind == FILTER_ANY ||
-				 (filter->kind == FILTER_COMPARE && filter->strategy == BTEqualStrategyNumber))
+		else if (is_equality(filter))
 			kind = GUARD_EQUAL;
 		else if (filter->kind == FILTER_COMPARE && filter->strategy != STRATEGY_NOT_EQUAL)
 			kind = GUARD_VALUE;
