@@ -50,7 +50,7 @@ SET client_min_messages = warning;
 SELECT pg_temp.forget();
 RESET client_min_messages;
 SELECT mongo_migrate.prepare_run('build_keys', 'long', 100, 0, 'quarantine', NULL, NULL) AS run \gset
-SELECT mongo_migrate.build_key(:run, NULL, '{}') IS NOT NULL AS built, pg_advisory_unlock_all();
+SELECT mongo_migrate.build_key(:run, '{}') IS NOT NULL AS built, pg_advisory_unlock_all();
 CALL mongo_migrate.copy_chunks(:run);
 CALL mongo_migrate.build_keys(:run);
 SELECT phase, state FROM mongo_migrate.run WHERE run_id = :run;
@@ -72,13 +72,13 @@ SELECT mongo_migrate.prepare_run('build_keys', 'long', 100, 2, 'quarantine', NUL
 CALL mongo_migrate.copy_chunks(:run);
 SELECT count(*) FROM mongo_migrate.keys_to_build('build_keys', 'long');
 BEGIN;
-SELECT mongo_migrate.build_key(:run, NULL, '{}') IS NOT NULL AS built;
+SELECT mongo_migrate.build_key(:run, '{}') IS NOT NULL AS built;
 SHOW max_parallel_maintenance_workers;
 COMMIT;
-SELECT count(mongo_migrate.build_key(:run, NULL, '{}')) FROM generate_series(1, 4);
+SELECT count(mongo_migrate.build_key(:run, '{}')) FROM generate_series(1, 4);
 SELECT count(*) FROM mongo_migrate.keys_to_build('build_keys', 'long');
 BEGIN;
-SELECT mongo_migrate.build_key(:run, NULL, '{}') IS NOT NULL AS built;
+SELECT mongo_migrate.build_key(:run, '{}') IS NOT NULL AS built;
 SHOW max_parallel_maintenance_workers;
 COMMIT;
 RESET max_parallel_maintenance_workers;
@@ -90,7 +90,7 @@ SELECT pg_temp.forget();
 RESET client_min_messages;
 SELECT mongo_migrate.prepare_run('build_keys', 'long', 100, 0, 'quarantine', NULL, NULL) AS run \gset
 CALL mongo_migrate.copy_chunks(:run);
-SELECT mongo_migrate.end_copy(:run), mongo_migrate.build_key(:run, NULL, '{}') IS NOT NULL AS built, pg_advisory_unlock_all();
+SELECT mongo_migrate.end_copy(:run), mongo_migrate.build_key(:run, '{}') IS NOT NULL AS built, pg_advisory_unlock_all();
 SELECT mongo_migrate.stop_migration('build_keys');
 CALL mongo_migrate.build_keys(:run);
 SELECT count(*) FROM pg_temp.keys;

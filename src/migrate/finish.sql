@@ -216,7 +216,7 @@ CREATE PROCEDURE mongo_migrate.finish_run(run_id bigint)
     LANGUAGE plpgsql
 AS $$
 BEGIN
-    CALL mongo_migrate.build_keys(run_id, false);
+    CALL mongo_migrate.build_keys(run_id);
     IF NOT mongo_migrate.end_copy(run_id) THEN
         RETURN;
     END IF;
@@ -231,10 +231,7 @@ BEGIN
     END IF;
     PERFORM mongo_migrate.validate_references(run_id);
     COMMIT;
-    CALL mongo_migrate.build_keys(run_id, true);
-    IF NOT mongo_migrate.obey_stop(run_id) THEN
-        PERFORM mongo_migrate.complete_run(run_id);
-    END IF;
+    PERFORM mongo_migrate.complete_run(run_id);
 END
 $$;
 COMMENT ON PROCEDURE mongo_migrate.finish_run(bigint) IS
@@ -245,6 +242,11 @@ CREATE PROCEDURE mongo_migrate.help_finish(run_id bigint)
 AS $$
 BEGIN
     CALL mongo_migrate.build_keys(run_id);
+    -- In a migration there is a session that goes on with the keys; without one, as by hand, there is nothing to wait for.
+    WHILE EXISTS (SELECT FROM mongo_migrate.run r JOIN mongo_migrate.run_lock_held h ON h.lock = mongo_migrate.run_lock(r.server, r.collection)
+                   WHERE r.run_id = help_finish.run_id AND r.state = 'running' AND r.phase = 'keys') LOOP
+        CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '20 milliseconds');
+    END LOOP;
     CALL mongo_migrate.finish_tables(run_id);
 END
 $$;

@@ -6,8 +6,8 @@
 -- attach_keys(), in the one session that finishes the run, gives them their
 -- names and makes constraints of them.  What was not built is made by
 -- add_keys() and complete_run() (finish.sql), so each step can be left out, or
--- done again.  The keys of the id map come last: they are built while that
--- session makes the foreign keys, which do not need them.
+-- done again.  The keys of the id map come last: foreign keys do not need
+-- them, and are made while one of them may still be built.
 
 CREATE FUNCTION mongo_migrate.index_name(index regclass, label text) RETURNS name
     LANGUAGE c VOLATILE STRICT
@@ -81,7 +81,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.index_ddl(record) IS
     'the statement that builds the index of a row of run_keys() under its passing name';
 
-CREATE FUNCTION mongo_migrate.build_key(run_id bigint, of_map boolean, tried name[])
+CREATE FUNCTION mongo_migrate.build_key(run_id bigint, tried name[])
     RETURNS name
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -102,7 +102,7 @@ BEGIN
           FROM (SELECT o.*, count(*) FILTER (
                            WHERE hashtextextended(o.index_name, 0) NOT IN (SELECT h.lock FROM mongo_migrate.run_lock_held h)) OVER () AS free
                   FROM mongo_migrate.keys_to_build(r.server, r.collection) o) k
-         WHERE k.index_name <> ALL (tried) AND k.of_map = coalesce(build_key.of_map, k.of_map)
+         WHERE k.index_name <> ALL (tried)
          ORDER BY k.of_map, k.bytes DESC, k.place
     LOOP
         CONTINUE WHEN NOT pg_try_advisory_lock(hashtextextended(key.index_name, 0));
@@ -127,10 +127,10 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.build_key(bigint, boolean, name[]) IS
-    'builds an index of keys_to_build(), of a run''s tables (of_map false), its id map (true) or either (NULL), under a passing name that it returns, locked for this session (advisory); NULL: no other session leaves one, but those that were tried';
+COMMENT ON FUNCTION mongo_migrate.build_key(bigint, name[]) IS
+    'builds an index of keys_to_build(), those of a run''s tables first, under a passing name that it returns, locked for this session (advisory); NULL: no other session leaves one, but those that were tried';
 
-CREATE PROCEDURE mongo_migrate.build_keys(run_id bigint, of_map boolean DEFAULT NULL)
+CREATE PROCEDURE mongo_migrate.build_keys(run_id bigint)
     LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -145,7 +145,7 @@ BEGIN
     END IF;
     COMMIT;
     LOOP
-        built := mongo_migrate.build_key(run_id, of_map, tried);
+        built := mongo_migrate.build_key(run_id, tried);
         COMMIT;
         EXIT WHEN built IS NULL;
         PERFORM pg_catalog.pg_advisory_unlock(pg_catalog.hashtextextended(built, 0));
@@ -153,8 +153,8 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON PROCEDURE mongo_migrate.build_keys(bigint, boolean) IS
-    'when every chunk is complete: builds indexes of a run, of its tables (of_map false), its id map (true) or both (NULL), each in a transaction of its own, until none is left for this session; others may build at the same time, and finish_run() makes keys of them';
+COMMENT ON PROCEDURE mongo_migrate.build_keys(bigint) IS
+    'when every chunk is complete: builds indexes of a run, each in a transaction of its own, until none is left for this session; others may build at the same time, and finish_run() makes keys of them';
 
 CREATE FUNCTION mongo_migrate.await_keys(server name, collection text, of_map boolean)
     RETURNS void
