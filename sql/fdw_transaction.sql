@@ -121,6 +121,32 @@ UPDATE t2 SET n = 200 WHERE _id = 1;
 ROLLBACK;
 \set VERBOSITY default
 
+-- A change of the server, or a cancel that a savepoint takes back, in the midst of a transaction: it has one of MongoDB's, which goes on or is lost.
+BEGIN;
+INSERT INTO t VALUES (9, 9);
+ALTER SERVER fdw_transaction OPTIONS (ADD fdw_tuple_cost '0.3');
+UPDATE t SET n = 10 WHERE _id = 9;
+SELECT count(*) FROM t WHERE _id = 9;
+SELECT mongo_migrate.disconnect('fdw_transaction');
+SELECT n FROM t WHERE _id = 9;
+INSERT INTO u VALUES (9, 9);
+SELECT count(*) FROM mongo_migrate.connections();
+ROLLBACK;
+SELECT count(*) FROM mongo_migrate.connections();
+SELECT count(*) FROM t WHERE _id = 9;
+SELECT mongo_migrate.run_command('fdw_transaction', '{"create": "slow", "viewOn": "t", "pipeline": [{"$match": {"$expr":
+    {"$function": {"body": "function() { sleep(60000); return true; }", "args": [], "lang": "js"}}}}]}') ->> 'ok' AS ok;
+CREATE FOREIGN TABLE slow (_id integer) SERVER fdw_transaction;
+BEGIN;
+INSERT INTO t VALUES (9, 9);
+SAVEPOINT a;
+SET LOCAL statement_timeout = '200ms';
+SELECT * FROM slow;
+ROLLBACK TO a;
+SELECT count(*) FROM t WHERE _id = 9;
+COMMIT;
+SELECT count(*) FROM t WHERE _id = 9;
+
 -- A write concern that the replica set does not have: MongoDB has committed when it says so.
 ALTER SERVER fdw_transaction OPTIONS (ADD write_concern 'nonesuch');
 \set VERBOSITY terse

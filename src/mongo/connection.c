@@ -7,6 +7,7 @@
  * speaks against it: its server's or mapping's options changed, a stream failed,
  * the peer has closed it.  Then mongo_connect() makes another; the old one
  * stays in the list until the transaction has ended and its cursors are closed.
+ * One that has a transaction of MongoDB open is used until that ends.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -22,6 +23,7 @@
 #include "mongo/client.h"
 #include "mongo/connection.h"
 #include "mongo/options.h"
+#include "mongo/transaction.h"
 #include "owned.h"
 #include "pgstat.h"
 #include "storage/ipc.h"
@@ -301,6 +303,18 @@ connection_create(Oid serverid, Oid userid)
 	return self;
 }
 
+/* Throws where a connection, which has a transaction, was given up by an interrupt. */
+static void
+check_not_given_up(MongoConnection *self)
+{
+	if (self->control.interrupted)
+		ereport(ERROR,
+				(errcode(ERRCODE_CONNECTION_FAILURE),
+				 errmsg("the transaction on server \"%s\" is lost with its connection", self->server),
+				 errdetail("The connection was given up when a statement was cancelled."),
+				 errhint("Roll the transaction back and run it again.")));
+}
+
 /* Returns the session's connection for (server, user); see connection.h. */
 MongoConnection *
 mongo_connect(Oid serverid, Oid userid)
@@ -313,7 +327,15 @@ mongo_connect(Oid serverid, Oid userid)
 	{
 		MongoConnection *self = dlist_container(MongoConnection, node, iter.cur);
 
-		if (self->serverid != serverid || self->userid != userid || self->retired)
+		if (self->serverid != serverid || self->userid != userid)
+			continue;
+		/* Another would not see what the transaction wrote. */
+		if (mongo_transaction_is_open(self))
+		{
+			check_not_given_up(self);
+			return self;
+		}
+		if (self->retired)
 			continue;
 		if (stream_control_alive(&self->control))
 			result = self;
