@@ -92,6 +92,19 @@ SELECT pg_temp.load('parties', '[{"_id": "g", "kind": "firm", "name": "Dyne", "s
 SELECT (r).inserted, (r).skipped, (r).rejected FROM mongo_migrate.migrate_collection('roots', 'parties', workers => 0) AS r;
 SELECT (SELECT count(*) FROM roots.persons), (SELECT count(*) FROM roots.firms);
 
+-- Child tables alone, stopped and resumed.
+SELECT pg_temp.load('calls', '[{"_id": 1, "l": [{"n": 1}, {"n": 2}]}, {"_id": 2, "l": []}, {"_id": 3, "l": [{"n": 3}]}]');
+SELECT mongo_migrate.plan_collection('roots', 'calls', schema => 'roots');
+UPDATE mongo_migrate.plan_target SET included = false WHERE target = 'roots.calls';
+SELECT mongo_migrate.prepare_run('roots', 'calls', 1, 0, 'quarantine', NULL, NULL) AS run \gset
+SELECT documents, more FROM mongo_migrate.copy_step(:run, 1, 1);
+SELECT documents, complete FROM mongo_migrate.migrate_collection('roots', 'calls');
+SELECT * FROM roots.calls_l ORDER BY 1, 2;
+UPDATE roots.calls_l SET n = 4 WHERE n = 3;
+SELECT * FROM mongo_migrate.verify_full('roots', 'calls');
+SELECT count(*) < 2 AS found FROM mongo_migrate.verify_sample('roots', 'calls', 2);
+SELECT source_id, kind FROM mongo_migrate.verify_full('roots', 'calls', workers => 1);
+
 SELECT mongo_migrate.run_command('roots', '{"dropDatabase": 1}') -> 'ok' AS ok;
 \set VERBOSITY terse
 SET client_min_messages = error;

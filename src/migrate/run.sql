@@ -200,7 +200,10 @@ BEGIN
      ORDER BY run_id DESC LIMIT 1;
     SELECT * INTO sums FROM mongo_migrate.chunk_sum
      WHERE server = prepare_run.server AND collection = prepare_run.collection;
-    IF sums.incomplete > 0 AND sums.inserted > 0 AND NOT mongo_migrate.has_rows(server, collection) THEN
+    IF sums.incomplete > 0 AND sums.inserted > 0 AND NOT mongo_migrate.has_rows(server, collection)
+       -- Child tables may be empty.
+       AND EXISTS (SELECT FROM mongo_migrate.plan_target
+                    WHERE server = prepare_run.server AND collection = prepare_run.collection AND kind = 'root' AND included) THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('table %s is empty, and %s of collection %s were copied into it',
                 (SELECT target FROM mongo_migrate.plan_target

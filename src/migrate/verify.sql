@@ -426,10 +426,12 @@ CREATE FUNCTION mongo_migrate.verify_whole(job mongo_migrate.verify_job, tally m
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF NOT (mongo_migrate.verify_has_id_index(job.server, job.collection) AND mongo_migrate.verify_accounts(job, tally)) THEN
-        PERFORM mongo_migrate.verify_rows(job, 0);
+    IF mongo_migrate.verify_has_root(job) THEN
+        IF NOT (mongo_migrate.verify_has_id_index(job.server, job.collection) AND mongo_migrate.verify_accounts(job, tally)) THEN
+            PERFORM mongo_migrate.verify_rows(job, 0);
+        END IF;
+        PERFORM mongo_migrate.verify_child_rows(job);
     END IF;
-    PERFORM mongo_migrate.verify_child_rows(job);
     PERFORM mongo_migrate.verify_doubled(job);
     IF (SELECT v.kind = 'full' FROM mongo_migrate.verification AS v WHERE v.verification_id = job.verification) THEN
         PERFORM mongo_migrate.verify_sums(job, tally.sums);
@@ -454,7 +456,7 @@ BEGIN
     FOR job IN SELECT * FROM mongo_migrate.verify_jobs(verification, server, collection, false, sums) LOOP
         IF sample_size > 0 AND sample_size < mongo_migrate.verify_count(server, collection, job.filter::json) THEN
             checked := checked + mongo_migrate.verify_some_documents(job, sample_size);
-            PERFORM mongo_migrate.verify_rows(job, sample_size);
+            PERFORM mongo_migrate.verify_rows(job, sample_size) WHERE mongo_migrate.verify_has_root(job);
             CONTINUE;
         END IF;
         tally := mongo_migrate.verify_range(job, NULL, NULL);

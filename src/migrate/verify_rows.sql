@@ -27,6 +27,22 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_candidates(text) IS
     'values of _id that an id written as text may mean: the text, an ObjectId, a number, a UUID, Extended JSON';
 
+-- A root that is left out has no rows, and nothing tells to which document those of its children belong but the documents.
+CREATE FUNCTION mongo_migrate.verify_has_root(job mongo_migrate.verify_job) RETURNS boolean
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF job.root = ANY (job.targets) THEN
+        RETURN true;
+    END IF;
+    RAISE NOTICE 'rows of % without a document are not looked for: table % is left out of the plan', array_to_string(job.targets, ', '), job.root;
+    RETURN false;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_has_root(mongo_migrate.verify_job) IS
+    'whether a job''s root is loaded, with a NOTICE where it is not';
+
 -- The statement that takes $1 text[], ids of rows, and yields a row for each
 -- one that no document of the source stands behind.  NULL where documents
 -- cannot be found by the rows' ids.
