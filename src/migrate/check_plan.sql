@@ -286,6 +286,39 @@ COMMENT ON FUNCTION mongo_migrate.check_target_name(mongo_migrate.plan_target) I
     'what is wrong with the name of a target, and the statement that mends it; NULL: nothing';
 REVOKE ALL ON FUNCTION mongo_migrate.check_target_name(mongo_migrate.plan_target) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.check_child_key(t mongo_migrate.plan_target, OUT problem text, OUT hint text, OUT severity text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    -- id and, for each array or map on the way, the position or name: p1, p2, ...
+    wanted constant text[] := ARRAY(SELECT CASE c.depth WHEN 0 THEN 'id' ELSE 'p' || c.depth END
+                                    FROM mongo_migrate.verify_chain(t.server, t.collection, t.target) AS c ORDER BY c.depth);
+    there constant text[] := ARRAY(SELECT mongo_migrate.verify_key_source(c.server, c.collection, c.target, c.column_name)
+                                   FROM mongo_migrate.plan_column AS c
+                                   WHERE (c.server, c.collection, c.target) = (t.server, t.collection, t.target) AND c.included);
+BEGIN
+    IF EXISTS (SELECT FROM mongo_migrate.plan_column AS c
+               WHERE (c.server, c.collection, c.target, c.role) = (t.server, t.collection, t.target, 'parent') AND c.included
+                 AND NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS o
+                                 WHERE (o.server, o.collection, o.target, o.column_name) = (t.server, t.collection, t.parent, c.parent_column)))
+    THEN
+        RETURN;     -- which is told of the column
+    ELSIF 'id' <> ALL (there) IS NOT FALSE THEN
+        severity := 'error';
+        problem := 'it has no column of role parent for the id of the document';
+        hint := 'Rows are known by it; plan a column of role parent with the parent''s key column as parent_column.';
+    ELSIF NOT t.existing AND NOT there @> wanted THEN
+        severity := 'warning';
+        problem := 'its primary key is without a position, and cannot be made where a document has several rows';
+        hint := 'Plan columns of role position (key, in a map) for its rows, and of role parent for those of its parents.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_child_key(mongo_migrate.plan_target) IS
+    'what is wrong with the key of a target that has a parent, and what mends it; NULL: nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.check_child_key(mongo_migrate.plan_target) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.check_plan(server name, collection text DEFAULT NULL)
     RETURNS TABLE (target text, column_name name, problem text, hint text, severity text)
     LANGUAGE plpgsql VOLATILE
@@ -327,6 +360,14 @@ BEGIN
             problem := 'it has no column of role id';
             hint := 'Rows are known by their id; plan a column for path _id with role id.';
             RETURN NEXT;
+        END IF;
+        IF planned.kind <> 'root' THEN
+            SELECT k.problem, k.hint, k.severity INTO problem, hint, severity FROM mongo_migrate.check_child_key(planned) AS k;
+            IF problem IS NOT NULL THEN
+                RETURN NEXT;
+                CONTINUE WHEN severity = 'error';
+            END IF;
+            severity := 'error';
         END IF;
         IF (SELECT count(*) FROM mongo_migrate.plan_column AS c
             WHERE (c.server, c.collection, c.target) = (server, planned.collection, planned.target) AND c.included) > 1600 THEN
