@@ -11,7 +11,8 @@
  * aborted at once, and the local transaction cannot commit any more.
  *
  * The commit in MongoDB comes first.  When the local commit fails after that,
- * which takes a crash or a full disk, the writes to MongoDB stay.
+ * which takes a crash or a full disk, the writes to MongoDB stay.  A failure to
+ * serialize, which PostgreSQL looks for later, is looked for before.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -20,6 +21,7 @@
 #include "error.h"
 #include "mongo/cursor.h"
 #include "mongo/transaction.h"
+#include "storage/predicate.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -130,7 +132,12 @@ xact_callback(XactEvent event, void *arg)
 	dlist_mutable_iter iter;
 
 	if (event == XACT_EVENT_PRE_COMMIT)
+	{
 		mongo_pending_flush();
+		/* From here on it can no longer fail, also when it is asked for again. */
+		if (!dlist_is_empty(&transactions))
+			PreCommit_CheckForSerializationFailure();
+	}
 	dlist_foreach_modify(iter, &transactions)
 	{
 		RemoteTransaction *self = dlist_container(RemoteTransaction, node, iter.cur);

@@ -114,6 +114,16 @@ $mongo->fail_point_off;
 $session->ask('DELETE FROM c WHERE _id = 4');
 both_have('1 2 3', 'as before');
 
+# A transaction that cannot be serialized, which PostgreSQL finds out at its commit.
+$node->safe_psql('postgres', 'CREATE TABLE account (owner integer, amount integer); INSERT INTO account VALUES (1, 1), (2, 2)');
+my $other = PsqlSession->new($node, timeout => 600);
+$session->ask('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT sum(amount) FROM account WHERE owner = 1; INSERT INTO account VALUES (2, 10)');
+$session->ask('INSERT INTO here VALUES (4); INSERT INTO c VALUES (4)');
+$other->ask('BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT sum(amount) FROM account WHERE owner = 2; INSERT INTO account VALUES (1, 10); COMMIT');
+($out, $err) = $session->ask('COMMIT');
+like($err, qr/ERROR:  could not serialize access/, 'a transaction that cannot be serialized is an error');
+both_have('1 2 3', 'neither has it');
+
 # MongoDB dies between write and commit.
 $session->ask('BEGIN; INSERT INTO here VALUES (4); INSERT INTO c VALUES (4)');
 $mongo->kill9;
