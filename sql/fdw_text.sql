@@ -141,6 +141,11 @@ SELECT show('loose', 't NOT LIKE ''Paris''');
 SELECT show('loose_view', 't NOT LIKE ''par%''');
 \t off
 
+-- Text of digits that no number has
+SELECT count(*) FROM texts WHERE t = '0.' || repeat('0', 20000);
+SELECT count(*) FROM texts WHERE t = '0.' || repeat('0', 7000) || 'e-9999';
+SELECT count(*) FROM texts WHERE t = '0.' || repeat('0', 6100) || 'e-9999';
+
 -- Below the top, an array in the way makes the column NULL, whose elements MongoDB looks at.
 SELECT mongo_migrate.run_command('fdw_text', '{"insert": "nested", "documents": [
     {"_id": 1, "a": {"t": "Paris"}}, {"_id": 2, "a": [{"t": "Paris"}]}, {"_id": 3, "a": {"t": "Rome"}}, {"_id": 4, "a": 5}, {"_id": 5, "b": ["Paris"]}, {"_id": 6, "b": {"0": "Parma"}}, {"_id": 7, "b": ["Rome", "Paris"]}]}') ->> 'n' AS inserted;

@@ -14,10 +14,18 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
+/*
+ * The longest text of a number of BSON is that of the decimal -1E-6176 in jsonb,
+ * and numeric has room for it with four digits of an exponent behind.
+ */
+#define MAX_NUMBER_TEXT	6200
+
 /* Is the text a number such as BSON's numbers are printed? */
 bool
 is_number_text(const char *string)
 {
+	if (strlen(string) > MAX_NUMBER_TEXT)
+		return false;
 	if (strcmp(string, "NaN") == 0 || strcmp(string, "Infinity") == 0 || strcmp(string, "-Infinity") == 0)
 		return true;
 	if (*string == '-')
