@@ -55,6 +55,9 @@ SELECT * FROM attempt('SELECT * FROM broken');
 CREATE FOREIGN TABLE "bad..name" (x integer) SERVER fdw_errors OPTIONS (collection '$bad');
 SELECT * FROM attempt('SELECT * FROM "bad..name"');
 
+-- A condition that is larger than what MongoDB takes
+SELECT state, message, hint FROM attempt('SELECT * FROM c WHERE n = ANY ((SELECT array_agg(g) FROM generate_series(1, 1500000) g)::bigint[])');
+
 -- A server that is down: a plan can be made, a query fails.
 CREATE SERVER fdw_down FOREIGN DATA WRAPPER mongo_migrate
     OPTIONS (uri 'mongodb://127.0.0.1:1/', database 'x', server_selection_timeout_ms '1');
