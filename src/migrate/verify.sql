@@ -45,14 +45,27 @@ AS $$
 DECLARE
     half    integer := cardinality(keys) / 2;
     part    record;
+    problem text;
+    lost    timestamptz;    -- since when there is no connection, to what references refer to
 BEGIN
-    EXECUTE job.statements[n] INTO present, sums USING keys, documents, ids, job.verification, job.collection;
-EXCEPTION WHEN data_exception OR program_limit_exceeded OR raise_exception THEN
+    LOOP BEGIN
+        EXECUTE job.statements[n] INTO present, sums USING keys, documents, ids, job.verification, job.collection;
+        RETURN;
+    EXCEPTION
+        WHEN data_exception OR program_limit_exceeded OR raise_exception THEN
+            problem := SQLERRM;
+            EXIT;
+        WHEN connection_exception THEN
+            lost := coalesce(lost, clock_timestamp());
+            IF NOT mongo_migrate.verify_wait(job, lost, SQLERRM) THEN
+                RAISE;
+            END IF;
+    END; END LOOP;
     IF half = 0 THEN
         INSERT INTO mongo_migrate.finding
             (verification_id, collection, source_id, target, kind, source_value, target_value)
         VALUES (job.verification, job.collection, mongo_migrate.verify_source_id(ids[1]),
-                job.targets[n], 'mismatch', left(documents[1]::text, 1000), 'cannot be compared: ' || SQLERRM);
+                job.targets[n], 'mismatch', left(documents[1]::text, 1000), 'cannot be compared: ' || problem);
         present := 0;
         sums := mongo_migrate.verify_sum_alone(job, job.targets[n], keys, documents, ids);
     ELSE

@@ -160,6 +160,12 @@ fail_some('find', 189);
 $session = begin("SELECT count(*) FROM mongo_migrate.verify_full('shop', 'orders')");
 is(finish($session), "0\n", 'a verification goes on with its documents');
 like(errors($session), $warning, 'with a warning');
+# What references refer to is read by the statement that compares.
+fail_some('find', 189, '{"skip": 1}');
+$session = begin("SELECT count(*) FROM mongo_migrate.verify_full('shop', 'bills')");
+wait_for($session, qr/WARNING:  01000: verification of collection bills is interrupted: /);
+$mongo->fail_point_off;
+is(finish($session), "0\n", 'and with what they refer to');
 # Rows are looked up where there are more than documents.
 query(q{INSERT INTO orders SELECT (jsonb_populate_record(o, '{"id": -1}')).* FROM orders AS o LIMIT 1});
 my $pages = $documents / 10000 + 2;    # an empty one at the end, and one for MaxKey
