@@ -140,7 +140,7 @@ BEGIN
             BEGIN
                 EXECUTE statement;
             EXCEPTION WHEN foreign_key_violation THEN
-                NULL;       -- complete_run() meets it too, and settles or tells it
+                NULL;       -- validate_references() meets it too, and settles or tells it
             END;
         END LOOP;
         EXECUTE format('ANALYZE %s', next.target);
