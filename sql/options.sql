@@ -22,6 +22,7 @@ ALTER SERVER opt OPTIONS (ADD uri 'mongodb+srv://user@cluster.example/');
 ALTER SERVER opt OPTIONS (ADD uri 'mongodb://localhost/?tlsCAFile=/etc/passwd');
 ALTER SERVER opt OPTIONS (ADD uri 'mongodb://localhost/?tlsCertificateKeyFile=/etc/passwd');
 ALTER SERVER opt OPTIONS (ADD uri 'mongodb://localhost/?ssl=true&sslCertificateAuthorityFile=/etc/passwd');
+ALTER SERVER opt OPTIONS (ADD uri 'mongodb://localhost/?replicaSet=rs0&w=0');
 ALTER SERVER opt OPTIONS (ADD uri 'mongodb://localhost/?authMechanism=MONGODB-AWS');
 ALTER SERVER opt OPTIONS (ADD uri 'mongodb://localhost/?authMechanism=MONGODB-X509&authMechanismProperties=a:b');
 \set VERBOSITY terse

@@ -134,6 +134,12 @@ check_uri_options(const mongoc_uri_t *uri)
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("option \"uri\" must not contain \"authMechanismProperties\""),
 				 errdetail("No mechanism that is supported has any.")));
+	if (!mongoc_write_concern_is_acknowledged(mongoc_uri_get_write_concern(uri)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
+				 errmsg("option \"uri\" must not contain \"w\" of 0"),
+				 errdetail("MongoDB would not say when it refuses a write."),
+				 errhint("Leave it out, or use option write_concern of the server.")));
 	if (mechanism != NULL && !mechanism_allowed(mechanism))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
