@@ -156,6 +156,21 @@ DELETE FROM mongo_migrate.quarantine WHERE server = 'load_targets';
 DELETE FROM mongo_migrate.plan_target WHERE server = 'load_targets';
 SELECT pg_temp.again('people');
 
+-- What is null or missing may be none when an expression has seen it, and the other way round; past the executor, and by a statement.
+CREATE TABLE filled (id bigint NOT NULL, n int NOT NULL, t text NOT NULL);
+CREATE TABLE filled_too (id bigint NOT NULL, n int NOT NULL, t varchar(9) NOT NULL);
+SELECT pg_temp.plan('people', 'load_targets.' || t, '{"id": "id _id bigint", "n": "value nope int"}') FROM unnest('{filled,filled_too}'::text[]) AS t;
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type)
+    VALUES ('load_targets', 'people', 'load_targets.filled', 't', 3, 'value', 'name', 'text'), ('load_targets', 'people', 'load_targets.filled_too', 't', 3, 'value', 'name', 'varchar(9)');
+SELECT pg_temp.expression('load_targets.' || t, 'n', 'int', 'coalesce(value, 7)'), pg_temp.expression('load_targets.' || t, 't', 'text', $$nullif(value, 'Cy')$$)
+    FROM unnest('{filled,filled_too}'::text[]) AS t;
+SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1);
+SELECT * FROM filled JOIN filled_too USING (id) ORDER BY id;
+SELECT * FROM entries;
+DELETE FROM mongo_migrate.quarantine WHERE server = 'load_targets';
+DELETE FROM mongo_migrate.plan_target WHERE server = 'load_targets';
+SELECT pg_temp.again('people');
+
 -- A key by an expression is its children's too.
 CREATE TABLE keyed (key text PRIMARY KEY);
 CREATE TABLE keyed_tags (key text REFERENCES keyed, n int, tag text);

@@ -358,7 +358,7 @@ fill_parents(LoadTarget *target)
 	}
 }
 
-/* Rejects documents with a null where a column takes none. */
+/* Rejects documents with a null where a column takes none; what expressions make of a null is seen by the table. */
 static void
 check_nulls(LoadSession *session, LoadTarget *target)
 {
@@ -366,7 +366,7 @@ check_nulls(LoadSession *session, LoadTarget *target)
 	{
 		LoadColumn *column = target->columns[field];
 
-		if (!column->not_null)
+		if (!column->not_null || column_origin(column)->expression != NULL)
 			continue;
 		for (int row = 0; row < target->nrows; row++)
 		{
