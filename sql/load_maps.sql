@@ -136,6 +136,21 @@ SELECT id, count(*) FROM ahead GROUP BY id ORDER BY id;
 CALL mongo_migrate.finish_run(:run);
 SELECT state, documents, inserted, skipped, rejected FROM mongo_migrate.run_report WHERE run_id = :run;
 
+-- Ids that references give are beyond those of new rows of the table that they refer to, and new rows beyond them.
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "owners", "documents": [{"_id": "a-1", "n": "a"}, {"_id": "b-2", "n": "b"}]}')->'n' AS n;
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "things", "documents": [{"_id": 1, "owner": "a-1"}, {"_id": 2, "owner": "c-3"}]}')->'n' AS n;
+SELECT mongo_migrate.plan_collection('load_maps', c, 'load_maps.' || c) FROM unnest('{owners,things}'::text[]) AS c;
+UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'owners', type = 'bigint', nullable = true
+    WHERE (server, collection, path) = ('load_maps', 'things', 'owner');
+SELECT documents, complete FROM mongo_migrate.migrate_collection('load_maps', 'owners');
+INSERT INTO owners (n) SELECT 'new ' || i FROM generate_series(1, 150) AS i;
+SELECT documents, complete FROM mongo_migrate.migrate_collection('load_maps', 'things');
+INSERT INTO owners (n) SELECT 'newer ' || i FROM generate_series(1, 150) AS i;
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "owners", "documents": [{"_id": "c-3", "n": "c"}, {"_id": "d-4", "n": "d"}]}')->'n' AS n;
+SELECT documents, inserted, skipped FROM mongo_migrate.migrate_collection('load_maps', 'owners');
+SELECT t.id, o.n FROM things AS t LEFT JOIN owners AS o ON o.id = t.owner ORDER BY 1;
+SELECT count(*), count(DISTINCT id) FROM owners;
+
 -- In one transaction, and with uuids.
 DROP TABLE orders;
 DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('load_maps', 'orders');

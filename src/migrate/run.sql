@@ -50,6 +50,24 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.last_given(regclass, bigint) IS
     'the greatest id that a sequence may have given, where each of its values stands for a block of so many';
 
+CREATE FUNCTION mongo_migrate.id_sequences(server name, collection text)
+    RETURNS TABLE (sequence regclass, block bigint, target text, column_name name)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT s.seqrelid::regclass, s.seqincrement, NULL, NULL
+      FROM mongo_migrate.id_map m JOIN pg_sequence s ON s.seqrelid = to_regclass(m.relation || '_id_seq')
+     WHERE (m.server, m.collection, m.id_type) = ($1, $2, 'bigint')
+     UNION ALL
+    SELECT pg_get_serial_sequence(c.target, c.column_name)::regclass, 1, c.target, c.column_name
+      FROM mongo_migrate.plan_column c
+      JOIN mongo_migrate.plan_target t USING (server, collection, target)
+     WHERE (c.server, c.collection) = ($1, $2) AND t.kind = 'root' AND t.included AND to_regclass(t.target) IS NOT NULL
+       AND c.role = 'id' AND c.included AND c.type IN ('bigint', 'integer', 'smallint')
+$$;
+COMMENT ON FUNCTION mongo_migrate.id_sequences(name, text) IS
+    'where a collection''s ids come from: the sequence of its id map, whose values stand for a block of so many, and the id columns of its tables, with their sequences or NULL';
+
 CREATE FUNCTION mongo_migrate.synchronize_sequences(server name, collection text)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -57,44 +75,51 @@ CREATE FUNCTION mongo_migrate.synchronize_sequences(server name, collection text
 AS $$
 #variable_conflict use_variable
 DECLARE
-    id_column mongo_migrate.plan_column;
-    sequence record;
-    sequences regclass[];
-    blocks bigint[];
-    last bigint := 0;
+    of_collection text;
+    own boolean;
+    source record;
+    last bigint;
     found bigint;
 BEGIN
-    SELECT array_agg(s.seqrelid::regclass), array_agg(s.seqincrement) INTO sequences, blocks
-      FROM mongo_migrate.id_map m JOIN pg_sequence s ON s.seqrelid = to_regclass(m.relation || '_id_seq')
-     WHERE (m.server, m.collection, m.id_type) = (server, collection, 'bigint');
-    FOR id_column IN
-        SELECT c.* FROM mongo_migrate.plan_column c
-          JOIN mongo_migrate.plan_target t USING (server, collection, target)
-         WHERE (c.server, c.collection) = (server, collection) AND t.kind = 'root' AND t.included
-           AND c.role = 'id' AND c.included AND c.type IN ('bigint', 'integer', 'smallint')
+    -- References give ids of other collections, whose tables may have been loaded long ago, and had new rows since.
+    FOR of_collection, own IN
+        SELECT collection, true
+         UNION ALL
+        SELECT DISTINCT c.refers_to, false FROM mongo_migrate.plan_column c
+         WHERE (c.server, c.collection) = (server, collection) AND c.refers_to <> collection AND c.included AND mongo_migrate.holds_ids(c)
     LOOP
-        EXECUTE format('SELECT max(%I) FROM %s', id_column.column_name, id_column.target) INTO found;
-        last := greatest(last, found);
-        sequences := sequences || pg_get_serial_sequence(id_column.target, id_column.column_name)::regclass;
-        blocks := blocks || 1::bigint;
-    END LOOP;
-    FOR sequence IN
-        SELECT s.id, mongo_migrate.last_given(s.id, s.block) AS given
-          FROM unnest(sequences, blocks) AS s (id, block)
-    LOOP
-        last := greatest(last, sequence.given);
-    END LOOP;
-    -- Others may take ids of the map meanwhile, for references: a sequence is never set back.
-    FOR sequence IN
-        SELECT s.id, s.block FROM unnest(sequences, blocks) AS s (id, block)
-         WHERE mongo_migrate.last_given(s.id, s.block) < last
-    LOOP
-        PERFORM CASE sequence.block WHEN 1 THEN setval(sequence.id, last) ELSE setval(sequence.id, last + 1, false) END;
+        last := 0;
+        FOR source IN SELECT * FROM mongo_migrate.id_sequences(server, of_collection) LOOP
+            -- What is another's need not be ours to read, and without an index is still being loaded.
+            IF source.target IS NOT NULL AND (own OR (has_table_privilege(source.target, 'SELECT')
+                    AND mongo_migrate.has_unique(source.target::regclass, ARRAY[source.column_name]))) THEN
+                EXECUTE format('SELECT max(%I) FROM %s', source.column_name, source.target) INTO found;
+                last := greatest(last, found);
+            END IF;
+            IF own OR has_sequence_privilege(source.sequence, 'SELECT') THEN
+                last := greatest(last, mongo_migrate.last_given(source.sequence, source.block));
+            END IF;
+        END LOOP;
+        -- Others may take ids of the map meanwhile, for references: a sequence is never set back.
+        FOR source IN
+            SELECT * FROM mongo_migrate.id_sequences(server, of_collection) s
+             WHERE CASE WHEN own OR (has_sequence_privilege(s.sequence, 'SELECT') AND has_sequence_privilege(s.sequence, 'UPDATE'))
+                        THEN mongo_migrate.last_given(s.sequence, s.block) < last END
+        LOOP
+            IF own OR source.target IS NOT NULL THEN
+                PERFORM CASE source.block WHEN 1 THEN setval(source.sequence, last) ELSE setval(source.sequence, last + 1, false) END;
+            ELSE
+                -- Another session may take blocks of it at this moment.
+                WHILE mongo_migrate.last_given(source.sequence, source.block) < last LOOP
+                    PERFORM nextval(source.sequence);
+                END LOOP;
+            END IF;
+        END LOOP;
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.synchronize_sequences(name, text) IS
-    'sets the sequences of a collection''s id map and of its tables'' id columns past every id that has been given';
+    'sets the sequences of a collection''s id map and of its tables'' id columns past every id that has been given, and those of the collections that it refers to';
 
 CREATE FUNCTION mongo_migrate.reach_shards()
     RETURNS void
