@@ -151,6 +151,27 @@ SELECT documents, inserted, skipped FROM mongo_migrate.migrate_collection('load_
 SELECT t.id, o.n FROM things AS t LEFT JOIN owners AS o ON o.id = t.owner ORDER BY 1;
 SELECT count(*), count(DISTINCT id) FROM owners;
 
+-- Documents that leave quarantine after new rows were inserted get ids of their own.
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "late", "documents": [{"_id": "a-1", "n": 1}, {"_id": "b-2", "n": "two"}]}')->'n' AS n;
+SELECT mongo_migrate.plan_collection('load_maps', 'late', 'load_maps.late');
+UPDATE mongo_migrate.plan_column SET type = 'integer' WHERE (server, collection, path) = ('load_maps', 'late', 'n');
+SELECT inserted, rejected FROM mongo_migrate.migrate_collection('load_maps', 'late');
+INSERT INTO late (n) SELECT 100 FROM generate_series(1, 150);
+SELECT mongo_migrate.run_command('load_maps', '{"update": "late", "updates": [{"q": {"_id": "b-2"}, "u": {"$set": {"n": 2}}}]}')->'n' AS n;
+SELECT inserted, skipped, rejected FROM mongo_migrate.retry_quarantine('load_maps', 'late');
+SELECT n, count(*), count(DISTINCT id) FROM late GROUP BY n ORDER BY n;
+INSERT INTO late (n) SELECT 100 FROM generate_series(1, 150);
+SELECT count(*), count(DISTINCT id) FROM late;
+-- And one whose id another row has stays there.
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "late", "documents": [{"_id": "c-3", "n": "three"}]}')->'n' AS n;
+SELECT inserted, rejected FROM mongo_migrate.migrate_collection('load_maps', 'late');
+SELECT relation AS map FROM mongo_migrate.id_map WHERE (server, collection) = ('load_maps', 'late') \gset
+INSERT INTO :map SELECT mongo_migrate.bson_key('"c-3"'), max(id) + 1 FROM late;
+INSERT INTO late SELECT max(id) + 1, 100 FROM late;
+SELECT mongo_migrate.run_command('load_maps', '{"update": "late", "updates": [{"q": {"_id": "c-3"}, "u": {"$set": {"n": 3}}}]}')->'n' AS n;
+SELECT inserted, skipped, rejected FROM mongo_migrate.retry_quarantine('load_maps', 'late');
+SELECT source_id, target, path, reason, sqlstate, hint FROM mongo_migrate.quarantine WHERE server = 'load_maps';
+
 -- In one transaction, and with uuids.
 DROP TABLE orders;
 DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('load_maps', 'orders');

@@ -84,7 +84,7 @@ ALTER TABLE thing_items DROP CONSTRAINT thing_items_thing_id_sku_key, ALTER sku 
 SELECT * FROM mongo_migrate.retry_quarantine('load_quarantine');
 SELECT source_id, path, reason FROM entries;
 SELECT t.n, t.t, i.position, i.sku, i.price FROM thing_items AS i JOIN things AS t ON t.id = i.thing_id ORDER BY 1, 3;
--- A document whose rows are there only leaves quarantine.
+-- A document in quarantine has no rows: one with its id is not taken for its own.
 UPDATE mongo_migrate.quarantine SET document = mongo_migrate.bson_from_json('{"_id": 1}'), key = mongo_migrate.bson_key('1'), source_id = '1'
     WHERE server = 'load_quarantine' AND source_id = '2';
 SELECT * FROM mongo_migrate.retry_quarantine('load_quarantine');

@@ -358,7 +358,10 @@ fill_parents(LoadTarget *target)
 	}
 }
 
-/* Rejects documents with a null where a column takes none; what expressions make of a null is seen by the table. */
+/*
+ * Rejects documents with a null where a column takes none.  What expressions
+ * make of a null is seen by the table.
+ */
 static void
 check_nulls(LoadSession *session, LoadTarget *target)
 {
@@ -382,6 +385,25 @@ check_nulls(LoadSession *session, LoadTarget *target)
 	}
 }
 
+/*
+ * Rejects documents whose ids rows of others have.  A document in quarantine
+ * has no rows; where its id is one that the map gave it, a row of that id is
+ * another's, and must not be taken for it.
+ */
+static void
+reject_taken(LoadSession *session, LoadTarget *target)
+{
+	for (int i = 0; i < session->ndocuments; i++)
+	{
+		LoadDocument *document = &session->documents[i];
+
+		if (document->state == DOCUMENT_SKIPPED && document->quarantined)
+			document_reject(session, document, target->name, target->id->path, ERRCODE_UNIQUE_VIOLATION,
+							"the id of the document is that of a row that was there before it",
+							"Give that row another id; or, if it is the document's, delete the entry in mongo_migrate.quarantine.");
+	}
+}
+
 /* Marks the documents that need not be loaded again. */
 static void
 skip_present(LoadSession *session, LoadMode mode)
@@ -397,6 +419,8 @@ skip_present(LoadSession *session, LoadMode mode)
 		if (target->id != NULL && target->included)
 		{
 			batch_mark_present(session, target);
+			if (mode == LOAD_RETRYING && target->id->map != NULL && target->id->expression == NULL)
+				reject_taken(session, target);
 			known = true;
 		}
 	}
@@ -592,7 +616,8 @@ batch_in_quarantine(LoadSession *session)
 	quarantine_mark_present(session);
 	for (int i = 0; i < session->ndocuments; i++)
 	{
-		all &= session->documents[i].state == DOCUMENT_SKIPPED;
+		session->documents[i].quarantined = session->documents[i].state == DOCUMENT_SKIPPED;
+		all &= session->documents[i].quarantined;
 		session->documents[i].state = DOCUMENT_READ;
 	}
 	return all;
@@ -675,6 +700,21 @@ ids_argument(ArrayType *argument, int *nasked)
 	return asked;
 }
 
+/*
+ * Parts the ids that maps give from those of new rows of the tables, which may
+ * have come since a migration.
+ */
+static void
+synchronize_ids(LoadSession *session)
+{
+	Oid			types[2] = {NAMEOID, TEXTOID};
+	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(session->collection)};
+
+	SPI_connect();
+	SPI_execute_with_args("SELECT mongo_migrate.synchronize_sequences($1, $2, false)", 2, types, values, NULL, false, 0);
+	SPI_finish();
+}
+
 /* copy_documents(server, collection, ids bytea[]) */
 Datum
 mm_copy_documents(PG_FUNCTION_ARGS)
@@ -687,6 +727,7 @@ mm_copy_documents(PG_FUNCTION_ARGS)
 	int			nasked;
 	AskedDocument *asked = ids_argument(PG_GETARG_ARRAYTYPE_P(2), &nasked);
 
+	synchronize_ids(session);
 	batch_start(session);
 	MemoryContextSwitchTo(session->batch_context);
 	for (int i = 0; i < nasked; i++)
@@ -712,6 +753,7 @@ mm_copy_documents(PG_FUNCTION_ARGS)
 	}
 	retry_batch(session, &counts);
 	MemoryContextSwitchTo(caller);
+	synchronize_ids(session);
 	MemoryContextDelete(session->context);
 	return counts_row(fcinfo, &counts, Int64GetDatum(gone));
 }

@@ -159,6 +159,8 @@ typedef struct LoadDocument
 								 * palloc gives */
 	uint32		length;
 	DocumentState state;
+	bool		quarantined;	/* retried: it is in quarantine, and so has no
+								 * rows */
 	Datum		doc;			/* jsonb, once an expression has asked for it;
 								 * or 0 */
 	uint64		rounded;		/* values that were rounded to a numeric scale */

@@ -51,7 +51,7 @@ CREATE FUNCTION mongo_migrate.copy_documents(server name, collection text, ids b
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'mm_copy_documents';
 COMMENT ON FUNCTION mongo_migrate.copy_documents(name, text, bytea[]) IS
-    'reads single documents anew from the source and copies them; ids: BSON documents with the _id of each, as in mongo_migrate.quarantine; documents whose rows are there are skipped, those that cannot be copied go into quarantine, and those that could leave it; gone: documents that the source has no longer';
+    'reads single documents anew from the source and copies them; ids: BSON documents with the _id of each, as in mongo_migrate.quarantine; documents whose rows are there are skipped, unless they are in quarantine with an id of the map, those that cannot be copied go into quarantine, and those that could leave it; gone: documents that the source has no longer';
 REVOKE ALL ON FUNCTION mongo_migrate.copy_documents(name, text, bytea[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.quarantine_key(key bytea) RETURNS bytea

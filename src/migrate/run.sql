@@ -68,7 +68,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.id_sequences(name, text) IS
     'where a collection''s ids come from: the sequence of its id map, whose values stand for a block of so many, and the id columns of its tables, with their sequences or NULL';
 
-CREATE FUNCTION mongo_migrate.synchronize_sequences(server name, collection text)
+CREATE FUNCTION mongo_migrate.synchronize_sequences(server name, collection text, alone boolean DEFAULT true)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -83,7 +83,7 @@ DECLARE
 BEGIN
     -- References give ids of other collections, whose tables may have been loaded long ago, and had new rows since.
     FOR of_collection, own IN
-        SELECT collection, true
+        SELECT collection, alone
          UNION ALL
         SELECT DISTINCT c.refers_to, false FROM mongo_migrate.plan_column c
          WHERE (c.server, c.collection) = (server, collection) AND c.refers_to <> collection AND c.included AND mongo_migrate.holds_ids(c)
@@ -118,8 +118,8 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.synchronize_sequences(name, text) IS
-    'sets the sequences of a collection''s id map and of its tables'' id columns past every id that has been given, and those of the collections that it refers to';
+COMMENT ON FUNCTION mongo_migrate.synchronize_sequences(name, text, boolean) IS
+    'sets the sequences of a collection''s id map and of its tables'' id columns past every id that has been given, and those of the collections that it refers to; alone false: others may be copying documents of the collection';
 
 CREATE FUNCTION mongo_migrate.reach_shards()
     RETURNS void
