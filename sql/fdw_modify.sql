@@ -224,6 +224,49 @@ ALTER SERVER fdw_modify OPTIONS (DROP null_as);
 SELECT mongo_migrate.run_command('fdw_modify', '{"collMod": "people", "validator": {"name": {"$type": "string"}}}') ->> 'ok' AS ok;
 INSERT INTO people (_id, n) VALUES ('6b0489aa0000000000000001', 12);
 
+-- What a statement reads later is as it was before its first write, as in PostgreSQL: the second part of a UNION ALL, the inner side of a join,
+-- subqueries that are run late, groups, cursors that were not read.
+CREATE FOREIGN TABLE there (_id integer, n integer) SERVER fdw_modify OPTIONS (batch_size '10');
+INSERT INTO there SELECT g, 0 FROM generate_series(1, 40) g;
+CREATE TABLE here AS TABLE there;
+CREATE FUNCTION both_write(statement text, OUT here text, OUT there text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE statement;
+    SELECT format('%s rows, %s, %s', count(*), sum(_id), sum(n)) INTO there FROM there;
+    EXECUTE replace(statement, 'there', 'here');
+    SELECT format('%s rows, %s, %s', count(*), sum(_id), sum(n)) INTO here FROM here;
+END
+$$;
+BEGIN;
+SELECT * FROM both_write('INSERT INTO there SELECT _id + 100, n FROM there UNION ALL SELECT _id + 1000, n FROM there');
+ROLLBACK;
+BEGIN;
+SELECT * FROM both_write('INSERT INTO there SELECT _id + 100, n FROM there UNION ALL SELECT 1000, count(*) FROM there WHERE n IS NOT NULL');
+ROLLBACK;
+BEGIN;
+SELECT * FROM both_write('INSERT INTO there SELECT _id + 100, n FROM there UNION ALL SELECT 1000 + there._id + g, n FROM generate_series(1, 1) g LEFT JOIN there ON there._id <> g');
+ROLLBACK;
+BEGIN;
+SELECT * FROM both_write('INSERT INTO there SELECT _id + 100, CASE WHEN _id > 20 THEN (SELECT count(*) FROM there) END FROM there');
+ROLLBACK;
+BEGIN;
+SELECT * FROM both_write('INSERT INTO there SELECT _id + 100, CASE WHEN _id > 20 THEN (SELECT count(*) FROM there WHERE _id <= (SELECT max(_id) FROM there)) END FROM there');
+ROLLBACK;
+BEGIN;
+SELECT * FROM both_write('INSERT INTO there SELECT g + 100, CASE WHEN g > 20 THEN (SELECT count(*) FROM there a WHERE a._id < (SELECT max(b._id) FROM there b WHERE b._id < least(g, 30))) END FROM generate_series(1, 40) g');
+ROLLBACK;
+BEGIN;
+SELECT * FROM both_write('UPDATE there SET n = CASE WHEN _id > 20 THEN (SELECT sum(n) FROM there) ELSE 1 END');
+ROLLBACK;
+BEGIN;
+DECLARE d CURSOR FOR SELECT _id FROM there WHERE n = 1;
+UPDATE there SET n = 1 WHERE _id < 5;
+FETCH ALL FROM d;
+SELECT count(*) FROM there WHERE n = 1;
+ROLLBACK;
+DROP TABLE here;
+DROP FUNCTION both_write;
+
 SELECT mongo_migrate.run_command('fdw_modify', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 SET client_min_messages = warning;
 DROP SERVER fdw_modify CASCADE;

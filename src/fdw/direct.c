@@ -21,6 +21,7 @@
 #include "access/table.h"
 #include "executor/executor.h"
 #include "fdw/direct.h"
+#include "fdw/early.h"
 #include "fdw/fdw.h"
 #include "fdw/guard.h"
 #include "fdw/path.h"
@@ -349,8 +350,12 @@ fdw_iterate_direct_modify(ForeignScanState *node)
 
 	if (!state->done)
 	{
-		MemoryContext old = MemoryContextSwitchTo(state->scan->context);
-		int64		count = modify_all(node);
+		MemoryContext old;
+		int64		count;
+
+		early_scans_start(node->ss.ps.state);
+		old = MemoryContextSwitchTo(state->scan->context);
+		count = modify_all(node);
 
 		MemoryContextSwitchTo(old);
 		state->done = true;

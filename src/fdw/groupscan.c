@@ -11,9 +11,11 @@
 #include "compat.h"
 
 #include "executor/executor.h"
+#include "fdw/early.h"
 #include "fdw/group.h"
 #include "fdw/groupscan.h"
 #include "fdw/match.h"
+#include "fdw/scanstate.h"
 #include "miscadmin.h"
 #include "mongo/cursor.h"
 #include "mongo/options.h"
@@ -36,7 +38,21 @@ typedef struct GroupScanState
 	Tuplestorestate *rows;		/* NULL until they were read */
 	TupleTableSlot *stored;		/* for a row of the tuplestore */
 	bool		local;			/* the local plan's rows are taken */
+	EarlyScan  *early;
 } GroupScanState;
+
+static void start_early(ForeignScanState *node);
+
+/* The scan of the table, below the local plan. */
+static ForeignScanState *
+local_scan(ForeignScanState *node)
+{
+	PlanState  *plan = outerPlanState(node);
+
+	while (!IsA(plan, ForeignScanState))
+		plan = outerPlanState(plan);
+	return (ForeignScanState *) plan;
+}
 
 /* Sets a scan up; nothing is sent before the first row is asked for. */
 void
@@ -68,6 +84,10 @@ group_scan_begin(ForeignScanState *node, int eflags)
 										   ALLOCSET_SMALL_SIZES);
 	state->row = AllocSetContextCreate(estate->es_query_cxt, "mongo group",
 									   ALLOCSET_SMALL_SIZES);
+
+	/* The local plan mostly is not executed. */
+	early_scan_remove(((FdwScanState *) local_scan(node)->fdw_state)->early);
+	state->early = early_scan_add(node, start_early);
 }
 
 /* The match document, from the values of the comparands. */
@@ -164,12 +184,24 @@ start_scan(ForeignScanState *node)
 	GroupScanState *state = node->fdw_state;
 	MemoryContext old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
 
+	early_scan_remove(state->early);
 	state->rows = tuplestore_begin_heap(false, false, work_mem);
 	tuplestore_set_eflags(state->rows, EXEC_FLAG_REWIND);
 	MemoryContextSwitchTo(old);
 	state->local = !read_groups(node);
 	if (state->local)
 		tuplestore_clear(state->rows);
+}
+
+/* The same, before the first row is asked for. */
+static void
+start_early(ForeignScanState *node)
+{
+	GroupScanState *state = node->fdw_state;
+
+	start_scan(node);
+	if (state->local)
+		fdw_start_scan_early(local_scan(node));
 }
 
 /*
@@ -253,6 +285,7 @@ group_scan_end(ForeignScanState *node)
 
 	if (state == NULL || state->context == NULL)
 		return;
+	early_scan_remove(state->early);
 	if (state->rows != NULL)
 		tuplestore_end(state->rows);
 	MemoryContextDelete(state->context);

@@ -12,6 +12,7 @@
 
 #include "access/table.h"
 #include "executor/executor.h"
+#include "fdw/early.h"
 #include "fdw/join.h"
 #include "fdw/joinscan.h"
 #include "fdw/match.h"
@@ -40,6 +41,8 @@ typedef struct JoinScanState
 	MemoryContext context;		/* the cursor and what it was made from */
 	MongoCursor *cursor;		/* NULL before and after the rows */
 	bool		started;
+	bool		unread;			/* it was started early, and nothing is read */
+	EarlyScan  *early;
 
 	/* the find for the matches of one outer document */
 	ExprState  *asked_by;		/* its comparand, or NULL */
@@ -60,6 +63,8 @@ typedef struct JoinScanState
 	bool		matched;		/* it has a match that passed */
 	StringInfoData unmatched;	/* a copy, as long as it has none; or empty */
 } JoinScanState;
+
+static void start_early(ForeignScanState *node);
 
 /* Makes the reader of one side, whose columns begin at a position of the row. */
 static RowReader *
@@ -109,6 +114,7 @@ join_scan_begin(ForeignScanState *node, int eflags)
 	state->asked_context = AllocSetContextCreate(estate->es_query_cxt, "mongo join asked",
 												 ALLOCSET_SMALL_SIZES);
 	initStringInfo(&state->unmatched);
+	state->early = early_scan_add(node, start_early);
 }
 
 /* The pipeline, for values of the comparands; NULL when there can be no row. */
@@ -155,6 +161,7 @@ start_scan(ForeignScanState *node)
 	MemoryContext old = MemoryContextSwitchTo(state->context);
 	bson_t	   *pipeline;
 
+	early_scan_remove(state->early);
 	filter_values_evaluate(state->values, state->comparands, 0, state->ncomparands,
 						   node->ss.ps.ps_ExprContext);
 	state->ask_all = state->asked_by != NULL && any_is_missed(state);
@@ -165,6 +172,16 @@ start_scan(ForeignScanState *node)
 										state->context);
 	state->started = true;
 	MemoryContextSwitchTo(old);
+}
+
+/* The same, before the first row is asked for. */
+static void
+start_early(ForeignScanState *node)
+{
+	JoinScanState *state = node->fdw_state;
+
+	start_scan(node);
+	state->unread = true;
 }
 
 /* Points to a document within another. */
@@ -356,6 +373,7 @@ join_scan_next(ForeignScanState *node)
 
 	if (!state->started)
 		start_scan(node);
+	state->unread = false;
 	for (;;)
 	{
 		bool		more = state->held ? state->document != NULL : read_document(node);
@@ -383,9 +401,12 @@ join_scan_restart(ForeignScanState *node)
 {
 	JoinScanState *state = node->fdw_state;
 
+	if (state->unread && node->ss.ps.chgParam == NULL)
+		return;
 	state->cursor = NULL;
 	state->asked = NULL;
 	state->started = false;
+	state->unread = false;
 	state->held = false;
 	resetStringInfo(&state->unmatched);
 	MemoryContextReset(state->context);
@@ -400,6 +421,7 @@ join_scan_end(ForeignScanState *node)
 
 	if (state == NULL || state->context == NULL)
 		return;
+	early_scan_remove(state->early);
 	MemoryContextDelete(state->context);
 	MemoryContextDelete(state->asked_context);
 }

@@ -12,6 +12,7 @@
 
 #include "bson/key.h"
 #include "executor/executor.h"
+#include "fdw/early.h"
 #include "fdw/fdw.h"
 #include "fdw/modify.h"
 #include "miscadmin.h"
@@ -26,6 +27,7 @@ typedef struct FdwModifyState
 {
 	MongoPending pending;		/* must be first */
 	bool		is_pending;
+	bool		has_begun;		/* there was a row to write */
 	MemoryContextCallback callback; /* forgets the pending writes */
 	Relation	relation;
 	MongoTableOptions *table;
@@ -225,6 +227,15 @@ fdw_modify_batch_size(ResultRelInfo *resultRelInfo)
 	return mongo_table_options(RelationGetRelid(resultRelInfo->ri_RelationDesc))->batch_size;
 }
 
+/* To be called before a row is written: what the statement reads is to be as it was. */
+static void
+begin_writing(FdwModifyState *state, EState *estate)
+{
+	if (!state->has_begun)
+		early_scans_start(estate);
+	state->has_begun = true;
+}
+
 /* Puts a document into a slot as a scan would read it. */
 static void
 read_back(FdwModifyState *state, const bson_t *document, TupleTableSlot *slot)
@@ -261,6 +272,7 @@ fdw_insert_batch(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot **
 	bool	   *new = NULL;
 	int			inserted = 0;
 
+	begin_writing(state, estate);
 	for (int i = 0; i < *count; i++)
 		documents = lappend(documents, writer_document(state->writer, slots[i]));
 	if (state->do_nothing)
@@ -427,6 +439,7 @@ fdw_update(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 		MemoryContextReset(state->scratch);
 		return slot;
 	}
+	begin_writing(state, estate);
 	add_guards(selector, update.guards);
 	at_once = returns || update.guards != NIL;
 	document = write_row(state, selector, &update, at_once);
@@ -453,8 +466,10 @@ fdw_delete(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 	FdwModifyState *state = resultRelInfo->ri_FdwState;
 	MemoryContext old = MemoryContextSwitchTo(state->scratch);
 	bool		returns = fdw_modify_is_immediate(resultRelInfo, CMD_DELETE);
-	bson_t	   *document = write_row(state, row_selector(state, plan_slot), NULL, returns);
+	bson_t	   *document;
 
+	begin_writing(state, estate);
+	document = write_row(state, row_selector(state, plan_slot), NULL, returns);
 	MemoryContextSwitchTo(old);
 	if (document != NULL)
 		read_back(state, document, slot);

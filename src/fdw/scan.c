@@ -62,6 +62,8 @@ fdw_begin_scan(ForeignScanState *node, int eflags)
 	state->comparands = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	state->context = AllocSetContextCreate(estate->es_query_cxt, "mongo scan",
 										   ALLOCSET_SMALL_SIZES);
+	if (plan->operation == CMD_SELECT)
+		state->early = early_scan_add(node, fdw_start_scan_early);
 }
 
 /*
@@ -77,6 +79,7 @@ start_scan(ForeignScanState *node)
 	MemoryContext old = MemoryContextSwitchTo(state->context);
 	bson_t	   *filter;
 
+	early_scan_remove(state->early);
 	filter_values_evaluate(state->values, state->comparands, 0, state->ncomparands,
 						   node->ss.ps.ps_ExprContext);
 	filter = filter_to_bson(find->filter, state->values);
@@ -86,6 +89,16 @@ start_scan(ForeignScanState *node)
 										  find_options(find, part), state->context);
 	state->started = true;
 	MemoryContextSwitchTo(old);
+}
+
+/* Starts a scan before its first row is asked for. */
+void
+fdw_start_scan_early(ForeignScanState *node)
+{
+	FdwScanState *state = node->fdw_state;
+
+	start_scan(node);
+	state->unread = true;
 }
 
 /* The next document of the scan, NULL at its end. */
@@ -123,6 +136,7 @@ fdw_iterate_scan(ForeignScanState *node)
 		return join_scan_next(node);
 	if (!state->started)
 		start_scan(node);
+	state->unread = false;
 	ExecClearTuple(slot);
 	document = next_document(state);
 	if (document == NULL)
@@ -149,9 +163,13 @@ fdw_rescan(ForeignScanState *node)
 		join_scan_restart(node);
 		return;
 	}
+	/* A nested loop begins with a restart. */
+	if (state->unread && node->ss.ps.chgParam == NULL)
+		return;
 	memset(state->cursors, 0, sizeof(state->cursors));
 	state->part = 0;
 	state->started = false;
+	state->unread = false;
 	MemoryContextReset(state->context);
 }
 
@@ -166,5 +184,8 @@ fdw_end_scan(ForeignScanState *node)
 	else if (SCAN_IS_OF_JOIN(node))
 		join_scan_end(node);
 	else if (state != NULL && state->context != NULL)
+	{
+		early_scan_remove(state->early);
 		MemoryContextDelete(state->context);
+	}
 }

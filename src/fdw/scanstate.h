@@ -5,6 +5,7 @@
 #ifndef MM_SCANSTATE_H
 #define MM_SCANSTATE_H
 
+#include "fdw/early.h"
 #include "fdw/scan.h"
 #include "nodes/execnodes.h"
 
@@ -22,6 +23,11 @@ typedef struct FdwScanState
 												 * rows */
 	int			part;			/* which of them is read */
 	bool		started;
+	bool		unread;			/* it was started early, and nothing is read */
+	EarlyScan  *early;
 } FdwScanState;
+
+/* scan.c: starts a scan before its first row is asked for */
+extern void fdw_start_scan_early(ForeignScanState *node);
 
 #endif							/* MM_SCANSTATE_H */

@@ -1,0 +1,152 @@
+/*
+ * early.c
+ *	  Scans that start before their statement writes.
+ *
+ * A scan sends its command when its first row is asked for.  By then the
+ * statement may have written, and the scan, of the second part of a UNION ALL or
+ * of a subquery in a CASE, must not see that.  So the first write has all scans
+ * started that still wait for this; what they have to read is then put aside
+ * with what others have (see cursor.c).  A scan that depends on the row of another
+ * cannot be started: it sees what is written, as one that starts again does.
+ *
+ * Nor are the scans of statements around this one, and of cursors, to see the
+ * write.  Their comparands may be functions, which must not run with the rights
+ * of whoever writes, so that only those are started that compare with constants.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "fdw/early.h"
+#include "lib/ilist.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/plannodes.h"
+#include "utils/memutils.h"
+
+struct EarlyScan
+{
+	dlist_node	node;			/* in waiting */
+	bool		waits;
+	ForeignScanState *scan;
+	void		(*start) (ForeignScanState *scan);
+	MemoryContextCallback callback;
+};
+
+static dlist_head waiting = DLIST_STATIC_INIT(waiting);
+
+/* Forgets a scan. */
+void
+early_scan_remove(EarlyScan *early)
+{
+	if (early == NULL || !early->waits)
+		return;
+	dlist_delete(&early->node);
+	early->waits = false;
+}
+
+/* Memory-context callback */
+static void
+forget(void *arg)
+{
+	early_scan_remove(arg);
+}
+
+/* Notes a scan; see early.h. */
+EarlyScan *
+early_scan_add(ForeignScanState *scan, void (*start) (ForeignScanState *scan))
+{
+	MemoryContext context = scan->ss.ps.state->es_query_cxt;
+	EarlyScan  *early = MemoryContextAllocZero(context, sizeof(EarlyScan));
+
+	early->scan = scan;
+	early->start = start;
+	early->callback.func = forget;
+	early->callback.arg = early;
+	MemoryContextRegisterResetCallback(context, &early->callback);
+	dlist_push_tail(&waiting, &early->node);
+	early->waits = true;
+	return early;
+}
+
+/* Is it the parameter of a subquery that is still to be run, and can be? */
+static bool
+can_run(EState *estate, int paramid)
+{
+	SubPlanState *subplan = estate->es_param_exec_vals[paramid].execPlan;
+	int			outer = -1;
+
+	if (subplan == NULL)
+		return false;
+	while ((outer = bms_next_member(subplan->planstate->plan->extParam, outer)) >= 0)
+	{
+		if (!can_run(estate, outer))
+			return false;
+	}
+	return true;
+}
+
+/* expression_tree_walker: is there a parameter that may not be set? */
+static bool
+has_unknown(Node *node, void *estate)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
+		return !can_run(estate, ((Param *) node)->paramid);
+	return expression_tree_walker(node, has_unknown, estate);
+}
+
+/* Are all of the comparands constants?  Said of the scans of tables alone. */
+static bool
+has_constants(const ForeignScan *plan)
+{
+	ListCell   *lc;
+
+	if (plan->scan.scanrelid == 0)
+		return false;
+	foreach(lc, plan->fdw_exprs)
+	{
+		if (!IsA(lfirst(lc), Const))
+			return false;
+	}
+	return true;
+}
+
+/* Can the scan be started by a write of a statement? */
+static bool
+can_start(const EarlyScan *early, EState *estate)
+{
+	ForeignScan *plan = castNode(ForeignScan, early->scan->ss.ps.plan);
+
+	return early->scan->ss.ps.state == estate ?
+		!has_unknown((Node *) plan->fdw_exprs, estate) : has_constants(plan);
+}
+
+/* A scan that can be started, or NULL. */
+static EarlyScan *
+next_to_start(EState *estate)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &waiting)
+	{
+		EarlyScan  *early = dlist_container(EarlyScan, node, iter.cur);
+
+		if (can_start(early, estate))
+			return early;
+	}
+	return NULL;
+}
+
+/* Starts what can be; see early.h. */
+void
+early_scans_start(EState *estate)
+{
+	EarlyScan  *early;
+
+	/* To start one may be to run a subquery, which starts others. */
+	while ((early = next_to_start(estate)) != NULL)
+	{
+		early_scan_remove(early);
+		early->start(early->scan);
+	}
+}
