@@ -180,42 +180,17 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.look_up_references(name, mongo_migrate.loaded_reference) IS
     'sets the ids of a reference by another field than _id, by the column with the value: where the document has come, and to NULL where it has gone';
 
-CREATE FUNCTION mongo_migrate.settle_dangling(server name, r mongo_migrate.loaded_reference)
+CREATE FUNCTION mongo_migrate.record_dangling(server name, r mongo_migrate.loaded_reference, dangling text)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    document constant name := (mongo_migrate.document_column(server, r.collection, r.target)).column_name;
-    field constant text := format('%s.%I', r.target, r.column_name);
-    looked_up constant boolean := r.value_column <> r.column_name;
-    dangling constant text := CASE WHEN looked_up THEN format('t.%I IS NOT NULL AND t.%I IS NULL', r.value_column, r.column_name)
-                                   ELSE mongo_migrate.dangling_condition(server, r) END;
     settled_at constant timestamptz := clock_timestamp();
     row_key text;
-    ids text[];
     result bigint;
 BEGIN
-    IF looked_up THEN
-        PERFORM mongo_migrate.look_up_references(server, r);
-    ELSIF r.policy = 'keep' THEN
-        DELETE FROM mongo_migrate.dangling_reference d
-         WHERE (d.server, d.collection, d.target, d.column_name, d.policy)
-             = (server, r.collection, r.target, r.column_name, r.policy);
-    END IF;
-    IF r.policy = 'quarantine' THEN
-        EXECUTE format('SELECT array_agg(DISTINCT t.%I::text) FROM %s AS t WHERE %s', document, r.target, dangling)
-           INTO ids;
-        IF ids IS NOT NULL THEN
-            PERFORM mongo_migrate.quarantine_documents(server, r.collection, ids, r.target,
-                format('%s refers to a document of %s that does not exist', field, r.refers_to));
-            RAISE NOTICE '%: documents that refer to missing documents of % moved to quarantine: %',
-                field, r.refers_to, cardinality(ids);
-        END IF;
-        RETURN coalesce(cardinality(ids), 0);
-    END IF;
-
     IF r.by_id THEN
         PERFORM mongo_migrate.finish_id_map(server, r.refers_to);
     END IF;
@@ -239,19 +214,95 @@ BEGIN
                                ELSE to_json(d.source_value) END::text
      WHERE (d.server, d.collection, d.target, d.column_name, d.at)
          = (server, r.collection, r.target, r.column_name, settled_at);
+    RETURN result;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.record_dangling(name, mongo_migrate.loaded_reference, text) IS
+    'records the rows, t, of which a condition says that their reference dangles; returns their number';
+
+CREATE FUNCTION mongo_migrate.allow_null(server name, r mongo_migrate.loaded_reference)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    IF (SELECT attnotnull FROM pg_attribute WHERE attrelid = r.target::regclass AND attname = r.column_name) THEN
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', r.target, r.column_name);
+        UPDATE mongo_migrate.plan_column c SET nullable = true
+         WHERE (c.server, c.collection, c.target, c.column_name) = (server, r.collection, r.target, r.column_name);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.allow_null(name, mongo_migrate.loaded_reference) IS
+    'drops the NOT NULL of a reference, in table and plan';
+
+CREATE FUNCTION mongo_migrate.settle_dangling(server name, r mongo_migrate.loaded_reference)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    document constant name := (mongo_migrate.document_column(server, r.collection, r.target)).column_name;
+    field constant text := format('%s.%I', r.target, r.column_name);
+    looked_up constant boolean := r.value_column <> r.column_name;
+    dangling constant text := CASE WHEN looked_up THEN format('t.%I IS NOT NULL AND t.%I IS NULL', r.value_column, r.column_name)
+                                   ELSE mongo_migrate.dangling_condition(server, r) END;
+    assignments text := format('%I = NULL', r.column_name);
+    other mongo_migrate.loaded_reference;
+    also text;              -- of another column
+    others bigint;
+    ids text[];
+    result bigint;
+BEGIN
+    IF looked_up THEN
+        PERFORM mongo_migrate.look_up_references(server, r);
+    ELSIF r.policy = 'keep' THEN
+        DELETE FROM mongo_migrate.dangling_reference d
+         WHERE (d.server, d.collection, d.target, d.column_name, d.policy)
+             = (server, r.collection, r.target, r.column_name, r.policy);
+    END IF;
+    IF r.policy = 'quarantine' THEN
+        EXECUTE format('SELECT array_agg(DISTINCT t.%I::text) FROM %s AS t WHERE %s', document, r.target, dangling)
+           INTO ids;
+        IF ids IS NOT NULL THEN
+            PERFORM mongo_migrate.quarantine_documents(server, r.collection, ids, r.target,
+                format('%s refers to a document of %s that does not exist', field, r.refers_to));
+            RAISE NOTICE '%: documents that refer to missing documents of % moved to quarantine: %',
+                field, r.refers_to, cardinality(ids);
+        END IF;
+        RETURN coalesce(cardinality(ids), 0);
+    END IF;
+
+    result := mongo_migrate.record_dangling(server, r, dangling);
+    IF result = 0 THEN
+        RETURN 0;
+    END IF;
     IF r.policy = 'keep' THEN
         RAISE NOTICE '%: references to missing documents of % kept, without a foreign key: %',
             field, r.refers_to, result;
     ELSIF looked_up THEN
         RAISE NOTICE '%: references to missing documents of % stay NULL: %', field, r.refers_to, result;
     ELSE
-        IF (SELECT attnotnull FROM pg_attribute WHERE attrelid = r.target::regclass AND attname = r.column_name) THEN
-            EXECUTE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL', r.target, r.column_name);
-            UPDATE mongo_migrate.plan_column c SET nullable = true
-             WHERE (c.server, c.collection, c.target, c.column_name) = (server, r.collection, r.target, r.column_name);
-        END IF;
-        EXECUTE format('UPDATE %s AS t SET %I = NULL WHERE %s', r.target, r.column_name, dangling);
+        PERFORM mongo_migrate.allow_null(server, r);
         RAISE NOTICE '%: references to missing documents of % set to NULL: %', field, r.refers_to, result;
+        -- Of a row that this transaction has written, PostgreSQL checks all foreign keys with the next change:
+        -- so what dangles besides, under a foreign key that is not valid yet, goes with the same one.
+        FOR other IN
+            SELECT * FROM mongo_migrate.loaded_references(server, ARRAY[r.collection]) AS l
+             WHERE l.target = r.target AND l.column_name <> r.column_name AND l.value_column = l.column_name
+               AND l.policy = 'null' AND l.foreign_key IS NOT NULL AND NOT l.done
+        LOOP
+            also := mongo_migrate.dangling_condition(server, other);
+            others := mongo_migrate.record_dangling(server, other, format('%s AND %s', dangling, also));
+            CONTINUE WHEN others = 0;
+            PERFORM mongo_migrate.allow_null(server, other);
+            RAISE NOTICE '%: references to missing documents of % set to NULL: %',
+                format('%s.%I', other.target, other.column_name), other.refers_to, others;
+            assignments := assignments || format(', %1$I = CASE WHEN %2$s THEN NULL ELSE t.%1$I END', other.column_name, also);
+        END LOOP;
+        EXECUTE format('UPDATE %s AS t SET %s WHERE %s', r.target, assignments, dangling);
     END IF;
     RETURN result;
 END
@@ -451,9 +502,13 @@ BEGIN
                 PERFORM mongo_migrate.settle_dangling(server, r);
             END IF;
         END IF;
-        IF r.statement IS NOT NULL AND r.foreign_key IS NULL THEN
-            PERFORM mongo_migrate.execute_or_settle(server, r, mongo_migrate.unvalidated_ddl(r.target, r.statement));
-        END IF;
+    END LOOP;
+    -- When no row changes any more: a second change of a row would have its foreign keys checked that are not valid yet.
+    FOR r IN
+        SELECT * FROM mongo_migrate.loaded_references(server, touched) AS l
+         WHERE l.statement IS NOT NULL AND l.foreign_key IS NULL
+    LOOP
+        PERFORM mongo_migrate.execute_or_settle(server, r, mongo_migrate.unvalidated_ddl(r.target, r.statement));
     END LOOP;
 END
 $$;

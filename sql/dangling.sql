@@ -1,0 +1,75 @@
+-- Rows with several references that lead nowhere.
+\getenv mongo_uri MONGO_URI
+\set SHOW_CONTEXT never
+\pset format unaligned
+CREATE SERVER dangle FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_dangle');
+CREATE FUNCTION run(command json) RETURNS text LANGUAGE sql AS $$
+    SELECT coalesce(r ->> 'n', r ->> 'ok') FROM mongo_migrate.run_command('dangle', command) AS r
+$$;
+SELECT run('{"dropDatabase": 1}') \g /dev/null
+SELECT run(json_build_object('insert', 'users', 'documents', (SELECT json_agg(json_build_object(
+    '_id', json_build_object('$oid', lpad(n::text, 24, '0')), 'email', 'u' || n || '@x', 'number', n * 1000)) FROM generate_series(1, 20) AS n)));
+SELECT run('{"createIndexes": "users", "indexes": [{"key": {"email": 1}, "name": "email", "unique": true},
+    {"key": {"number": 1}, "name": "number", "unique": true}]}');
+SELECT run(json_build_object('insert', 'orders', 'documents', (SELECT json_agg(json_build_object('_id', n,
+    'buyer', json_build_object('$oid', lpad(n::text, 24, '0')), 'payer', json_build_object('$oid', lpad(n::text, 24, '0')),
+    'seller', json_build_object('$oid', lpad(n::text, 24, '0')), 'email', 'u' || n || '@x', 'number', n * 1000))
+    FROM generate_series(1, 20) AS n)));
+SELECT run('{"insert": "orders", "documents": [
+    {"_id": 21, "buyer": {"$oid": "ffffffffffffffffffffffff"}, "payer": {"$oid": "ffffffffffffffffffffffff"},
+     "seller": {"$oid": "ffffffffffffffffffffffff"}, "email": "u1@x", "number": 2000},
+    {"_id": 22, "buyer": {"$oid": "ffffffffffffffffffffffff"}, "payer": {"$oid": "ffffffffffffffffffffffff"},
+     "seller": {"$oid": "ffffffffffffffffffffffff"}, "email": "gone@x", "number": 7}]}');
+SELECT mongo_migrate.plan_collection('dangle', 'users');
+SELECT mongo_migrate.plan_collection('dangle', 'orders');
+-- Ids that are looked up, among the others by name.
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, refers_to, refers_key)
+    VALUES ('dangle', 'orders', 'public.orders', 'email_id', 20, 'reference', 'email', 'bigint', 'users', 'email'),
+           ('dangle', 'orders', 'public.orders', 'rank_id', 21, 'reference', 'number', 'bigint', 'users', 'number');
+SELECT collection, inserted, rejected, complete FROM mongo_migrate.migrate_all('dangle');
+SELECT id, buyer_id, payer_id, seller_id, email_id, rank_id FROM public.orders WHERE id > 19 ORDER BY id;
+SELECT column_name, count(*) FROM mongo_migrate.dangling_reference WHERE server = 'dangle' GROUP BY 1 ORDER BY 1;
+SELECT conname, convalidated FROM pg_constraint WHERE conrelid = 'public.orders'::regclass AND contype = 'f' ORDER BY 1;
+
+-- In one transaction.
+SELECT mongo_migrate.reset_collection('dangle', 'orders', truncate => true);
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('dangle', 'orders', workers => 0);
+SELECT id, buyer_id, payer_id, seller_id, email_id, rank_id FROM public.orders WHERE id > 19 ORDER BY id;
+
+-- Out of quarantine.
+SELECT run('{"insert": "orders", "documents": [
+    {"_id": 23, "buyer": {"$oid": "ffffffffffffffffffffffff"}, "payer": {"$oid": "ffffffffffffffffffffffff"},
+     "seller": {"$oid": "ffffffffffffffffffffffff"}, "email": "u1@x", "number": "many"}]}');
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('dangle', 'orders');
+SELECT run('{"update": "orders", "updates": [{"q": {"_id": 23}, "u": {"$set": {"number": 2000}}}]}');
+SELECT documents, inserted, rejected FROM mongo_migrate.retry_quarantine('dangle');
+SELECT id, buyer_id, payer_id, seller_id, email_id, rank_id FROM public.orders WHERE id > 19 ORDER BY id;
+SELECT column_name, count(*) FROM mongo_migrate.dangling_reference WHERE server = 'dangle' GROUP BY 1 ORDER BY 1;
+SELECT source_id, column_name, kind FROM mongo_migrate.verify_full('dangle', 'orders') WHERE kind <> 'orphan' ORDER BY 1, 2;
+
+-- What was missing comes.
+SELECT run('{"insert": "users", "documents": [{"_id": {"$oid": "ffffffffffffffffffffffff"}, "email": "gone@x", "number": 7}]}');
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('dangle', 'users');
+SELECT orders.id, buyer_id = u.id AND payer_id = u.id AND seller_id = u.id AS mended, email_id = u.id AS email, rank_id = u.id AS rank
+  FROM public.orders, (SELECT id FROM public.users WHERE number = 7) AS u (id) WHERE orders.id > 20 ORDER BY 1;
+SELECT column_name, count(*) FROM mongo_migrate.dangling_reference WHERE server = 'dangle' GROUP BY 1 ORDER BY 1;
+SELECT source_id, column_name, kind FROM mongo_migrate.verify_full('dangle', 'orders') ORDER BY 1, 2;
+
+-- What is made here goes.
+SET client_min_messages = warning;
+SELECT run('{"dropDatabase": 1}') \g /dev/null
+DROP TABLE public.orders, public.users;
+DO $$
+BEGIN
+    EXECUTE (SELECT 'DROP TABLE ' || string_agg(relation, ', ') FROM mongo_migrate.id_map WHERE server = 'dangle' AND relation IS NOT NULL);
+END
+$$;
+DELETE FROM mongo_migrate.plan WHERE server = 'dangle';
+DELETE FROM mongo_migrate.id_map WHERE server = 'dangle';
+DELETE FROM mongo_migrate.chunk WHERE server = 'dangle';
+DELETE FROM mongo_migrate.run WHERE server = 'dangle';
+DELETE FROM mongo_migrate.quarantine WHERE server = 'dangle';
+DELETE FROM mongo_migrate.dangling_reference WHERE server = 'dangle';
+DELETE FROM mongo_migrate.verification WHERE server = 'dangle';
+DROP FUNCTION run;
+DROP SERVER dangle;
