@@ -203,3 +203,20 @@ DROP FUNCTION show;
 DROP COLLATION insensitive;
 DROP SERVER fdw_text CASCADE;
 RESET timezone;
+
+-- In a database of another encoding, rows are found again by text that is not ASCII.
+\set here :DBNAME
+CREATE DATABASE regress_fdw_latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0;
+\c regress_fdw_latin1
+CREATE EXTENSION mongo_migrate;
+CREATE SERVER fdw_latin1 FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_fdw_latin1');
+CREATE FOREIGN TABLE texts (_id text, n integer) SERVER fdw_latin1;
+TRUNCATE texts;
+INSERT INTO texts VALUES ('a' || chr(233), 1), ('b', 2);
+UPDATE texts SET n = n + 10;
+UPDATE texts SET n = n + 100 WHERE _id <> 'b' RETURNING n;
+DELETE FROM texts WHERE _id = 'a' || chr(233) AND n = 111;
+SELECT * FROM texts;
+TRUNCATE texts;
+\c :here
+DROP DATABASE regress_fdw_latin1;

@@ -17,6 +17,7 @@
 #include "fdw/modify.h"
 #include "miscadmin.h"
 #include "owned.h"
+#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -343,7 +344,11 @@ row_selector(FdwModifyState *state, TupleTableSlot *plan_slot)
 							   RelationGetRelationName(state->relation))));
 	}
 	else
+	{
+		if (state->id_filter.form == FORM_TEXT)
+			value.value = CStringGetTextDatum(mongo_utf8(TextDatumGetCString(value.value)));
 		selector = filter_to_bson(&state->id_filter, &value);
+	}
 	if (selector == NULL)
 		elog(ERROR, "no document can have the _id of the row");
 	return selector;
