@@ -151,6 +151,14 @@ SELECT documents, inserted, skipped FROM mongo_migrate.migrate_collection('load_
 SELECT t.id, o.n FROM things AS t LEFT JOIN owners AS o ON o.id = t.owner ORDER BY 1;
 SELECT count(*), count(DISTINCT id) FROM owners;
 
+-- What is wrong with the table of a collection that has not been migrated is no matter to those that refer to it.
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "later", "documents": [{"_id": "a-1"}, {"_id": "b-2"}]}')->'n' AS n;
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "books", "documents": [{"_id": 1, "later": "a-1"}]}')->'n' AS n;
+SELECT mongo_migrate.plan_collection('load_maps', c, 'load_maps.' || c) FROM unnest('{later,books}'::text[]) AS c;
+UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'later', type = 'bigint' WHERE (server, collection, path) = ('load_maps', 'books', 'later');
+CREATE TABLE later (nope text);
+SELECT documents, complete FROM mongo_migrate.migrate_collection('load_maps', 'books');
+
 -- Documents that leave quarantine after new rows were inserted get ids of their own.
 SELECT mongo_migrate.run_command('load_maps', '{"insert": "late", "documents": [{"_id": "a-1", "n": 1}, {"_id": "b-2", "n": "two"}]}')->'n' AS n;
 SELECT mongo_migrate.plan_collection('load_maps', 'late', 'load_maps.late');

@@ -62,7 +62,8 @@ AS $$
     SELECT pg_get_serial_sequence(c.target, c.column_name)::regclass, 1, c.target, c.column_name
       FROM mongo_migrate.plan_column c
       JOIN mongo_migrate.plan_target t USING (server, collection, target)
-     WHERE (c.server, c.collection) = ($1, $2) AND t.kind = 'root' AND t.included AND to_regclass(t.target) IS NOT NULL
+     WHERE (c.server, c.collection) = ($1, $2) AND t.kind = 'root' AND t.included
+       AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(t.target) AND a.attname = c.column_name)
        AND c.role = 'id' AND c.included AND c.type IN ('bigint', 'integer', 'smallint')
 $$;
 COMMENT ON FUNCTION mongo_migrate.id_sequences(name, text) IS
