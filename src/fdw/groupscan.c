@@ -43,13 +43,13 @@ typedef struct GroupScanState
 
 static void start_early(ForeignScanState *node);
 
-/* The scan of the table, below the local plan. */
+/* The scan of the table, below the local plan; NULL when something else reads it. */
 static ForeignScanState *
 local_scan(ForeignScanState *node)
 {
 	PlanState  *plan = outerPlanState(node);
 
-	while (!IsA(plan, ForeignScanState))
+	while (plan != NULL && !IsA(plan, ForeignScanState))
 		plan = outerPlanState(plan);
 	return (ForeignScanState *) plan;
 }
@@ -86,7 +86,8 @@ group_scan_begin(ForeignScanState *node, int eflags)
 									   ALLOCSET_SMALL_SIZES);
 
 	/* The local plan mostly is not executed. */
-	early_scan_remove(((FdwScanState *) local_scan(node)->fdw_state)->early);
+	if (local_scan(node) != NULL)
+		early_scan_remove(((FdwScanState *) local_scan(node)->fdw_state)->early);
 	state->early = early_scan_add(node, start_early);
 }
 
@@ -200,7 +201,7 @@ start_early(ForeignScanState *node)
 	GroupScanState *state = node->fdw_state;
 
 	start_scan(node);
-	if (state->local)
+	if (state->local && local_scan(node) != NULL)
 		fdw_start_scan_early(local_scan(node));
 }
 
