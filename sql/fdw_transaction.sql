@@ -121,6 +121,24 @@ UPDATE t2 SET n = 200 WHERE _id = 1;
 ROLLBACK;
 \set VERBOSITY default
 
+-- With two servers, neither commits where one of them cannot, as far as that is known before.
+BEGIN;
+INSERT INTO t VALUES (30, 30);
+SAVEPOINT a;
+INSERT INTO t2 VALUES (31, 31);
+ROLLBACK TO a;
+COMMIT;
+SELECT count(*) FROM t WHERE _id >= 30;
+ALTER SERVER fdw_transaction_2 OPTIONS (ADD write_concern 'nonesuch');
+\set VERBOSITY terse
+BEGIN;
+INSERT INTO t VALUES (30, 30);
+INSERT INTO t2 VALUES (31, 31);
+COMMIT;
+\set VERBOSITY default
+ALTER SERVER fdw_transaction_2 OPTIONS (DROP write_concern);
+DELETE FROM t WHERE _id >= 30;
+
 -- A change of the server, or a cancel that a savepoint takes back, in the midst of a transaction: it has one of MongoDB's, which goes on or is lost.
 BEGIN;
 INSERT INTO t VALUES (9, 9);

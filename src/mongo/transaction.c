@@ -34,6 +34,7 @@ typedef struct RemoteTransaction
 								 * not in its parent yet; 0: nothing is
 								 * written */
 	bool		lost;			/* aborted with a savepoint */
+	bool		committed;
 } RemoteTransaction;
 
 static dlist_head transactions = DLIST_STATIC_INIT(transactions);
@@ -96,6 +97,25 @@ forget(RemoteTransaction *self)
 	pfree(self);
 }
 
+/* Warns of servers that have committed before another one did not. */
+static void
+warn_of_committed(void)
+{
+	dlist_iter	iter;
+
+	dlist_foreach(iter, &transactions)
+	{
+		RemoteTransaction *self = dlist_container(RemoteTransaction, node, iter.cur);
+
+		if (self->committed)
+			ereport(WARNING,
+					(errcode(ERRCODE_WARNING),
+					 errmsg("server \"%s\" has committed already",
+							mongo_connection_server(self->connection)),
+					 errdetail("The transaction is rolled back here. What it wrote there stays.")));
+	}
+}
+
 /* Commits in MongoDB. */
 static void
 commit_remote(RemoteTransaction *self)
@@ -105,13 +125,13 @@ commit_remote(RemoteTransaction *self)
 	bson_t		reply;
 	bool		unknown;
 
-	check_lost(self);
-	mongo_cursors_read_ahead(self->connection);
-	if (mongoc_client_session_commit_transaction(self->session, &reply, &error))
+	self->committed = mongoc_client_session_commit_transaction(self->session, &reply, &error);
+	if (self->committed)
 	{
 		bson_destroy(&reply);
 		return;
 	}
+	warn_of_committed();
 	/* A write concern that fails does so after the commit. */
 	unknown = error.domain == MONGOC_ERROR_WRITE_CONCERN ||
 		mongoc_error_has_label(&reply, "UnknownTransactionCommitResult");
@@ -125,6 +145,23 @@ commit_remote(RemoteTransaction *self)
 	mongo_throw(&error, NULL, psprintf("committing on server \"%s\"", server));
 }
 
+/* Does, before any of them commits, what may fail. */
+static void
+prepare_commit(void)
+{
+	dlist_iter	iter;
+
+	mongo_pending_flush();
+	dlist_foreach(iter, &transactions)
+		check_lost(dlist_container(RemoteTransaction, node, iter.cur));
+	dlist_foreach(iter, &transactions)
+		mongo_cursors_read_ahead(dlist_container(RemoteTransaction, node, iter.cur)->connection);
+
+	/* From here on it can no longer fail, also when it is asked for again. */
+	if (!dlist_is_empty(&transactions))
+		PreCommit_CheckForSerializationFailure();
+}
+
 /* Ends the transactions together with the local one. */
 static void
 xact_callback(XactEvent event, void *arg)
@@ -132,12 +169,7 @@ xact_callback(XactEvent event, void *arg)
 	dlist_mutable_iter iter;
 
 	if (event == XACT_EVENT_PRE_COMMIT)
-	{
-		mongo_pending_flush();
-		/* From here on it can no longer fail, also when it is asked for again. */
-		if (!dlist_is_empty(&transactions))
-			PreCommit_CheckForSerializationFailure();
-	}
+		prepare_commit();
 	dlist_foreach_modify(iter, &transactions)
 	{
 		RemoteTransaction *self = dlist_container(RemoteTransaction, node, iter.cur);
