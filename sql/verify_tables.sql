@@ -299,6 +299,26 @@ DELETE FROM twice_l WHERE ctid IN (SELECT max(ctid) FROM twice_l GROUP BY count,
 DELETE FROM twice WHERE ctid IN (SELECT max(ctid) FROM twice GROUP BY id HAVING count(*) > 1);
 SELECT * FROM differences('twice');
 
+-- What rows repeat of parents.
+SELECT load('legs', '[{"_id": 1, "cur": "EUR", "l": [{"acc": "x", "p": [{"n": "1"}, {"n": "2"}]}, {"acc": "y", "p": [{"n": "3"}]}]}]');
+CALL map('legs', 'source');
+CREATE TABLE legs (id bigint PRIMARY KEY, cur text);
+CREATE TABLE legs_l (leg bigint, position integer, acc text, cur text, PRIMARY KEY (leg, position));
+CREATE TABLE legs_l_p (leg bigint, l integer, position integer, n text, acc text, cur text, PRIMARY KEY (leg, l, position));
+INSERT INTO legs VALUES (1, 'EUR');
+INSERT INTO legs_l VALUES (1, 0, 'x', 'EUR'), (1, 1, 'y', 'EUR');
+INSERT INTO legs_l_p VALUES (1, 0, 0, '1', 'x', 'EUR'), (1, 0, 1, '2', 'x', 'EUR'), (1, 1, 0, '3', 'y', 'EUR');
+CALL plan('legs', '"ta.rget ""x""".legs', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "cur", "path": "cur"}');
+CALL plan('legs', '"ta.rget ""x""".legs_l', '"ta.rget ""x""".legs', 'l', '{"name": "leg", "role": "parent", "parent": "id"}',
+    '{"name": "position", "role": "position"}', '{"name": "acc", "path": "acc"}', '{"name": "cur", "role": "parent", "parent": "cur"}');
+CALL plan('legs', '"ta.rget ""x""".legs_l_p', '"ta.rget ""x""".legs_l', 'p', '{"name": "leg", "role": "parent", "parent": "leg"}',
+    '{"name": "l", "role": "parent", "parent": "position"}', '{"name": "position", "role": "position"}', '{"name": "n", "path": "n"}',
+    '{"name": "acc", "role": "parent", "parent": "acc"}', '{"name": "cur", "role": "parent", "parent": "cur"}');
+SELECT * FROM differences('legs');
+UPDATE legs_l_p SET acc = 'z' WHERE n = '2';
+UPDATE legs_l_p SET cur = 'USD' WHERE n = '1';
+SELECT * FROM differences('legs') WHERE kind = 'mismatch';
+
 -- A view, and a source that is gone.
 SELECT mongo_migrate.run_command('ve ri''fy', '{"create": "strings2", "viewOn": "strings", "pipeline": [{"$match": {"a": {"$lt": 3}}}]}') ->> 'ok' AS ok;
 UPDATE mongo_migrate.plan SET collection = 'strings2' WHERE collection = 'strings';

@@ -444,6 +444,7 @@ BEGIN
             PERFORM mongo_migrate.verify_rows(job, 0);
         END IF;
         PERFORM mongo_migrate.verify_child_rows(job);
+        PERFORM mongo_migrate.verify_repeated(job);
     END IF;
     PERFORM mongo_migrate.verify_doubled(job);
     IF (SELECT v.kind = 'full' FROM mongo_migrate.verification AS v WHERE v.verification_id = job.verification) THEN

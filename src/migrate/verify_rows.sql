@@ -240,6 +240,41 @@ COMMENT ON FUNCTION mongo_migrate.verify_child_rows(mongo_migrate.verify_job) IS
     'looks for child rows of a job that have no row in the root''s table';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_child_rows(mongo_migrate.verify_job) FROM PUBLIC;
 
+-- Compares what rows repeat of a parent that is no root; what they repeat of the root, or of a key, is compared with the documents.
+CREATE FUNCTION mongo_migrate.verify_repeated(job mongo_migrate.verify_job) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    repeated record;
+BEGIN
+    FOR repeated IN
+        SELECT t.target, p.target AS parent, c.column_name, o.parent_column,
+               (SELECT string_agg(format('p.%I %s t.%I', l.parent_column, mongo_migrate.verify_equals(k.type), k.column_name), ' AND ')
+                FROM mongo_migrate.verify_columns(t.server, t.collection, t.target) AS k
+                     JOIN mongo_migrate.plan_column AS l ON (l.server, l.collection, l.target, l.column_name) = (t.server, t.collection, t.target, k.column_name)
+                WHERE k.role = 'parent' AND k.source IS NOT NULL) AS pairs
+        FROM mongo_migrate.plan_target AS t
+             JOIN mongo_migrate.plan_target AS p ON (p.server, p.collection, p.target) = (t.server, t.collection, t.parent)
+             CROSS JOIN LATERAL mongo_migrate.verify_columns(t.server, t.collection, t.target) AS c
+             JOIN mongo_migrate.plan_column AS o ON (o.server, o.collection, o.target, o.column_name) = (t.server, t.collection, t.target, c.column_name)
+        WHERE (t.server, t.collection) = (job.server, job.collection) AND t.target = ANY (job.targets) AND p.target <> job.root AND p.included
+            AND c.role = 'parent' AND c.source IS NULL
+            AND c.number NOT IN (SELECT k.number FROM mongo_migrate.verify_carried(t.server, t.collection, t.target) AS k)
+    LOOP
+        EXECUTE format(
+            'INSERT INTO mongo_migrate.finding (verification_id, collection, target, column_name, kind, source_value, target_value) '
+            'SELECT $1, $2, %1$L, %2$L, ''mismatch'', left(p.%3$I::text, 1000), left(t.%2$I::text, 1000) FROM %1$s AS t JOIN %4$s AS p ON %5$s '
+            'WHERE t.%2$I::text COLLATE "C" IS DISTINCT FROM p.%3$I::text',
+            repeated.target, repeated.column_name, repeated.parent_column, repeated.parent, repeated.pairs)
+            USING job.verification, job.collection;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_repeated(mongo_migrate.verify_job) IS
+    'compares columns of a job''s child tables with those that they repeat of a parent that is a child table itself';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_repeated(mongo_migrate.verify_job) FROM PUBLIC;
+
 -- Looks for rows that are there more than once.  No comparison by key sees them, nor do sums where there is nothing to sum.
 CREATE FUNCTION mongo_migrate.verify_doubled(job mongo_migrate.verify_job) RETURNS void
     LANGUAGE plpgsql VOLATILE
