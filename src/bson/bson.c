@@ -28,6 +28,7 @@
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(mm_bson_to_json);
+PG_FUNCTION_INFO_V1(mm_printable_document);
 PG_FUNCTION_INFO_V1(mm_bson_from_json);
 PG_FUNCTION_INFO_V1(mm_bson_key);
 PG_FUNCTION_INFO_V1(mm_key_to_json);
@@ -83,6 +84,21 @@ mm_bson_to_json(PG_FUNCTION_ARGS)
 	status = json_append_document(&json, &document, mode);
 	if (status != CONVERT_OK)
 		throw_status(status);
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));
+}
+
+/* printable_document(document bytea) returns json: NULL where bson_to_json() throws */
+Datum
+mm_printable_document(PG_FUNCTION_ARGS)
+{
+	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
+	bson_t		document;
+	StringInfoData json;
+
+	initStringInfo(&json);
+	if (!bson_init_static(&document, (const uint8_t *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)) ||
+		json_append_document(&json, &document, JSON_CANONICAL) != CONVERT_OK)
+		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(json.data, json.len));
 }
 

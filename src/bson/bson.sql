@@ -5,6 +5,11 @@ CREATE FUNCTION mongo_migrate.bson_to_json(document bytea, mode text DEFAULT 'ca
 COMMENT ON FUNCTION mongo_migrate.bson_to_json(bytea, text) IS
     'a BSON document as Extended JSON v2; mode: canonical, relaxed or plain; error XX001 for bytes that are no BSON';
 
+CREATE FUNCTION mongo_migrate.printable_document(document bytea) RETURNS json
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_printable_document';
+COMMENT ON FUNCTION mongo_migrate.printable_document(bytea) IS
+    'a BSON document as canonical Extended JSON v2; NULL where it has none, as with a string that is not UTF-8';
+
 CREATE FUNCTION mongo_migrate.bson_from_json(document json) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_bson_from_json';
 COMMENT ON FUNCTION mongo_migrate.bson_from_json(json) IS

@@ -129,10 +129,10 @@ COMMENT ON VIEW mongo_migrate.run_report IS
 
 CREATE VIEW mongo_migrate.quarantine_report AS
     SELECT server, collection, source_id, target, path, reason, sqlstate, hint,
-           mongo_migrate.bson_to_json(document) AS document, at, run_id, quarantine_id
+           mongo_migrate.printable_document(document) AS document, at, run_id, quarantine_id
       FROM mongo_migrate.quarantine;
 COMMENT ON VIEW mongo_migrate.quarantine_report IS
-    'the documents that could not become rows, with the reason, as Extended JSON';
+    'the documents that could not become rows, with the reason, as Extended JSON; document is NULL where it has none, as with a string that is not UTF-8';
 
 CREATE FUNCTION mongo_migrate.report_progress(run_id bigint)
     RETURNS void

@@ -10,16 +10,16 @@ DECLARE
     key     bytea;
 BEGIN
     RETURN QUERY SELECT d FROM mongo_migrate.find_documents(server, collection, mongo_migrate.verify_filter('{}',
-        (SELECT json_agg(c) FROM mongo_migrate.verify_candidates(id) AS c)), '{}', 'canonical') AS d;
+        (SELECT json_agg(c) FROM mongo_migrate.verify_candidates(id) AS c)), '{"projection": {"_id": 1}}', 'canonical') AS d;
     IF NOT FOUND AND map IS NOT NULL THEN
         EXECUTE format('SELECT key FROM %s WHERE id::text = $1', map) INTO key USING id;
         RETURN QUERY SELECT d FROM mongo_migrate.find_documents(server, collection, mongo_migrate.verify_filter('{}',
-            json_build_array(mongo_migrate.key_to_json(key))), '{}', 'canonical') AS d WHERE key IS NOT NULL;
+            json_build_array(mongo_migrate.key_to_json(key))), '{"projection": {"_id": 1}}', 'canonical') AS d WHERE key IS NOT NULL;
     END IF;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_find(name, text, text) IS
-    'the documents, in canonical Extended JSON, whose _id a text means, or else the document of the row with that id';
+    'the documents, in canonical Extended JSON and of them the _id alone, whose _id a text means, or else the document of the row with that id';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_find(name, text, text) FROM PUBLIC;
 
 -- The ids of rows that an id may mean: its own, or the one of an _id.
@@ -76,8 +76,18 @@ DECLARE
     statement text;
 BEGIN
     FOR job IN SELECT * FROM mongo_migrate.verify_jobs(NULL, server, collection, true, false) LOOP
-        batch := mongo_migrate.verify_batch(ARRAY(SELECT d FROM mongo_migrate.find_documents(server, collection,
-            mongo_migrate.verify_filter(job.filter, ids), '{}', 'canonical') AS d));
+        BEGIN
+            batch := mongo_migrate.verify_batch(ARRAY(SELECT d FROM mongo_migrate.find_documents(server, collection,
+                mongo_migrate.verify_filter(job.filter, ids), '{}', 'canonical') AS d));
+        EXCEPTION WHEN data_corrupted OR untranslatable_character THEN
+            -- Where it is in quarantine that says it, below.
+            RETURN QUERY SELECT id, job.root, NULL, 'mismatch', NULL, 'cannot be compared: ' || SQLERRM, NULL
+             WHERE NOT EXISTS (SELECT FROM mongo_migrate.quarantine AS q
+                                WHERE (q.server, q.collection) = ($1, $2)
+                                  AND q.key IN (SELECT mongo_migrate.quarantine_key(mongo_migrate.bson_key(c)) FROM json_array_elements(ids) AS c));
+            nothing := false;
+            CONTINUE;
+        END;
         FOREACH statement IN ARRAY job.statements LOOP
             RETURN QUERY EXECUTE mongo_migrate.verify_in_order(statement) USING coalesce(batch.keys, '{}'), batch.documents, coalesce(batch.ids, '{}');
             nothing := nothing AND NOT FOUND;

@@ -130,6 +130,34 @@ bson_from_argument(text *json, const char *name, char opening)
 	return bson;
 }
 
+/*
+ * Throws for a document that libbson does not print, without saying why; names
+ * it by its _id, where it has one.
+ */
+static void
+throw_unprintable(const bson_t *document)
+{
+	char	   *name = NULL;
+	bson_iter_t id;
+
+	if (bson_iter_init_find(&id, document, "_id"))
+	{
+		bson_t		key = BSON_INITIALIZER;
+		char	   *utf8;
+
+		bson_append_iter(&key, NULL, -1, &id);
+		utf8 = bson_as_canonical_extended_json(&key, NULL);
+		name = utf8 == NULL ? NULL : pstrdup(utf8);
+		bson_free(utf8);
+		bson_destroy(&key);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("document has a string that is not valid UTF-8, or is not valid BSON"),
+			 name == NULL ? 0 : errdetail("The document is %s.", name),
+			 errhint("Mend the document; a string in MongoDB should be UTF-8.")));
+}
+
 /* A document as json. */
 static Datum
 json_from_bson(const bson_t *document, JsonMode mode)
@@ -141,9 +169,7 @@ json_from_bson(const bson_t *document, JsonMode mode)
 	Datum		result;
 
 	if (utf8 == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_CORRUPTED),
-				 errmsg("document is not valid BSON")));
+		throw_unprintable(document);
 	owned = owned_register(CurrentMemoryContext, utf8, bson_free);
 	result = PointerGetDatum(cstring_to_text(pg_any_to_server(utf8, strlen(utf8), PG_UTF8)));
 	owned_release(owned);

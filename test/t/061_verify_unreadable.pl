@@ -46,9 +46,9 @@ END
 is($node->safe_psql('postgres', "SELECT source_id FROM mongo_migrate.quarantine"), '3', 'what a column needs is in quarantine');
 my $differences = "SELECT source_id, column_name, kind, source_value, target_value FROM mongo_migrate.%s ORDER BY source_id";
 my $expected = <<'END' =~ s/\n\z//r;
-2||mismatch||cannot be compared: document is not valid BSON
+2||mismatch||cannot be compared: document has a string that is not valid UTF-8, or is not valid BSON
 4|a|mismatch|good|changed
-5||mismatch||cannot be compared: document is not valid BSON
+5||mismatch||cannot be compared: document has a string that is not valid UTF-8, or is not valid BSON
 END
 foreach my $call ("verify_sample('texts', 'texts', 0)", "verify_full('texts', 'texts')")
 {
@@ -57,6 +57,19 @@ foreach my $call ("verify_sample('texts', 'texts', 0)", "verify_full('texts', 't
 is($node->safe_psql('postgres', "SELECT count(*) FROM mongo_migrate.verify_sample('texts', 'texts', 4) WHERE kind <> 'mismatch'"),
 	0, 'a sample finds nothing else');
 is($node->safe_psql('postgres', "SELECT target_count, ok, quarantined FROM mongo_migrate.verify_counts('texts')"), '4|t|1', 'counts');
+my $shown = "SELECT source_id, column_name, kind, source_value, target_value FROM mongo_migrate.compare_document('texts', 'texts', '%s')";
+is($node->safe_psql('postgres', sprintf $shown, 2), '2||mismatch||cannot be compared: document has a string that is not valid UTF-8, or is not valid BSON',
+	'side by side: what no column is for');
+is($node->safe_psql('postgres', sprintf $shown, 3), '3|a|quarantined||value "planned \xff" of BSON type string is not valid UTF-8',
+	'side by side: in quarantine');
+is($node->safe_psql('postgres', 'SELECT source_id, path, document IS NULL FROM mongo_migrate.quarantine_report'), '3|a|t',
+	'the report has the others of quarantine');
+my ($status, undef, $error) = $node->psql('postgres', q{SELECT mongo_migrate.find_documents('texts', 'texts', '{"_id": 5}')});
+is($error, <<'END' =~ s/\n\z//r, 'an error names the document');
+psql:<stdin>:1: ERROR:  document has a string that is not valid UTF-8, or is not valid BSON
+DETAIL:  The document is { "_id" : { "$numberInt" : "5" } }.
+HINT:  Mend the document; a string in MongoDB should be UTF-8.
+END
 
 $mongo->command('mm_test_unreadable', '{"dropDatabase": 1}');
 $node->stop;
