@@ -224,6 +224,16 @@ ALTER SERVER fdw_modify OPTIONS (DROP null_as);
 SELECT mongo_migrate.run_command('fdw_modify', '{"collMod": "people", "validator": {"name": {"$type": "string"}}}') ->> 'ok' AS ok;
 INSERT INTO people (_id, n) VALUES ('6b0489aa0000000000000001', 12);
 
+-- Rows of floating-point _id that are next to each other
+CREATE FOREIGN TABLE floats (_id double precision, n integer) SERVER fdw_modify;
+INSERT INTO floats VALUES (0.1, 1), (0.10000000000000002, 2), (0.09999999999999999, 3), ('Infinity', 4), ('-Infinity', 5), (1.7976931348623157e308, 6), ('NaN', 7), (0, 8), (5e-324, 9);
+UPDATE floats SET n = 10 WHERE n = 1;
+UPDATE floats SET n = 20 WHERE _id = 0.10000000000000002 RETURNING *;
+DELETE FROM floats WHERE n = 3 RETURNING *;
+UPDATE floats SET n = n * 10 WHERE n BETWEEN 4 AND 9;
+SELECT * FROM floats ORDER BY _id;
+UPDATE floats SET n = n + 1 RETURNING *;
+
 -- What a statement reads later is as it was before its first write, as in PostgreSQL: the second part of a UNION ALL, the inner side of a join,
 -- subqueries that are run late, groups, cursors that were not read.
 CREATE FOREIGN TABLE there (_id integer, n integer) SERVER fdw_modify OPTIONS (batch_size '10');

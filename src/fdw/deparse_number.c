@@ -174,15 +174,21 @@ match_numeric_range(const Filter *filter, int strategy, Datum datum)
 	return match_number_range(filter, strategy, number, is_plain_number(string, number));
 }
 
-/* column = number, for float columns: a decimal that is rounded to it may lie on either side. */
+/*
+ * column = number, for float columns: a decimal that is rounded to it may lie on
+ * either side, but not as far as the next number.
+ */
 bson_t *
 match_float_equal(const Filter *filter, double number)
 {
+	double		below = next_number(filter->form, number, -INFINITY);
+	double		above = next_number(filter->form, number, INFINITY);
+
 	if (isnan(number))
 		return match_value(filter->path, value_double(number));
-	return match_operators(filter->path,
-						   "$gte", value_double(next_number(filter->form, number, -INFINITY)),
-						   "$lte", value_double(next_number(filter->form, number, INFINITY)));
+	/* There is none beyond infinity. */
+	return match_operators(filter->path, below < number ? "$gt" : "$gte", value_double(below),
+						   above > number ? "$lt" : "$lte", value_double(above));
 }
 
 /*
