@@ -277,6 +277,18 @@ ROLLBACK;
 DROP TABLE here;
 DROP FUNCTION both_write;
 
+-- Fields without a name.
+CREATE FOREIGN TABLE nameless (_id integer, own text OPTIONS (path ''), sub text OPTIONS (path 'sub.'), d json OPTIONS (path 'd'))
+    SERVER fdw_modify;
+CREATE FOREIGN TABLE nameless_documents (_id integer, doc json OPTIONS (path '$', extended_json 'canonical')) SERVER fdw_modify OPTIONS (collection 'nameless');
+INSERT INTO nameless VALUES (1, 'x', NULL, NULL), (2, NULL, 'y', NULL), (3, NULL, NULL, '{"": 1, "": 2, "a.b": {"": null}, "$c": 3}'), (4, NULL, NULL, '{"q": 1}');
+UPDATE nameless SET d = '{"": 5}' WHERE _id = 4;
+SELECT doc FROM nameless_documents ORDER BY _id;
+UPDATE nameless_documents SET doc = '{"_id": 4, "": 5, "x": {"": 5}}' WHERE _id = 4;
+INSERT INTO nameless_documents (doc) VALUES ('{"_id": {"$numberInt": "5"}, "": {"$numberInt": "6"}}');
+DELETE FROM nameless WHERE own = 'x';
+SELECT doc FROM nameless_documents ORDER BY _id;
+
 SELECT mongo_migrate.run_command('fdw_modify', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 SET client_min_messages = warning;
 DROP SERVER fdw_modify CASCADE;

@@ -199,30 +199,26 @@ throw_failure(WriteBatch *batch, const bson_t *reply, bson_error_t *error)
 	mongo_throw(error, reply, doing(batch->kind, operation, batch->connection, batch->collection));
 }
 
-/* Hands an operation to the driver. */
+/*
+ * Hands an operation to the driver, with options for documents and for those
+ * with a selector.
+ */
 static bool
 append_operation(WriteBatch *batch, mongoc_bulk_operation_t *bulk, const WriteOperation *operation,
-				 bson_error_t *error)
+				 const bson_t *whole, const bson_t *selected, bson_error_t *error)
 {
-	bson_t	   *opts = NULL;
-
-	if (batch->simple_collation)
-	{
-		opts = owned_bson_new(batch->context);
-		BCON_APPEND(opts, "collation", "{", "locale", "simple", "}");
-	}
 	switch (batch->kind)
 	{
 		case WRITE_INSERT:
-			return mongoc_bulk_operation_insert_with_opts(bulk, operation->selector, NULL, error);
+			return mongoc_bulk_operation_insert_with_opts(bulk, operation->selector, whole, error);
 		case WRITE_DELETE:
-			return mongoc_bulk_operation_remove_many_with_opts(bulk, operation->selector, opts, error);
+			return mongoc_bulk_operation_remove_many_with_opts(bulk, operation->selector, selected, error);
 		default:
 			if (operation->replaces)
 				return mongoc_bulk_operation_replace_one_with_opts(bulk, operation->selector,
-																   operation->update, NULL, error);
+																   operation->update, whole, error);
 			return mongoc_bulk_operation_update_many_with_opts(bulk, operation->selector,
-															   operation->update, opts, error);
+															   operation->update, selected, error);
 	}
 }
 
@@ -247,6 +243,8 @@ write_batch_send(WriteBatch *batch)
 	mongoc_bulk_operation_t *bulk;
 	bson_t	   *reply;
 	bson_t	   *opts;
+	bson_t	   *whole;
+	bson_t	   *selected;
 	bson_t		driver_reply;
 	bson_error_t error = {0};
 	bool		ok = true;
@@ -265,9 +263,17 @@ write_batch_send(WriteBatch *batch)
 	mongoc_collection_destroy(collection);
 	owned_register(batch->context, bulk, destroy_bulk);
 	reply = owned_bson_new(batch->context);
+	/* The driver also refuses fields without a name, which MongoDB takes. */
+	whole = owned_bson_new(batch->context);
+	BSON_APPEND_INT32(whole, "validate", BSON_VALIDATE_UTF8 | BSON_VALIDATE_UTF8_ALLOW_NULL);
+	selected = owned_bson_new(batch->context);
+	if (batch->kind == WRITE_UPDATE)
+		bson_concat(selected, whole);
+	if (batch->simple_collation)
+		BCON_APPEND(selected, "collation", "{", "locale", "simple", "}");
 	foreach(lc, batch->operations)
 	{
-		ok = append_operation(batch, bulk, lfirst(lc), &error);
+		ok = append_operation(batch, bulk, lfirst(lc), whole, selected, &error);
 		if (!ok)
 			mongo_throw(&error, NULL, doing(batch->kind, lfirst(lc), connection, batch->collection));
 	}
