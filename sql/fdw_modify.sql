@@ -234,6 +234,14 @@ UPDATE floats SET n = n * 10 WHERE n BETWEEN 4 AND 9;
 SELECT * FROM floats ORDER BY _id;
 UPDATE floats SET n = n + 1 RETURNING *;
 
+-- A decimal that is next to a double
+CREATE FOREIGN TABLE decimals (_id numeric, n integer) SERVER fdw_modify;
+SELECT mongo_migrate.run_command('fdw_modify', '{"insert": "decimals", "documents": [{"_id": 0.1, "n": 1}, {"_id": {"$numberDecimal": "0.10000000000000000555"}, "n": 2},
+    {"_id": {"$numberDouble": "1e23"}, "n": 3}, {"_id": {"$numberDouble": "Infinity"}, "n": 4}, {"_id": {"$numberDecimal": "NaN"}, "n": 5}]}') ->> 'n' AS n;
+UPDATE decimals SET n = n * 10;
+UPDATE decimals SET n = n + 1 WHERE _id > 0.1 RETURNING *;
+SELECT * FROM decimals ORDER BY _id;
+
 -- What a statement reads later is as it was before its first write, as in PostgreSQL: the second part of a UNION ALL, the inner side of a join,
 -- subqueries that are run late, groups, cursors that were not read.
 CREATE FOREIGN TABLE there (_id integer, n integer) SERVER fdw_modify OPTIONS (batch_size '10');

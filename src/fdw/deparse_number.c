@@ -64,6 +64,18 @@ numeric_equals_text(Numeric number, const char *string)
 											NumericGetDatum(numeric_from_text(string))));
 }
 
+/* Is the number that text is what the double is to us: its shortest decimal form? */
+static bool
+is_number_of_double(const char *string, double number)
+{
+	char		buffer[64];
+
+	if (isnan(number) || isinf(number))
+		return true;
+	double_to_shortest_decimal_buf(number, buffer);
+	return numeric_equals_text(numeric_from_text(string), buffer);
+}
+
 /*
  * Is the number a double that has the same value by its shortest decimal form
  * and in binary?  Then MongoDB and we agree about it.  Said only of doubles of
@@ -102,7 +114,8 @@ number_candidates(const char *string)
 		value->value.v_decimal128 = decimal;
 		candidates = lappend(candidates, value);
 	}
-	return lappend(candidates, value_double(number));
+	return is_number_of_double(string, number) ?
+		lappend(candidates, value_double(number)) : candidates;
 }
 
 /* Of them, those that are equal to no other number in MongoDB than in PostgreSQL. */
