@@ -295,6 +295,9 @@ CALL plan('twice', '"ta.rget ""x""".twice', NULL, NULL, '{"name": "id", "role": 
 CALL plan('twice', '"ta.rget ""x""".twice_l', '"ta.rget ""x""".twice', 'l', '{"name": "count", "role": "parent", "parent": "id"}',
     '{"name": "rows", "role": "position"}', '{"name": "t", "path": "t"}');
 SELECT * FROM differences('twice');
+-- An index that could not be made is none.
+CREATE UNIQUE INDEX CONCURRENTLY ON twice (id);
+SELECT * FROM differences('twice') WHERE target = 'twice';
 DELETE FROM twice_l WHERE ctid IN (SELECT max(ctid) FROM twice_l GROUP BY count, rows HAVING count(*) > 1);
 DELETE FROM twice WHERE ctid IN (SELECT max(ctid) FROM twice GROUP BY id HAVING count(*) > 1);
 SELECT * FROM differences('twice');

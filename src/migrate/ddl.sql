@@ -163,7 +163,7 @@ CREATE FUNCTION mongo_migrate.has_unique(relation regclass, columns name[]) RETU
     AS $$
     SELECT EXISTS (
         SELECT FROM pg_index AS i
-        WHERE i.indrelid = relation AND i.indisunique AND i.indpred IS NULL AND i.indexprs IS NULL
+        WHERE i.indrelid = relation AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
           AND (SELECT array_agg(a.attname ORDER BY a.attname) FROM pg_attribute AS a
                WHERE a.attrelid = relation AND a.attnum = ANY ((i.indkey::smallint[])[0:i.indnkeyatts - 1])) =
               ARRAY(SELECT c FROM unnest(columns) AS c ORDER BY c))
