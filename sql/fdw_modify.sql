@@ -282,6 +282,28 @@ UPDATE there SET n = 1 WHERE _id < 5;
 FETCH ALL FROM d;
 SELECT count(*) FROM there WHERE n = 1;
 ROLLBACK;
+-- A row that a join finds twice is written once, and returned once.
+CREATE FUNCTION rows_of(statement text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    n bigint;
+BEGIN
+    EXECUTE statement;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN n;
+END
+$$;
+CREATE TABLE twice AS SELECT * FROM (VALUES (1, 10), (1, 10), (2, 5)) v(id, k);
+BEGIN;
+SELECT rows_of('UPDATE there SET n = there.n + k FROM twice WHERE _id = id');
+SELECT * FROM there WHERE n > 0 ORDER BY _id;
+WITH u AS (UPDATE there SET n = there.n + k FROM twice WHERE _id = id RETURNING _id, n, k) SELECT * FROM u ORDER BY _id;
+SELECT rows_of('DELETE FROM there USING twice WHERE _id = id');
+SELECT count(*) FROM there;
+WITH d AS (DELETE FROM there USING twice, generate_series(1, 3) WHERE _id = id + 10 RETURNING _id) SELECT * FROM d ORDER BY _id;
+SELECT count(*) FROM there;
+ROLLBACK;
+DROP TABLE twice;
+DROP FUNCTION rows_of;
 DROP TABLE here;
 DROP FUNCTION both_write;
 

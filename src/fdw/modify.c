@@ -11,6 +11,7 @@
 #include "compat.h"
 
 #include "bson/key.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "fdw/early.h"
 #include "fdw/fdw.h"
@@ -52,7 +53,15 @@ typedef struct FdwModifyState
 	Encoder    *id_encoder;		/* of a json _id, else NULL */
 	bool	   *changed;		/* by attnum - 1: is it among SET */
 	bool		compares;		/* a trigger may have changed others */
+	HTAB	   *written;		/* the rows that were, by RowHash; NULL where
+								 * none comes twice */
 } FdwModifyState;
+
+/* Of what finds a row again: so long that no two rows have the same. */
+typedef struct RowHash
+{
+	uint64		parts[2];
+} RowHash;
 
 /* Must the row be written, and read again, at once? */
 bool
@@ -149,6 +158,57 @@ state_create(Relation relation, CmdType operation, List *columns, bool do_nothin
 	return state;
 }
 
+/* May a plan return a row of the table twice?  Scans do not, joins may. */
+static bool
+may_repeat(const Plan *plan)
+{
+	if (IsA(plan, ForeignScan))
+		return false;
+	if ((IsA(plan, Result) || IsA(plan, Sort)) && outerPlan(plan) != NULL)
+		return may_repeat(outerPlan(plan));
+	if (IsA(plan, Append))
+	{
+		ListCell   *lc;
+
+		foreach(lc, ((const Append *) plan)->appendplans)
+		{
+			const Plan *child = lfirst(lc);
+
+			if (!IsA(child, SeqScan) && may_repeat(child))
+				return true;
+		}
+		return false;
+	}
+	return true;
+}
+
+static HTAB *
+written_create(MemoryContext context)
+{
+	HASHCTL		control = {
+		.keysize = sizeof(RowHash),
+		.entrysize = sizeof(RowHash),
+		.hcxt = context
+	};
+
+	return hash_create("written rows", 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+/* Was the row that a selector finds written by the statement before?  As in PostgreSQL, that is not done twice. */
+static bool
+is_written(FdwModifyState *state, const bson_t *selector)
+{
+	RowHash		hash;
+	bool		found;
+
+	if (state->written == NULL)
+		return false;
+	for (int i = 0; i < lengthof(hash.parts); i++)
+		hash.parts[i] = hash_bytes_extended(bson_get_data(selector), selector->len, i + 1);
+	(void) hash_search(state->written, &hash, HASH_ENTER, &found);
+	return found;
+}
+
 /* What updates and deletes need besides. */
 static void
 state_find_rows(FdwModifyState *state, Plan *subplan, List *set)
@@ -176,6 +236,8 @@ state_find_rows(FdwModifyState *state, Plan *subplan, List *set)
 	foreach(lc, set)
 		state->changed[lfirst_int(lc) - 1] = true;
 	state->compares = state->writer->ncolumns > list_length(set) && state->row_junk > 0;
+	if (may_repeat(subplan))
+		state->written = written_create(state->context);
 	MemoryContextSwitchTo(old);
 }
 
@@ -433,16 +495,19 @@ fdw_update(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 	bson_t	   *selector = row_selector(state, plan_slot);
 	bson_t	   *document;
 	bool		returns = fdw_modify_is_immediate(resultRelInfo, CMD_UPDATE);
+	bool		repeated;
 	bool		at_once;
 	bool		gone;
 	WriterUpdate update;
 
-	writer_update(state->writer, slot, changed_columns(state, slot, plan_slot), &update);
-	if (update.update == NULL)
+	repeated = is_written(state, selector);
+	if (!repeated)
+		writer_update(state->writer, slot, changed_columns(state, slot, plan_slot), &update);
+	if (repeated || update.update == NULL)
 	{
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(state->scratch);
-		return slot;
+		return repeated ? NULL : slot;
 	}
 	begin_writing(state, estate);
 	add_guards(selector, update.guards);
@@ -471,15 +536,18 @@ fdw_delete(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 	FdwModifyState *state = resultRelInfo->ri_FdwState;
 	MemoryContext old = MemoryContextSwitchTo(state->scratch);
 	bool		returns = fdw_modify_is_immediate(resultRelInfo, CMD_DELETE);
-	bson_t	   *document;
+	bson_t	   *selector = row_selector(state, plan_slot);
+	bool		repeated = is_written(state, selector);
+	bson_t	   *document = NULL;
 
 	begin_writing(state, estate);
-	document = write_row(state, row_selector(state, plan_slot), NULL, returns);
+	if (!repeated)
+		document = write_row(state, selector, NULL, returns);
 	MemoryContextSwitchTo(old);
 	if (document != NULL)
 		read_back(state, document, slot);
 	MemoryContextReset(state->scratch);
-	return returns && document == NULL ? NULL : slot;
+	return repeated || (returns && document == NULL) ? NULL : slot;
 }
 
 /* Sends the rest, and ends. */
