@@ -194,7 +194,10 @@ written_create(MemoryContext context)
 	return hash_create("written rows", 1024, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-/* Was the row that a selector finds written by the statement before?  As in PostgreSQL, that is not done twice. */
+/*
+ * Was the row that a selector finds written by the statement before?  As in
+ * PostgreSQL, that is not done twice.
+ */
 static bool
 is_written(FdwModifyState *state, const bson_t *selector)
 {
