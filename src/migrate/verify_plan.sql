@@ -365,7 +365,6 @@ DECLARE
     part    record;
     base    record;
     result  text;           -- of an expression
-    rounds  text;
 BEGIN
     IF col.role = 'reference' THEN
         -- An orphan refers to nothing: what is stored is NULL, or an id that no row has.
@@ -394,11 +393,12 @@ BEGIN
         kind := format('CASE WHEN %s::text COLLATE "C" IS DISTINCT FROM %s THEN ''mismatch'' END', stored, shown);
         SELECT * INTO base FROM mongo_migrate.verify_base_type(col.type, col.typmod);
         IF base.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) OR (base.type = 'numeric'::regtype AND base.typmod >= 0) THEN
-            -- An assignment rounds numbers.  What is no number, such as text that is cast, is not looked at.
-            rounds := format('jsonb_typeof(to_jsonb(%1$s)) = ''number'' AND to_jsonb(%1$s) <> to_jsonb(%1$s::%2$s)', result,
-                             format_type(col.type, col.typmod));
-            kind := format('CASE WHEN %s::text COLLATE "C" IS DISTINCT FROM %s THEN ''mismatch'' WHEN %s THEN ''rounded'' END', stored, shown, rounds);
-            shown := format('CASE WHEN %s THEN %s::text ELSE %s END', rounds, result, shown);
+            -- An assignment rounds numbers.  What is no number, such as text that is cast, is not looked at.  Evaluated once.
+            kind := format('(SELECT CASE WHEN %1$s::text COLLATE "C" IS DISTINCT FROM y.v::%2$s::text THEN ''mismatch'' '
+                           'WHEN jsonb_typeof(to_jsonb(y.v)) = ''number'' AND to_jsonb(y.v) <> to_jsonb(y.v::%2$s) THEN ''rounded'' END '
+                           'FROM (SELECT %3$s AS v OFFSET 0) AS y)', stored, format_type(col.type, col.typmod), result);
+            shown := format('(SELECT CASE WHEN jsonb_typeof(to_jsonb(y.v)) = ''number'' AND to_jsonb(y.v) <> to_jsonb(y.v::%1$s) THEN y.v::text '
+                            'ELSE y.v::%1$s::text END FROM (SELECT %2$s AS v OFFSET 0) AS y)', format_type(col.type, col.typmod), result);
         END IF;
     ELSE
         SELECT * INTO part FROM mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode);
