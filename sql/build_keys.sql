@@ -112,6 +112,21 @@ SELECT documents, inserted, complete FROM mongo_migrate.migrate_collection('buil
 SELECT name, contype, indisprimary, definition FROM pg_temp.keys WHERE definition ~ '\(tag\)';
 SELECT count(*) FROM pg_temp.keys WHERE name ~ '^mongo_migrate_key';
 
+-- Values that no index takes: the error has the index, and what to do.
+SET client_min_messages = warning;
+SELECT pg_temp.forget();
+RESET client_min_messages;
+SELECT mongo_migrate.run_command('build_keys', json_build_object('update', 'long', 'updates', json_build_array(json_build_object('q', json_build_object('_id', 7),
+    'u', json_build_object('$set', json_build_object('tag', string_agg(md5(n::text), '')))))))->'n' AS n FROM generate_series(1, 300) AS n;
+SELECT mongo_migrate.migrate_collection('build_keys', 'long', workers => 3);
+UPDATE mongo_migrate.plan_column SET is_unique = false WHERE server = 'build_keys' AND column_name = 'tag';
+INSERT INTO mongo_migrate.plan_index (server, collection, target, index_name, ordinal, keys)
+    SELECT server, collection, target, 'n_tag', 1, '{"n": 1, "tag": -1}' FROM mongo_migrate.plan_target WHERE server = 'build_keys' AND kind = 'root';
+SELECT mongo_migrate.migrate_collection('build_keys', 'long', workers => 3);
+SELECT mongo_migrate.reset_collection('build_keys', 'long', truncate => true);
+SELECT mongo_migrate.migrate_collection('build_keys', 'long', dry_run => true);
+UPDATE mongo_migrate.plan_index SET included = false WHERE server = 'build_keys';
+SELECT documents, inserted, complete FROM mongo_migrate.migrate_collection('build_keys', 'long', workers => 3);
 RESET min_parallel_table_scan_size;
 SELECT mongo_migrate.run_command('build_keys', '{"dropDatabase": 1}')->'ok' AS ok;
 SET client_min_messages = warning;

@@ -190,7 +190,7 @@ COMMENT ON FUNCTION mongo_migrate.find_foreign_key(regclass, name[], regclass) I
 REVOKE ALL ON FUNCTION mongo_migrate.find_foreign_key(regclass, name[], regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
-    RETURNS TABLE (target text, kind text, statement text, done boolean, foreign_key name)
+    RETURNS TABLE (target text, kind text, statement text, done boolean, foreign_key name, remedy text)
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -214,12 +214,14 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
                format('ALTER TABLE %s ADD PRIMARY KEY (%s)', t.target, mongo_migrate.column_list(t.keys)) AS statement,
                coalesce((SELECT true FROM pg_constraint AS k
                          WHERE k.conrelid = t.relation AND k.contype = 'p'), false) AS done,
-               t.relation, NULL::name[] AS columns, NULL::regclass AS other
+               t.relation, NULL::name[] AS columns, NULL::regclass AS other, NULL AS remedy
         FROM targets AS t WHERE NOT t.existing AND cardinality(t.keys) > 0
         UNION ALL
         SELECT 2, t.ordinal, c.ordinal, t.target, 'unique',
                format('ALTER TABLE %s ADD UNIQUE (%I)', t.target, c.column_name),
-               coalesce(mongo_migrate.has_unique(t.relation, ARRAY[c.column_name]), false), NULL, NULL, NULL
+               coalesce(mongo_migrate.has_unique(t.relation, ARRAY[c.column_name]), false), NULL, NULL, NULL,
+               format('UPDATE mongo_migrate.plan_column SET is_unique = false WHERE (server, collection, target, column_name) = (%L, %L, %L, %L);',
+                      c.server, c.collection, c.target, c.column_name)
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND c.included AND c.is_unique
@@ -228,7 +230,7 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
                format('ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES %s (%s) ON DELETE CASCADE',
                       t.target, mongo_migrate.column_list(t.parent_keys),
                       t.parent, mongo_migrate.column_list(t.parent_columns)),
-               NULL, t.relation, t.parent_keys, t.parent_relation
+               NULL, t.relation, t.parent_keys, t.parent_relation, NULL
         FROM targets AS t JOIN targets AS p ON p.target = t.parent
         WHERE NOT t.existing AND cardinality(t.parent_keys) > 0
           AND (NOT p.existing OR mongo_migrate.has_unique(p.relation, t.parent_columns))
@@ -236,7 +238,7 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
         SELECT 3, t.ordinal, c.ordinal, t.target, 'foreign key to the element above',
                format('ALTER TABLE %1$s ADD FOREIGN KEY (%2$s) REFERENCES %1$s (%3$s)', t.target,
                       mongo_migrate.column_list(t.parent_keys || c.column_name), mongo_migrate.column_list(t.keys)),
-               NULL, t.relation, t.parent_keys || c.column_name, t.relation
+               NULL, t.relation, t.parent_keys || c.column_name, t.relation, NULL
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND c.included AND c.role = 'parent_position'
@@ -244,7 +246,7 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
         UNION ALL
         SELECT 3, t.ordinal, c.ordinal, t.target, 'foreign key to the lookup table',
                format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s (id)', t.target, c.column_name, c.lookup_table),
-               NULL, t.relation, ARRAY[c.column_name], to_regclass(c.lookup_table)
+               NULL, t.relation, ARRAY[c.column_name], to_regclass(c.lookup_table), NULL
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND c.included AND c.lookup_table IS NOT NULL
@@ -253,13 +255,15 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
                format('CREATE INDEX ON %s (%I)', t.target, c.column_name),
                EXISTS (SELECT FROM pg_index AS i JOIN pg_attribute AS a
                            ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-                       WHERE i.indrelid = t.relation AND a.attname = c.column_name), NULL, NULL, NULL
+                       WHERE i.indrelid = t.relation AND a.attname = c.column_name), NULL, NULL, NULL, NULL
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND c.included AND c.role = 'reference' AND NOT c.is_unique
         UNION ALL
         SELECT 5, t.ordinal, i.ordinal, t.target, CASE WHEN i.is_unique THEN 'unique index' ELSE 'index' END,
-               mongo_migrate.index_statement(i), mongo_migrate.has_index(i), NULL, NULL, NULL
+               mongo_migrate.index_statement(i), mongo_migrate.has_index(i), NULL, NULL, NULL,
+               format('UPDATE mongo_migrate.plan_index SET included = false WHERE (server, collection, target, index_name) = (%L, %L, %L, %L);',
+                      i.server, i.collection, i.target, i.index_name)
         FROM targets AS t JOIN mongo_migrate.plan_index AS i
             ON (i.server, i.collection, i.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND i.included AND mongo_migrate.index_statement(i) IS NOT NULL
@@ -268,17 +272,19 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
         SELECT 6, t.ordinal, c.ordinal, t.target, 'check',
                format('ALTER TABLE %s ADD CHECK (%I %s)', t.target, c.column_name, c.check_rule),
                EXISTS (SELECT FROM pg_constraint AS k JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND k.conkey = ARRAY[a.attnum]
-                       WHERE k.conrelid = t.relation AND k.contype = 'c' AND a.attname = c.column_name), NULL, NULL, NULL
+                       WHERE k.conrelid = t.relation AND k.contype = 'c' AND a.attname = c.column_name), NULL, NULL, NULL,
+               format('UPDATE mongo_migrate.plan_column SET check_rule = NULL WHERE (server, collection, target, column_name) = (%L, %L, %L, %L);',
+                      c.server, c.collection, c.target, c.column_name)
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND c.included AND c.check_rule IS NOT NULL
     )
-    SELECT k.target, k.kind, k.statement, coalesce(k.done, f.valid, false), f.constraint_name
+    SELECT k.target, k.kind, k.statement, coalesce(k.done, f.valid, false), f.constraint_name, k.remedy
     FROM keys AS k LEFT JOIN LATERAL mongo_migrate.find_foreign_key(k.relation, k.columns, k.other) AS f ON true
     ORDER BY k.step, k.ordinal, k.place
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_keys(name, text) IS
-    'the primary keys, the unique constraints, the foreign keys of child tables, the indexes and the checks of a collection''s new tables; done: it exists, and is valid; foreign_key: its name where it exists';
+    'the primary keys, the unique constraints, the foreign keys of child tables, the indexes and the checks of a collection''s new tables; done: it exists, and is valid; foreign_key: its name where it exists; remedy: the edit of the plan that leaves it out';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_keys(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.key_statement(target text, statement text, foreign_key name) RETURNS text

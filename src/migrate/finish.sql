@@ -58,6 +58,26 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.end_copy(bigint) IS
     'ends the copy of a run: true on to the keys; false when something is left, and the run has stopped';
 
+CREATE FUNCTION mongo_migrate.make_key(statement text, remedy text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    detail text;
+    hint text;
+BEGIN
+    EXECUTE statement;
+EXCEPTION WHEN unique_violation OR check_violation OR program_limit_exceeded THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM,
+        DETAIL = concat_ws(E'\n', nullif(detail, ''), format('The statement is: %s', statement)),
+        HINT = concat_ws(E'\n', nullif(hint, ''), 'Mend the rows; or leave it out: ' || remedy);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.make_key(text, text) IS
+    'executes the statement of a row of plan_keys(); where rows stand in the way, the error has the statement, and the edit of the plan that leaves it out';
+
 CREATE FUNCTION mongo_migrate.add_keys(run_id bigint)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -75,8 +95,11 @@ BEGIN
     FOR key IN
         SELECT * FROM mongo_migrate.plan_keys(r.server, r.collection) k WHERE NOT k.done AND k.foreign_key IS NULL
     LOOP
-        EXECUTE CASE WHEN starts_with(key.kind, 'foreign key') THEN mongo_migrate.unvalidated_ddl(key.target, key.statement)
-                     ELSE key.statement END;
+        IF starts_with(key.kind, 'foreign key') THEN
+            EXECUTE mongo_migrate.unvalidated_ddl(key.target, key.statement);
+        ELSE
+            PERFORM mongo_migrate.make_key(key.statement, key.remedy);
+        END IF;
     END LOOP;
     PERFORM mongo_migrate.synchronize_sequences(r.server, r.collection);
 END

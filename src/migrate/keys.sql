@@ -119,7 +119,7 @@ BEGIN
                      / greatest(least((r.options ->> 'workers')::integer, key.free), 1) - 1, 0)::text, true);
         BEGIN
             EXECUTE mongo_migrate.index_ddl(key);
-        EXCEPTION WHEN unique_violation THEN
+        EXCEPTION WHEN unique_violation OR program_limit_exceeded THEN
             NULL;       -- who makes the key meets it too, and names it
         END;
         RETURN key.index_name;

@@ -68,7 +68,7 @@ DECLARE
     migrated boolean;                   -- some of it, or its tables had rows
     range integer;
     batch record;
-    statement text;
+    key record;
     before mongo_migrate.target_size[];
     result mongo_migrate.migration_result;
     done mongo_migrate.rehearsal;
@@ -109,8 +109,8 @@ BEGIN
     done.copy_time := clock_timestamp() - begun;
 
     begun := clock_timestamp();
-    FOR statement IN SELECT mongo_migrate.key_ddl(server, collection) LOOP
-        EXECUTE statement;
+    FOR key IN SELECT * FROM mongo_migrate.plan_keys(server, collection) k WHERE NOT k.done LOOP
+        PERFORM mongo_migrate.make_key(key.statement, key.remedy);
     END LOOP;
     PERFORM mongo_migrate.finish_id_map(server, collection);
     done.key_time := clock_timestamp() - begun;
