@@ -16,6 +16,7 @@
 #include <math.h>
 
 #include "bson/lattice.h"
+#include "bson/text.h"
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
 
@@ -178,6 +179,7 @@ add_string(LatticeSeen *seen, const char *string, uint32 length)
 {
 	uint32		characters = 0;
 	bool		hex = (length == 24);
+	bool		ascii = true;
 
 	for (uint32 i = 0; i < length; i++)
 	{
@@ -187,11 +189,14 @@ add_string(LatticeSeen *seen, const char *string, uint32 length)
 			characters++;
 		if (c == '\0')
 			seen->strings_with_nul = true;
+		ascii &= !IS_HIGHBIT_SET(c);
 		if (hex && !isxdigit(c))
 			hex = false;
 	}
 	if (!hex)
 		seen->strings_not_hex24 = true;
+	if (!ascii && !seen->strings_not_text)
+		seen->strings_not_text = !text_is_representable(string, length);
 	seen->string_max = Max(seen->string_max, characters);
 }
 
@@ -273,6 +278,7 @@ lattice_merge(LatticeSeen *seen, const LatticeSeen *other)
 	seen->decimal_fraction_digits = Max(seen->decimal_fraction_digits, other->decimal_fraction_digits);
 	seen->strings_not_hex24 |= other->strings_not_hex24;
 	seen->strings_with_nul |= other->strings_with_nul;
+	seen->strings_not_text |= other->strings_not_text;
 	seen->string_max = Max(seen->string_max, other->string_max);
 	seen->binaries_not_uuid |= other->binaries_not_uuid;
 	seen->dates_out_of_range |= other->dates_out_of_range;
@@ -325,6 +331,9 @@ describe(const LatticeSeen *seen, uint32 types)
 		appendStringInfoString(&note, "; every string is 24 hex digits");
 	if (seen->strings_with_nul)
 		appendStringInfoString(&note, "; strings with U+0000, which no text type holds");
+	if (seen->strings_not_text)
+		appendStringInfo(&note, "; strings that are not valid UTF-8%s, which no type holds",
+						 text_server_takes_utf8() ? "" : " or not in the database's encoding");
 	if (seen->dates_out_of_range)
 		appendStringInfoString(&note, "; dates beyond the range of timestamptz");
 

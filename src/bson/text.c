@@ -101,6 +101,19 @@ text_to_server(const char *utf8, size_t length, const char **result, size_t *res
 	return recode(utf8, length, result, result_length);
 }
 
+/* Is it a string, maybe with U+0000, that the database's encoding can hold? */
+bool
+text_is_representable(const char *utf8, size_t length)
+{
+	const char *text;
+	size_t		text_length;
+	ConvertStatus status = text_to_server(utf8, length, &text, &text_length);
+
+	if (text != utf8)
+		pfree(unconstify(char *, text));
+	return status != CONVERT_BAD_ENCODING;
+}
+
 /*
  * Year, month and day of a day counted from 1970-01-01 in the proleptic
  * Gregorian calendar; j2date() does not reach as far as BSON dates.  Years are

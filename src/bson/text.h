@@ -21,6 +21,9 @@ extern ConvertStatus text_check(const char *utf8, size_t length);
 extern ConvertStatus text_to_server(const char *utf8, size_t length,
 									const char **result, size_t *result_length);
 
+/* Is it a string, maybe with U+0000, that the database's encoding can hold? */
+extern bool text_is_representable(const char *utf8, size_t length);
+
 /* May the database's encoding hold any UTF-8 string as it is? */
 extern bool text_server_takes_utf8(void);
 

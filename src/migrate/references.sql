@@ -319,6 +319,7 @@ AS $$
 DECLARE
     id text;
     source json;
+    filter json;
     document json;
     statement text;
 BEGIN
@@ -326,12 +327,18 @@ BEGIN
     FOREACH id IN ARRAY ids LOOP
         source := mongo_migrate.source_id(server, collection, id);
         -- A column of the _id itself may hold others in the same way: a UUID of the old subtype, a number as text.
-        SELECT d INTO document
-          FROM mongo_migrate.find_documents(server, collection, json_build_object('_id', json_build_object('$in',
+        filter := json_build_object('_id', json_build_object('$in',
                CASE WHEN (mongo_migrate.id_map_of(server, collection)).id_type = 'source'
                     THEN (SELECT json_agg(c) FROM (SELECT source AS c UNION ALL SELECT mongo_migrate.verify_candidates(id)) AS o)
-                    ELSE json_build_array(source) END)), '{}', 'canonical') AS d
-         ORDER BY mongo_migrate.bson_key(d -> '_id') <> mongo_migrate.bson_key(source) LIMIT 1;
+                    ELSE json_build_array(source) END));
+        BEGIN
+            SELECT d INTO document FROM mongo_migrate.find_documents(server, collection, filter, '{}', 'canonical') AS d
+             ORDER BY mongo_migrate.bson_key(d -> '_id') <> mongo_migrate.bson_key(source) LIMIT 1;
+        EXCEPTION WHEN data_corrupted OR untranslatable_character THEN
+            -- A string in it has no form in JSON: its _id will do.
+            SELECT d INTO document FROM mongo_migrate.find_documents(server, collection, filter, '{"projection": {"_id": 1}}', 'canonical') AS d
+             ORDER BY mongo_migrate.bson_key(d -> '_id') <> mongo_migrate.bson_key(source) LIMIT 1;
+        END;
         document := coalesce(document, json_build_object('_id', source));
         IF mongo_migrate.bson_key(document -> '_id') <> mongo_migrate.bson_key(source) THEN
             source := document -> '_id';

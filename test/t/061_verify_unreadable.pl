@@ -26,6 +26,11 @@ my $bytes = join '', document(1, 'good', 'good'), document(2, 'good', "not plann
 my $folder = tempdir(CLEANUP => 1);
 gzip(\$bytes, "$folder/texts.bson.gz") or die "gzip: $GzipError\n";
 
+# Few texts, each often, but for one.
+my $states = join '', map { document($_, $_ % 5 + 1, $_ % 2 ? 'open' : 'closed') } 1 .. 40;
+$states .= document(41, 99, "op\xc3");
+gzip(\$states, "$folder/states.bson.gz") or die "gzip: $GzipError\n";
+
 my $mongo = MongoServer->shared;
 my $node = PostgreSQL::Test::Cluster->new('unreadable');
 $node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
@@ -70,6 +75,23 @@ psql:<stdin>:1: ERROR:  document has a string that is not valid UTF-8, or is not
 DETAIL:  The document is { "_id" : { "$numberInt" : "5" } }.
 HINT:  Mend the document; a string in MongoDB should be UTF-8.
 END
+
+is($node->safe_psql('postgres', "SELECT note, few_values IS NULL FROM mongo_migrate.infer_schema('texts', 'states') WHERE path = 'b'"),
+	'strings that are not valid UTF-8, which no type holds|t', 'a note says it');
+is($node->safe_psql('postgres', <<'END'), '40', 'what dangles goes into quarantine with it');
+SET client_min_messages = error;
+SELECT mongo_migrate.plan_collection('texts', 'states') \g /dev/null
+UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'texts', key_form = 'number_text', type = 'bigint', on_dangling = 'quarantine'
+ WHERE (collection, path) = ('states', 'a');
+UPDATE mongo_migrate.plan_column SET included = false WHERE (collection, path) = ('states', 'b');
+DELETE FROM mongo_migrate.quarantine;
+UPDATE mongo_migrate.plan_column SET included = false WHERE (collection, path) = ('texts', 'a');
+SELECT mongo_migrate.migrate_collection('texts', 'texts') \g /dev/null
+SELECT mongo_migrate.migrate_collection('texts', 'states') \g /dev/null
+SELECT count(*) FROM states;
+END
+is($node->safe_psql('postgres', "SELECT source_id, document FROM mongo_migrate.quarantine_report WHERE collection = 'states'"),
+	'41|{"_id":{"$numberInt":"41"}}', 'its _id is there');
 
 $mongo->command('mm_test_unreadable', '{"dropDatabase": 1}');
 $node->stop;
