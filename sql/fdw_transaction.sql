@@ -121,6 +121,23 @@ UPDATE t2 SET n = 200 WHERE _id = 1;
 ROLLBACK;
 \set VERBOSITY default
 
+-- What is read FOR UPDATE is read in the transaction, so that a change by another in the meantime is not lost.
+CREATE FUNCTION change_outside() RETURNS text LANGUAGE sql
+    RETURN mongo_migrate.run_command('fdw_transaction', '{"update": "t", "updates": [{"q": {"_id": 1}, "u": {"$inc": {"n": 1}}}]}') ->> 'nModified';
+\set VERBOSITY sqlstate
+BEGIN;
+SELECT _id FROM t WHERE _id = 1 FOR UPDATE;
+SELECT change_outside();
+UPDATE t SET n = 0 WHERE _id = 1;
+ROLLBACK;
+BEGIN;
+SELECT _id FROM (SELECT _id FROM t WHERE _id = 1 FOR SHARE) AS q;
+SELECT change_outside();
+UPDATE t SET n = 0 WHERE _id = 1;
+ROLLBACK;
+\set VERBOSITY default
+DROP FUNCTION change_outside;
+
 -- With two servers, neither commits where one of them cannot, as far as that is known before.
 BEGIN;
 INSERT INTO t VALUES (30, 30);

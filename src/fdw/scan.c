@@ -18,7 +18,22 @@
 #include "fdw/scan.h"
 #include "fdw/scanstate.h"
 #include "miscadmin.h"
+#include "mongo/transaction.h"
 #include "utils/memutils.h"
+
+/*
+ * Is it a scan FOR UPDATE, or the like?  There are no such locks in MongoDB.  But
+ * where the rows are read in the transaction that is to change them, a change by
+ * another in the meantime is a conflict, and not lost.
+ */
+static bool
+scan_locks(ForeignScanState *node)
+{
+	Index		relid = castNode(ForeignScan, node->ss.ps.plan)->scan.scanrelid;
+	ExecRowMark *mark = ExecFindRowMark(node->ss.ps.state, relid, true);
+
+	return mark != NULL && mark->strength != LCS_NONE;
+}
 
 /* Sets a scan up; nothing is sent before the first row is asked for. */
 void
@@ -62,6 +77,8 @@ fdw_begin_scan(ForeignScanState *node, int eflags)
 	state->comparands = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	state->context = AllocSetContextCreate(estate->es_query_cxt, "mongo scan",
 										   ALLOCSET_SMALL_SIZES);
+	if (scan_locks(node))
+		mongo_transaction_begin_reading(state->connection);
 	if (plan->operation == CMD_SELECT)
 		state->early = early_scan_add(node, fdw_start_scan_early);
 }

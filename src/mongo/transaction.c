@@ -33,6 +33,7 @@ typedef struct RemoteTransaction
 	int			write_level;	/* deepest subtransaction that wrote and is
 								 * not in its parent yet; 0: nothing is
 								 * written */
+	bool		wrote;			/* else there is nothing to commit */
 	bool		lost;			/* aborted with a savepoint */
 	bool		committed;
 } RemoteTransaction;
@@ -125,6 +126,8 @@ commit_remote(RemoteTransaction *self)
 	bson_t		reply;
 	bool		unknown;
 
+	if (!self->wrote)
+		return;
 	self->committed = mongoc_client_session_commit_transaction(self->session, &reply, &error);
 	if (self->committed)
 	{
@@ -219,22 +222,31 @@ subxact_callback(SubXactEvent event, SubTransactionId subid, SubTransactionId pa
 	}
 }
 
-/* Throws for a deployment that has no transactions. */
-static void
-check_deployment(MongoConnection *connection)
+/* Is it a deployment that has no transactions? */
+static bool
+is_standalone(MongoConnection *connection)
 {
 	mongoc_client_t *client = mongo_connection_client(connection);
-	const char *server = mongo_connection_server(connection);
 	bson_error_t error;
 	mongoc_server_description_t *description = mongoc_client_select_server(client, true, NULL, &error);
 	bool		standalone;
 
 	mongo_connection_check(connection);
 	if (description == NULL)
-		mongo_throw(&error, NULL, psprintf("looking for the primary of server \"%s\"", server));
+		mongo_throw(&error, NULL, psprintf("looking for the primary of server \"%s\"",
+										   mongo_connection_server(connection)));
 	standalone = strcmp(mongoc_server_description_type(description), "Standalone") == 0;
 	mongoc_server_description_destroy(description);
-	if (standalone)
+	return standalone;
+}
+
+/* Throws for one. */
+static void
+check_deployment(MongoConnection *connection)
+{
+	const char *server = mongo_connection_server(connection);
+
+	if (is_standalone(connection))
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("server \"%s\" has no transactions, since it is no replica set", server),
@@ -303,6 +315,14 @@ mongo_transaction_begin(MongoConnection *connection)
 	self->session = start_session(connection);
 }
 
+/* Begins it for what is read to be written; see transaction.h. */
+void
+mongo_transaction_begin_reading(MongoConnection *connection)
+{
+	if (mongo_connection_transactional(connection) && !is_standalone(connection))
+		mongo_transaction_begin(connection);
+}
+
 /* To be called before each write; see transaction.h. */
 void
 mongo_transaction_write(MongoConnection *connection)
@@ -312,8 +332,10 @@ mongo_transaction_write(MongoConnection *connection)
 	mongo_transaction_begin(connection);
 	mongo_cursors_read_ahead(connection);
 	self = find_transaction(connection);
-	if (self != NULL)
-		self->write_level = Max(self->write_level, GetCurrentTransactionNestLevel());
+	if (self == NULL)
+		return;
+	self->wrote = true;
+	self->write_level = Max(self->write_level, GetCurrentTransactionNestLevel());
 }
 
 /* Has options name the transaction; true when there is one. */

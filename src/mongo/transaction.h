@@ -19,6 +19,9 @@
  */
 extern void mongo_transaction_begin(MongoConnection *connection);
 
+/* The same for what is read in order to be written: a deployment that has none is no matter yet. */
+extern void mongo_transaction_begin_reading(MongoConnection *connection);
+
 /*
  * To be called before each write: begins the transaction, notes that the
  * current subtransaction has written, and has cursors that are open read what
