@@ -365,7 +365,8 @@ set_few_values(const ProfileNode *node, Datum *values, bool *nulls)
 	Datum		texts[FEW_VALUES];
 
 	if (sample == NULL || sample->full || node->values_left_out || (node->seen.types & others) != 0 ||
-		node->seen.strings_with_nul || node->seen.strings_not_text || sample->count < 2 || sample->count > FEW_VALUES ||
+		node->seen.strings_with_nul || node->seen.strings_not_text ||
+		sample->count < 2 || sample->count > FEW_VALUES ||
 		profile_occurrences(node) - profile_nulls(node) < FEW_TIMES * sample->count)
 		return;
 	for (int i = 0; i < sample->count; i++)
