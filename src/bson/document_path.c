@@ -75,6 +75,13 @@ document_path_escape(const char *name)
 	return segment.data;
 }
 
+/* Can a path name this field? */
+bool
+document_path_can_name(const char *name)
+{
+	return text_is_representable(name, strlen(name));
+}
+
 /* The position that a segment names, or -1. */
 int
 document_path_position(const char *segment)

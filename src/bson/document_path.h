@@ -19,6 +19,9 @@ extern List *document_path_split(const char *path);
 /* A field name (UTF-8) as a segment of a path, in the database's encoding; palloc'd. */
 extern char *document_path_escape(const char *name);
 
+/* Can a path name this field (UTF-8), in the database's encoding? */
+extern bool document_path_can_name(const char *name);
+
 /* The position that a segment names, or -1: digits without a leading zero. */
 extern int	document_path_position(const char *segment);
 

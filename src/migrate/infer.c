@@ -70,6 +70,7 @@ enum
 typedef struct Report
 {
 	Profile    *profile;
+	const char *collection;
 	ReturnSetInfo *rsinfo;
 	int			ordinal;
 } Report;
@@ -399,6 +400,14 @@ report_node(Report *report, const ProfileNode *node, const char *parent_path)
 	int64		missing = node->key == NULL ? 0 :
 		(int64) COUNT(node->parent, BSON_TYPE_DOCUMENT) - occurrences;
 
+	if (node->key != NULL && !document_path_can_name(node->key))
+	{
+		ereport(WARNING,
+				(errmsg("field \"%s\" of collection \"%s\" is not shown", path, report->collection),
+				 errdetail("Its name is not valid UTF-8, or not in the database's encoding, so that no column can have it."),
+				 errhint("Rename it in MongoDB, or do without it.")));
+		return;
+	}
 	initStringInfo(&note);
 	memset(nulls, true, sizeof(nulls));
 	for (int i = COL_PATH; i <= COL_PROPOSED_NULLABLE; i++)
@@ -519,7 +528,7 @@ mm_infer_schema(PG_FUNCTION_ARGS)
 	bson_t	   *everything = owned_bson_new(CurrentMemoryContext);
 	Profile    *profile = profile_create(CurrentMemoryContext);
 	const char *kind;
-	Report		report = {.profile = profile};
+	Report		report = {.profile = profile, .collection = collection};
 
 	if (sample_size < 0)
 		ereport(ERROR,

@@ -30,6 +30,8 @@ gzip(\$bytes, "$folder/texts.bson.gz") or die "gzip: $GzipError\n";
 my $states = join '', map { document($_, $_ % 5 + 1, $_ % 2 ? 'open' : 'closed') } 1 .. 40;
 $states .= document(41, 99, "op\xc3");
 gzip(\$states, "$folder/states.bson.gz") or die "gzip: $GzipError\n";
+my $names = document(1, 'good', 'good') . document(2, 'good', 'good') =~ s/\x02b\0/\x02\xff\0/r;
+gzip(\$names, "$folder/names.bson.gz") or die "gzip: $GzipError\n";
 
 my $mongo = MongoServer->shared;
 my $node = PostgreSQL::Test::Cluster->new('unreadable');
@@ -78,6 +80,15 @@ END
 
 is($node->safe_psql('postgres', "SELECT note, few_values IS NULL FROM mongo_migrate.infer_schema('texts', 'states') WHERE path = 'b'"),
 	'strings that are not valid UTF-8, which no type holds|t', 'a note says it');
+is(($node->psql('postgres', "SELECT path FROM mongo_migrate.infer_schema('texts', 'names')"))[1], "_id\na\nb", 'a field whose name is no text');
+(undef, undef, $error) = $node->psql('postgres', "SELECT mongo_migrate.plan_collection('texts', 'names')");
+like($error, qr/^psql:<stdin>:1: WARNING:  field "\?" of collection "names" is not shown$/m, 'and a warning says it');
+unlike($error, qr/ERROR/, 'the rest is planned');
+is($node->safe_psql('postgres', <<'END'), "2|0\n?|1", 'the rest is copied, the field counted');
+SET client_min_messages = error;
+SELECT inserted, rejected FROM mongo_migrate.migrate_collection('texts', 'names');
+SELECT path, documents FROM mongo_migrate.drift WHERE collection = 'names';
+END
 is($node->safe_psql('postgres', <<'END'), '40', 'what dangles goes into quarantine with it');
 SET client_min_messages = error;
 SELECT mongo_migrate.plan_collection('texts', 'states') \g /dev/null
