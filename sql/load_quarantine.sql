@@ -71,7 +71,7 @@ TABLE entries;
 SELECT count(*) FROM mongo_migrate.quarantine WHERE server = 'load_quarantine' AND run_id = 42;
 -- An entry is the document, byte for byte.
 SELECT source_id, mongo_migrate.bson_to_json(document, 'relaxed') AS document FROM mongo_migrate.quarantine
-    WHERE server = 'load_quarantine' AND source_id IN ('5', '12');
+    WHERE server = 'load_quarantine' AND source_id IN ('5', '12') ORDER BY source_id::integer;
 
 -- Nothing changes, nothing happens; then documents, table and plan are mended.
 SELECT * FROM mongo_migrate.retry_quarantine('load_quarantine', 'values');

@@ -101,9 +101,9 @@ SELECT documents, more FROM mongo_migrate.copy_step(:run, 1, 1);
 SELECT documents, complete FROM mongo_migrate.migrate_collection('roots', 'calls');
 SELECT * FROM roots.calls_l ORDER BY 1, 2;
 UPDATE roots.calls_l SET n = 4 WHERE n = 3;
-SELECT * FROM mongo_migrate.verify_full('roots', 'calls');
+SELECT * FROM mongo_migrate.verify_full('roots', 'calls') ORDER BY source_id;
 SELECT count(*) < 2 AS found FROM mongo_migrate.verify_sample('roots', 'calls', 2);
-SELECT source_id, kind FROM mongo_migrate.verify_full('roots', 'calls', workers => 1);
+SELECT source_id, kind FROM mongo_migrate.verify_full('roots', 'calls', workers => 1) ORDER BY source_id;
 
 SELECT mongo_migrate.run_command('roots', '{"dropDatabase": 1}') -> 'ok' AS ok;
 \set VERBOSITY terse
