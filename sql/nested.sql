@@ -24,6 +24,14 @@ INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, 
     VALUES ('nested', 'things', 'public.things_by_user', 'user_id', 9, 'reference', '$key', 'bigint', 'users', 'objectid_text');
 SELECT mongo_migrate.plan_table('nested', 'things', 'nowhere');
 SELECT mongo_migrate.plan_table('nested', 'things', '_id');
+-- Not always an array: what is to be done is said.
+SELECT run('{"insert": "carts", "documents": [{"_id": 1, "items": [{"a": 1}]}, {"_id": 2, "items": {"a": 2}}]}') \g /dev/null
+SELECT mongo_migrate.plan_collection('nested', 'carts');
+SELECT mongo_migrate.plan_table('nested', 'carts', 'items');
+SELECT run('{"update": "carts", "updates": [{"q": {"_id": 2}, "u": [{"$set": {"items": ["$items"]}}]}]}') \g /dev/null
+SELECT mongo_migrate.plan_collection('nested', 'carts', replan => true);
+SELECT run('{"drop": "carts"}') \g /dev/null
+DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('nested', 'carts');
 SELECT mongo_migrate.draft_ddl('nested', 'things');
 SELECT * FROM mongo_migrate.check_plan('nested', 'things');
 -- Planned anew, the tables stay.

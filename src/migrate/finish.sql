@@ -72,7 +72,7 @@ EXCEPTION WHEN unique_violation OR check_violation OR program_limit_exceeded THE
     GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM,
         DETAIL = concat_ws(E'\n', nullif(detail, ''), format('The statement is: %s', statement)),
-        HINT = concat_ws(E'\n', nullif(hint, ''), 'Mend the rows; or leave it out: ' || remedy);
+        HINT = concat_ws(E'\n', nullif(hint, ''), coalesce('Mend the rows; or leave it out: ' || remedy, 'Mend the rows.'));
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.make_key(text, text) IS

@@ -212,7 +212,11 @@ BEGIN
     IF element.path IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
             MESSAGE = format('path "%s" of collection "%s" is no array or map, or not always, or always empty', path, collection),
-            DETAIL = format('It was seen as %s.', field.types);
+            DETAIL = format('It was seen as %s.', field.types),
+            HINT = CASE WHEN field.types ?| ARRAY['array', 'object'] THEN
+                format('Mend the documents that have something else in MongoDB, and plan anew: SELECT mongo_migrate.plan_collection(%L, %L, replan => true);',
+                       server, collection)
+                ELSE 'mongo_migrate.plan_path shows what each path was seen as.' END;
     END IF;
 
     DELETE FROM mongo_migrate.plan_column AS c
