@@ -98,6 +98,33 @@ END
 $$;
 SELECT outside();
 
+-- A function that reads in a block with an exception, called by an UPDATE that holds rows back; and one that writes there
+CREATE FUNCTION reads(integer) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 / (n - n) FROM t;
+    RETURN 0;
+EXCEPTION WHEN division_by_zero THEN
+    RETURN $1 + 1;
+END
+$$;
+CREATE FUNCTION writes(integer) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM u;
+    RETURN 1 / ($1 - $1);
+EXCEPTION WHEN division_by_zero THEN
+    RETURN $1 + 1;
+END
+$$;
+SELECT sum(n) FROM t;
+UPDATE t SET n = reads(n);
+SELECT sum(n) FROM t;
+UPDATE t SET n = n - 1;
+INSERT INTO u VALUES (1, 1);
+UPDATE t SET n = writes(n);
+DELETE FROM u;
+SELECT sum(n) FROM t;
+DROP FUNCTION reads, writes;
+
 -- TRUNCATE rolls back too
 BEGIN;
 TRUNCATE t;

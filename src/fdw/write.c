@@ -9,6 +9,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/xact.h"
 #include "bson/json.h"
 #include "bson/key.h"
 #include "common/hashfn.h"
@@ -39,6 +40,7 @@ struct WriteBatch
 	MemoryContext context;		/* the operations */
 	List	   *operations;
 	size_t		bytes;
+	int			level;			/* the subtransaction that they are of */
 };
 
 /* For owned_register(). */
@@ -93,6 +95,7 @@ batch_add(WriteBatch *batch, const bson_t *selector, const bson_t *update, bool 
 	operation->update = batch_copy(batch, update);
 	operation->replaces = replaces;
 	batch->operations = lappend(batch->operations, operation);
+	batch->level = GetCurrentTransactionNestLevel();
 	MemoryContextSwitchTo(old);
 }
 
@@ -253,7 +256,7 @@ write_batch_send(WriteBatch *batch)
 
 	if (batch->operations == NIL)
 		return 0;
-	mongo_transaction_write(connection);
+	mongo_transaction_write(connection, batch->level);
 	old = MemoryContextSwitchTo(batch->context);
 	opts = owned_bson_new(batch->context);
 	mongo_transaction_append(connection, opts);
@@ -413,7 +416,7 @@ write_one(MongoConnection *connection, const char *collection, const bson_t *sel
 	}
 	else
 		bson_append_bool(command, "remove", -1, true);
-	mongo_transaction_write(connection);
+	mongo_transaction_write(connection, GetCurrentTransactionNestLevel());
 	mongo_transaction_append(connection, opts);
 	ok = mongoc_client_write_command_with_opts(mongo_connection_client(connection),
 											   mongo_connection_database(connection),

@@ -325,7 +325,7 @@ mongo_transaction_begin_reading(MongoConnection *connection)
 
 /* To be called before each write; see transaction.h. */
 void
-mongo_transaction_write(MongoConnection *connection)
+mongo_transaction_write(MongoConnection *connection, int level)
 {
 	RemoteTransaction *self;
 
@@ -335,7 +335,7 @@ mongo_transaction_write(MongoConnection *connection)
 	if (self == NULL)
 		return;
 	self->wrote = true;
-	self->write_level = Max(self->write_level, GetCurrentTransactionNestLevel());
+	self->write_level = Max(self->write_level, level);
 }
 
 /* Has options name the transaction; true when there is one. */

@@ -24,10 +24,11 @@ extern void mongo_transaction_begin_reading(MongoConnection *connection);
 
 /*
  * To be called before each write: begins the transaction, notes that the
- * current subtransaction has written, and has cursors that are open read what
- * they will read, which is to be as it was before.
+ * subtransaction of a nest level has written, and has cursors that are open read
+ * what they will read, which is to be as it was before.  What was held back may
+ * be written in a deeper one, which does not undo it.
  */
-extern void mongo_transaction_write(MongoConnection *connection);
+extern void mongo_transaction_write(MongoConnection *connection, int level);
 
 /* Has a command's or cursor's options name the transaction; true when there is one. */
 extern bool mongo_transaction_append(MongoConnection *connection, bson_t *opts);
