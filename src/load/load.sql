@@ -133,6 +133,17 @@ BEGIN
         THEN
             PERFORM mongo_migrate.apply_references(retry_quarantine.server, of_collection);
         END IF;
+
+        -- What a foreign key refuses where the plan wants it in quarantine has the plan's reason, not an id.
+        UPDATE mongo_migrate.quarantine AS q
+           SET reason = format('%s.%I refers to a document of %s that does not exist', c.target, c.column_name, c.refers_to),
+               hint = 'When the missing document has come, call mongo_migrate.retry_quarantine.'
+          FROM mongo_migrate.plan_column AS c
+         WHERE (q.server, q.collection) = (retry_quarantine.server, of_collection)
+           AND q.quarantine_id <= last_entry AND q.sqlstate = '23503' AND q.hint IS NULL
+           AND (c.server, c.collection, c.target) = (q.server, q.collection, q.target)
+           AND c.role = 'reference' AND c.on_dangling = 'quarantine' AND c.included
+           AND strpos(q.reason, format('(%s)=(', c.column_name)) > 0;
     END LOOP;
 END
 $$;
