@@ -183,11 +183,14 @@ xact_callback(XactEvent event, void *arg)
 				commit_remote(self);
 				break;
 			case XACT_EVENT_PRE_PREPARE:
+				if (!self->wrote)
+					break;
 				ereport(ERROR,
 						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						 errmsg("cannot PREPARE a transaction that has written to MongoDB")));
 				break;
 			case XACT_EVENT_COMMIT:
+			case XACT_EVENT_PREPARE:
 			case XACT_EVENT_ABORT:
 				abort_remote(self);
 				forget(self);
