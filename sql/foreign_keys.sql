@@ -70,6 +70,16 @@ SELECT mongo_migrate.migrate_collection('foreign_keys', 'orders');
 DELETE FROM orders_items WHERE order_id = 99;
 SELECT documents, complete FROM mongo_migrate.migrate_collection('foreign_keys', 'orders');
 TABLE foreign_keys;
+-- What child rows repeat of their parent is no part of the key that they refer to.
+SELECT mongo_migrate.run_command('foreign_keys', '{"insert": "carts", "documents": [
+    {"_id": 1, "cur": "EUR", "items": [{"n": 1}]}, {"_id": 2, "cur": "USD", "items": [{"n": 2}, {"n": 3}]}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('foreign_keys', 'carts');
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, type, nullable, parent_column)
+    VALUES ('foreign_keys', 'carts', 'public.carts_items', 'cur', 99, 'parent', 'text', false, 'cur');
+SELECT documents, complete FROM mongo_migrate.migrate_collection('foreign_keys', 'carts');
+SELECT * FROM carts_items ORDER BY 1, 2;
+SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'carts_items'::regclass ORDER BY 1;
+DROP TABLE carts_items, carts;
 -- Nothing is postponed for a table that is partitioned.
 CREATE TABLE parted (id bigint, user_id bigint) PARTITION BY RANGE (id);
 SELECT mongo_migrate.unvalidated_ddl('public.parted', 'ALTER TABLE public.parted ADD FOREIGN KEY (user_id) REFERENCES public.users (id)');

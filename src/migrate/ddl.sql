@@ -189,25 +189,43 @@ COMMENT ON FUNCTION mongo_migrate.find_foreign_key(regclass, name[], regclass) I
     'a table''s foreign key from just these columns to another table, and whether it is valid; no row: there is none';
 REVOKE ALL ON FUNCTION mongo_migrate.find_foreign_key(regclass, name[], regclass) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.key_columns(server name, collection text) RETURNS TABLE (target text, column_name name)
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    WITH RECURSIVE included AS (
+        SELECT c.target, c.column_name, c.role, c.parent_column, c.ordinal, t.parent
+        FROM mongo_migrate.plan_column AS c JOIN mongo_migrate.plan_target AS t USING (server, collection, target)
+        WHERE (c.server, c.collection) = ($1, $2) AND c.included
+    ), keys AS (
+        SELECT i.* FROM included AS i
+        WHERE i.role IN ('id', 'position', 'key')
+           OR i.column_name = (mongo_migrate.target_distribution($1, $2, i.target)).column_name
+        UNION
+        SELECT i.* FROM keys AS k JOIN included AS i
+            ON i.parent = k.target AND i.role = 'parent' AND i.parent_column = k.column_name
+    )
+    SELECT k.target, k.column_name FROM keys AS k
+    ORDER BY k.target, k.role IN ('id', 'parent', 'position', 'key') DESC, k.ordinal
+$$;
+COMMENT ON FUNCTION mongo_migrate.key_columns(name, text) IS
+    'the columns of the keys of a collection''s tables, in order: of the row''s own id, or of the parent''s key and the position or key in it, and the one by which Citus distributes the table; what a child row repeats of its parent besides is none';
+REVOKE ALL ON FUNCTION mongo_migrate.key_columns(name, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
     RETURNS TABLE (target text, kind text, statement text, done boolean, foreign_key name, remedy text)
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
-    WITH targets AS (
+    WITH key_columns AS MATERIALIZED (
+        SELECT c.*, k.place FROM mongo_migrate.key_columns($1, $2) WITH ORDINALITY AS k (target, column_name, place)
+            JOIN mongo_migrate.plan_column AS c ON (c.server, c.collection, c.target, c.column_name) = ($1, $2, k.target, k.column_name)
+    ), targets AS (
         SELECT t.*, to_regclass(t.target) AS relation, to_regclass(t.parent) AS parent_relation,
-               ARRAY(SELECT c.column_name FROM mongo_migrate.plan_column AS c
-                     WHERE (c.server, c.collection, c.target) = ($1, $2, t.target) AND c.included
-                       AND (c.role IN ('id', 'parent', 'position', 'key') OR c.column_name = d.column_name)
-                     ORDER BY c.role IN ('id', 'parent', 'position', 'key') DESC, c.ordinal) AS keys,
-               ARRAY(SELECT c.column_name FROM mongo_migrate.plan_column AS c
-                     WHERE (c.server, c.collection, c.target) = ($1, $2, t.target) AND c.included
-                       AND c.role = 'parent' ORDER BY c.ordinal) AS parent_keys,
-               ARRAY(SELECT c.parent_column FROM mongo_migrate.plan_column AS c
-                     WHERE (c.server, c.collection, c.target) = ($1, $2, t.target) AND c.included
-                       AND c.role = 'parent' ORDER BY c.ordinal) AS parent_columns
+               ARRAY(SELECT k.column_name FROM key_columns AS k WHERE k.target = t.target ORDER BY k.place) AS keys,
+               ARRAY(SELECT k.column_name FROM key_columns AS k WHERE k.target = t.target AND k.role = 'parent' ORDER BY k.ordinal) AS parent_keys,
+               ARRAY(SELECT k.parent_column FROM key_columns AS k WHERE k.target = t.target AND k.role = 'parent' ORDER BY k.ordinal) AS parent_columns
         FROM mongo_migrate.plan_target AS t
-            CROSS JOIN LATERAL mongo_migrate.target_distribution(t.server, t.collection, t.target) AS d
         WHERE (t.server, t.collection) = ($1, $2) AND t.included
     ), keys AS (
         SELECT 1 AS step, t.ordinal, 0 AS place, t.target, 'primary key' AS kind,

@@ -196,8 +196,8 @@ BEGIN
     END IF;
     SELECT string_agg(format('%L, t.%I', k.column_name, k.column_name), ', ' ORDER BY k.ordinal) INTO row_key
       FROM mongo_migrate.plan_column k
-     WHERE (k.server, k.collection, k.target) = (server, r.collection, r.target)
-       AND k.role IN ('id', 'parent', 'position', 'key') AND k.included;
+     WHERE (k.server, k.collection, k.target) = (server, r.collection, r.target) AND k.role IN ('id', 'parent', 'position', 'key')
+       AND (k.target, k.column_name) IN (SELECT o.target, o.column_name FROM mongo_migrate.key_columns(server, r.collection) o);
     EXECUTE format(
         'INSERT INTO mongo_migrate.dangling_reference'
         ' (server, collection, target, column_name, row_key, refers_to, source_value, policy, at)'
@@ -416,7 +416,8 @@ DECLARE
 BEGIN
     SELECT max(c.type) FILTER (WHERE c.column_name = r.column_name),
            string_agg(format('t.%I = (found.row_key ->> %L)::%s', c.column_name, c.column_name, c.type), ' AND ')
-               FILTER (WHERE c.role IN ('id', 'parent', 'position', 'key') AND c.included)
+               FILTER (WHERE c.role IN ('id', 'parent', 'position', 'key') AND (c.target, c.column_name) IN (
+                           SELECT o.target, o.column_name FROM mongo_migrate.key_columns(server, r.collection) o))
       INTO type, same_row
       FROM mongo_migrate.plan_column c
      WHERE (c.server, c.collection, c.target) = (server, r.collection, r.target);
