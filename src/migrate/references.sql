@@ -189,6 +189,8 @@ AS $$
 DECLARE
     settled_at constant timestamptz := clock_timestamp();
     row_key text;
+    id text;
+    source text;
     result bigint;
 BEGIN
     IF r.by_id THEN
@@ -209,11 +211,29 @@ BEGIN
         RETURN 0;
     END IF;
     -- Apart from the rows: Citus would look in the id map on its nodes.
-    UPDATE mongo_migrate.dangling_reference d
-       SET source_value = CASE WHEN r.refers_key = '_id' THEN mongo_migrate.source_id(server, r.refers_to, d.source_value)
-                               ELSE to_json(d.source_value) END::text
-     WHERE (d.server, d.collection, d.target, d.column_name, d.at)
-         = (server, r.collection, r.target, r.column_name, settled_at);
+    BEGIN
+        UPDATE mongo_migrate.dangling_reference d
+           SET source_value = CASE WHEN r.refers_key = '_id' THEN mongo_migrate.source_id(server, r.refers_to, d.source_value)
+                                   ELSE to_json(d.source_value) END::text
+         WHERE (d.server, d.collection, d.target, d.column_name, d.at)
+             = (server, r.collection, r.target, r.column_name, settled_at);
+    EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
+        -- One by one; what has no form in JSON is NULL.
+        FOR id IN
+            SELECT DISTINCT d.source_value FROM mongo_migrate.dangling_reference d
+             WHERE (d.server, d.collection, d.target, d.column_name, d.at)
+                 = (server, r.collection, r.target, r.column_name, settled_at)
+        LOOP
+            BEGIN
+                source := mongo_migrate.source_id(server, r.refers_to, id);
+            EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
+                source := NULL;
+            END;
+            UPDATE mongo_migrate.dangling_reference d SET source_value = source
+             WHERE (d.server, d.collection, d.target, d.column_name, d.at, d.source_value)
+                 = (server, r.collection, r.target, r.column_name, settled_at, id);
+        END LOOP;
+    END;
     RETURN result;
 END
 $$;

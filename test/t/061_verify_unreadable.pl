@@ -32,6 +32,10 @@ $states .= document(41, 99, "op\xc3");
 gzip(\$states, "$folder/states.bson.gz") or die "gzip: $GzipError\n";
 my $names = document(1, 'good', 'good') . document(2, 'good', 'good') =~ s/\x02b\0/\x02\xff\0/r;
 gzip(\$names, "$folder/names.bson.gz") or die "gzip: $GzipError\n";
+my $keys = join '', map { my $id = pack 'C Z* l< Z*', 2, '_id', 3, $_; pack('l<', 5 + length $id) . $id . "\0" } qw(k1 k2 k3);
+gzip(\$keys, "$folder/keys.bson.gz") or die "gzip: $GzipError\n";
+my $uses = join '', map { document($_, $_ == 4 ? "k\xff" : $_ == 5 ? 'k9' : "k$_", 'good') } 1 .. 5;
+gzip(\$uses, "$folder/uses.bson.gz") or die "gzip: $GzipError\n";
 
 my $mongo = MongoServer->shared;
 my $node = PostgreSQL::Test::Cluster->new('unreadable');
@@ -103,6 +107,16 @@ SELECT count(*) FROM states;
 END
 is($node->safe_psql('postgres', "SELECT source_id, document FROM mongo_migrate.quarantine_report WHERE collection = 'states'"),
 	'41|{"_id":{"$numberInt":"41"}}', 'its _id is there');
+
+is($node->safe_psql('postgres', <<'END'), "5|0|t\n5|\"k9\"\n4|\n3|2", 'a reference to nothing whose value is no text');
+SET client_min_messages = error;
+SELECT mongo_migrate.migrate_collection('texts', 'keys') \g /dev/null
+SELECT mongo_migrate.plan_collection('texts', 'uses') \g /dev/null
+UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'keys', type = 'bigint' WHERE (collection, path) = ('uses', 'a');
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('texts', 'uses');
+SELECT row_key ->> 'id', source_value FROM mongo_migrate.dangling_reference ORDER BY source_value;
+SELECT count(a), count(*) - count(a) FROM uses;
+END
 
 $mongo->command('mm_test_unreadable', '{"dropDatabase": 1}');
 $node->stop;
