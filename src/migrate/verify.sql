@@ -172,8 +172,8 @@ COMMENT ON FUNCTION mongo_migrate.verify_wait(mongo_migrate.verify_job, timestam
 REVOKE ALL ON FUNCTION mongo_migrate.verify_wait(mongo_migrate.verify_job, timestamptz, text) FROM PUBLIC;
 
 -- Reads documents in canonical Extended JSON.  What libbson does not print,
--- because a string in it is not UTF-8, is a finding; the others of such a batch
--- are read one by one.  done: the key of the _id of a document that may come
+-- because a string in it is not UTF-8, is a finding; its neighbours are read
+-- one by one.  done: the key of the _id of a document that may come
 -- first and is left out.  max_bytes ends the documents before all are read; 0:
 -- does not.  last: the key of the last one's.
 CREATE FUNCTION mongo_migrate.verify_read(job mongo_migrate.verify_job, filter json, options json, done bytea, max_bytes integer,
@@ -183,6 +183,8 @@ CREATE FUNCTION mongo_migrate.verify_read(job mongo_migrate.verify_job, filter j
 AS $$
 DECLARE
     id      json;
+    ids     json[];
+    part    json[];
     lost    timestamptz;    -- since when there is no connection
     bytes   bigint := 0;
 BEGIN
@@ -204,26 +206,48 @@ BEGIN
                 RAISE;
             END IF;
     END; END LOOP;
-    FOR id IN
-        SELECT mongo_migrate.key_to_json(mongo_migrate.verify_document_key(d))
-        FROM mongo_migrate.find_documents(job.server, job.collection, filter,
-            (options::jsonb || '{"projection": {"_id": 1}}')::json, 'canonical') AS d
+    -- Some at a time: one in ten thousand shall not have all the others asked for one by one.
+    FOR ids IN
+        SELECT array_agg(k.id ORDER BY k.n)
+        FROM (SELECT mongo_migrate.key_to_json(mongo_migrate.verify_document_key(f.d)) AS id, f.n
+              FROM mongo_migrate.find_documents(job.server, job.collection, filter,
+                  CASE WHEN options::text = '{}' THEN '{"projection": {"_id": 1}}'
+                       ELSE regexp_replace(options::text, '\}\s*$', ', "projection": {"_id": 1}}') END::json, 'canonical')
+                  WITH ORDINALITY AS f(d, n)) AS k
+        WHERE mongo_migrate.bson_key(k.id) IS DISTINCT FROM done
+        GROUP BY k.n / greatest((options ->> 'limit')::integer / 100, 1) ORDER BY min(k.n)
     LOOP
-        last := mongo_migrate.bson_key(id);
-        CONTINUE WHEN last = done;
         BEGIN
-            documents := documents || ARRAY(
+            part := ARRAY(
                 SELECT d FROM mongo_migrate.find_documents(job.server, job.collection,
-                    mongo_migrate.verify_filter('{}', json_build_array(id)), '{}', 'canonical') AS d);
+                    mongo_migrate.verify_filter('{}', array_to_json(ids)), '{}', 'canonical', max_bytes) AS d);
         EXCEPTION WHEN data_corrupted OR untranslatable_character THEN
-            INSERT INTO mongo_migrate.finding (verification_id, collection, source_id, target, kind, target_value)
-            SELECT job.verification, job.collection, mongo_migrate.verify_source_id(id), job.root, 'mismatch',
-                   'cannot be compared: ' || SQLERRM
-            WHERE NOT EXISTS (SELECT FROM mongo_migrate.quarantine AS q
-                              WHERE q.server = job.server AND q.collection = job.collection
-                                AND q.key = mongo_migrate.quarantine_key(last));
+            part := '{}';
         END;
-        bytes := bytes + coalesce(octet_length(documents[cardinality(documents)]::text), 0);
+        IF cardinality(part) = cardinality(ids) THEN
+            documents := documents || part;
+            bytes := bytes + (SELECT sum(octet_length(p::text)) FROM unnest(part) AS p);
+            last := mongo_migrate.bson_key(ids[cardinality(ids)]);
+        ELSE
+            FOREACH id IN ARRAY ids LOOP
+                last := mongo_migrate.bson_key(id);
+                BEGIN
+                    part := ARRAY(
+                        SELECT d FROM mongo_migrate.find_documents(job.server, job.collection,
+                            mongo_migrate.verify_filter('{}', json_build_array(id)), '{}', 'canonical') AS d);
+                    documents := documents || part;
+                    bytes := bytes + coalesce(octet_length(part[1]::text), 0);
+                EXCEPTION WHEN data_corrupted OR untranslatable_character THEN
+                    INSERT INTO mongo_migrate.finding (verification_id, collection, source_id, target, kind, target_value)
+                    SELECT job.verification, job.collection, mongo_migrate.verify_source_id(id), job.root, 'mismatch',
+                           'cannot be compared: ' || SQLERRM
+                    WHERE NOT EXISTS (SELECT FROM mongo_migrate.quarantine AS q
+                                      WHERE q.server = job.server AND q.collection = job.collection
+                                        AND q.key = mongo_migrate.quarantine_key(last));
+                END;
+                EXIT WHEN max_bytes > 0 AND bytes >= max_bytes;
+            END LOOP;
+        END IF;
         EXIT WHEN max_bytes > 0 AND bytes >= max_bytes;
     END LOOP;
 END

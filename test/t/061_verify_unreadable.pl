@@ -34,6 +34,8 @@ my $names = document(1, 'good', 'good') . document(2, 'good', 'good') =~ s/\x02b
 gzip(\$names, "$folder/names.bson.gz") or die "gzip: $GzipError\n";
 my $keys = join '', map { my $id = pack 'C Z* l< Z*', 2, '_id', 3, $_; pack('l<', 5 + length $id) . $id . "\0" } qw(k1 k2 k3);
 gzip(\$keys, "$folder/keys.bson.gz") or die "gzip: $GzipError\n";
+my $many = join '', map { document($_, "a$_", $_ == 120 || $_ == 450 ? "\xff" : 'good') } 1 .. 500;
+gzip(\$many, "$folder/many.bson.gz") or die "gzip: $GzipError\n";
 my $uses = join '', map { document($_, $_ == 4 ? "k\xff" : $_ == 5 ? 'k9' : "k$_", 'good') } 1 .. 5;
 gzip(\$uses, "$folder/uses.bson.gz") or die "gzip: $GzipError\n";
 
@@ -116,6 +118,15 @@ UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'keys', typ
 SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('texts', 'uses');
 SELECT row_key ->> 'id', source_value FROM mongo_migrate.dangling_reference ORDER BY source_value;
 SELECT count(a), count(*) - count(a) FROM uses;
+END
+
+is($node->safe_psql('postgres', <<'END'), "120||mismatch\n450||mismatch\n77|a|mismatch", 'among many');
+SET client_min_messages = error;
+SELECT mongo_migrate.plan_collection('texts', 'many') \g /dev/null
+UPDATE mongo_migrate.plan_column SET included = false WHERE (collection, path) = ('many', 'b');
+SELECT mongo_migrate.migrate_collection('texts', 'many') \g /dev/null
+UPDATE many SET a = 'changed' WHERE id = 77;
+SELECT source_id, column_name, kind FROM mongo_migrate.verify_full('texts', 'many') ORDER BY source_id;
 END
 
 $mongo->command('mm_test_unreadable', '{"dropDatabase": 1}');
