@@ -46,7 +46,7 @@ static const ServerError server_errors[] = {
 	{115, ERRCODE_FEATURE_NOT_SUPPORTED},	/* CommandNotSupported */
 	{112, ERRCODE_T_R_SERIALIZATION_FAILURE},	/* WriteConflict */
 	{10334, ERRCODE_PROGRAM_LIMIT_EXCEEDED, /* BSONObjectTooLarge */
-	"A document has 16 MB at most, and so have two that MongoDB joins: for these, set option enable_join_pushdown of a foreign table to false. "
+		"A document has 16 MB at most, and so have two that MongoDB joins: for these, set option enable_join_pushdown of a foreign table to false. "
 	"And so have the conditions of a query, which PostgreSQL checks after SET mongo_migrate.enable_pushdown = off."},
 	{17280, ERRCODE_PROGRAM_LIMIT_EXCEEDED},	/* KeyTooLong */
 	{292, ERRCODE_OUT_OF_MEMORY,	/* QueryExceededMemoryLimitNoDiskUseAllowed */

@@ -29,7 +29,8 @@ typedef struct LatticeSeen
 	/* string and symbol */
 	bool		strings_not_hex24;	/* one that is not 24 hex digits */
 	bool		strings_with_nul;	/* one that holds U+0000 */
-	bool		strings_not_text;	/* one that is not UTF-8, or not in the database's encoding */
+	bool		strings_not_text;	/* one that is not UTF-8, or not in the
+									 * database's encoding */
 	uint32		string_max;		/* length of the longest, in characters */
 
 	/* binary, date */

@@ -82,7 +82,7 @@ find_field(List *fields, const char *path)
 
 	foreach(cell, fields)
 		if (strcmp(((UnknownField *) lfirst(cell))->path, path) == 0)
-			return lfirst(cell);
+		return lfirst(cell);
 	return NULL;
 }
 

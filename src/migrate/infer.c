@@ -528,7 +528,7 @@ mm_infer_schema(PG_FUNCTION_ARGS)
 	bson_t	   *everything = owned_bson_new(CurrentMemoryContext);
 	Profile    *profile = profile_create(CurrentMemoryContext);
 	const char *kind;
-	Report		report = {.profile = profile, .collection = collection};
+	Report		report = {.profile = profile,.collection = collection};
 
 	if (sample_size < 0)
 		ereport(ERROR,
