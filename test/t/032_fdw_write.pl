@@ -163,7 +163,7 @@ $session->ask('DELETE FROM c WHERE _id = 6');
 is(documents(), '1 2 3 4', 'as before');
 
 # A session that is terminated aborts in MongoDB too.
-my $other = PsqlSession->new($node, timeout => 600);
+$other = PsqlSession->new($node, timeout => 600);
 my ($other_pid) = $other->ask('SELECT pg_backend_pid()');
 $other->ask(q{BEGIN; UPDATE c SET text = 'left' WHERE _id = 1});
 ($out, $err) = $session->ask(q{UPDATE c SET text = 'x' WHERE _id = 1});
