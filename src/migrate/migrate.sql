@@ -117,7 +117,11 @@ BEGIN
         BEGIN
             PERFORM mongo_migrate.run_workers(commands, heartbeat);
             RETURN;
-        EXCEPTION WHEN connection_exception THEN
+        EXCEPTION WHEN connection_exception OR io_error THEN
+            -- Citus calls it an I/O error where a node goes away while a COPY sends.
+            IF SQLSTATE = '58030' AND NOT mongo_migrate.has_citus() THEN
+                RAISE;
+            END IF;
             GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
             -- What a worker had not committed is undone; the next one begins after that.
             before := done;
