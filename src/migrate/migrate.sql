@@ -117,12 +117,13 @@ BEGIN
         BEGIN
             PERFORM mongo_migrate.run_workers(commands, heartbeat);
             RETURN;
-        EXCEPTION WHEN connection_exception OR io_error THEN
-            -- Citus calls it an I/O error where a node goes away while a COPY sends.
-            IF SQLSTATE = '58030' AND NOT mongo_migrate.has_citus() THEN
+        EXCEPTION WHEN connection_exception OR io_error OR internal_error THEN
+            GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+            -- Where a node goes away, Citus tells what libpq says, as an internal error, or an I/O error where a COPY sends.
+            IF NOT SQLSTATE LIKE '08%' AND NOT (mongo_migrate.has_citus()
+                    AND (SQLSTATE = '58030' OR message ~ '(server|connection|socket)')) THEN
                 RAISE;
             END IF;
-            GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
             -- What a worker had not committed is undone; the next one begins after that.
             before := done;
             done := coalesce((SELECT documents FROM mongo_migrate.chunk_sum

@@ -95,15 +95,21 @@ is(query("SELECT target, kind, count(*) FROM mongo_migrate.verify_full('shop', '
 is(query("SELECT inserted, skipped, complete FROM mongo_migrate.migrate_collection('shop', 'orders')"),
 	'1|' . ($orders - 1) . '|t', 'a catch-up pass inserts what is missing');
 
-# A node that goes away while a COPY sends is an I/O error to Citus: it is tried again as a lost connection is.
+# A node that goes away is an I/O or an internal error to Citus: it is tried again as a lost connection is.
 query('CREATE SEQUENCE tries');
 query(q{CREATE FUNCTION copy_to_a_lost_node() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	IF nextval('public.tries') < 2 THEN
 		RAISE io_error USING MESSAGE = 'failed to COPY to shard 1';
+	ELSIF currval('public.tries') < 3 THEN
+		RAISE internal_error USING MESSAGE = 'server closed the connection unexpectedly';
+	ELSIF currval('public.tries') < 4 THEN
+		RAISE internal_error USING MESSAGE = 'something else';
 	END IF;
 END $$});
-query(q{SELECT mongo_migrate.run_patiently('shop', 'orders', ARRAY['SELECT public.copy_to_a_lost_node()'], NULL, '1 minute')});
-is(query('SELECT last_value FROM tries'), 2, 'a COPY to a lost node is tried again');
+my (undef, undef, $tried) = $node->psql('postgres',
+	q{SELECT mongo_migrate.run_patiently('shop', 'orders', ARRAY['SELECT public.copy_to_a_lost_node()'], NULL, '1 minute')});
+like($tried, qr/ERROR:  something else/, 'no other error is');
+is(query('SELECT last_value FROM tries'), 3, 'what a lost node gives is tried again');
 
 done_testing();
