@@ -20,7 +20,7 @@ DECLARE
     r mongo_migrate.run;
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = obey_stop.run_id FOR UPDATE;
-    IF r.state = 'running' AND mongo_migrate.stop_requested(r.server, r.collection, (r.options ->> 'asked_at')::timestamptz) THEN
+    IF r.state = 'running' AND mongo_migrate.is_to_stop(r) THEN
         PERFORM mongo_migrate.end_run(run_id, 'stopped', 'stop_migration was called');
         RETURN true;
     END IF;
@@ -138,7 +138,7 @@ DECLARE
     statement text;
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = finish_table.run_id AND phase = 'references';
-    IF NOT FOUND OR mongo_migrate.stop_requested(r.server, r.collection, (r.options ->> 'asked_at')::timestamptz) THEN
+    IF NOT FOUND OR mongo_migrate.is_to_stop(r) THEN
         RETURN NULL;
     END IF;
     PERFORM mongo_migrate.reach_shards();

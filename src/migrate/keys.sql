@@ -93,8 +93,7 @@ DECLARE
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = build_key.run_id;
     -- Citus makes no constraint of an index that exists.
-    IF mongo_migrate.has_citus() OR (r.phase IN ('keys', 'references') AND
-            mongo_migrate.stop_requested(r.server, r.collection, (r.options ->> 'asked_at')::timestamptz)) THEN
+    IF mongo_migrate.has_citus() OR (r.phase IN ('keys', 'references') AND mongo_migrate.is_to_stop(r)) THEN
         RETURN NULL;
     END IF;
     FOR key IN

@@ -309,10 +309,17 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.stop_requested(name, text, timestamptz) IS
     'whether stop_migration() was called since a time, for the collection or for all; collection NULL: for all';
 
+CREATE FUNCTION mongo_migrate.is_to_stop(r mongo_migrate.run)
+    RETURNS boolean
+    LANGUAGE sql STABLE
+    RETURN mongo_migrate.stop_requested(r.server, r.collection, (r.options ->> 'asked_at')::timestamptz);
+COMMENT ON FUNCTION mongo_migrate.is_to_stop(mongo_migrate.run) IS
+    'whether stop_migration() was called since a run was asked for';
+
 CREATE FUNCTION mongo_migrate.run_may_go_on(r mongo_migrate.run)
     RETURNS boolean
     LANGUAGE sql VOLATILE
     RETURN r.state = 'running' AND coalesce(pg_catalog.clock_timestamp() < (r.options ->> 'deadline')::timestamptz, true)
-       AND NOT mongo_migrate.stop_requested(r.server, r.collection, (r.options ->> 'asked_at')::timestamptz);
+       AND NOT mongo_migrate.is_to_stop(r);
 COMMENT ON FUNCTION mongo_migrate.run_may_go_on(mongo_migrate.run) IS
     'whether a run may go on with another batch: it has not been stopped, and its time is not over';
