@@ -34,7 +34,7 @@ SELECT type, value, encode_outcome(value, type, NULL) FROM (VALUES
     ('float4', '0.1'), ('float4', 'NaN'), ('float8', '0.1'), ('float8', '-0'), ('float8', '1e308'), ('float8', 'Infinity'),
     ('bool', 'true'), ('text', 'a"b\u'), ('text', ''), ('varchar(3)', 'abc'), ('char(5)', 'ab'), ('name', 'n'), ('encode_mood', 'ok'),
     ('timestamptz', '2024-02-29 12:34:56.789+00'), ('timestamptz', '2024-02-29 12:34:56.789123+00'), ('timestamptz', 'infinity'),
-    ('timestamptz(3)', '2024-02-29 12:34:56.789523+00'), ('timestamp', '0044-03-15 12:00:00 BC'), ('date', '1969-12-31'), ('date', '-infinity'),
+    ('timestamptz(3)', '2024-02-29 12:34:56.789523+00'), ('timestamp', '0044-03-15 12:00:00 BC'), ('date', '1969-12-31'), ('date', '-infinity'), ('date', '294276-12-31'), ('date', '294277-01-01'),
     ('mongo_migrate.objectid', '6b0489aa00000000000000ff'), ('uuid', '00112233-4455-6677-8899-aabbccddeeff'), ('bytea', '\x0102'), ('bytea', ''),
     ('int4[]', '{1,NULL,3}'), ('int4[]', '{}'), ('int4[]', '{{1,2},{3,4}}'), ('int4[]', '[0:1]={1,2}'), ('numeric[]', '{1.0,2}'),
     ('text[]', '{a,NULL,"NULL"}'), ('encode_positive', '3'), ('jsonb[]', '{"[1, 2]",NULL}'), ('interval', '1 day'), ('point', '(1,2)')) v (type, value);

@@ -229,7 +229,10 @@ encode_bool(Encoder *self, Datum value, bson_t *document, const char *key, int k
 	return appended(bson_append_bool(document, key, key_length, DatumGetBool(value)));
 }
 
-/* timestamptz, timestamp (in UTC) and date, in milliseconds. */
+/*
+ * timestamptz, timestamp (in UTC) and date, in milliseconds.  A date reaches
+ * further than a timestamp, but is not read back from there.
+ */
 static ConvertStatus
 encode_time(Encoder *self, Datum value, bson_t *document, const char *key, int key_length)
 {
@@ -239,7 +242,7 @@ encode_time(Encoder *self, Datum value, bson_t *document, const char *key, int k
 	{
 		DateADT		date = DatumGetDateADT(value);
 
-		if (DATE_NOT_FINITE(date))
+		if (DATE_NOT_FINITE(date) || date >= TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE)
 			return CONVERT_OUT_OF_RANGE;
 		milliseconds = (int64) date * SECS_PER_DAY * 1000;
 	}
