@@ -307,6 +307,15 @@ DROP FUNCTION rows_of;
 DROP TABLE here;
 DROP FUNCTION both_write;
 
+-- What a statement holds does not grow with the rows that it returns.
+CREATE FUNCTION memory() RETURNS numeric LANGUAGE sql VOLATILE AS $$ SELECT sum(used_bytes) FROM pg_backend_memory_contexts $$;
+CREATE FOREIGN TABLE large (_id integer, t text) SERVER fdw_modify;
+WITH w AS (INSERT INTO large SELECT g, repeat('x', 100000) FROM generate_series(1, 100) g RETURNING memory())
+    SELECT count(*), max(memory) - min(memory) < 1000000 AS bounded FROM w;
+WITH w AS (UPDATE large SET t = t || 'y' RETURNING memory()) SELECT count(*), max(memory) - min(memory) < 1000000 AS bounded FROM w;
+WITH w AS (DELETE FROM large RETURNING memory()) SELECT count(*), max(memory) - min(memory) < 1000000 AS bounded FROM w;
+DROP FUNCTION memory;
+
 -- Fields without a name.
 CREATE FOREIGN TABLE nameless (_id integer, own text OPTIONS (path ''), sub text OPTIONS (path 'sub.'), d json OPTIONS (path 'd'))
     SERVER fdw_modify;

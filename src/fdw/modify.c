@@ -302,7 +302,7 @@ begin_writing(FdwModifyState *state, EState *estate)
 	state->has_begun = true;
 }
 
-/* Puts a document into a slot as a scan would read it. */
+/* Puts a document into a slot as a scan would read it.  Called in the memory of a row. */
 static void
 read_back(FdwModifyState *state, const bson_t *document, TupleTableSlot *slot)
 {
@@ -310,11 +310,12 @@ read_back(FdwModifyState *state, const bson_t *document, TupleTableSlot *slot)
 	Datum	   *values = palloc0(tupdesc->natts * sizeof(Datum));
 	bool	   *nulls = palloc(tupdesc->natts * sizeof(bool));
 	DocumentError error;
+	MemoryContext old;
+	HeapTuple	tuple;
 
 	if (state->reader == NULL)
 	{
-		MemoryContext old = MemoryContextSwitchTo(state->context);
-
+		old = MemoryContextSwitchTo(state->context);
 		state->reader = row_reader_create(state->relation, modify_all_columns(state->relation),
 										  state->table);
 		MemoryContextSwitchTo(old);
@@ -322,22 +323,30 @@ read_back(FdwModifyState *state, const bson_t *document, TupleTableSlot *slot)
 	memset(nulls, true, tupdesc->natts * sizeof(bool));
 	if (!row_reader_read(state->reader, document, values, nulls, &error))
 		document_error_throw(&error, state->table->collection, document);
-	ExecForceStoreHeapTuple(heap_form_tuple(tupdesc, values, nulls), slot, true);
+	old = MemoryContextSwitchTo(slot->tts_mcxt);
+	tuple = heap_form_tuple(tupdesc, values, nulls);
+	MemoryContextSwitchTo(old);
+	ExecForceStoreHeapTuple(tuple, slot, true);
 }
 
-/* Inserts rows; returns those that were inserted, and in *count how many. */
+/*
+ * Inserts rows; returns those that were inserted, and in *count how many.  The
+ * array is good until the next call.
+ */
 TupleTableSlot **
 fdw_insert_batch(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot **slots,
 				 TupleTableSlot **plan_slots, int *count)
 {
 	FdwModifyState *state = resultRelInfo->ri_FdwState;
 	bool		returns = fdw_modify_is_immediate(resultRelInfo, CMD_INSERT);
-	MemoryContext old = MemoryContextSwitchTo(state->scratch);
+	MemoryContext old;
 	List	   *documents = NIL;
 	TupleTableSlot **result;	/* the executor's array stays as it is */
 	bool	   *new = NULL;
 	int			inserted = 0;
 
+	MemoryContextReset(state->scratch);
+	old = MemoryContextSwitchTo(state->scratch);
 	begin_writing(state, estate);
 	for (int i = 0; i < *count; i++)
 		documents = lappend(documents, writer_document(state->writer, slots[i]));
@@ -353,7 +362,6 @@ fdw_insert_batch(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot **
 	}
 	write_batch_send(state->batch);
 
-	MemoryContextSwitchTo(old);
 	result = palloc(*count * sizeof(TupleTableSlot *));
 	for (int i = 0; i < *count; i++)
 	{
@@ -363,7 +371,7 @@ fdw_insert_batch(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot **
 			read_back(state, list_nth(documents, i), slots[i]);
 		result[inserted++] = slots[i];
 	}
-	MemoryContextReset(state->scratch);
+	MemoryContextSwitchTo(old);
 	*count = inserted;
 	return result;
 }
@@ -524,9 +532,9 @@ fdw_update(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 						RelationGetRelationName(state->relation), strVal(linitial(update.guards))),
 				 errdetail("Positions of arrays are updated where they are, and never created."),
 				 errhint("Update the array as a whole, through another column.")));
-	MemoryContextSwitchTo(old);
 	if (returns && !gone)
 		read_back(state, document, slot);
+	MemoryContextSwitchTo(old);
 	MemoryContextReset(state->scratch);
 	return gone ? NULL : slot;
 }
@@ -546,9 +554,9 @@ fdw_delete(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 	begin_writing(state, estate);
 	if (!repeated)
 		document = write_row(state, selector, NULL, returns);
-	MemoryContextSwitchTo(old);
 	if (document != NULL)
 		read_back(state, document, slot);
+	MemoryContextSwitchTo(old);
 	MemoryContextReset(state->scratch);
 	return repeated || (returns && document == NULL) ? NULL : slot;
 }
