@@ -152,6 +152,7 @@ INSERT INTO events SELECT i, CASE i % 2 WHEN 0 THEN 'local' ELSE 'mongo' END FRO
 INSERT INTO events VALUES (8, 'mongo') RETURNING tableoid::regclass, *;
 UPDATE events SET _id = _id + 10 WHERE kind = 'local';
 UPDATE events SET kind = 'mongo' WHERE _id = 12;
+UPDATE events SET kind = 'mongo' WHERE _id > 3;
 DELETE FROM events WHERE _id IN (1, 14);
 SELECT tableoid::regclass, array_agg(_id ORDER BY _id) FROM events GROUP BY 1 ORDER BY 1::text;
 DROP TABLE events;

@@ -264,7 +264,10 @@ fdw_begin_modify(ModifyTableState *mtstate, ResultRelInfo *resultRelInfo, List *
 	resultRelInfo->ri_FdwState = state;
 }
 
-/* Sets COPY FROM, or rows that are routed to a partition, up. */
+/*
+ * Sets COPY FROM, or rows that are routed to a partition, up.  A statement that
+ * updates the partition as well would update those rows again.
+ */
 void
 fdw_begin_insert(ModifyTableState *mtstate, ResultRelInfo *resultRelInfo)
 {
@@ -273,7 +276,7 @@ fdw_begin_insert(ModifyTableState *mtstate, ResultRelInfo *resultRelInfo)
 	Relation	relation = resultRelInfo->ri_RelationDesc;
 	Oid			userid = MM_RESULT_CHECK_AS_USER(resultRelInfo, estate);
 
-	if (resultRelInfo->ri_FdwState != NULL)
+	if (resultRelInfo->ri_FdwState != NULL || resultRelInfo->ri_usesFdwDirectModify)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot route tuples into foreign table to be updated \"%s\"",
