@@ -159,7 +159,7 @@ DROP TABLE events;
 
 CREATE FOREIGN TABLE items (_id integer, price numeric NOT NULL DEFAULT 1, quantity integer, total numeric GENERATED ALWAYS AS (price * quantity) STORED, note text) SERVER fdw_modify;
 INSERT INTO items (_id, quantity) VALUES (1, 3), (2, 5);
-UPDATE items SET quantity = 4 WHERE _id = 1;
+UPDATE items SET quantity = 4 WHERE _id = 1 RETURNING total, xmin, xmax, cmin, tableoid::regclass;
 SELECT documents('items');
 CREATE FUNCTION item_trigger() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

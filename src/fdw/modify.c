@@ -10,6 +10,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "bson/key.h"
 #include "common/hashfn.h"
 #include "executor/executor.h"
@@ -329,6 +330,11 @@ read_back(FdwModifyState *state, const bson_t *document, TupleTableSlot *slot)
 	old = MemoryContextSwitchTo(slot->tts_mcxt);
 	tuple = heap_form_tuple(tupdesc, values, nulls);
 	MemoryContextSwitchTo(old);
+
+	/* A row is of no transaction; else system columns would have what a datum has there. */
+	HeapTupleHeaderSetXmin(tuple->t_data, InvalidTransactionId);
+	HeapTupleHeaderSetXmax(tuple->t_data, InvalidTransactionId);
+	HeapTupleHeaderSetCmin(tuple->t_data, InvalidTransactionId);
 	ExecForceStoreHeapTuple(tuple, slot, true);
 }
 
