@@ -180,6 +180,15 @@ SELECT mongo_migrate.run_command('load_maps', '{"update": "late", "updates": [{"
 SELECT inserted, skipped, rejected FROM mongo_migrate.retry_quarantine('load_maps', 'late');
 SELECT source_id, target, path, reason, sqlstate, hint FROM mongo_migrate.quarantine WHERE server = 'load_maps';
 
+-- A map that is gone: no document gets another id.
+\set SHOW_CONTEXT never
+SELECT relation AS map FROM mongo_migrate.id_map WHERE (server, collection) = ('load_maps', 'owners') \gset
+UPDATE mongo_migrate.id_map SET relation = 'mongo_migrate.gone' WHERE (server, collection) = ('load_maps', 'owners');
+SELECT mongo_migrate.migrate_collection('load_maps', 'owners');
+SELECT mongo_migrate.migrate_collection('load_maps', 'things', workers => 0);
+UPDATE mongo_migrate.id_map SET relation = :'map' WHERE (server, collection) = ('load_maps', 'owners');
+SELECT documents, inserted, skipped FROM mongo_migrate.migrate_collection('load_maps', 'owners');
+
 -- In one transaction, and with uuids.
 DROP TABLE orders;
 DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('load_maps', 'orders');

@@ -7,6 +7,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     map mongo_migrate.id_map;
+    remedy text;
 BEGIN
     PERFORM mongo_migrate.require_source(server, collection);
     INSERT INTO mongo_migrate.id_map (server, collection)
@@ -20,6 +21,19 @@ BEGIN
     END IF;
     IF map.relation IS NOT NULL AND to_regclass(map.relation) IS NOT NULL THEN
         RETURN map.relation;
+    END IF;
+    SELECT string_agg(DISTINCT format('SELECT mongo_migrate.reset_collection(%L, %L, truncate => true);', k.server, k.collection), ' ')
+        INTO remedy
+        FROM mongo_migrate.chunk AS k
+        WHERE k.server = map.server AND k.documents > 0 AND map.relation IS NOT NULL
+          AND (k.collection = map.collection OR k.collection IN (
+              SELECT c.collection FROM mongo_migrate.plan_column AS c
+                  WHERE c.server = map.server AND c.refers_to = map.collection AND c.included AND mongo_migrate.holds_ids(c)));
+    IF remedy IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('id map %s does not exist, and documents with its ids were migrated', map.relation),
+            DETAIL = format('The documents of collection "%s" would get other ids, and be inserted again.', collection),
+            HINT = 'Restore the table; or, to migrate them anew: ' || remedy;
     END IF;
     -- A table of that name may be left from before the extension was dropped and created anew.
     map.relation := format('mongo_migrate.id_map_%s', map.map_number);
