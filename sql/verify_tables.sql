@@ -238,6 +238,19 @@ CALL plan('prefixed', '"ta.rget ""x""".prefixed', NULL, NULL,
     '{"name": "a", "path": "a", "source_type": "numeric(5,1)", "expression": "2 * value -- twice"}');
 SELECT * FROM differences('prefixed');
 
+-- An id by an expression of the one in the map, whatever the type of _id.
+SELECT load('coded', '[{"_id": {"$oid": "65c000000000000000000001"}, "l": [{"t": "x"}]}, {"_id": {"$oid": "65c000000000000000000002"}, "l": [{"t": "y"}]}]');
+CREATE TABLE coded (id text PRIMARY KEY);
+CREATE TABLE coded_l (coded_id text, position integer, t text);
+INSERT INTO coded VALUES ('C1001'), ('C1002');
+INSERT INTO coded_l VALUES ('C1001', 0, 'x'), ('C1002', 0, 'z');
+CALL map('coded', 'bigint', '[{"$oid": "65c000000000000000000001"}, {"$oid": "65c000000000000000000002"}]');
+CALL plan('coded', '"ta.rget ""x""".coded', NULL, NULL,
+    '{"name": "id", "role": "id", "path": "_id", "source_type": "mongo_migrate.objectid", "expression": "''C'' || value + 1000"}');
+CALL plan('coded', '"ta.rget ""x""".coded_l', '"ta.rget ""x""".coded', 'l', '{"name": "coded_id", "role": "parent", "parent": "id"}',
+    '{"name": "position", "role": "position"}', '{"name": "t", "path": "t"}');
+SELECT * FROM differences('coded');
+
 -- More than a page, over every type bracket of _id.
 SELECT load('brackets', (SELECT json_agg(json_build_object('_id', id, 'a', n)) FROM (
     SELECT id, row_number() OVER () AS n FROM (

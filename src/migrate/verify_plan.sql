@@ -169,8 +169,12 @@ BEGIN
     WHERE c.depth = 0;
 
     IF loaded THEN
-        SELECT c.column_name, c.type, c.expression, c.source_type INTO key, key_type, expression, source_type
-        FROM mongo_migrate.verify_columns(server, collection, root) AS c WHERE c.role = 'id';
+        -- The expression of an id that comes from a map sees the map's.
+        SELECT c.column_name, c.type, c.expression, coalesce(nullif(m.id_type, 'source'), c.source_type)
+        INTO key, key_type, expression, source_type
+        FROM mongo_migrate.verify_columns(server, collection, root) AS c
+             LEFT JOIN mongo_migrate.id_map AS m ON (m.server, m.collection) = ($1, $2)
+        WHERE c.role = 'id';
     ELSE
         SELECT c.type INTO key_type FROM mongo_migrate.verify_columns(server, collection, target) AS c
         WHERE c.source = 'id';
