@@ -251,6 +251,18 @@ CALL plan('coded', '"ta.rget ""x""".coded_l', '"ta.rget ""x""".coded', 'l', '{"n
     '{"name": "position", "role": "position"}', '{"name": "t", "path": "t"}');
 SELECT * FROM differences('coded');
 
+-- Documents in expressions, as the load has them: a whole double is 120.0.
+SELECT load('doubles', '[{"_id": 1, "d": {"$numberDouble": "120"}, "o": {"e": {"$numberDouble": "1e+20"}, "n": {"$numberDouble": "-0.0"}}}]');
+CREATE TABLE doubles (id bigint PRIMARY KEY, d text, o text);
+CALL map('doubles', 'source');
+CALL plan('doubles', '"ta.rget ""x""".doubles', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}',
+    '{"name": "d", "path": "d", "source_type": "jsonb", "expression": "doc->>''d''"}',
+    '{"name": "o", "path": "o", "source_type": "jsonb", "expression": "value::text"}');
+UPDATE mongo_migrate.plan_column SET type = 'bigint' WHERE (collection, column_name) = ('doubles', 'id');
+SELECT documents, inserted FROM mongo_migrate.copy_documents('ve ri''fy', 'doubles', ARRAY[mongo_migrate.bson_from_json('{"_id": 1}')]);
+SELECT * FROM doubles;
+SELECT * FROM differences('doubles');
+
 -- More than a page, over every type bracket of _id.
 SELECT load('brackets', (SELECT json_agg(json_build_object('_id', id, 'a', n)) FROM (
     SELECT id, row_number() OVER () AS n FROM (

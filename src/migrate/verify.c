@@ -130,7 +130,7 @@ iso_date(int64 milliseconds)
 					month, mday, rest / 3600000, rest / 60000 % 60, rest / 1000 % 60, rest % 1000);
 }
 
-/* Puts a double, given as libbson prints it, by its shortest form. */
+/* Puts a double, given as libbson prints it, by its shortest form; 5 is 5.0. */
 static void
 put_double(Rewrite *rewrite, JsonbIteratorToken token, char *text)
 {
@@ -141,7 +141,7 @@ put_double(Rewrite *rewrite, JsonbIteratorToken token, char *text)
 	if (finite)
 	{
 		double_to_shortest_decimal_buf(real, shortest);
-		text = pstrdup(shortest);
+		text = psprintf(strpbrk(shortest, ".e") == NULL ? "%s.0" : "%s", shortest);
 	}
 	if (finite && rewrite->mode != JSON_CANONICAL)
 		put_number(rewrite, token, text);
