@@ -36,6 +36,20 @@ SELECT relname, relowner::regrole FROM pg_class WHERE relnamespace = 'grants_tes
 -- What one may do, one may not give.
 SELECT mongo_migrate.grant_usage('regress_grants_nobody');
 SELECT mongo_migrate.reset_collection('grants_test', 'things', truncate => true);
+-- Rows that one does not see are rows all the same.
+RESET SESSION AUTHORIZATION;
+CREATE TABLE grants_test.policed (id bigint PRIMARY KEY, name text);
+INSERT INTO grants_test.policed VALUES (1, 'hidden');
+ALTER TABLE grants_test.policed ENABLE ROW LEVEL SECURITY;
+CREATE POLICY seen ON grants_test.policed USING (name <> 'hidden');
+GRANT ALL ON grants_test.policed TO regress_grants_migrator;
+INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal) VALUES ('grants_test', 'things', 'grants_test.policed', 'root', 9);
+SET SESSION AUTHORIZATION regress_grants_migrator;
+SELECT mongo_migrate.reset_collection('grants_test', 'things');
+RESET SESSION AUTHORIZATION;
+SELECT count(*) FROM grants_test.policed;
+DELETE FROM mongo_migrate.plan_target WHERE target = 'grants_test.policed';
+SET SESSION AUTHORIZATION regress_grants_migrator;
 -- An expression has the rights of whoever runs it, and no others.
 UPDATE mongo_migrate.plan_column SET expression = '(SELECT rolpassword FROM pg_authid LIMIT 1)' WHERE server = 'grants_test' AND column_name = 'name';
 SELECT inserted, complete FROM mongo_migrate.migrate_collection('grants_test', 'things');

@@ -507,6 +507,7 @@ CREATE FUNCTION mongo_migrate.reset_collection(server name, collection text, tru
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET row_security = off      -- a row that is hidden from the caller is an error, not an empty table
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -524,8 +525,9 @@ BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
     PERFORM mongo_migrate.lock_collection(server, collection);
     FOREACH target IN ARRAY targets LOOP
+        EXIT WHEN truncate;
         EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', target) INTO filled;
-        IF filled AND NOT truncate THEN
+        IF filled THEN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = format('table %s is not empty', target),
                 DETAIL = 'Without its checkpoints, a migration would not know what the table has already.',
@@ -534,7 +536,7 @@ BEGIN
         END IF;
     END LOOP;
     PERFORM mongo_migrate.drop_foreign_keys(server, NULL, collection);
-    IF targets <> '{}' THEN
+    IF truncate AND targets <> '{}' THEN
         EXECUTE format('TRUNCATE %s', array_to_string(targets, ', '));
     END IF;
 
