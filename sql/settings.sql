@@ -1,0 +1,50 @@
+-- Settings of the session that change how literals are read and values are written.
+\getenv mongo_uri MONGO_URI
+\pset format unaligned
+CREATE SERVER settings FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_settings');
+SELECT mongo_migrate.run_command('settings', '{"dropDatabase": 1}') \g /dev/null
+SELECT mongo_migrate.run_command('settings', '{"insert": "userOrders", "documents": [
+    {"_id": 1, "orderId": "a\\b", "HTTPCode": 1.5, "at": {"$date": "2024-01-31T23:59:59.123Z"}, "raw": {"$binary": {"base64": "AFwn/w==", "subType": "00"}},
+     "a.b": {"c\\d": 1}, "n": "1.5", "tags": ["NULL", "a\"b\\c", null], "lineItems": [{"skuCode": "x", "at": {"$date": "1850-02-01T00:00:00Z"}}]},
+    {"_id": 2, "orderId": "c''d", "n": "1x5", "nul": "a\u0000b"}]}') ->> 'n' AS n;
+SET standard_conforming_strings = off;
+SET escape_string_warning = off;
+SET DateStyle = 'SQL, DMY';
+SET IntervalStyle = sql_standard;
+SET TimeZone = 'Asia/Kolkata';
+SET bytea_output = escape;
+SET extra_float_digits = -15;
+SET array_nulls = off;
+SET transform_null_equals = on;
+SET session_replication_role = replica;
+SELECT mongo_migrate.plan_collection('settings', 'userOrders');
+UPDATE mongo_migrate.plan_column SET type = 'text', source_type = 'text', expression = E'regexp_replace(value, ''\\d'', ''#'')'
+ WHERE (server, collection, path) = ('settings', 'userOrders', 'n');
+SELECT target, column_name, path, type FROM mongo_migrate.plan_column WHERE server = 'settings' ORDER BY target, ordinal;
+SELECT documents, inserted, rejected, complete FROM mongo_migrate.migrate_collection('settings', 'userOrders');
+SELECT source_id, reason FROM mongo_migrate.quarantine_report WHERE server = 'settings';
+SELECT * FROM mongo_migrate.verify_full('settings', 'userOrders');
+SELECT * FROM mongo_migrate.verify_full('settings', 'userOrders', workers => 2);
+SELECT target, column_name, kind FROM mongo_migrate.compare_document('settings', 'userOrders', '1') WHERE kind <> 'equal';
+SELECT mongo_migrate.reset_collection('settings', 'userOrders', truncate => true);
+SELECT documents, inserted, rejected, complete FROM mongo_migrate.migrate_collection('settings', 'userOrders', workers => 0);
+SELECT * FROM mongo_migrate.verify_full('settings', 'userOrders');
+RESET ALL;
+\x on
+SET TimeZone = 'UTC';
+SET extra_float_digits = 0;
+SELECT * FROM public.user_orders;
+SELECT * FROM public.user_orders_line_items;
+\x off
+
+-- What is made here goes.
+SET client_min_messages = warning;
+DROP TABLE public.user_orders, public.user_orders_line_items;
+SELECT mongo_migrate.run_command('settings', '{"dropDatabase": 1}') \g /dev/null
+DELETE FROM mongo_migrate.plan WHERE server = 'settings';
+DELETE FROM mongo_migrate.id_map WHERE server = 'settings';
+DELETE FROM mongo_migrate.chunk WHERE server = 'settings';
+DELETE FROM mongo_migrate.run WHERE server = 'settings';
+DELETE FROM mongo_migrate.quarantine WHERE server = 'settings';
+DELETE FROM mongo_migrate.verification WHERE server = 'settings';
+DROP SERVER settings;

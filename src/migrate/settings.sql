@@ -1,0 +1,16 @@
+-- settings.sql: what a setting of the caller's must not change.
+
+-- Bodies in SQL and PL/pgSQL, and expressions of a plan, are parsed where they are
+-- called, and a backslash in a literal of theirs stands for itself.
+DO $$
+DECLARE
+    routine regprocedure;
+BEGIN
+    FOR routine IN
+        SELECT p.oid FROM pg_catalog.pg_proc p
+         WHERE p.pronamespace = 'mongo_migrate'::pg_catalog.regnamespace AND 'search_path=pg_catalog, pg_temp' = ANY (p.proconfig)
+    LOOP
+        EXECUTE pg_catalog.format('ALTER ROUTINE %s SET standard_conforming_strings = on', routine);
+    END LOOP;
+END
+$$;
