@@ -137,6 +137,11 @@ SELECT v, count(*) FROM key_none GROUP BY v ORDER BY v;
 -- Two documents with one text
 INSERT INTO key_texts VALUES ('6b0489aa0000000000000001', 21);
 UPDATE key_texts SET v = 22 WHERE v = 21;
+UPDATE key_texts SET v = 22 WHERE v = 20 RETURNING v;
+DELETE FROM key_texts WHERE v = 20 RETURNING v;
+CREATE FOREIGN TABLE key_documents (_id text, v integer, first integer OPTIONS (path 'a.0'), doc json OPTIONS (path '$')) SERVER fdw_modify OPTIONS (collection 'keys');
+UPDATE key_documents SET doc = '{"v": 22}' WHERE v = 20;
+UPDATE key_documents SET first = 22 WHERE v = 20;
 SELECT v, count(*) FROM key_none GROUP BY v ORDER BY v;
 
 -- COPY, partitions, triggers, generated columns, defaults, checks of views

@@ -81,6 +81,18 @@ fdw_modify_is_immediate(ResultRelInfo *resultRelInfo, CmdType operation)
 		  triggers->trig_delete_before_row || triggers->trig_delete_after_row));
 }
 
+/* Throws for a row whose _id stands for several. */
+static void
+throw_several(FdwModifyState *state)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CARDINALITY_VIOLATION),
+			 errmsg("a row of foreign table \"%s\" stands for several documents",
+					RelationGetRelationName(state->relation)),
+			 errdetail("Their _id is the same in the type of the column."),
+			 errhint("Give the column a type that tells them apart, such as mongo_migrate.objectid or json.")));
+}
+
 /* Sends what is held back. */
 static void
 flush(FdwModifyState *state)
@@ -93,12 +105,7 @@ flush(FdwModifyState *state)
 		return;
 	found = write_batch_send(state->batch);
 	if (found > expected)
-		ereport(ERROR,
-				(errcode(ERRCODE_CARDINALITY_VIOLATION),
-				 errmsg("a row of foreign table \"%s\" stands for several documents",
-						RelationGetRelationName(state->relation)),
-				 errdetail("Their _id is the same in the type of the column."),
-				 errhint("Give the column a type that tells them apart, such as mongo_migrate.objectid or json.")));
+		throw_several(state);
 	if (found < expected && state->operation == CMD_UPDATE &&
 		mongo_connection_transactional(state->connection))
 		ereport(ERROR,
@@ -436,6 +443,31 @@ row_selector(FdwModifyState *state, TupleTableSlot *plan_slot)
 	return selector;
 }
 
+/*
+ * Throws where a selector finds several documents.  To be called where just one
+ * of them would be written; else flush() counts them.
+ */
+static void
+check_single(FdwModifyState *state, const bson_t *selector)
+{
+	bson_t	   *options;
+	MongoCursor *cursor;
+	bson_iter_t id;
+	bson_iter_t operator;
+
+	/* A value, and $eq, are one _id. */
+	if (!bson_iter_init_find(&id, selector, "_id") || !BSON_ITER_HOLDS_DOCUMENT(&id) ||
+		!bson_iter_recurse(&id, &operator) || bson_iter_find(&operator, "$eq"))
+		return;
+	options = owned_bson_new(CurrentMemoryContext);
+	BCON_APPEND(options, "limit", BCON_INT64(2), "projection", "{", "_id", BCON_INT32(1), "}");
+	cursor = mongo_find(state->connection, state->table->collection, selector, options,
+						CurrentMemoryContext);
+	if (mongo_cursor_next(cursor) != NULL && mongo_cursor_next(cursor) != NULL)
+		throw_several(state);
+	mongo_cursor_close(cursor);
+}
+
 /* Which columns an update changes: those of SET, and what a trigger has changed besides. */
 static bool *
 changed_columns(FdwModifyState *state, TupleTableSlot *slot, TupleTableSlot *plan_slot)
@@ -530,8 +562,10 @@ fdw_update(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 		return repeated ? NULL : slot;
 	}
 	begin_writing(state, estate);
-	add_guards(selector, update.guards);
 	at_once = returns || update.guards != NIL;
+	if (at_once || update.replaces)
+		check_single(state, selector);
+	add_guards(selector, update.guards);
 	document = write_row(state, selector, &update, at_once);
 	gone = at_once && document == NULL;
 	if (gone && update.guards != NIL)
@@ -561,6 +595,8 @@ fdw_delete(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 	bson_t	   *document = NULL;
 
 	begin_writing(state, estate);
+	if (!repeated && returns)
+		check_single(state, selector);
 	if (!repeated)
 		document = write_row(state, selector, NULL, returns);
 	if (document != NULL)
