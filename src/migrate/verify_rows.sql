@@ -2,7 +2,7 @@
 
 -- What may stand in _id for an id as a person or a column writes it.
 CREATE FUNCTION mongo_migrate.verify_candidates(id text) RETURNS SETOF json
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

@@ -1,7 +1,7 @@
 -- preflight.sql: what a migration will meet, on both sides, before it begins.
 
 CREATE FUNCTION mongo_migrate.try_command(server name, command json, OUT reply json, OUT problem text)
-    LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -53,7 +53,7 @@ REVOKE ALL ON FUNCTION mongo_migrate.preflight_target() FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.preflight_source(server name)
     RETURNS TABLE ("check" text, status text, detail text)
-    LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -117,7 +117,7 @@ REVOKE ALL ON FUNCTION mongo_migrate.preflight_source(name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.preflight_database(server name)
     RETURNS TABLE ("check" text, status text, detail text)
-    LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -180,7 +180,7 @@ REVOKE ALL ON FUNCTION mongo_migrate.preflight_database(name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.preflight(server name)
     RETURNS TABLE ("check" text, status text, detail text)
-    LANGUAGE plpgsql VOLATILE PARALLEL RESTRICTED
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

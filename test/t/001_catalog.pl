@@ -58,6 +58,10 @@ none("SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = pr
 	  . " AND prosrc NOT LIKE '%OPERATOR(pg_catalog.%' AND prosrc NOT LIKE '%pg_catalog.current_setting(''search_path'')%'"
 	  . " AND NOT coalesce(array_to_string(proconfig, ',') LIKE '%search_path=%', false) ORDER BY 1",
 	'every function in SQL or PL/pgSQL sets its search_path');
+# A subtransaction is an error in a query that runs in parallel, in its leader too.
+none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions) AND proparallel <> 'u'"
+	  . " AND prosrc ~ 'EXCEPTION\\s+WHEN' ORDER BY 1",
+	'no function with an exception block is run in parallel');
 none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions) AND prosecdef ORDER BY 1",
 	'no function runs with the rights of its owner');
 none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions) AND pronamespace <> 'mongo_migrate'::regnamespace"
