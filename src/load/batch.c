@@ -380,7 +380,9 @@ check_nulls(LoadSession *session, LoadTarget *target)
 				document_reject(session, document, target->name, value_path(target, row, column->path),
 								ERRCODE_NOT_NULL_VIOLATION,
 								psprintf("null or missing, and column \"%s\" is not null", column->name),
-								NULL);
+								column->role != COLUMN_VALUE && column->role != COLUMN_REFERENCE ? NULL :
+								psprintf("Let it be null: ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL; or mend the document.",
+										 target->name, quote_identifier(column->name)));
 		}
 	}
 }
