@@ -7,12 +7,20 @@ SELECT mongo_migrate.run_command('grants_test', '{"dropDatabase": 1}') -> 'ok' A
 SELECT mongo_migrate.run_command('grants_test', '{"insert": "things", "documents": [
     {"_id": {"$oid": "65a000000000000000000001"}, "name": "one", "parts": [{"n": 1}, {"n": 2}]},
     {"_id": {"$oid": "65a000000000000000000002"}, "name": "two", "next": {"$oid": "65a000000000000000000001"}}]}') -> 'n' AS n;
+SELECT mongo_migrate.run_command('grants_test', '{"insert": "others", "documents": [{"_id": {"$oid": "65a000000000000000000003"}, "n": 1}]}') -> 'n' AS n;
 CREATE ROLE regress_grants_migrator LOGIN;
 CREATE ROLE regress_grants_nobody LOGIN;
 CREATE SCHEMA grants_test;
 GRANT ALL ON SCHEMA grants_test TO regress_grants_migrator;
 GRANT USAGE ON FOREIGN SERVER grants_test TO regress_grants_migrator;
 SELECT mongo_migrate.grant_usage('regress_grants_migrator');
+-- It may use the id maps of others, also those made from now on.
+SELECT mongo_migrate.plan_collection('grants_test', 'others', target => 'grants_test.others');
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('grants_test', 'others');
+GRANT SELECT ON grants_test.others TO regress_grants_migrator;
+SET SESSION AUTHORIZATION regress_grants_migrator;
+SELECT * FROM mongo_migrate.verify_full('grants_test', 'others');
+RESET SESSION AUTHORIZATION;
 
 SET SESSION AUTHORIZATION regress_grants_nobody;
 SELECT mongo_migrate.migrate_collection('grants_test', 'things');
@@ -58,6 +66,8 @@ DELETE FROM mongo_migrate.plan WHERE server = 'grants_test';
 RESET SESSION AUTHORIZATION;
 
 SET client_min_messages = warning;
+SELECT relation AS map FROM mongo_migrate.id_map WHERE (server, collection) = ('grants_test', 'others') \gset
+DROP TABLE :map;
 DROP SCHEMA grants_test CASCADE;
 RESET client_min_messages;
 SELECT mongo_migrate.run_command('grants_test', '{"dropDatabase": 1}') -> 'ok' AS ok;

@@ -8,6 +8,7 @@ AS $$
 DECLARE
     map mongo_migrate.id_map;
     remedy text;
+    statement text;
 BEGIN
     PERFORM mongo_migrate.require_source(server, collection);
     INSERT INTO mongo_migrate.id_map (server, collection)
@@ -49,6 +50,19 @@ BEGIN
     ELSE
         EXECUTE format('CREATE TABLE %s (key bytea NOT NULL PRIMARY KEY, id uuid NOT NULL)', map.relation);
     END IF;
+    -- Whoever may use mongo_migrate.id_map may use this.
+    FOR statement IN
+        SELECT format('GRANT %s ON %s %s TO %s', string_agg(a.privilege_type, ', '), m.kind, m.relation,
+                      CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END)
+            FROM (VALUES ('TABLE', 'mongo_migrate.id_map', map.relation),
+                         ('SEQUENCE', 'mongo_migrate.id_map_map_number_seq', map.relation || '_id_seq')) AS m (kind, model, relation)
+            JOIN pg_class AS c ON c.oid = m.model::regclass
+            CROSS JOIN aclexplode(c.relacl) AS a
+            WHERE to_regclass(m.relation) IS NOT NULL
+            GROUP BY m.kind, m.relation, a.grantee
+    LOOP
+        EXECUTE statement;
+    END LOOP;
     EXECUTE format('COMMENT ON TABLE %s IS %L', map.relation,
                    format('ids of the documents of collection "%s" of server "%s"', collection, server));
     UPDATE mongo_migrate.id_map AS m SET relation = map.relation
