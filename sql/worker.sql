@@ -82,6 +82,10 @@ CREATE FUNCTION worker_definer() RETURNS void LANGUAGE sql SECURITY DEFINER AS
 $$ SELECT mongo_migrate.run_workers(ARRAY['SELECT worker_state()']) $$;
 ALTER FUNCTION worker_definer() OWNER TO regress_worker_owner;
 SELECT worker_definer();
+-- Not the role that it has when it logs in.
+GRANT pg_monitor TO regress_worker_owner;
+ALTER ROLE regress_worker_owner SET role = pg_monitor;
+SELECT worker_definer();
 RESET work_mem;
 
 -- A query of the caller's while it waits.

@@ -73,7 +73,7 @@ typedef struct WorkerIdentity
 {
 	Oid			database;
 	Oid			session_user;	/* to connect as */
-	Oid			role;			/* then to SET ROLE; invalid: not */
+	Oid			role;			/* then to SET ROLE; invalid: none */
 	Oid			user;			/* the user that the command must run as */
 	bool		take_settings;	/* as they are in the caller's session */
 } WorkerIdentity;
@@ -556,9 +556,9 @@ become_caller(const WorkerIdentity *identity, void *settings)
 					PGC_USERSET, PGC_S_SESSION);
 	SetConfigOption("default_transaction_read_only", "off",
 					PGC_USERSET, PGC_S_SESSION);
-	if (OidIsValid(identity->role))
-		SetConfigOption("role", GetUserNameFromId(identity->role, false),
-						PGC_USERSET, PGC_S_SESSION);
+	SetConfigOption("role", OidIsValid(identity->role) ?
+					GetUserNameFromId(identity->role, false) : "none",
+					PGC_USERSET, PGC_S_SESSION);
 	if (GetUserId() != identity->user)
 		elog(ERROR, "background worker runs as another user than its caller");
 	CommitTransactionCommand();
