@@ -176,6 +176,12 @@ is(query("BEGIN;\n$batch;\nPREPARE TRANSACTION 'batch';\nROLLBACK PREPARED 'batc
 query("SELECT mongo_migrate.migrate_collection('shop', c) FROM unnest('{users,payments}'::text[]) AS c");
 is(query('SELECT p.id, u.n FROM payments p LEFT JOIN users u ON u.id = p.user_id ORDER BY 1'), "1|3\n2|2\n3|1", 'with the ids that the documents get');
 
+# A transaction that was prepared keeps its locks.
+query("BEGIN; SELECT mongo_migrate.migrate_collection('shop', 'users'); PREPARE TRANSACTION 'migrated'");
+(undef, undef, $error) = $node->psql('postgres', "SELECT mongo_migrate.migrate_collection('shop', 'users')");
+like($error, qr/another session\nDETAIL:  The process of that session is gone: its transaction is prepared/, 'a prepared transaction keeps the lock');
+query("COMMIT PREPARED 'migrated'");
+
 # The source is changed everywhere, all the time.
 fill();
 begin_anew();
