@@ -92,6 +92,13 @@ SELECT path, proposed_type, refers_to, refers_key, key_form, note
 FROM mongo_migrate.infer_schema('infer', 'orders') WHERE refers_to IS NOT NULL OR path IN ('quantity', 'nobody', 'productText');
 SELECT path, refers_to FROM mongo_migrate.infer_schema('infer', 'users') WHERE refers_to IS NOT NULL;
 
+-- Values that are keys in several collections refer to none of them, but for a few.
+SELECT load('groups', VARIADIC (SELECT array_agg(json_build_object('_id', json_build_object('$oid', lpad(to_hex(i), 24, '7')))) FROM generate_series(1, 40) AS i));
+SELECT load('notes', VARIADIC (SELECT array_agg(json_build_object('_id', i,
+    'on', json_build_object('$oid', lpad(to_hex(i), 24, CASE WHEN i % 3 = 0 THEN '7' ELSE '5' END)), 'onHex', lpad(to_hex(i), 24, CASE WHEN i > 27 THEN '7' ELSE '5' END),
+    'by', json_build_object('$oid', lpad(to_hex(i), 24, CASE WHEN i > 28 THEN '7' WHEN i > 22 THEN '6' ELSE '5' END)))) FROM generate_series(1, 30) AS i));
+SELECT path, proposed_type, refers_to, refers_key, key_form, note FROM mongo_migrate.infer_schema('infer', 'notes');
+
 -- How ids are proposed.
 SELECT load('mixed_ids', '{"_id": 1}', '{"_id": "a"}');
 SELECT c AS collection, p.* FROM unnest(ARRAY['users', 'orders', 'countries', 'devices', 'mixed_ids']) AS c, mongo_migrate.propose_id('infer', c) AS p;

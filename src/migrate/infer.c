@@ -331,6 +331,8 @@ set_reference(const ProfileNode *node, Datum *values, bool *nulls, StringInfo no
 {
 	ProfileReference *reference = node->reference;
 
+	if (node->divided != NULL)
+		append_note(note, "the values are keys in several collections: %s", node->divided);
 	if (reference == NULL)
 		return;
 	if (strcmp(reference->key, "_id") == 0)

@@ -38,6 +38,8 @@ typedef struct Candidate
 	uint64		hashes[PROFILE_VALUES];
 	char	   *keys[PROFILE_VALUES];	/* NULL: has no such form */
 	uint32		lengths[PROFILE_VALUES];
+	bool		found[PROFILE_VALUES];	/* is the _id of a document somewhere */
+	char	   *where;			/* the collections that have such documents, or NULL */
 } Candidate;
 
 /* Kinds of keys, in MongoDB's order of types. */
@@ -472,6 +474,50 @@ count_found(const Candidate *candidate, int limit, found_hash *found)
 	return count;
 }
 
+/* Whether the values are ObjectIds, or 16 random bytes, which are nowhere by chance. */
+static bool
+has_random_keys(const Candidate *candidate)
+{
+	return candidate->rank == KEY_OBJECTID || candidate->rank == KEY_BINARY;
+}
+
+/* Notes which of a candidate's values are _ids of the probe's collection. */
+static void
+mark_found(Candidate *candidate, const Probe *probe, found_hash *found, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	for (int i = 0; i < candidate->count; i++)
+		candidate->found[i] |= candidate->keys[i] != NULL &&
+			found_lookup(found, candidate->hashes[i]) != NULL;
+	candidate->where = candidate->where == NULL ? pstrdup(probe->collection) :
+		psprintf("%s, %s", candidate->where, probe->collection);
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * Takes a candidate's reference back where a tenth of its values or more are
+ * not in the collection but in others: a foreign key would have those dangle
+ * whose documents exist.
+ */
+static void
+drop_if_divided(Profile *profile, const Candidate *candidate)
+{
+	ProfileNode *node = candidate->node;
+	int			found = 0;
+
+	if (node->reference == NULL || candidate->where == NULL ||
+		strcmp(node->reference->key_form, candidate->form) != 0 ||
+		strcmp(node->reference->key, "_id") != 0)
+		return;
+	for (int i = 0; i < candidate->count; i++)
+		found += candidate->found[i];
+	if ((found - node->reference->found) * 10 < candidate->count)
+		return;
+	node->reference = NULL;
+	node->divided = MemoryContextStrdup(profile->context, candidate->where);
+}
+
 /* Whether a probe is the index of the candidate's own field. */
 static bool
 is_own_index(const Candidate *candidate, const Probe *probe, const char *self)
@@ -489,9 +535,9 @@ is_own_index(const Candidate *candidate, const Probe *probe, const char *self)
 }
 
 /*
- * Whether so many values found are a reference.  An ObjectId, or 16 random
- * bytes, are nowhere by chance: half is enough, the rest are dangling.  Small
- * numbers, as text or not, are everywhere: the field must say what it means.
+ * Whether so many values found are a reference.  Of random keys half is
+ * enough, the rest are dangling.  Small numbers, as text or not, are
+ * everywhere: the field must say what it means.
  */
 static bool
 is_reference(const Candidate *candidate, const Probe *probe, int found, const char *self)
@@ -610,9 +656,10 @@ profile_find_references(Profile *profile, MongoConnection *connection, const cha
 		foreach(c, likely)
 		{
 			Candidate  *candidate = (Candidate *) lfirst(c);
+			int			hits = count_found(candidate, QUICK_VALUES, found);
 
-			if (count_found(candidate, QUICK_VALUES, found) * 3 <
-				Min(candidate->count, QUICK_VALUES))
+			if (hits == 0 || (!has_random_keys(candidate) &&
+							  hits * 3 < Min(candidate->count, QUICK_VALUES)))
 				likely = foreach_delete_current(likely, c);
 		}
 		lookup(connection, probe, likely, PROFILE_VALUES, found);
@@ -623,10 +670,14 @@ profile_find_references(Profile *profile, MongoConnection *connection, const cha
 
 			if (is_reference(candidate, probe, hits, collection))
 				add_reference(profile, candidate, probe, hits, collection);
+			if (hits > 0 && has_random_keys(candidate) && strcmp(probe->key, "_id") == 0)
+				mark_found(candidate, probe, found, context);
 		}
 		MemoryContextSwitchTo(context);
 		MemoryContextReset(per_probe);
 	}
+	foreach(cell, candidates)
+		drop_if_divided(profile, lfirst(cell));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }
