@@ -1,5 +1,20 @@
 -- grants.sql: who may use the extension.
 
+-- Who owns the schema can put functions beside ours, for others to step into.
+DO $$
+DECLARE
+    owner name := (SELECT r.rolname FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner
+                    WHERE n.nspname = 'mongo_migrate' AND NOT r.rolsuper AND r.rolname <> current_user);
+BEGIN
+    IF owner IS NOT NULL THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = pg_catalog.format('schema mongo_migrate belongs to role %I, which is no superuser', owner),
+            DETAIL = 'Whoever owns the schema could run code of its own as whoever uses the extension.',
+            HINT = 'Look at what is in the schema and drop it, then: CREATE EXTENSION mongo_migrate;';
+    END IF;
+END
+$$;
+
 CREATE FUNCTION mongo_migrate.grant_usage(role name)
     RETURNS void
     LANGUAGE plpgsql VOLATILE

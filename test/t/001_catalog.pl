@@ -72,6 +72,14 @@ none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions) AND pronam
 $node->safe_psql('postgres', 'DROP EXTENSION mongo_migrate; CREATE EXTENSION mongo_migrate');
 pass('drops and comes back');
 
+# Whose schema it is, who could have others step into functions of its own.
+$node->safe_psql('postgres', 'CREATE ROLE squatter; CREATE DATABASE squatted; GRANT CREATE ON DATABASE squatted TO squatter');
+$node->safe_psql('squatted', 'SET ROLE squatter; CREATE SCHEMA mongo_migrate');
+my (undef, undef, $error) = $node->psql('squatted', 'CREATE EXTENSION mongo_migrate');
+like($error, qr/ERROR:  schema mongo_migrate belongs to role squatter, which is no superuser/, 'not into the schema of somebody else');
+$node->safe_psql('squatted', 'ALTER SCHEMA mongo_migrate OWNER TO CURRENT_USER; CREATE EXTENSION mongo_migrate');
+pass('but into one that is there');
+
 # Other encodings.
 foreach my $encoding (qw(SQL_ASCII LATIN1))
 {
