@@ -288,6 +288,17 @@ UPDATE there SET n = 1 WHERE _id < 5;
 FETCH ALL FROM d;
 SELECT count(*) FROM there WHERE n = 1;
 ROLLBACK;
+-- Nor does a join that could fetch by keys see what is written.
+CREATE FOREIGN TABLE tree (_id integer, parent integer) SERVER fdw_modify;
+INSERT INTO tree SELECT g, g - 1 FROM generate_series(1, 2000) g;
+ANALYZE tree;
+BEGIN;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+DELETE FROM tree c USING tree p WHERE c.parent = p._id AND c._id <= 10;
+DELETE FROM tree c WHERE c._id BETWEEN 101 AND 110 AND EXISTS (SELECT FROM tree p WHERE c.parent = p._id) RETURNING *;
+SELECT count(*) FROM tree;
+ROLLBACK;
 -- A row that a join finds twice is written once, and returned once.
 CREATE FUNCTION rows_of(statement text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
