@@ -52,6 +52,17 @@ WHERE indrelid IN ('public.orders'::regclass, 'public.orders_items'::regclass) O
 SELECT * FROM mongo_migrate.key_ddl('indexed', 'orders');
 SELECT count(*) FROM mongo_migrate.verify_full('indexed', 'orders');
 
+-- What a person made not unique, or an expression may make so, is planned anew without UNIQUE.
+SELECT run(json_build_object('insert', 'edits', 'documents', '[{"_id": 1, "a": 1, "b": "x"}, {"_id": 2, "a": 2, "b": "X"}]'::json)) \g /dev/null
+SELECT run('{"createIndexes": "edits", "indexes": [{"key": {"a": 1}, "name": "alone", "unique": true}, {"key": {"_id": 1, "b": 1}, "name": "both", "unique": true}]}') \g /dev/null
+SELECT mongo_migrate.plan_collection('indexed', 'edits');
+SELECT index_name, keys, is_unique, included, note FROM mongo_migrate.plan_index WHERE collection = 'edits' ORDER BY ordinal;
+UPDATE mongo_migrate.plan_column SET is_unique = false WHERE (server, collection, path) = ('indexed', 'edits', 'a');
+UPDATE mongo_migrate.plan_column SET expression = 'lower(value)' WHERE (server, collection, path) = ('indexed', 'edits', 'b');
+SELECT mongo_migrate.plan_collection('indexed', 'edits', replan => true);
+SELECT index_name, keys, is_unique, included, note FROM mongo_migrate.plan_index WHERE collection = 'edits' ORDER BY ordinal;
+SELECT target, problem FROM mongo_migrate.check_plan('indexed', 'edits');
+
 -- What is made here goes.
 SET client_min_messages = warning;
 SELECT run('{"dropDatabase": 1}') \g /dev/null

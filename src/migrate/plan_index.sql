@@ -164,8 +164,14 @@ BEGIN
     ELSIF kinds <> '{}' THEN
         against := format('an index of type %s', array_to_string(kinds, ', '));
     END IF;
+    -- A key has only a column with an expression.
+    IF i.is_unique AND array_position(mongo_migrate.index_columns(i), NULL) IS NOT NULL THEN
+        i.is_unique := false;
+        remarks := ARRAY['unique in MongoDB'];
+    END IF;
     FOR c IN
-        SELECT o.column_name, o.role, o.type, o.expression, o.key_form, p.types, p.proposed_type, p.max_length
+        SELECT o.column_name, o.role, o.type, o.key_form, p.types, p.proposed_type, p.max_length,
+               p.is_unique AND NOT o.is_unique AND NOT several AND i.filter IS NULL AS not_wanted   -- by a person
         FROM unnest(mongo_migrate.index_columns(i)) AS n (name)
             JOIN mongo_migrate.plan_column AS o
                 ON (o.server, o.collection, o.target, o.column_name) = (i.server, i.collection, i.target, n.name)
@@ -180,7 +186,7 @@ BEGIN
             against := coalesce(against, format('values of up to %s in column %I are too long for it', c.max_length, c.column_name));
         END IF;
         -- Different values in MongoDB, different ones here: not so for 1 and "1" as text.
-        IF i.is_unique AND (child OR c.type ~ '\[\]$|^jsonb?$' OR c.expression IS NOT NULL OR c.key_form <> 'exact' OR
+        IF i.is_unique AND (child OR c.not_wanted OR c.type ~ '\[\]$|^jsonb?$' OR c.key_form <> 'exact' OR
                 c.role <> 'id' AND mongo_migrate.only_type(c.types) IS NULL AND c.proposed_type NOT IN ('integer', 'bigint', 'numeric')) THEN
             i.is_unique := false;
             remarks := ARRAY['unique in MongoDB'];
