@@ -122,6 +122,7 @@ CREATE FOREIGN TABLE key_texts (_id text, v integer) SERVER fdw_modify OPTIONS (
 CREATE FOREIGN TABLE key_dates (_id timestamptz, v integer) SERVER fdw_modify OPTIONS (collection 'keys');
 CREATE FOREIGN TABLE key_json (_id json, v integer) SERVER fdw_modify OPTIONS (collection 'keys');
 CREATE FOREIGN TABLE key_jsonb (_id jsonb, v integer) SERVER fdw_modify OPTIONS (collection 'keys');
+CREATE FOREIGN TABLE key_plain (_id json OPTIONS (extended_json 'plain'), v integer) SERVER fdw_modify OPTIONS (collection 'keys');
 CREATE FOREIGN TABLE key_uuids (_id uuid, v integer) SERVER fdw_modify OPTIONS (collection 'keys');
 CREATE FOREIGN TABLE key_none (v integer) SERVER fdw_modify OPTIONS (collection 'keys');
 UPDATE key_numbers SET v = 10 WHERE v = 1;
@@ -130,6 +131,8 @@ UPDATE key_dates SET v = 30 WHERE v = 3;
 UPDATE key_json SET v = 40 WHERE v = 4;
 UPDATE key_uuids SET v = 50 WHERE v = 5 RETURNING *;
 UPDATE key_jsonb SET v = 60 WHERE v = 40;
+UPDATE key_plain SET v = 60 WHERE v = 40;
+DELETE FROM key_plain WHERE v = 20;
 UPDATE key_none SET v = 60;
 DELETE FROM key_none;
 INSERT INTO key_none VALUES (70) RETURNING v;

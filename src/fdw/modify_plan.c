@@ -33,12 +33,12 @@ is_stored(Form_pg_attribute attribute)
 		(attribute->attgenerated == '\0' || attribute->attgenerated == ATTRIBUTE_GENERATED_STORED);
 }
 
-/* Can MongoDB be asked for a value of the type by equality? */
+/* Can MongoDB be asked for a value of the type by equality?  Plain JSON has lost BSON's types. */
 static bool
-is_identity_type(Oid type)
+is_identity_type(Oid type, JsonMode json_mode)
 {
 	type = getBaseType(type);
-	return type == JSONOID || filter_type_form(type) != FORM_NONE;
+	return type == JSONOID ? json_mode != JSON_PLAIN : filter_type_form(type) != FORM_NONE;
 }
 
 /* The column by which rows are found again; see modify.h. */
@@ -53,12 +53,15 @@ modify_id_column(Relation relation, const MongoTableOptions *table)
 	for (int i = 0; i < tupdesc->natts && found == InvalidAttrNumber; i++)
 	{
 		Form_pg_attribute attribute = TupleDescAttr(tupdesc, i);
+		MongoColumnOptions *column;
 
-		if (!is_stored(attribute) ||
-			!PATH_IS_ID(mongo_column_options(RelationGetRelid(relation), i + 1, table)->path))
+		if (!is_stored(attribute))
+			continue;
+		column = mongo_column_options(RelationGetRelid(relation), i + 1, table);
+		if (!PATH_IS_ID(column->path))
 			continue;
 		any = true;
-		if (!is_identity_type(attribute->atttypid))
+		if (!is_identity_type(attribute->atttypid, column->json_mode))
 			continue;
 
 		/* Values of several BSON types can have one text. */
@@ -79,7 +82,7 @@ modify_id_column(Relation relation, const MongoTableOptions *table)
 						RelationGetRelationName(relation)),
 				 errhint("ALTER FOREIGN TABLE %s ADD COLUMN %s; the type is that of the documents' _id: mongo_migrate.objectid, a number, text, uuid, a date, or json for any other.",
 						 quote_identifier(RelationGetRelationName(relation)),
-						 any ? "id json OPTIONS (path '_id')" : "_id mongo_migrate.objectid")));
+						 any ? "id json OPTIONS (path '_id', extended_json 'relaxed')" : "_id mongo_migrate.objectid")));
 	return found;
 }
 
