@@ -301,6 +301,18 @@ SET LOCAL enable_mergejoin = off;
 DELETE FROM tree c USING tree p WHERE c.parent = p._id AND c._id <= 10;
 DELETE FROM tree c WHERE c._id BETWEEN 101 AND 110 AND EXISTS (SELECT FROM tree p WHERE c.parent = p._id) RETURNING *;
 SELECT count(*) FROM tree;
+WITH d AS (DELETE FROM tree WHERE _id > 1990 RETURNING _id) SELECT count(*), count(tree._id) FROM d JOIN tree ON tree._id = d._id;
+ROLLBACK;
+CREATE FOREIGN TABLE texts (_id integer, t text) SERVER fdw_modify OPTIONS (batch_size '1');
+INSERT INTO texts VALUES (1, '5');
+SELECT mongo_migrate.run_command('fdw_modify', '{"createIndexes": "texts", "indexes": [{"key": {"t": 1}, "name": "t"}]}') ->> 'ok' AS ok;
+SELECT mongo_migrate.run_command('fdw_modify', '{"insert": "integers", "documents": [{"_id": 1, "t": 5}, {"_id": 2, "t": 5}, {"_id": 3, "t": 5}]}') ->> 'n' AS inserted;
+CREATE FOREIGN TABLE integers (_id integer, t text) SERVER fdw_modify;
+BEGIN;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+SET LOCAL enable_nestloop = off;
+INSERT INTO texts SELECT 10 * i._id, i.t FROM integers i JOIN texts t ON i.t = t.t;
 ROLLBACK;
 -- A row that a join finds twice is written once, and returned once.
 CREATE FUNCTION rows_of(statement text) RETURNS bigint LANGUAGE plpgsql AS $$

@@ -376,7 +376,8 @@ join_from_query(JoinQuery *query, JoinType type)
 		(type != JOIN_INNER && type != JOIN_LEFT && type != JOIN_SEMI && type != JOIN_ANTI) ||
 		!is_joinable(query->outer) || !is_joinable(query->inner) ||
 		root->qual_security_level > 0 || query_locks_rows(root) ||
-		!divide_clauses(query) || !choose_key(query))
+		!divide_clauses(query) || !choose_key(query) ||
+		(KEY_ASKS(&join->key) && fdw_relation_is_written(root, query->inner)))
 		return false;
 
 	join->outer.relid = planner_rt_fetch(query->outer->relid, root)->relid;

@@ -15,7 +15,6 @@
 
 #include "access/sysattr.h"
 #include "access/transam.h"
-#include "catalog/pg_class.h"
 #include "fdw/access.h"
 #include "fdw/fdw.h"
 #include "fdw/filter.h"
@@ -32,7 +31,6 @@
 #include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
-#include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 
 /* Columns that make up more of a document than this are not worth a projection. */
@@ -125,36 +123,6 @@ add_parameterized_path(PlannerInfo *root, RelOptInfo *rel, ParamPathInfo *ppi)
 									 ppi->ppi_req_outer));
 }
 
-/*
- * Does the query, or one around it, write to the collection by another reference
- * than this one?  Then a nested loop that fetches by keys would see what was
- * written.  The rows that are written themselves come to no harm: they are
- * written once.
- */
-static bool
-is_written_elsewhere(PlannerInfo *root, RelOptInfo *rel)
-{
-	FdwRelation *relation = rel->fdw_private;
-
-	for (PlannerInfo *query = root; query != NULL; query = query->parent_root)
-	{
-		int			rti = -1;
-
-		if (query == root && bms_is_member(rel->relid, root->all_result_relids))
-			continue;
-		while ((rti = bms_next_member(query->all_result_relids, rti)) >= 0)
-		{
-			RangeTblEntry *rte = planner_rt_fetch(rti, query);
-
-			if (rte->relkind == RELKIND_FOREIGN_TABLE &&
-				GetForeignServerIdByRelId(rte->relid) == rel->serverid &&
-				strcmp(mongo_table_options(rte->relid)->collection, relation->options->collection) == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
 /* Adds the paths of a foreign table. */
 void
 fdw_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
@@ -168,7 +136,7 @@ fdw_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 									 relation->retrieved, rel->lateral_relids));
 	add_sorted_path(root, rel);
 
-	if (is_written_elsewhere(root, rel))
+	if (fdw_relation_is_written(root, rel))
 		return;
 	if (rel->has_eclass_joins)
 		clauses = list_concat(clauses,

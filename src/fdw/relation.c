@@ -9,6 +9,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "catalog/pg_class.h"
 #include "fdw/estimate.h"
 #include "fdw/relation.h"
 #include "miscadmin.h"
@@ -91,4 +92,43 @@ fdw_relation_width(FdwRelation *relation, AttrNumber attnum)
 	if (width <= 0)
 		width = get_typlen(get_atttype(relation->relid, attnum));
 	return width > 0 ? width : 10;
+}
+
+/* Is it a foreign table of the same collection? */
+static bool
+is_same_collection(const RangeTblEntry *rte, RelOptInfo *rel)
+{
+	FdwRelation *relation = rel->fdw_private;
+
+	return rte->relkind == RELKIND_FOREIGN_TABLE &&
+		GetForeignTable(rte->relid)->serverid == rel->serverid &&
+		strcmp(mongo_table_options(rte->relid)->collection, relation->options->collection) == 0;
+}
+
+/* Does the statement write to the relation's collection by another reference; see relation.h. */
+bool
+fdw_relation_is_written(PlannerInfo *root, RelOptInfo *rel)
+{
+	if (bms_is_member(rel->relid, root->all_result_relids))
+		return false;
+	for (; root != NULL; root = root->parent_root)
+	{
+		int			rti = -1;
+		ListCell   *lc;
+
+		while ((rti = bms_next_member(root->all_result_relids, rti)) >= 0)
+		{
+			if (is_same_collection(planner_rt_fetch(rti, root), rel))
+				return true;
+		}
+		foreach(lc, root->parse->cteList)
+		{
+			Query	   *query = castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery);
+
+			if (query->resultRelation > 0 &&
+				is_same_collection(rt_fetch(query->resultRelation, query->rtable), rel))
+				return true;
+		}
+	}
+	return false;
 }
