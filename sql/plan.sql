@@ -204,6 +204,14 @@ SELECT column_name, path FROM columns WHERE target = 'public.made';
 SELECT * FROM mongo_migrate.apply_ddl('plan', 'made');
 SELECT mongo_migrate.key_ddl('plan', 'made');
 DROP TABLE public.made, public.made_parts;
+-- Beside a table to be created, a child table that exists is somebody else's, also when planned anew.
+DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('plan', 'made');
+CREATE TABLE public.made_parts (id serial PRIMARY KEY, n text);
+SELECT mongo_migrate.plan_collection('plan', 'made');
+SELECT * FROM mongo_migrate.apply_ddl('plan', 'made');
+SELECT mongo_migrate.plan_collection('plan', 'made', replan => true);
+SELECT target, existing, included FROM targets WHERE collection = 'made';
+DROP TABLE public.made, public.made_parts, public.made_parts_2;
 
 -- A plan that was deleted after the migration.
 SELECT load('deleted', '{"_id": 1, "a": 1}');

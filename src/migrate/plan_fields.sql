@@ -200,8 +200,8 @@ CREATE FUNCTION mongo_migrate.plan_array(field mongo_migrate.plan_path, element 
 DECLARE
     parent_target mongo_migrate.plan_target;
     parent_table text := (parse_ident(parent))[2];
-    target text := mongo_migrate.free_target((parse_ident(parent))[1], parent_table || '_' || wanted);
-    relation regclass := mongo_migrate.plan_relation(field.server, field.collection, target, false);
+    target text;
+    relation regclass;
     map boolean := element.path = field.path || '{}';
     kind text := mongo_migrate.only_type(element.types);
     inner_element mongo_migrate.plan_path := mongo_migrate.element_of(element);
@@ -217,6 +217,11 @@ DECLARE
 BEGIN
     SELECT t.* INTO parent_target FROM mongo_migrate.plan_target AS t
     WHERE (t.server, t.collection, t.target) = (field.server, field.collection, parent);
+    -- Beside a table that is still to be created, one that exists is somebody else's.
+    target := mongo_migrate.free_target((parse_ident(parent))[1], parent_table || '_' || wanted,
+        (SELECT p.created FROM mongo_migrate.plan AS p
+         WHERE (p.server, p.collection) = (field.server, field.collection) AND NOT parent_target.existing));
+    relation := mongo_migrate.plan_relation(field.server, field.collection, target, false);
     INSERT INTO mongo_migrate.plan_target (server, collection, target, parent, kind, path, ordinal,
                                            existing, included, note)
     VALUES (field.server, field.collection, target, parent,

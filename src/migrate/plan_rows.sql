@@ -130,20 +130,20 @@ COMMENT ON FUNCTION mongo_migrate.plan_relation(name, text, text, boolean) IS
     'the existing table of that qualified name; NULL: there is none, or it was made for an earlier plan of the collection';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_relation(name, text, text, boolean) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.free_target(schema text, wanted text) RETURNS text
-    LANGUAGE sql STABLE STRICT
+CREATE FUNCTION mongo_migrate.free_target(schema text, wanted text, created text[] DEFAULT NULL) RETURNS text
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
     AS $$
     SELECT format('%I.%I', schema, mongo_migrate.free_name(wanted, ARRAY(
         SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE n.nspname = schema AND c.relkind NOT IN ('r', 'p')
+        WHERE n.nspname = schema AND (c.relkind NOT IN ('r', 'p') OR format('%I.%I', n.nspname, c.relname) <> ALL (created))
         UNION ALL
         SELECT (parse_ident(t.target))[2] FROM mongo_migrate.plan_target AS t
         WHERE (parse_ident(t.target))[1] = schema)))
 $$;
-COMMENT ON FUNCTION mongo_migrate.free_target(text, text) IS
-    'a qualified table name that no plan uses; an existing table may bear it';
-REVOKE ALL ON FUNCTION mongo_migrate.free_target(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.free_target(text, text, text[]) IS
+    'a qualified table name that no plan uses; an existing table may bear it: one of those created, NULL: any';
+REVOKE ALL ON FUNCTION mongo_migrate.free_target(text, text, text[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.add_plan_column(new mongo_migrate.plan_column, relation regclass) RETURNS name
     LANGUAGE plpgsql VOLATILE
