@@ -239,7 +239,8 @@ CREATE PROCEDURE mongo_migrate.finish_run(run_id bigint)
     LANGUAGE plpgsql
 AS $$
 BEGIN
-    CALL mongo_migrate.build_keys(run_id);
+    -- Foreign keys need no index of an id map; others may build those meanwhile.
+    CALL mongo_migrate.build_keys(run_id, of_maps => false);
     IF NOT mongo_migrate.end_copy(run_id) THEN
         RETURN;
     END IF;
@@ -249,6 +250,7 @@ BEGIN
     PERFORM mongo_migrate.add_references(run_id);
     COMMIT;
     CALL mongo_migrate.finish_tables(run_id);
+    CALL mongo_migrate.build_keys(run_id);
     IF mongo_migrate.obey_stop(run_id) THEN
         RETURN;
     END IF;

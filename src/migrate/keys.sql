@@ -81,7 +81,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.index_ddl(record) IS
     'the statement that builds the index of a row of run_keys() under its passing name';
 
-CREATE FUNCTION mongo_migrate.build_key(run_id bigint, tried name[])
+CREATE FUNCTION mongo_migrate.build_key(run_id bigint, tried name[], of_maps boolean DEFAULT true)
     RETURNS name
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -101,7 +101,7 @@ BEGIN
           FROM (SELECT o.*, count(*) FILTER (
                            WHERE hashtextextended(o.index_name, 0) NOT IN (SELECT h.lock FROM mongo_migrate.run_lock_held h)) OVER () AS free
                   FROM mongo_migrate.keys_to_build(r.server, r.collection) o) k
-         WHERE k.index_name <> ALL (tried)
+         WHERE k.index_name <> ALL (tried) AND (of_maps OR NOT k.of_map)
          ORDER BY k.of_map, k.bytes DESC, k.place
     LOOP
         CONTINUE WHEN NOT pg_try_advisory_lock(hashtextextended(key.index_name, 0));
@@ -126,10 +126,10 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.build_key(bigint, name[]) IS
-    'builds an index of keys_to_build(), those of a run''s tables first, under a passing name that it returns, locked for this session (advisory); NULL: no other session leaves one, but those that were tried';
+COMMENT ON FUNCTION mongo_migrate.build_key(bigint, name[], boolean) IS
+    'builds an index of keys_to_build(), those of a run''s tables first, and those of its id map only if of_maps, under a passing name that it returns, locked for this session (advisory); NULL: no other session leaves one, but those that were tried';
 
-CREATE PROCEDURE mongo_migrate.build_keys(run_id bigint)
+CREATE PROCEDURE mongo_migrate.build_keys(run_id bigint, of_maps boolean DEFAULT true)
     LANGUAGE plpgsql
 AS $$
 DECLARE
@@ -144,7 +144,7 @@ BEGIN
     END IF;
     COMMIT;
     LOOP
-        built := mongo_migrate.build_key(run_id, tried);
+        built := mongo_migrate.build_key(run_id, tried, of_maps);
         COMMIT;
         EXIT WHEN built IS NULL;
         PERFORM pg_catalog.pg_advisory_unlock(pg_catalog.hashtextextended(built, 0));
@@ -152,7 +152,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON PROCEDURE mongo_migrate.build_keys(bigint) IS
+COMMENT ON PROCEDURE mongo_migrate.build_keys(bigint, boolean) IS
     'when every chunk is complete: builds indexes of a run, each in a transaction of its own, until none is left for this session; others may build at the same time, and finish_run() makes keys of them';
 
 CREATE FUNCTION mongo_migrate.await_keys(server name, collection text, of_map boolean)
