@@ -99,6 +99,16 @@ SELECT load('notes', VARIADIC (SELECT array_agg(json_build_object('_id', i,
     'by', json_build_object('$oid', lpad(to_hex(i), 24, CASE WHEN i > 28 THEN '7' WHEN i > 22 THEN '6' ELSE '5' END)))) FROM generate_series(1, 30) AS i));
 SELECT path, proposed_type, refers_to, refers_key, key_form, note FROM mongo_migrate.infer_schema('infer', 'notes');
 
+-- More unique keys than one command looks values up in. One that MongoDB hides from its queries is no help, and no harm.
+SELECT load('keyed', VARIADIC (SELECT array_agg(d ORDER BY i) FROM (
+    SELECT i, json_object_agg('k' || k, format('key %s of %s', k, i)) AS d
+    FROM generate_series(1, 3) AS i, generate_series(1, 62) AS k GROUP BY i) AS documents));
+SELECT mongo_migrate.run_command('infer', json_build_object('createIndexes', 'keyed', 'indexes', json_agg(json_build_object(
+    'key', json_build_object('k' || k, 1), 'name', 'k' || k, 'unique', true, 'hidden', k = 30)))) ->> 'ok' AS ok FROM generate_series(1, 62) AS k;
+SELECT load('keeping', VARIADIC (SELECT array_agg(json_build_object('a', 'key 1 of ' || i, 'b', 'key 30 of ' || i, 'c', 'key 62 of ' || i)) FROM generate_series(1, 3) AS i));
+SELECT path, refers_to, key_form FROM mongo_migrate.infer_schema('infer', 'keeping');
+SELECT path, is_unique FROM mongo_migrate.infer_schema('infer', 'keyed') WHERE path = 'k30';
+
 -- How ids are proposed.
 SELECT load('mixed_ids', '{"_id": 1}', '{"_id": "a"}');
 SELECT c AS collection, p.* FROM unnest(ARRAY['users', 'orders', 'countries', 'devices', 'mixed_ids']) AS c, mongo_migrate.propose_id('infer', c) AS p;
@@ -123,3 +133,22 @@ SELECT mongo_migrate.run_command('infer', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 DROP FUNCTION load;
 DROP USER MAPPING FOR CURRENT_USER SERVER infer;
 DROP SERVER infer;
+
+-- In a database of another encoding: collections whose names are not ASCII, and one that has no name there.
+\set here :DBNAME
+CREATE DATABASE regress_infer_latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0;
+\c regress_infer_latin1
+CREATE EXTENSION mongo_migrate;
+CREATE SERVER infer_latin1 FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_infer_latin1');
+SET client_encoding = 'UTF8';
+SELECT mongo_migrate.run_command('infer_latin1', format('{"insert": "caf%s", "documents": [{"_id": "%1$s1"}, {"_id": "%1$s2"}, {"_id": "%1$s3"}]}', chr(233))::json) ->> 'n' AS n;
+SELECT mongo_migrate.run_command('infer_latin1', format('{"insert": "visits", "documents": [{"_id": 1, "caf%s": "%1$s2"}, {"_id": 2, "caf%1$s": "%1$s3"}]}', chr(233))::json) ->> 'n' AS n;
+SELECT mongo_migrate.run_command('infer_latin1', '{"create": "\u0434"}') ->> 'ok' AS ok;
+SELECT * FROM mongo_migrate.list_collections('infer_latin1');
+SELECT path, refers_to FROM mongo_migrate.infer_schema('infer_latin1', 'visits');
+SET client_min_messages = error;    -- each plan would say it again
+SELECT collection, inserted, complete FROM mongo_migrate.migrate_all('infer_latin1', workers => 0);
+SELECT mongo_migrate.verify_all('infer_latin1');
+SELECT mongo_migrate.run_command('infer_latin1', '{"dropDatabase": 1}') ->> 'ok' AS ok;
+\c :here
+DROP DATABASE regress_infer_latin1;

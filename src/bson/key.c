@@ -29,6 +29,7 @@
 #include "bson/text.h"
 #include "bson/walk.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "owned.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
@@ -541,6 +542,13 @@ read_value(KeyReader *reader, bson_t *document, const char *field, int field_len
 		default:
 			bad_key();
 	}
+}
+
+/* A key's hash. */
+uint64
+key_hash(const char *key, size_t length)
+{
+	return hash_bytes_extended((const unsigned char *) key, length, 0);
 }
 
 /* Appends a field with the key's value; throws for bytes that are no key. */

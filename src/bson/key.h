@@ -19,6 +19,9 @@ extern void key_append(StringInfo key, const bson_iter_t *value);
 /* The same with a status; after a failure what was appended is of no use. */
 extern ConvertStatus key_try_append(StringInfo key, const bson_iter_t *value);
 
+/* A hash of 64 bits, so that different keys are taken for different ones. */
+extern uint64 key_hash(const char *key, size_t length);
+
 /* Appends a field with the key's value; throws ERRCODE_DATA_CORRUPTED for
  * bytes that are no key. */
 extern void key_append_to_bson(bson_t *document, const char *field,

@@ -12,7 +12,6 @@
 #include "access/xact.h"
 #include "bson/json.h"
 #include "bson/key.h"
-#include "common/hashfn.h"
 #include "error.h"
 #include "fdw/modify.h"
 #include "miscadmin.h"
@@ -336,7 +335,7 @@ add_key(HTAB *keys, const bson_t *document)
 
 	find_id(&iter, document);
 	key_append(key, &iter);
-	hash = hash_bytes_extended((const unsigned char *) key->data, key->len, 0);
+	hash = key_hash(key->data, key->len);
 	entry = hash_search(keys, &hash, HASH_ENTER, &found);
 	if (!found)
 		entry->keys = NIL;

@@ -8,9 +8,11 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "bson/document_path.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "migrate/collections.h"
 #include "miscadmin.h"
 #include "mongo/cursor.h"
@@ -24,9 +26,9 @@ PG_FUNCTION_INFO_V1(mm_list_collections);
 
 #define MAX_NEAR	3			/* near names in a hint */
 
-/* Adds the collections of one batch of the server's answer. */
+/* Adds the collections of one batch of the server's answer; some count in unnamed instead. */
 static List *
-add_batch(List *list, const bson_iter_t *batch)
+add_batch(List *list, const bson_iter_t *batch, int *unnamed)
 {
 	bson_iter_t entry;
 
@@ -34,6 +36,7 @@ add_batch(List *list, const bson_iter_t *batch)
 	while (bson_iter_next(&entry))
 	{
 		CollectionInfo *info;
+		const char *utf8;
 		bson_iter_t name;
 		bson_iter_t kind;
 
@@ -41,8 +44,14 @@ add_batch(List *list, const bson_iter_t *batch)
 			!BSON_ITER_HOLDS_UTF8(&name) ||
 			strncmp(bson_iter_utf8(&name, NULL), "system.", 7) == 0)
 			continue;
+		utf8 = bson_iter_utf8(&name, NULL);
+		if (!document_path_can_name(utf8))
+		{
+			*unnamed += 1;
+			continue;
+		}
 		info = palloc(sizeof(CollectionInfo));
-		info->name = pstrdup(bson_iter_utf8(&name, NULL));
+		info->name = pstrdup(pg_any_to_server(utf8, strlen(utf8), PG_UTF8));
 		info->kind = pstrdup(bson_iter_recurse(&entry, &kind) && bson_iter_find(&kind, "type") &&
 							 BSON_ITER_HOLDS_UTF8(&kind) ? bson_iter_utf8(&kind, NULL) : "collection");
 		list = lappend(list, info);
@@ -58,12 +67,13 @@ compare_names(const ListCell *a, const ListCell *b)
 
 /* The collections in order of name. */
 List *
-collections_list(MongoConnection *connection)
+collections_list(MongoConnection *connection, int *unnamed)
 {
 	List	   *list = NIL;
 	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
 	int64		cursor = 0;
 
+	*unnamed = 0;
 	BSON_APPEND_INT32(command, "listCollections", 1);
 	BSON_APPEND_BOOL(command, "nameOnly", true);
 	BSON_APPEND_BOOL(command, "authorizedCollections", true);
@@ -77,7 +87,7 @@ collections_list(MongoConnection *connection)
 			(bson_iter_find_descendant(&iter, "cursor.firstBatch", &field) ||
 			 (bson_iter_init(&iter, reply) &&
 			  bson_iter_find_descendant(&iter, "cursor.nextBatch", &field))))
-			list = add_batch(list, &field);
+			list = add_batch(list, &field, unnamed);
 		cursor = bson_iter_init(&iter, reply) &&
 			bson_iter_find_descendant(&iter, "cursor.id", &field) ? bson_iter_as_int64(&field) : 0;
 
@@ -128,7 +138,8 @@ near_names(List *list, const char *name)
 const char *
 collection_require(MongoConnection *connection, const char *name)
 {
-	List	   *list = collections_list(connection);
+	int			unnamed;
+	List	   *list = collections_list(connection, &unnamed);
 	ListCell   *cell;
 	char	   *names;
 
@@ -183,6 +194,8 @@ unique_key(const bson_iter_t *entry)
 		}
 		else if (strcmp(name, "unique") == 0)
 			unique |= bson_iter_as_bool(&index);
+		else if (strcmp(name, "hidden") == 0)
+			result->hidden = bson_iter_as_bool(&index);
 		else if (strcmp(name, "partialFilterExpression") == 0 || strcmp(name, "collation") == 0)
 			return NULL;
 	}
@@ -199,7 +212,7 @@ collection_unique_keys(MongoConnection *connection, const char *name)
 	bson_iter_t indexes;
 	bson_iter_t entry;
 
-	BSON_APPEND_UTF8(command, "listIndexes", name);
+	BSON_APPEND_UTF8(command, "listIndexes", mongo_utf8(name));
 	if (bson_iter_init(&iter, mongo_command(connection, command, CurrentMemoryContext)) &&
 		bson_iter_find_descendant(&iter, "cursor.firstBatch", &indexes) &&
 		bson_iter_recurse(&indexes, &entry))
@@ -222,7 +235,7 @@ collection_count(MongoConnection *connection, const char *name)
 	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
 	bson_iter_t n;
 
-	BSON_APPEND_UTF8(command, "count", name);
+	BSON_APPEND_UTF8(command, "count", mongo_utf8(name));
 	return bson_iter_init_find(&n, mongo_command(connection, command, CurrentMemoryContext), "n") ?
 		bson_iter_as_int64(&n) : 0;
 }
@@ -234,10 +247,20 @@ mm_list_collections(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	MongoConnection *connection = mongo_connect(mongo_server_oid(NameStr(*PG_GETARG_NAME(0))),
 												GetUserId());
+	int			unnamed;
+	List	   *list = collections_list(connection, &unnamed);
 	ListCell   *cell;
 
+	if (unnamed > 0)
+		ereport(WARNING,
+				(errmsg_plural("%d collection of server \"%s\" cannot be named here",
+							   "%d collections of server \"%s\" cannot be named here", unnamed,
+							   unnamed, mongo_connection_server(connection)),
+				 errdetail("The encoding of this database, %s, lacks characters of the name.",
+						   GetDatabaseEncodingName()),
+				 errhint("Migrate into a database whose encoding is UTF8, or rename in MongoDB.")));
 	InitMaterializedSRF(fcinfo, 0);
-	foreach(cell, collections_list(connection))
+	foreach(cell, list)
 	{
 		CollectionInfo *info = (CollectionInfo *) lfirst(cell);
 		Datum		values[] = {CStringGetTextDatum(info->name), CStringGetTextDatum(info->kind)};

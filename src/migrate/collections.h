@@ -10,19 +10,23 @@
 
 typedef struct CollectionInfo
 {
-	char	   *name;
+	char	   *name;			/* in the database's encoding, as in all functions here */
 	char	   *kind;			/* collection, view or timeseries */
 } CollectionInfo;
 
 /* A field with a unique index of its own. */
 typedef struct UniqueKey
 {
-	char	   *field;
-	bson_t	   *index;			/* the index's key, as a hint takes it */
+	char	   *field;			/* in UTF-8 */
+	bson_t	   *index;			/* the index's key, as a hint takes it, unless */
+	bool		hidden;			/* from MongoDB's queries */
 } UniqueKey;
 
-/* CollectionInfos in order of name, system collections left out; palloc'd. */
-extern List *collections_list(MongoConnection *connection);
+/*
+ * CollectionInfos in order of name, system collections left out; palloc'd.
+ * *unnamed: how many are not in it since the database's encoding lacks their names.
+ */
+extern List *collections_list(MongoConnection *connection, int *unnamed);
 
 /* The kind of a collection; throws, with near names, when there is none. */
 extern const char *collection_require(MongoConnection *connection, const char *name);

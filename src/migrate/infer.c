@@ -336,10 +336,10 @@ set_reference(const ProfileNode *node, Datum *values, bool *nulls, StringInfo no
 	if (reference == NULL)
 		return;
 	if (strcmp(reference->key, "_id") == 0)
-		values[COL_REFERS_TO] = text_from_utf8(reference->collection);
+		values[COL_REFERS_TO] = CStringGetTextDatum(reference->collection);
 	else
-		values[COL_REFERS_TO] = text_from_utf8(psprintf("%s.%s", reference->collection, reference->key));
-	values[COL_REFERS_KEY] = text_from_utf8(reference->key);
+		values[COL_REFERS_TO] = CStringGetTextDatum(psprintf("%s.%s", reference->collection, reference->key));
+	values[COL_REFERS_KEY] = CStringGetTextDatum(reference->key);
 	values[COL_KEY_FORM] = CStringGetTextDatum(reference->key_form);
 	nulls[COL_REFERS_TO] = nulls[COL_REFERS_KEY] = nulls[COL_KEY_FORM] = false;
 	if (reference->found < reference->sampled)
@@ -426,7 +426,7 @@ report_node(Report *report, const ProfileNode *node, const char *parent_path)
 	set_reference(node, values, nulls, &note);
 	nulls[COL_NOTE] = note.len == 0;
 	if (note.len > 0)
-		values[COL_NOTE] = text_from_utf8(note.data);
+		values[COL_NOTE] = CStringGetTextDatum(note.data);
 	nulls[COL_PARENT] = node->depth == 1;
 	nulls[COL_IS_MAP] = nulls[COL_IS_UNIQUE] = nulls[COL_ORDINAL] = false;
 	values[COL_PARENT] = CStringGetTextDatum(parent_path);

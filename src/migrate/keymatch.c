@@ -13,18 +13,16 @@
 
 #include <ctype.h>
 
+#include "bson/document_path.h"
 #include "bson/key.h"
-#include "common/hashfn.h"
 #include "lib/stringinfo.h"
-#include "migrate/collections.h"
+#include "mb/pg_wchar.h"
 #include "migrate/keymatch.h"
-#include "miscadmin.h"
-#include "mongo/cursor.h"
+#include "migrate/keyprobe.h"
 #include "owned.h"
 #include "utils/memutils.h"
 
 #define QUICK_VALUES	24		/* values tried before all are */
-#define LOOKUP_VALUES	1000	/* values in one $in */
 #define MAX_WORDS		16		/* words of a name */
 #define MAX_CANDIDATES	1000	/* paths that are looked up */
 
@@ -33,7 +31,7 @@ typedef struct Candidate
 {
 	ProfileNode *node;
 	const char *form;			/* as in plan_column.key_form */
-	int			rank;			/* of the keys: one of the KEY_* below */
+	KeyKind		rank;			/* of the keys */
 	int			count;
 	uint64		hashes[PROFILE_VALUES];
 	char	   *keys[PROFILE_VALUES];	/* NULL: has no such form */
@@ -42,46 +40,13 @@ typedef struct Candidate
 	char	   *where;			/* the collections that have such documents, or NULL */
 } Candidate;
 
-/* Kinds of keys, in MongoDB's order of types. */
-enum
+/* A probe, and the candidates that may have its keys. */
+typedef struct Match
 {
-	KEY_BEFORE,					/* MinKey, null */
-	KEY_NUMBER,
-	KEY_STRING,
-	KEY_DOCUMENT,
-	KEY_BINARY,
-	KEY_OBJECTID,
-	KEY_AFTER					/* booleans, dates and the rest */
-};
-
-/* Something that a reference may point to: a field with a unique index. */
-typedef struct Probe
-{
-	const char *collection;
-	const char *key;
-	bson_t	   *index;			/* the index's key, for the hint */
-	int			low;			/* kinds of the first and the last key */
-	int			high;
-	double		spread;			/* of numbers: their span for each key, or 0 */
-} Probe;
-
-/* The keys found by a lookup. */
-typedef struct FoundEntry
-{
-	uint64		hash;
-	char		status;
-} FoundEntry;
-
-#define SH_PREFIX found
-#define SH_ELEMENT_TYPE FoundEntry
-#define SH_KEY_TYPE uint64
-#define SH_KEY hash
-#define SH_HASH_KEY(table, key) ((uint32) (key))
-#define SH_EQUAL(table, a, b) ((a) == (b))
-#define SH_SCOPE static inline
-#define SH_DECLARE
-#define SH_DEFINE
-#include "lib/simplehash.h"
+	const KeyProbe *probe;
+	List	   *candidates;
+	HTAB	   *found;			/* those of their values that are keys */
+} Match;
 
 /*
  * Splits a name into lower-case words, at changes of case and at everything
@@ -153,14 +118,16 @@ telling_name(const ProfileNode *node)
 		id |= node->key != NULL;
 		node = node->parent;
 	}
+	if (!document_path_can_name(node->key))
+		return "";
 	initStringInfo(&name);
-	appendStringInfo(&name, "%s%s", node->key, id ? "_id" : "");
+	appendStringInfo(&name, "%s%s", pg_any_to_server(node->key, strlen(node->key), PG_UTF8), id ? "_id" : "");
 	return name.data;
 }
 
 /* Whether the field's name agrees with a probe of some collection. */
 static bool
-probe_agrees(const Candidate *candidate, const Probe *probe, const char *self, bool *suffix)
+probe_agrees(const Candidate *candidate, const KeyProbe *probe, const char *self, bool *suffix)
 {
 	const char *name = telling_name(candidate->node);
 
@@ -210,7 +177,7 @@ string_stands_for(const char *string, uint32 length, bool objectid, bson_t *hold
 
 /* Makes a candidate: the node's values as they are, or what its strings stand for. */
 static Candidate *
-candidate_create(ProfileNode *node, const char *form, int rank)
+candidate_create(ProfileNode *node, const char *form, KeyKind rank)
 {
 	Candidate  *candidate = palloc0(sizeof(Candidate));
 	ProfileValues *values = node->values;
@@ -243,7 +210,7 @@ candidate_create(ProfileNode *node, const char *form, int rank)
 			candidate->keys[i] = palloc(key.len);
 			memcpy(candidate->keys[i], key.data, key.len);
 			candidate->lengths[i] = key.len;
-			candidate->hashes[i] = hash_bytes_extended((unsigned char *) key.data, key.len, 0);
+			candidate->hashes[i] = key_hash(key.data, key.len);
 		}
 	}
 	return candidate;
@@ -286,191 +253,73 @@ add_candidates(List *list, ProfileNode *node)
 	return list;
 }
 
-/* The kind of a key, and of a number its value. */
-static int
-key_kind(const bson_iter_t *value, double *number)
-{
-	switch (bson_iter_type(value))
-	{
-		case BSON_TYPE_INT32:
-		case BSON_TYPE_INT64:
-		case BSON_TYPE_DOUBLE:
-			*number = bson_iter_as_double(value);
-			return KEY_NUMBER;
-		case BSON_TYPE_DECIMAL128:
-			*number = 0;
-			return KEY_NUMBER;
-		case BSON_TYPE_SYMBOL:
-		case BSON_TYPE_UTF8:
-			return KEY_STRING;
-		case BSON_TYPE_DOCUMENT:
-		case BSON_TYPE_ARRAY:
-			return KEY_DOCUMENT;
-		case BSON_TYPE_BINARY:
-			return KEY_BINARY;
-		case BSON_TYPE_OID:
-			return KEY_OBJECTID;
-		case BSON_TYPE_MINKEY:
-		case BSON_TYPE_UNDEFINED:
-		case BSON_TYPE_NULL:
-			return KEY_BEFORE;
-		default:
-			return KEY_AFTER;
-	}
-}
-
-/* Options of a find by a probe's index that returns its field alone. */
-static bson_t *
-probe_options(const Probe *probe, int direction)
-{
-	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
-	bson_t		child;
-
-	BSON_APPEND_DOCUMENT_BEGIN(options, "projection", &child);
-	bson_append_int32(&child, probe->key, -1, 1);
-	if (strcmp(probe->key, "_id") != 0)
-		BSON_APPEND_INT32(&child, "_id", 0);
-	bson_append_document_end(options, &child);
-	BSON_APPEND_DOCUMENT(options, "hint", probe->index);
-	if (direction != 0)
-	{
-		BSON_APPEND_DOCUMENT_BEGIN(options, "sort", &child);
-		bson_append_int32(&child, probe->key, -1, direction);
-		bson_append_document_end(options, &child);
-		BSON_APPEND_INT64(options, "limit", 1);
-	}
-	return options;
-}
-
-/* Looks at the first and the last key.  False when there are none. */
+/* Whether a probe is the index of the candidate's own field. */
 static bool
-probe_range(MongoConnection *connection, Probe *probe)
+is_own_index(const Candidate *candidate, const KeyProbe *probe, const char *self)
 {
-	double		ends[2] = {0, 0};
-	int			kinds[2];
+	char	   *path = NULL;
 
-	for (int end = 0; end < 2; end++)
+	if (strcmp(probe->collection, self) != 0)
+		return false;
+	for (ProfileNode *node = candidate->node; node->parent != NULL; node = node->parent)
 	{
-		bson_t	   *filter = owned_bson_new(CurrentMemoryContext);
-		MongoCursor *cursor = mongo_find(connection, probe->collection, filter,
-										 probe_options(probe, end == 0 ? 1 : -1),
-										 CurrentMemoryContext);
-		const bson_t *document = mongo_cursor_next(cursor);
-		bson_iter_t iter;
-		bson_iter_t value;
-
-		if (document == NULL)
-			return false;
-		kinds[end] = bson_iter_init(&iter, document) &&
-			bson_iter_find_descendant(&iter, probe->key, &value) ?
-			key_kind(&value, &ends[end]) : KEY_BEFORE;
-		mongo_cursor_close(cursor);
+		if (node->key != NULL)
+			path = path == NULL ? node->key : psprintf("%s.%s", node->key, path);
 	}
-	probe->low = kinds[0];
-	probe->high = kinds[1];
-	if (probe->low == KEY_NUMBER && probe->high == KEY_NUMBER)
-		probe->spread = (ends[1] - ends[0] + 1) /
-			Max((double) collection_count(connection, probe->collection), 1);
-	return true;
+	return path != NULL && strcmp(path, probe->key) == 0;
 }
 
-/* Adds a probe for each unique key of a collection that has documents. */
-static List *
-add_probes(List *list, MongoConnection *connection, const char *collection)
+/* Can the candidate's values be keys of the probe, that are not its own? */
+static bool
+is_likely(const Candidate *candidate, const KeyProbe *probe, const char *self)
 {
+	return candidate->rank >= probe->low && candidate->rank <= probe->high &&
+		!is_own_index(candidate, probe, self);
+}
+
+/* Has the first values of the candidates of each match looked up. */
+static void
+look_up(MongoConnection *connection, List *matches, int limit)
+{
+	KeyLookup  *lookup = key_lookup_begin(connection);
 	ListCell   *cell;
 
-	foreach(cell, collection_unique_keys(connection, collection))
+	foreach(cell, matches)
 	{
-		UniqueKey  *key = (UniqueKey *) lfirst(cell);
-		Probe	   *probe = palloc0(sizeof(Probe));
+		Match	   *match = (Match *) lfirst(cell);
+		ListCell   *c;
 
-		probe->collection = collection;
-		probe->key = key->field;
-		probe->index = key->index;
-		if (probe_range(connection, probe))
-			list = lappend(list, probe);
+		foreach(c, match->candidates)
+		{
+			Candidate  *candidate = (Candidate *) lfirst(c);
+
+			for (int i = 0; i < Min(limit, candidate->count); i++)
+			{
+				if (candidate->keys[i] != NULL)
+					key_lookup_add(lookup, match->probe, match->found, candidate->keys[i],
+								   candidate->lengths[i]);
+			}
+		}
 	}
-	return list;
+	key_lookup_end(lookup);
 }
 
-/* Looks the first values of each candidate up in a probe's index. */
-static void
-lookup(MongoConnection *connection, const Probe *probe, List *candidates, int limit, found_hash *found)
+/* Whether a candidate's value was found. */
+static bool
+has_key(HTAB *found, const Candidate *candidate, int i)
 {
-	found_hash *asked = found_create(CurrentMemoryContext, 1024, NULL);
-	StringInfoData key;
-	ListCell   *cell = list_head(candidates);
-	int			at = 0;
-
-	initStringInfo(&key);
-	while (cell != NULL)
-	{
-		bson_t	   *filter = owned_bson_new(CurrentMemoryContext);
-		bson_t		field;
-		bson_t		in;
-		int			count = 0;
-		MongoCursor *cursor;
-		const bson_t *document;
-
-		bson_append_document_begin(filter, probe->key, -1, &field);
-		BSON_APPEND_ARRAY_BEGIN(&field, "$in", &in);
-		while (cell != NULL && count < LOOKUP_VALUES)
-		{
-			Candidate  *candidate = (Candidate *) lfirst(cell);
-			bool		known;
-
-			if (at == Min(limit, candidate->count))
-			{
-				cell = lnext(candidates, cell);
-				at = 0;
-				continue;
-			}
-			if (candidate->keys[at] != NULL)
-			{
-				found_insert(asked, candidate->hashes[at], &known);
-				if (!known)
-					key_append_to_bson(&in, psprintf("%d", count++), candidate->keys[at],
-									   candidate->lengths[at]);
-			}
-			at++;
-		}
-		bson_append_array_end(&field, &in);
-		bson_append_document_end(filter, &field);
-		if (count == 0)
-			break;
-
-		cursor = mongo_find(connection, probe->collection, filter, probe_options(probe, 0),
-							CurrentMemoryContext);
-		while ((document = mongo_cursor_next(cursor)) != NULL)
-		{
-			bson_iter_t iter;
-			bson_iter_t value;
-			bool		known;
-
-			if (!bson_iter_init(&iter, document) ||
-				!bson_iter_find_descendant(&iter, probe->key, &value))
-				continue;
-			resetStringInfo(&key);
-			key_append(&key, &value);
-			found_insert(found, hash_bytes_extended((unsigned char *) key.data, key.len, 0), &known);
-			CHECK_FOR_INTERRUPTS();
-		}
-		mongo_cursor_close(cursor);
-	}
+	return candidate->keys[i] != NULL &&
+		hash_search(found, &candidate->hashes[i], HASH_FIND, NULL) != NULL;
 }
 
 /* How many of a candidate's first values were found. */
 static int
-count_found(const Candidate *candidate, int limit, found_hash *found)
+count_found(const Candidate *candidate, int limit, HTAB *found)
 {
 	int			count = 0;
 
 	for (int i = 0; i < Min(limit, candidate->count); i++)
-	{
-		if (candidate->keys[i] != NULL && found_lookup(found, candidate->hashes[i]) != NULL)
-			count++;
-	}
+		count += has_key(found, candidate, i);
 	return count;
 }
 
@@ -481,18 +330,14 @@ has_random_keys(const Candidate *candidate)
 	return candidate->rank == KEY_OBJECTID || candidate->rank == KEY_BINARY;
 }
 
-/* Notes which of a candidate's values are _ids of the probe's collection. */
+/* Notes which of a candidate's values are _ids of the match's collection. */
 static void
-mark_found(Candidate *candidate, const Probe *probe, found_hash *found, MemoryContext context)
+mark_found(Candidate *candidate, const Match *match)
 {
-	MemoryContext old = MemoryContextSwitchTo(context);
-
 	for (int i = 0; i < candidate->count; i++)
-		candidate->found[i] |= candidate->keys[i] != NULL &&
-			found_lookup(found, candidate->hashes[i]) != NULL;
-	candidate->where = candidate->where == NULL ? pstrdup(probe->collection) :
-		psprintf("%s, %s", candidate->where, probe->collection);
-	MemoryContextSwitchTo(old);
+		candidate->found[i] |= has_key(match->found, candidate, i);
+	candidate->where = candidate->where == NULL ? pstrdup(match->probe->collection) :
+		psprintf("%s, %s", candidate->where, match->probe->collection);
 }
 
 /*
@@ -518,29 +363,13 @@ drop_if_divided(Profile *profile, const Candidate *candidate)
 	node->divided = MemoryContextStrdup(profile->context, candidate->where);
 }
 
-/* Whether a probe is the index of the candidate's own field. */
-static bool
-is_own_index(const Candidate *candidate, const Probe *probe, const char *self)
-{
-	char	   *path = NULL;
-
-	if (strcmp(probe->collection, self) != 0)
-		return false;
-	for (ProfileNode *node = candidate->node; node->parent != NULL; node = node->parent)
-	{
-		if (node->key != NULL)
-			path = path == NULL ? node->key : psprintf("%s.%s", node->key, path);
-	}
-	return path != NULL && strcmp(path, probe->key) == 0;
-}
-
 /*
  * Whether so many values found are a reference.  Of random keys half is
  * enough, the rest are dangling.  Small numbers, as text or not, are
  * everywhere: the field must say what it means.
  */
 static bool
-is_reference(const Candidate *candidate, const Probe *probe, int found, const char *self)
+is_reference(const Candidate *candidate, const KeyProbe *probe, int found, const char *self)
 {
 	bool		suffix;
 	bool		agrees = probe_agrees(candidate, probe, self, &suffix);
@@ -563,10 +392,10 @@ is_reference(const Candidate *candidate, const Probe *probe, int found, const ch
 /* Orders two references of a path, the better one first: _id before other
  * keys, then names that agree, then more values found. */
 static bool
-is_better(const Candidate *candidate, const Probe *probe, int found, const char *self)
+is_better(const Candidate *candidate, const KeyProbe *probe, int found, const char *self)
 {
 	ProfileReference *old = candidate->node->reference;
-	Probe		other = {.collection = old->collection};
+	KeyProbe	other = {.collection = old->collection};
 	bool		suffix;
 	int			id = strcmp(probe->key, "_id") == 0;
 	int			old_id = strcmp(old->key, "_id") == 0;
@@ -582,7 +411,7 @@ is_better(const Candidate *candidate, const Probe *probe, int found, const char 
 
 /* Notes that a candidate's values are keys of a probe. */
 static void
-add_reference(Profile *profile, const Candidate *candidate, const Probe *probe, int found,
+add_reference(Profile *profile, const Candidate *candidate, const KeyProbe *probe, int found,
 			  const char *self)
 {
 	ProfileNode *node = candidate->node;
@@ -591,7 +420,7 @@ add_reference(Profile *profile, const Candidate *candidate, const Probe *probe, 
 	ProfileReference *reference = palloc0(sizeof(ProfileReference));
 
 	reference->collection = pstrdup(probe->collection);
-	reference->key = pstrdup(probe->key);
+	reference->key = pstrdup(pg_any_to_server(probe->key, strlen(probe->key), PG_UTF8));
 	reference->key_form = candidate->form;
 	reference->sampled = candidate->count;
 	reference->found = found;
@@ -610,74 +439,92 @@ add_reference(Profile *profile, const Candidate *candidate, const Probe *probe, 
 	MemoryContextSwitchTo(caller);
 }
 
+/* Drops the candidates of which hardly any first value was found, and the matches that have no others. */
+static List *
+drop_unlikely(List *matches)
+{
+	ListCell   *cell;
+
+	foreach(cell, matches)
+	{
+		Match	   *match = (Match *) lfirst(cell);
+		ListCell   *c;
+
+		foreach(c, match->candidates)
+		{
+			Candidate  *candidate = (Candidate *) lfirst(c);
+			int			hits = count_found(candidate, QUICK_VALUES, match->found);
+
+			if (hits == 0 || (!has_random_keys(candidate) &&
+							  hits * 3 < Min(candidate->count, QUICK_VALUES)))
+				match->candidates = foreach_delete_current(match->candidates, c);
+		}
+		if (match->candidates == NIL)
+			matches = foreach_delete_current(matches, cell);
+	}
+	return matches;
+}
+
+/* What the candidates may be keys of. */
+static List *
+make_matches(List *candidates, List *probes, const char *self)
+{
+	List	   *matches = NIL;
+	ListCell   *cell;
+
+	foreach(cell, probes)
+	{
+		Match	   *match = palloc0(sizeof(Match));
+		ListCell   *c;
+
+		match->probe = (const KeyProbe *) lfirst(cell);
+		foreach(c, candidates)
+		{
+			if (is_likely((Candidate *) lfirst(c), match->probe, self))
+				match->candidates = lappend(match->candidates, lfirst(c));
+		}
+		if (match->candidates == NIL)
+			continue;
+		match->found = key_set_create(CurrentMemoryContext);
+		matches = lappend(matches, match);
+	}
+	return matches;
+}
+
 /* Sets node->reference of every path whose values are keys somewhere. */
 void
 profile_find_references(Profile *profile, MongoConnection *connection, const char *collection)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "key match",
 												  ALLOCSET_DEFAULT_SIZES);
-	MemoryContext per_probe = AllocSetContextCreate(context, "key match probe",
-													ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	List	   *candidates = add_candidates(NIL, profile->root);
-	List	   *probes = NIL;
+	List	   *matches = NIL;
 	ListCell   *cell;
 
 	if (candidates != NIL)
+		matches = make_matches(candidates, key_probes(connection), collection);
+	look_up(connection, matches, QUICK_VALUES);
+	matches = drop_unlikely(matches);
+	look_up(connection, matches, PROFILE_VALUES);
+	foreach(cell, matches)
 	{
-		foreach(cell, collections_list(connection))
-		{
-			CollectionInfo *info = (CollectionInfo *) lfirst(cell);
-
-			if (strcmp(info->kind, "collection") == 0)
-				probes = add_probes(probes, connection, info->name);
-			CHECK_FOR_INTERRUPTS();
-		}
-	}
-
-	foreach(cell, probes)
-	{
-		Probe	   *probe = (Probe *) lfirst(cell);
-		List	   *likely = NIL;
-		found_hash *found;
+		Match	   *match = (Match *) lfirst(cell);
 		ListCell   *c;
 
-		MemoryContextSwitchTo(per_probe);
-		foreach(c, candidates)
+		foreach(c, match->candidates)
 		{
 			Candidate  *candidate = (Candidate *) lfirst(c);
+			int			hits = count_found(candidate, PROFILE_VALUES, match->found);
 
-			if (candidate->rank >= probe->low && candidate->rank <= probe->high &&
-				!is_own_index(candidate, probe, collection))
-				likely = lappend(likely, candidate);
+			if (is_reference(candidate, match->probe, hits, collection))
+				add_reference(profile, candidate, match->probe, hits, collection);
+			if (hits > 0 && has_random_keys(candidate) && strcmp(match->probe->key, "_id") == 0)
+				mark_found(candidate, match);
 		}
-		found = found_create(per_probe, 1024, NULL);
-		lookup(connection, probe, likely, QUICK_VALUES, found);
-		foreach(c, likely)
-		{
-			Candidate  *candidate = (Candidate *) lfirst(c);
-			int			hits = count_found(candidate, QUICK_VALUES, found);
-
-			if (hits == 0 || (!has_random_keys(candidate) &&
-							  hits * 3 < Min(candidate->count, QUICK_VALUES)))
-				likely = foreach_delete_current(likely, c);
-		}
-		lookup(connection, probe, likely, PROFILE_VALUES, found);
-		foreach(c, likely)
-		{
-			Candidate  *candidate = (Candidate *) lfirst(c);
-			int			hits = count_found(candidate, PROFILE_VALUES, found);
-
-			if (is_reference(candidate, probe, hits, collection))
-				add_reference(profile, candidate, probe, hits, collection);
-			if (hits > 0 && has_random_keys(candidate) && strcmp(probe->key, "_id") == 0)
-				mark_found(candidate, probe, found, context);
-		}
-		MemoryContextSwitchTo(context);
-		MemoryContextReset(per_probe);
 	}
 	foreach(cell, candidates)
-		drop_if_divided(profile, lfirst(cell));
+		drop_if_divided(profile, (Candidate *) lfirst(cell));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }

@@ -484,7 +484,7 @@ sample_value(Profile *profile, ProfileNode *node, const bson_iter_t *value)
 	resetStringInfo(key);
 	key_append(key, value);
 	sample_key(profile, node, key->data, key->len,
-			   hash_bytes_extended((const unsigned char *) key->data, key->len, 0));
+			   key_hash(key->data, key->len));
 }
 
 /* Adds one value of a node, and what is in it. */

@@ -42,7 +42,7 @@ typedef struct ProfileValues
 /* Where the values of a path are keys of a collection. */
 typedef struct ProfileReference
 {
-	const char *collection;
+	const char *collection;		/* all in the database's encoding */
 	const char *key;			/* _id, or the field of a unique index */
 	const char *key_form;		/* as in plan_column.key_form */
 	int			sampled;		/* distinct values looked up */
