@@ -163,6 +163,10 @@ UPDATE events SET kind = 'mongo' WHERE _id = 12;
 UPDATE events SET kind = 'mongo' WHERE _id > 3;
 DELETE FROM events WHERE _id IN (1, 14);
 SELECT tableoid::regclass, array_agg(_id ORDER BY _id) FROM events GROUP BY 1 ORDER BY 1::text;
+CREATE FOREIGN TABLE events_other PARTITION OF events FOR VALUES IN ('other') SERVER fdw_modify OPTIONS (batch_size '1');
+INSERT INTO events VALUES (20, 'mongo'), (21, 'other');
+INSERT INTO events SELECT _id + 100, 'other' FROM events WHERE _id > (SELECT 10);
+SELECT tableoid::regclass, array_agg(_id ORDER BY _id) FROM events WHERE _id > 10 GROUP BY 1 ORDER BY 1;
 DROP TABLE events;
 
 CREATE FOREIGN TABLE items (_id integer, price numeric NOT NULL DEFAULT 1, quantity integer, total numeric GENERATED ALWAYS AS (price * quantity) STORED, note text) SERVER fdw_modify;

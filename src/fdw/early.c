@@ -67,18 +67,53 @@ early_scan_add(ForeignScanState *scan, void (*start) (ForeignScanState *scan))
 	return early;
 }
 
-/* Is it the parameter of a subquery that is still to be run, and can be? */
-static bool
-can_run(EState *estate, int paramid)
+/* A statement that writes. */
+typedef struct Writing
 {
-	SubPlanState *subplan = estate->es_param_exec_vals[paramid].execPlan;
+	EState	   *estate;
+	Bitmapset  *once;			/* parameters that subqueries set which are run
+								 * once */
+} Writing;
+
+/* Adds the parameters that subqueries of a plan set which are run once. */
+static Bitmapset *
+add_once(Bitmapset *once, const Plan *plan)
+{
+	List	   *children = NIL;
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	if (plan == NULL)
+		return once;
+	foreach(lc, plan->initPlan)
+	{
+		foreach(lc2, lfirst_node(SubPlan, lc)->setParam)
+			once = bms_add_member(once, lfirst_int(lc2));
+	}
+	if (IsA(plan, Append))
+		children = ((const Append *) plan)->appendplans;
+	else if (IsA(plan, MergeAppend))
+		children = ((const MergeAppend *) plan)->mergeplans;
+	else if (IsA(plan, SubqueryScan))
+		once = add_once(once, ((const SubqueryScan *) plan)->subplan);
+	foreach(lc, children)
+		once = add_once(once, lfirst(lc));
+	once = add_once(once, outerPlan(plan));
+	return add_once(once, innerPlan(plan));
+}
+
+/* Is it the parameter of a subquery that was run, or is still to be and can? */
+static bool
+is_known(const Writing *writing, int paramid)
+{
+	SubPlanState *subplan = writing->estate->es_param_exec_vals[paramid].execPlan;
 	int			outer = -1;
 
 	if (subplan == NULL)
-		return false;
+		return bms_is_member(paramid, writing->once);
 	while ((outer = bms_next_member(subplan->planstate->plan->extParam, outer)) >= 0)
 	{
-		if (!can_run(estate, outer))
+		if (!is_known(writing, outer))
 			return false;
 	}
 	return true;
@@ -86,13 +121,13 @@ can_run(EState *estate, int paramid)
 
 /* expression_tree_walker: is there a parameter that may not be set? */
 static bool
-has_unknown(Node *node, void *estate)
+has_unknown(Node *node, void *writing)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
-		return !can_run(estate, ((Param *) node)->paramid);
-	return expression_tree_walker(node, has_unknown, estate);
+		return !is_known(writing, ((Param *) node)->paramid);
+	return expression_tree_walker(node, has_unknown, writing);
 }
 
 /* Are all of the comparands constants?  Said of the scans of tables alone. */
@@ -113,17 +148,17 @@ has_constants(const ForeignScan *plan)
 
 /* Can the scan be started by a write of a statement? */
 static bool
-can_start(const EarlyScan *early, EState *estate)
+can_start(const EarlyScan *early, Writing *writing)
 {
 	ForeignScan *plan = castNode(ForeignScan, early->scan->ss.ps.plan);
 
-	return early->scan->ss.ps.state == estate ?
-		!has_unknown((Node *) plan->fdw_exprs, estate) : has_constants(plan);
+	return early->scan->ss.ps.state == writing->estate ?
+		!has_unknown((Node *) plan->fdw_exprs, writing) : has_constants(plan);
 }
 
 /* A scan that can be started, or NULL. */
 static EarlyScan *
-next_to_start(EState *estate)
+next_to_start(Writing *writing)
 {
 	dlist_iter	iter;
 
@@ -131,7 +166,7 @@ next_to_start(EState *estate)
 	{
 		EarlyScan  *early = dlist_container(EarlyScan, node, iter.cur);
 
-		if (can_start(early, estate))
+		if (can_start(early, writing))
 			return early;
 	}
 	return NULL;
@@ -141,10 +176,18 @@ next_to_start(EState *estate)
 void
 early_scans_start(EState *estate)
 {
+	Writing		writing = {.estate = estate};
 	EarlyScan  *early;
+	ListCell   *lc;
+
+	if (dlist_is_empty(&waiting))
+		return;
+	writing.once = add_once(NULL, estate->es_plannedstmt->planTree);
+	foreach(lc, estate->es_plannedstmt->subplans)
+		writing.once = add_once(writing.once, lfirst(lc));
 
 	/* To start one may be to run a subquery, which starts others. */
-	while ((early = next_to_start(estate)) != NULL)
+	while ((early = next_to_start(&writing)) != NULL)
 	{
 		early_scan_remove(early);
 		early->start(early->scan);
