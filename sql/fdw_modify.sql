@@ -295,6 +295,30 @@ UPDATE there SET n = 1 WHERE _id < 5;
 FETCH ALL FROM d;
 SELECT count(*) FROM there WHERE n = 1;
 ROLLBACK;
+-- A cursor of PL/pgSQL neither, whether its plan knows the value of the variable or not.
+CREATE FUNCTION rows_of_cursor(value integer) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    rows CURSOR FOR SELECT _id FROM there WHERE n = value;
+    id integer;
+    result integer := 0;
+BEGIN
+    OPEN rows;
+    UPDATE there SET n = value + 1 WHERE n = value;
+    LOOP
+        FETCH rows INTO id;
+        EXIT WHEN NOT FOUND;
+        result := result + 1;
+    END LOOP;
+    CLOSE rows;
+    RETURN result;
+END
+$$;
+BEGIN;
+SELECT rows_of_cursor(0);
+SET LOCAL plan_cache_mode = force_generic_plan;
+SELECT rows_of_cursor(1);
+ROLLBACK;
+DROP FUNCTION rows_of_cursor;
 -- Nor does a join that could fetch by keys see what is written.
 CREATE FOREIGN TABLE tree (_id integer, parent integer) SERVER fdw_modify;
 INSERT INTO tree SELECT g, g - 1 FROM generate_series(1, 2000) g;

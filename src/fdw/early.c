@@ -11,7 +11,8 @@
  *
  * Nor are the scans of statements around this one, and of cursors, to see the
  * write.  Their comparands may be functions, which must not run with the rights
- * of whoever writes, so that only those are started that compare with constants.
+ * of whoever writes, so that only those are started that compare with constants
+ * and the parameters of their query.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -130,7 +131,7 @@ has_unknown(Node *node, void *writing)
 	return expression_tree_walker(node, has_unknown, writing);
 }
 
-/* Are all of the comparands constants?  Said of the scans of tables alone. */
+/* Are all of the comparands constants, or parameters of the query?  Said of the scans of tables alone. */
 static bool
 has_constants(const ForeignScan *plan)
 {
@@ -140,7 +141,12 @@ has_constants(const ForeignScan *plan)
 		return false;
 	foreach(lc, plan->fdw_exprs)
 	{
-		if (!IsA(lfirst(lc), Const))
+		Node	   *comparand = lfirst(lc);
+
+		while (IsA(comparand, RelabelType))
+			comparand = (Node *) ((RelabelType *) comparand)->arg;
+		if (!IsA(comparand, Const) &&
+			!(IsA(comparand, Param) && ((Param *) comparand)->paramkind == PARAM_EXTERN))
 			return false;
 	}
 	return true;
