@@ -313,6 +313,19 @@ BEGIN
     RETURN result;
 END
 $$;
+-- Nor one of a join, or of groups, that MongoDB makes.
+ANALYZE there;
+BEGIN;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+SET LOCAL enable_nestloop = off;
+SET LOCAL cursor_tuple_fraction = 1;
+DECLARE joined CURSOR FOR SELECT a._id FROM there a JOIN there b ON a._id = b._id WHERE a._id < 4;
+DECLARE grouped CURSOR FOR SELECT n, count(*) FROM there GROUP BY n;
+DELETE FROM there WHERE _id < 3;
+FETCH ALL FROM joined;
+FETCH ALL FROM grouped;
+ROLLBACK;
 BEGIN;
 SELECT rows_of_cursor(0);
 SET LOCAL plan_cache_mode = force_generic_plan;

@@ -18,6 +18,7 @@
 #include "compat.h"
 
 #include "fdw/early.h"
+#include "fdw/joinscan.h"
 #include "lib/ilist.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/plannodes.h"
@@ -131,15 +132,16 @@ has_unknown(Node *node, void *writing)
 	return expression_tree_walker(node, has_unknown, writing);
 }
 
-/* Are all of the comparands constants, or parameters of the query?  Said of the scans of tables alone. */
+/* Are all of the comparands constants, or parameters of the query? */
 static bool
-has_constants(const ForeignScan *plan)
+has_constants(ForeignScanState *scan)
 {
+	List	   *comparands = castNode(ForeignScan, scan->ss.ps.plan)->fdw_exprs;
 	ListCell   *lc;
 
-	if (plan->scan.scanrelid == 0)
-		return false;
-	foreach(lc, plan->fdw_exprs)
+	if (SCAN_IS_OF_JOIN(scan))
+		comparands = list_nth(comparands, JOIN_COMPARANDS);
+	foreach(lc, comparands)
 	{
 		Node	   *comparand = lfirst(lc);
 
@@ -159,7 +161,7 @@ can_start(const EarlyScan *early, Writing *writing)
 	ForeignScan *plan = castNode(ForeignScan, early->scan->ss.ps.plan);
 
 	return early->scan->ss.ps.state == writing->estate ?
-		!has_unknown((Node *) plan->fdw_exprs, writing) : has_constants(plan);
+		!has_unknown((Node *) plan->fdw_exprs, writing) : has_constants(early->scan);
 }
 
 /* A scan that can be started, or NULL. */
