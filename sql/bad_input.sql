@@ -153,7 +153,9 @@ SELECT f, mongo_migrate.filter_document(f) FROM unnest(ARRAY[
 SELECT * FROM pg_temp.trouble('filter = ''{}''', 'public.orders_items');
 SELECT * FROM pg_temp.trouble('target = ''pg_catalog.orders''', 'public.orders');
 SELECT * FROM pg_temp.trouble('target = ''orders''', 'public.orders');
-SELECT * FROM pg_temp.trouble('target = ''public.my orders''', 'public.orders');
+-- What is no name would be in the way of other collections, too.
+UPDATE mongo_migrate.plan_target SET target = 'public.my orders' WHERE target = 'public.orders';
+UPDATE mongo_migrate.plan_target SET target = 'a.b.c' WHERE target = 'public.orders';
 SELECT * FROM pg_temp.trouble(format('target = ''public.%s''', repeat('x', 64)), 'public.orders');
 SELECT * FROM pg_temp.trouble('target = ''PUBLIC."orders"''', 'public.orders_items');
 SELECT mongo_migrate.plan_collection('bad_input', 'orders', replan => true, target => repeat('x', 64));

@@ -254,11 +254,10 @@ CREATE FUNCTION mongo_migrate.check_target_name(t mongo_migrate.plan_target, OUT
     SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
-    names text[];
+    names constant text[] := parse_ident(t.target);
     other text;
 BEGIN
-    names := parse_ident(t.target);
-    IF cardinality(names) <> 2 THEN
+    IF cardinality(names) = 1 THEN
         problem := format('target "%s" has no schema', t.target);
         hint := mongo_migrate.mend_target(t, format('target = %L', 'public.' || t.target));
     ELSIF mongo_migrate.is_system_schema(names[1]) THEN
@@ -277,9 +276,6 @@ BEGIN
             hint := mongo_migrate.mend_target(t, 'target = ''schema.table''');
         END IF;
     END IF;
-EXCEPTION WHEN invalid_parameter_value THEN
-    problem := format('target "%s" is not a name of a table', t.target);
-    hint := mongo_migrate.mend_target(t, 'target = ''schema.table''');
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_target_name(mongo_migrate.plan_target) IS
