@@ -193,14 +193,16 @@ CREATE FUNCTION mongo_migrate.key_columns(server name, collection text) RETURNS 
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
-    WITH RECURSIVE included AS (
-        SELECT c.target, c.column_name, c.role, c.parent_column, c.ordinal, t.parent
-        FROM mongo_migrate.plan_column AS c JOIN mongo_migrate.plan_target AS t USING (server, collection, target)
+    WITH RECURSIVE targets AS MATERIALIZED (
+        SELECT t.target, t.parent, (mongo_migrate.target_distribution($1, $2, t.target)).column_name AS distribution
+        FROM mongo_migrate.plan_target AS t WHERE (t.server, t.collection) = ($1, $2)
+    ), included AS (
+        SELECT c.target, c.column_name, c.role, c.parent_column, c.ordinal, t.parent, t.distribution
+        FROM mongo_migrate.plan_column AS c JOIN targets AS t USING (target)
         WHERE (c.server, c.collection) = ($1, $2) AND c.included
     ), keys AS (
         SELECT i.* FROM included AS i
-        WHERE i.role IN ('id', 'position', 'key')
-           OR i.column_name = (mongo_migrate.target_distribution($1, $2, i.target)).column_name
+        WHERE i.role IN ('id', 'position', 'key') OR i.column_name = i.distribution
         UNION
         SELECT i.* FROM keys AS k JOIN included AS i
             ON i.parent = k.target AND i.role = 'parent' AND i.parent_column = k.column_name
@@ -214,9 +216,13 @@ REVOKE ALL ON FUNCTION mongo_migrate.key_columns(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
     RETURNS TABLE (target text, kind text, statement text, done boolean, foreign_key name, remedy text)
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT      -- which keeps the plan: a run asks twenty times, and planning takes the most of it
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
     AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH key_columns AS MATERIALIZED (
         SELECT c.*, k.place FROM mongo_migrate.key_columns($1, $2) WITH ORDINALITY AS k (target, column_name, place)
             JOIN mongo_migrate.plan_column AS c ON (c.server, c.collection, c.target, c.column_name) = ($1, $2, k.target, k.column_name)
@@ -299,7 +305,8 @@ CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
     )
     SELECT k.target, k.kind, k.statement, coalesce(k.done, f.valid, false), f.constraint_name, k.remedy
     FROM keys AS k LEFT JOIN LATERAL mongo_migrate.find_foreign_key(k.relation, k.columns, k.other) AS f ON true
-    ORDER BY k.step, k.ordinal, k.place
+    ORDER BY k.step, k.ordinal, k.place;
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_keys(name, text) IS
     'the primary keys, the unique constraints, the foreign keys of child tables, the indexes and the checks of a collection''s new tables; done: it exists, and is valid; foreign_key: its name where it exists; remedy: the edit of the plan that leaves it out';
