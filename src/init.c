@@ -46,5 +46,7 @@ _PG_init(void)
 							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("mongo_migrate");
 
+	/* No counters in /dev/shm: those of a process that is killed would stay there. */
+	setenv("MONGOC_DISABLE_SHM", "1", 0);
 	mongoc_init();
 }

@@ -72,6 +72,11 @@ none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions) AND pronam
 $node->safe_psql('postgres', 'DROP EXTENSION mongo_migrate; CREATE EXTENSION mongo_migrate');
 pass('drops and comes back');
 
+# The driver's counters would be a file that outlives a process that is killed.
+is($node->safe_psql('postgres', "LOAD 'mongo_migrate'; SELECT pg_backend_pid() AS pid \\gset\n\\setenv PID :pid\n"
+	  . '\! find /dev/shm/mongoc-$PID -newer ' . $node->data_dir . '/postmaster.pid 2>/dev/null'),
+	'', 'the driver puts nothing into shared memory');
+
 # Whose schema it is, who could have others step into functions of its own.
 $node->safe_psql('postgres', 'CREATE ROLE squatter; CREATE DATABASE squatted; GRANT CREATE ON DATABASE squatted TO squatter');
 $node->safe_psql('squatted', 'SET ROLE squatter; CREATE SCHEMA mongo_migrate');
