@@ -66,7 +66,10 @@ SELECT kind, options - 'caller' AS options, documents, findings, ok FROM mongo_m
 -- A view is one part; what fails leaves nothing behind.
 SELECT run('{"create": "late", "viewOn": "things", "pipeline": [{"$match": {"n": {"$gt": 250}}}]}');
 SELECT inserted, rejected FROM mongo_migrate.migrate_collection('parts', 'late', workers => 0);
+-- What is left of one whose session was killed goes.
+INSERT INTO mongo_migrate.verification (server, collection, kind, options) VALUES ('parts', 'late', 'full', '{"caller": 0}'), ('parts', 'things', 'full', '{"caller": 0}');
 SELECT * FROM mongo_migrate.verify_full('parts', 'late', workers => 3);
+SELECT collection, ended_at IS NULL AS unfinished FROM mongo_migrate.verification WHERE server = 'parts' AND (options ->> 'caller') = '0' OR collection = 'late';
 SELECT count(*) AS before FROM mongo_migrate.verification \gset
 SELECT mongo_migrate.verify_full('parts', 'late', workers => -1);
 SELECT mongo_migrate.verify_full('parts', 'nothing', workers => 2);

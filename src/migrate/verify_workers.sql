@@ -33,6 +33,10 @@ AS $$
 DECLARE
     verification constant bigint := mongo_migrate.verify_begin(server, collection, kind, options);
 BEGIN
+    -- What a session that was killed could not take away.
+    DELETE FROM mongo_migrate.verification AS v
+    WHERE (v.server, v.collection) = ($1, $2) AND v.ended_at IS NULL
+      AND (v.options ->> 'caller')::integer NOT IN (SELECT a.pid FROM pg_stat_activity AS a);
     IF NOT mongo_migrate.verify_has_id_index(server, collection) THEN
         parts := 1;
     END IF;
