@@ -52,6 +52,57 @@ COMMENT ON FUNCTION mongo_migrate.check_key_reference(mongo_migrate.plan_column)
     'what is wrong with a reference by another field than _id, and the statement that mends it; NULL: nothing';
 REVOKE ALL ON FUNCTION mongo_migrate.check_key_reference(mongo_migrate.plan_column) FROM PUBLIC;
 
+-- An id made by an expression is not the one that a reference by _id has.
+CREATE FUNCTION mongo_migrate.check_id_reference(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    referred constant text := CASE c.role WHEN 'id' THEN c.collection ELSE c.refers_to END;
+    id mongo_migrate.plan_column;
+    reference mongo_migrate.plan_column := c;
+BEGIN
+    SELECT i.* INTO id
+    FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS i USING (server, collection, target)
+    WHERE (t.server, t.collection) = (c.server, referred) AND t.kind = 'root' AND t.included AND i.role = 'id' AND i.included
+    ORDER BY i.expression IS NOT NULL, t.ordinal LIMIT 1;
+    IF c.role = 'id' THEN
+        SELECT r.* INTO reference
+        FROM mongo_migrate.plan_column AS r JOIN mongo_migrate.plan_target AS t USING (server, collection, target)
+        WHERE (r.server, r.refers_to, r.refers_key) = (c.server, referred, '_id') AND r.included AND t.included
+        ORDER BY r.collection COLLATE "C", t.ordinal, r.ordinal LIMIT 1;
+    END IF;
+    IF id.expression IS NOT NULL AND reference.refers_to IS NOT NULL THEN
+        problem := CASE c.role WHEN 'id' THEN format('it has an expression, and column %I of %s refers to it by _id', reference.column_name, reference.target)
+                   ELSE format('it refers to column %I of %s by _id, and that has an expression', id.column_name, id.target) END;
+        hint := format('%s or, to keep the value there: %s', mongo_migrate.mend_column(id, 'expression = NULL'),
+                       mongo_migrate.mend_column(reference, format('role = ''value'', refers_to = NULL, type = %L',
+                                                                   coalesce(reference.source_type, 'text'))));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_id_reference(mongo_migrate.plan_column) IS
+    'what is wrong with a reference by _id, or an id that is referred to, and what mends it: the id has an expression; NULL: nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.check_id_reference(mongo_migrate.plan_column) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_parent_type(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT format('it is %s, and column %I of %s is %s', c.type, o.column_name, o.target, o.type),
+           mongo_migrate.mend_column(c, format('type = %L', o.type))
+    FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS o
+            ON (o.server, o.collection, o.target, o.column_name) = (t.server, t.collection, t.parent, c.parent_column)
+        JOIN pg_type AS a ON a.oid = to_regtype(c.type) JOIN pg_type AS b ON b.oid = to_regtype(o.type)
+    WHERE (t.server, t.collection, t.target) = (c.server, c.collection, c.target) AND NOT t.existing
+      AND mongo_migrate.id_family(format_type(a.oid, NULL)) <> mongo_migrate.id_family(format_type(b.oid, NULL))
+      AND 'd' NOT IN (a.typtype, b.typtype)
+      AND NOT EXISTS (SELECT FROM pg_cast AS p WHERE (p.castsource, p.casttarget, p.castcontext) = (a.oid, b.oid, 'i'))
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_parent_type(mongo_migrate.plan_column) IS
+    'what is wrong with the type of a column of role parent, whose foreign key could not be made, and the statement that mends it; NULL: nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.check_parent_type(mongo_migrate.plan_column) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.check_column(c mongo_migrate.plan_column, relation regclass,
         OUT problem text, OUT hint text)
     LANGUAGE plpgsql VOLATILE
@@ -127,6 +178,11 @@ BEGIN
     END IF;
     IF problem IS NULL AND c.role = 'reference' AND c.refers_key <> '_id' THEN
         SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_key_reference(c) AS k;
+    ELSIF problem IS NULL AND c.role IN ('id', 'reference') THEN
+        SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_id_reference(c) AS k;
+    ELSIF problem IS NULL AND c.role = 'parent' THEN
+        step := 'parent_column';
+        SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_parent_type(c) AS k;
     END IF;
 EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_parameter_value OR fdw_table_not_found
               OR fdw_invalid_data_type OR data_exception THEN

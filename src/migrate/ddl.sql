@@ -358,7 +358,7 @@ CREATE FUNCTION mongo_migrate.plan_references(server name)
             SELECT o.target, i.column_name
             FROM mongo_migrate.plan_target AS o JOIN mongo_migrate.plan_column AS i USING (server, collection, target)
             WHERE o.server = c.server AND o.collection = c.refers_to AND o.kind = 'root' AND o.included
-              AND i.included AND CASE WHEN mongo_migrate.holds_ids(c) THEN i.role = 'id'
+              AND i.included AND CASE WHEN mongo_migrate.holds_ids(c) THEN i.role = 'id' AND (i.expression IS NULL OR c.refers_key <> '_id')
                                       ELSE i.role = 'value' AND i.path = c.refers_key AND i.expression IS NULL END
               -- A foreign key leads to one table: it has to have every document that there is.
               AND (o.filter IS NULL OR NOT EXISTS (
