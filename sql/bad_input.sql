@@ -212,15 +212,19 @@ SELECT documents, skipped, complete FROM mongo_migrate.migrate_collection('bad_i
 -- A plan does not change under the documents that were migrated by it.
 SELECT mongo_migrate.plan_collection('bad_input', 'orders', replan => true);
 
--- Ids that an expression makes are not those of references by _id, and child tables have the type of their parent's key.
+-- Ids that an expression makes are not those of references by _id; these, and child tables, have the type of the key that they lead to.
 SELECT mongo_migrate.run_command('bad_input', '{"insert": "users", "documents": [{"_id": {"$oid": "65a000000000000000000001"}, "items": [{"n": 1}]}]}') \g /dev/null
-SELECT mongo_migrate.run_command('bad_input', '{"insert": "notes", "documents": [{"_id": 1, "by": {"$oid": "65a000000000000000000001"}}]}') \g /dev/null
+SELECT mongo_migrate.run_command('bad_input', '{"insert": "notes", "documents": [{"_id": 1, "by": {"$oid": "65a000000000000000000001"}, "teamId": 1}]}') \g /dev/null
+SELECT mongo_migrate.run_command('bad_input', '{"insert": "teams", "documents": [{"_id": 1}, {"_id": 2}]}') \g /dev/null
 SELECT mongo_migrate.plan_collection('bad_input', 'users');
 SELECT mongo_migrate.plan_collection('bad_input', 'notes');
+SELECT mongo_migrate.plan_collection('bad_input', 'teams');
+UPDATE mongo_migrate.plan_column SET type = 'text' WHERE target = 'public.teams' AND role = 'id';
 UPDATE mongo_migrate.plan_column SET expression = '''U'' || value', type = 'text' WHERE target = 'public.users' AND role = 'id';
 SELECT concat_ws('.', target, column_name) AS place, problem, hint FROM mongo_migrate.check_plan('bad_input') WHERE target <> 'public.orders';
 SELECT mongo_migrate.migrate_collection('bad_input', 'users', workers => 0);
-UPDATE mongo_migrate.plan_column SET role = 'value', refers_to = NULL, type = source_type WHERE target = 'public.notes' AND role = 'reference';
+UPDATE mongo_migrate.plan_column SET role = 'value', refers_to = NULL, type = source_type WHERE target = 'public.notes' AND path = 'by';
+UPDATE mongo_migrate.plan_column SET type = 'text' WHERE target = 'public.notes' AND path = 'teamId';
 UPDATE mongo_migrate.plan_column SET type = 'varchar(9)' WHERE target = 'public.users_items' AND role = 'parent';
 SELECT concat_ws('.', target, column_name) AS place, problem, hint FROM mongo_migrate.check_plan('bad_input') WHERE target <> 'public.orders';
 SELECT inserted, complete FROM mongo_migrate.migrate_collection('bad_input', 'users', workers => 0);

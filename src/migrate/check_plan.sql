@@ -52,6 +52,20 @@ COMMENT ON FUNCTION mongo_migrate.check_key_reference(mongo_migrate.plan_column)
     'what is wrong with a reference by another field than _id, and the statement that mends it; NULL: nothing';
 REVOKE ALL ON FUNCTION mongo_migrate.check_key_reference(mongo_migrate.plan_column) FROM PUBLIC;
 
+-- What the equality of a foreign key, and of the look-up of what dangles, asks.
+CREATE FUNCTION mongo_migrate.can_refer(type text, key_type text) RETURNS boolean
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT mongo_migrate.id_family(format_type(a.oid, NULL)) = mongo_migrate.id_family(format_type(b.oid, NULL))
+        OR 'd' IN (a.typtype, b.typtype)
+        OR EXISTS (SELECT FROM pg_cast AS c WHERE (c.castsource, c.casttarget, c.castcontext) = (a.oid, b.oid, 'i'))
+    FROM pg_type AS a, pg_type AS b WHERE (a.oid, b.oid) = (to_regtype(type)::oid, to_regtype(key_type)::oid)
+$$;
+COMMENT ON FUNCTION mongo_migrate.can_refer(text, text) IS
+    'whether a column of a type can have a foreign key to one of another; domains are taken to; NULL: there is no such type';
+REVOKE ALL ON FUNCTION mongo_migrate.can_refer(text, text) FROM PUBLIC;
+
 -- An id made by an expression is not the one that a reference by _id has.
 CREATE FUNCTION mongo_migrate.check_id_reference(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
     LANGUAGE plpgsql STABLE
@@ -78,11 +92,16 @@ BEGIN
         hint := format('%s or, to keep the value there: %s', mongo_migrate.mend_column(id, 'expression = NULL'),
                        mongo_migrate.mend_column(reference, format('role = ''value'', refers_to = NULL, type = %L',
                                                                    coalesce(reference.source_type, 'text'))));
+    ELSIF c.role = 'reference' AND NOT mongo_migrate.can_refer(c.type, id.type)
+          AND NOT (SELECT t.existing FROM mongo_migrate.plan_target AS t
+                   WHERE (t.server, t.collection, t.target) = (c.server, c.collection, c.target)) THEN
+        problem := format('it is %s, and refers to column %I of %s, which is %s', c.type, id.column_name, id.target, id.type);
+        hint := mongo_migrate.mend_column(c, format('type = %L', id.type));
     END IF;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_id_reference(mongo_migrate.plan_column) IS
-    'what is wrong with a reference by _id, or an id that is referred to, and what mends it: the id has an expression; NULL: nothing';
+    'what is wrong with a reference by _id, or with an id that is referred to, and what mends it: the id has an expression, or another type; NULL: nothing';
 REVOKE ALL ON FUNCTION mongo_migrate.check_id_reference(mongo_migrate.plan_column) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_parent_type(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
@@ -93,11 +112,8 @@ CREATE FUNCTION mongo_migrate.check_parent_type(c mongo_migrate.plan_column, OUT
            mongo_migrate.mend_column(c, format('type = %L', o.type))
     FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS o
             ON (o.server, o.collection, o.target, o.column_name) = (t.server, t.collection, t.parent, c.parent_column)
-        JOIN pg_type AS a ON a.oid = to_regtype(c.type) JOIN pg_type AS b ON b.oid = to_regtype(o.type)
     WHERE (t.server, t.collection, t.target) = (c.server, c.collection, c.target) AND NOT t.existing
-      AND mongo_migrate.id_family(format_type(a.oid, NULL)) <> mongo_migrate.id_family(format_type(b.oid, NULL))
-      AND 'd' NOT IN (a.typtype, b.typtype)
-      AND NOT EXISTS (SELECT FROM pg_cast AS p WHERE (p.castsource, p.casttarget, p.castcontext) = (a.oid, b.oid, 'i'))
+      AND NOT mongo_migrate.can_refer(c.type, o.type)
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_parent_type(mongo_migrate.plan_column) IS
     'what is wrong with the type of a column of role parent, whose foreign key could not be made, and the statement that mends it; NULL: nothing';
