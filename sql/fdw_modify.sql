@@ -344,6 +344,12 @@ DELETE FROM tree c WHERE c._id BETWEEN 101 AND 110 AND EXISTS (SELECT FROM tree 
 SELECT count(*) FROM tree;
 WITH d AS (DELETE FROM tree WHERE _id > 1990 RETURNING _id) SELECT count(*), count(tree._id) FROM d JOIN tree ON tree._id = d._id;
 ROLLBACK;
+-- Nor is what a join reads again, for each of what is expected to be one row.
+BEGIN;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+WITH u AS (UPDATE tree SET parent = -1 WHERE abs(_id % 10) = 0 AND abs(_id / 40) = 0 AND abs(_id) = _id RETURNING _id) SELECT tree.* FROM u JOIN tree ON tree._id = u._id ORDER BY 1;
+ROLLBACK;
 CREATE FOREIGN TABLE texts (_id integer, t text) SERVER fdw_modify OPTIONS (batch_size '1');
 INSERT INTO texts VALUES (1, '5');
 SELECT mongo_migrate.run_command('fdw_modify', '{"createIndexes": "texts", "indexes": [{"key": {"t": 1}, "name": "t"}]}') ->> 'ok' AS ok;

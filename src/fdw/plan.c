@@ -61,6 +61,14 @@ scan_path(PlannerInfo *root, RelOptInfo *rel, double rows, double examined, doub
 	return MM_FOREIGNSCAN_PATH(root, rel, rows, startup, startup + run, required_outer);
 }
 
+/* Adds a path, whose rows are kept where starting it again would read what the statement has written. */
+static void
+add_scan_path(PlannerInfo *root, RelOptInfo *rel, ForeignPath *path)
+{
+	add_path(rel, fdw_relation_is_written(root, rel) ?
+			 (Path *) create_material_path(rel, (Path *) path) : (Path *) path);
+}
+
 /* Adds a path in the order that the query asks for, or the beginning of it. */
 static void
 add_sorted_path(PlannerInfo *root, RelOptInfo *rel)
@@ -76,7 +84,7 @@ add_sorted_path(PlannerInfo *root, RelOptInfo *rel)
 	path->path.pathkeys = list_copy_head(root->query_pathkeys, list_length(sorting->keys));
 	path->fdw_private = sorting_save(sorting);
 	access_add_sort(relation, sorting, (Path *) path);
-	add_path(rel, (Path *) path);
+	add_scan_path(root, rel, path);
 }
 
 /* The parameterisation by which a join clause fetches documents by an index, or NULL. */
@@ -132,8 +140,8 @@ fdw_get_paths(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	List	   *parameters = NIL;
 	ListCell   *lc;
 
-	add_path(rel, (Path *) scan_path(root, rel, rel->rows, relation->examined,
-									 relation->retrieved, rel->lateral_relids));
+	add_scan_path(root, rel, scan_path(root, rel, rel->rows, relation->examined,
+									   relation->retrieved, rel->lateral_relids));
 	add_sorted_path(root, rel);
 
 	if (fdw_relation_is_written(root, rel))

@@ -105,11 +105,20 @@ is_same_collection(const RangeTblEntry *rte, RelOptInfo *rel)
 		strcmp(mongo_table_options(rte->relid)->collection, relation->options->collection) == 0;
 }
 
+/* Is there a join in a query or one around it? */
+static bool
+is_joined(PlannerInfo *root)
+{
+	while (root != NULL && bms_membership(root->all_baserels) != BMS_MULTIPLE)
+		root = root->parent_root;
+	return root != NULL;
+}
+
 /* Does the statement write to the relation's collection by another reference; see relation.h. */
 bool
 fdw_relation_is_written(PlannerInfo *root, RelOptInfo *rel)
 {
-	if (bms_is_member(rel->relid, root->all_result_relids))
+	if (bms_is_member(rel->relid, root->all_result_relids) || !is_joined(root))
 		return false;
 	for (; root != NULL; root = root->parent_root)
 	{

@@ -40,9 +40,10 @@ extern JsonMode fdw_relation_json_mode(FdwRelation *relation, AttrNumber attnum)
 extern int	fdw_relation_width(FdwRelation *relation, AttrNumber attnum);
 
 /*
- * Does the statement write to the relation's collection by another reference?  Then
- * what is looked up row by row would be as it is written by then.  The rows to be
- * written themselves come to no harm: each is written once.
+ * Is the relation joined, and its collection written by another reference in the
+ * statement?  Then what is looked up row by row, or read again, would be as it is
+ * written by then.  The rows to be written themselves come to no harm: each is
+ * written once.
  */
 extern bool fdw_relation_is_written(PlannerInfo *root, RelOptInfo *rel);
 
