@@ -527,7 +527,7 @@ BEGIN
         SELECT r.target, r.column_name, format('Citus has no foreign key from it to %s: %s', r.refers_target, r.problem),
                concat('What dangles is looked for after the load all the same. To have it kept as it is: ',
                       mongo_migrate.mend_column(c, 'on_dangling = ''keep''')), 'warning'
-        FROM mongo_migrate.plan_references(server) AS r
+        FROM mongo_migrate.plan_references(server, CASE WHEN $2 IS NOT NULL THEN ARRAY[$2] END) AS r
             JOIN mongo_migrate.plan_column AS c ON (c.server, c.collection, c.target, c.column_name) =
                                                    ($1, r.collection, r.target, r.column_name)
         WHERE r.collection = coalesce($2, r.collection) AND r.problem IS NOT NULL;

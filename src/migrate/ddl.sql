@@ -342,10 +342,10 @@ COMMENT ON FUNCTION mongo_migrate.key_ddl(name, text) IS
     'the statements that give a loaded collection''s tables their keys and indexes, in order, without those that exist';
 REVOKE ALL ON FUNCTION mongo_migrate.key_ddl(name, text) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.plan_references(server name)
+CREATE FUNCTION mongo_migrate.plan_references(server name, collections text[] DEFAULT NULL)
     RETURNS TABLE (collection text, target text, column_name name, refers_to text, refers_target text,
                    refers_column name, statement text, done boolean, problem text, foreign_key name)
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
     AS $$
     SELECT c.collection, c.target, c.column_name, c.refers_to, r.target, r.column_name,
@@ -372,13 +372,14 @@ CREATE FUNCTION mongo_migrate.plan_references(server name)
                                                              c.refers_to, r.target, r.column_name) AS p (problem)
         LEFT JOIN LATERAL mongo_migrate.find_foreign_key(to_regclass(c.target), ARRAY[c.column_name],
                                                          to_regclass(r.target)) AS f ON true
-    WHERE c.server = $1 AND c.role = 'reference' AND c.on_dangling <> 'keep'
+    WHERE c.server = $1 AND ($2 IS NULL OR c.collection = ANY ($2) OR c.refers_to = ANY ($2))
+      AND c.role = 'reference' AND c.on_dangling <> 'keep'
       AND c.included AND t.included AND NOT t.existing
     ORDER BY c.collection, t.ordinal, c.ordinal
 $$;
-COMMENT ON FUNCTION mongo_migrate.plan_references(name) IS
-    'the foreign keys between collections: for each planned reference to a collection that has a plan too and one table with all its documents; done: it exists, and is valid; foreign_key: its name where it exists; problem: why Citus would refuse it, and there is no statement';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_references(name) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.plan_references(name, text[]) IS
+    'the foreign keys between collections, from or to some of them (NULL: all): for each planned reference to a collection that has a plan too and one table with all its documents; done: it exists, and is valid; foreign_key: its name where it exists; problem: why Citus would refuse it, and there is no statement';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_references(name, text[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.reference_ddl(server name)
     RETURNS TABLE (collection text, target text, column_name name, refers_to text, refers_target text,
@@ -453,7 +454,7 @@ BEGIN
     IF section IS NULL OR section = 'references' THEN
         SELECT string_agg(coalesce(r.statement || ';', format('-- no foreign key from %s (%I) to %s (%I): %s', r.target,
                                    r.column_name, r.refers_target, r.refers_column, r.problem)), E'\n' ORDER BY r.ordinality) INTO part
-        FROM mongo_migrate.plan_references(server) WITH ORDINALITY AS r
+        FROM mongo_migrate.plan_references(server, CASE WHEN collection IS NOT NULL THEN ARRAY[collection] END) WITH ORDINALITY AS r
         WHERE r.collection = coalesce(collection, r.collection);
         parts := parts || (E'-- after the load of both sides:\n' || part);
     END IF;

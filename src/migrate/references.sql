@@ -90,7 +90,7 @@ AS $$
         SELECT r.collection, r.target, r.column_name, r.refers_to, r.refers_target, r.refers_column, r.statement, r.done,
                c.on_dangling, coalesce(mongo_migrate.value_column(c), c.column_name), mongo_migrate.holds_ids(c),
                c.refers_key, c.key_form, r.foreign_key
-          FROM mongo_migrate.plan_references($1) r
+          FROM mongo_migrate.plan_references($1, $2) r
           JOIN mongo_migrate.plan_column c
                 ON (c.server, c.collection, c.target, c.column_name) = ($1, r.collection, r.target, r.column_name)
          UNION ALL
@@ -100,19 +100,18 @@ AS $$
           JOIN mongo_migrate.plan_target t USING (server, collection, target)
          CROSS JOIN LATERAL mongo_migrate.referred_rows(c.server, c.refers_to,
                 CASE WHEN mongo_migrate.holds_ids(c) THEN '_id' ELSE c.refers_key END) o
-         WHERE c.server = $1 AND c.role = 'reference'
-           AND c.included AND t.included AND o.relation IS NOT NULL
+         WHERE c.server = $1 AND ($2 IS NULL OR c.collection = ANY ($2) OR c.refers_to = ANY ($2))
+           AND c.role = 'reference' AND c.included AND t.included AND o.relation IS NOT NULL
            AND (c.on_dangling = 'keep' OR ((o.several OR c.refers_key <> '_id') AND NOT t.existing
                 AND (c.collection, c.target, c.column_name) NOT IN (
-                    SELECT r.collection, r.target, r.column_name FROM mongo_migrate.plan_references($1) r)))
+                    SELECT r.collection, r.target, r.column_name FROM mongo_migrate.plan_references($1, $2) r)))
     ), loaded AS MATERIALIZED (
-        SELECT p.collection FROM mongo_migrate.plan p
-         WHERE p.server = $1 AND mongo_migrate.is_loaded(p.server, p.collection)
+        SELECT c.collection FROM (SELECT r.collection FROM reference r UNION SELECT r.refers_to FROM reference r) c
+         WHERE mongo_migrate.is_loaded($1, c.collection)
     )
     SELECT * FROM reference r
      WHERE r.collection IN (SELECT l.collection FROM loaded l)
        AND r.refers_to IN (SELECT l.collection FROM loaded l)
-       AND ($2 IS NULL OR r.collection = ANY ($2) OR r.refers_to = ANY ($2))
      ORDER BY r.collection COLLATE "C", r.target COLLATE "C", r.column_name
 $$;
 COMMENT ON FUNCTION mongo_migrate.loaded_references(name, text[]) IS
@@ -398,7 +397,7 @@ DECLARE
 BEGIN
     FOR statement IN
         SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', r.target, k.conname)
-          FROM mongo_migrate.plan_references(server) r
+          FROM mongo_migrate.plan_references(server, ARRAY[coalesce(referring, referred)]) r
           JOIN pg_constraint k ON k.conrelid = to_regclass(r.target)
                 AND k.confrelid = to_regclass(r.refers_target) AND k.contype = 'f'
           JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attname = r.column_name
@@ -553,7 +552,10 @@ DECLARE
 BEGIN
     PERFORM pg_advisory_xact_lock(mongo_migrate.run_lock(server, ''));
     FOR r IN
-        SELECT * FROM mongo_migrate.loaded_references(server, NULL) l
+        SELECT l.*
+          FROM mongo_migrate.loaded_references(server, ARRAY(
+                   SELECT t.collection FROM mongo_migrate.plan_target t JOIN pg_constraint k ON k.conrelid = to_regclass(t.target)
+                    WHERE t.server = validate_foreign_keys.server AND k.contype = 'f' AND NOT k.convalidated)) l
          WHERE l.foreign_key IS NOT NULL AND NOT l.done
     LOOP
         PERFORM mongo_migrate.execute_or_settle(server, r, mongo_migrate.key_statement(r.target, NULL, r.foreign_key));
