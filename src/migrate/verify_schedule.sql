@@ -31,16 +31,17 @@ COMMENT ON FUNCTION mongo_migrate.verify_alert(name, text, bigint, text) IS
     'warns, and notifies channel mongo_migrate, of the error of a verification of a collection, or of its findings beside roundings and orphans; whether there was any';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_alert(name, text, bigint, text) FROM PUBLIC;
 
--- The planned collections that have a table.
+-- The planned collections that have a table, or whose table is gone.
 CREATE FUNCTION mongo_migrate.verify_migrated(server name) RETURNS SETOF text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT DISTINCT t.collection FROM mongo_migrate.plan_target AS t
-    WHERE t.server = $1 AND t.included AND to_regclass(t.target) IS NOT NULL
+    WHERE t.server = $1 AND t.included AND (to_regclass(t.target) IS NOT NULL
+        OR EXISTS (SELECT FROM mongo_migrate.chunk AS k WHERE (k.server, k.collection) = (t.server, t.collection) AND k.documents > 0))
     ORDER BY 1
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_migrated(name) IS 'the planned collections whose tables are there';
+COMMENT ON FUNCTION mongo_migrate.verify_migrated(name) IS 'the planned collections whose tables are there, or were when their documents were copied';
 
 CREATE FUNCTION mongo_migrate.verify_all(server name, tolerance bigint DEFAULT 0, sample_size bigint DEFAULT 1000)
     RETURNS boolean
@@ -87,7 +88,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_all(name, bigint, bigint) IS
-    'verify_counts() and verify_sample() of every planned collection that has a table; what fails is a WARNING and a notification of channel mongo_migrate, {"alert": "verification", "server", "collection", "verification_id", "findings": {kind: number}, "error"}. Result: whether all is well. An error in one collection does not keep the others from being verified';
+    'verify_counts() and verify_sample() of every planned collection that has a table or was migrated; what fails is a WARNING and a notification of channel mongo_migrate, {"alert": "verification", "server", "collection", "verification_id", "findings": {kind: number}, "error"}. Result: whether all is well. An error in one collection does not keep the others from being verified';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_all(name, bigint, bigint) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.schedule_verification(server name, cron text, tolerance bigint DEFAULT 0,
@@ -101,7 +102,8 @@ DECLARE
     job     bigint;
 BEGIN
     PERFORM mongo_migrate.verify_require_plan(server, NULL);
-    IF to_regprocedure('cron.schedule(text, text, text)') IS NULL THEN
+    -- A function of that name may be anybody's.
+    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
         RAISE undefined_function USING
             MESSAGE = 'extension "pg_cron" is not in this database',
             DETAIL = 'It runs what is scheduled.',

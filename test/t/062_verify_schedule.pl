@@ -25,6 +25,8 @@ CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '$uri', datab
 CREATE USER MAPPING FOR CURRENT_USER SERVER shop;
 END
 
+# Anybody's functions of these names are not called.
+$node->safe_psql('postgres', 'CREATE SCHEMA cron; CREATE FUNCTION cron.schedule(text, text, text) RETURNS bigint LANGUAGE sql AS $$ SELECT 1/0 $$');
 my ($status, $out, $error) = $node->psql('postgres', "SELECT mongo_migrate.schedule_verification('shop', '0 2 * * *')");
 like($error, qr/ERROR:  server "shop" has no plan\n/, 'no plan');
 $node->safe_psql('postgres', <<"END");
@@ -34,6 +36,7 @@ SELECT mongo_migrate.plan_collection('shop', 'c');
 END
 ($status, $out, $error) = $node->psql('postgres', "SELECT mongo_migrate.schedule_verification('shop', '0 2 * * *', tolerance => 1)");
 like($error, qr/ERROR:  extension "pg_cron" is not in this database\n.*\nHINT:  .*SELECT mongo_migrate\.verify_all\('shop', 1, 1000\);/s, 'no pg_cron');
+$node->safe_psql('postgres', 'DROP SCHEMA cron CASCADE');
 
 # All is well; then a row is changed in one table, and another loses a column: the rest is verified all the same.
 my $alerts = "LISTEN mongo_migrate; SELECT mongo_migrate.verify_all('shop', 0, 100)";
@@ -60,6 +63,12 @@ like($out, qr/^f\n/, 'all is not');
 is(join("\n", $out =~ /"collection":"(.*?")[,}]/g), qq(a"\na"\nb"), 'a notification of its error, twice, and of the others');
 is($node->safe_psql('postgres', "SELECT collection, ok, count FROM mongo_migrate.verification_report WHERE kind = 'counts' ORDER BY 1"),
 	"a|f|1\nb|t|0\nc|f|1", 'and the report does not say that all is well');
+
+# A table that is gone is no table that has not been made.
+$node->safe_psql('postgres', 'DROP TABLE b');
+($status, $out, $error) = $node->psql('postgres', "SELECT mongo_migrate.verify_all('shop', 0, 100)");
+like($error, qr/failed: table public\.b of the plan of collection "b" does not exist\n/, 'a table that was dropped is missed');
+unlike($error, qr/collection "c"/, 'unlike one that has not been migrated');
 
 SKIP:
 {
