@@ -81,6 +81,18 @@ SELECT * FROM way('wide');
 RESET client_min_messages;
 SELECT f1, f1399, extra -> 'f1400' AS f1400, extra -> 'f5000' AS f5000 FROM public.wide ORDER BY id;
 
+-- Fields that a row has no room for are in extra, as a whole; those that few documents have take little of it.
+SELECT insert('full', (SELECT json_agg(('{"_id": ' || k || ', ' || (SELECT string_agg(format('"f%s": {"$date": "2024-01-01T00:00:00Z"}', n), ', ' ORDER BY n)
+    FROM generate_series(1, 900) AS n) || ', "s": {"a": 1, "b": "x"}, "l": [{"n": 1}], "t": {"a": 1, "l": [{"n": 2}]}}')::json) FROM generate_series(1, 2) AS k));
+SELECT insert('sparse', (SELECT json_agg(('{"_id": ' || k || ', ' || (SELECT string_agg(format('"f%s_%s": "some longer text"', k, n), ', ' ORDER BY n)
+    FROM generate_series(1, 20) AS n) || '}')::json) FROM generate_series(1, 40) AS k));
+SET client_min_messages = warning;
+SELECT * FROM way('full');
+SELECT * FROM way('sparse');
+RESET client_min_messages;
+SELECT target, count(*), count(*) FILTER (WHERE role = 'extra') AS extra FROM mongo_migrate.plan_column WHERE target ~ 'full|sparse' GROUP BY target ORDER BY 1;
+SELECT extra -> 'f900' AS f900, extra -> 's' AS s, t_a FROM public.full ORDER BY id;
+
 -- What is made here goes.
 SET client_min_messages = warning;
 SELECT run('{"dropDatabase": 1}') \g /dev/null

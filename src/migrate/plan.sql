@@ -252,6 +252,7 @@ BEGIN
     END IF;
     PERFORM mongo_migrate.plan_fields(server, collection, target, relation, NULL, NULL, '', read < total);
     PERFORM mongo_migrate.report_unmatched(server, collection, target, relation);
+    PERFORM mongo_migrate.fit_rows(server, collection);
     -- infer_schema() shows 5000 paths at most: there may be more.
     IF coalesce(extra, jsonb_path_exists(before, '$.*.role ? (@ == "extra")')
                        OR 5000 <= (SELECT count(*) FROM mongo_migrate.plan_path AS p

@@ -363,3 +363,60 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.report_unmatched(name, text, text, regclass) IS
     'tells which fields have no column in an existing table, and which columns no field';
 REVOKE ALL ON FUNCTION mongo_migrate.report_unmatched(name, text, text, regclass) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.column_width(type text, max_length bigint) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT CASE type WHEN 'boolean' THEN 1 WHEN 'integer' THEN 4 WHEN 'bigint' THEN 8 WHEN 'double precision' THEN 8
+                     WHEN 'timestamptz' THEN 8 WHEN 'mongo_migrate.objectid' THEN 12 WHEN 'numeric' THEN 12 WHEN 'uuid' THEN 16
+                     WHEN 'text' THEN least(max_length + 1, 18) ELSE 18 END
+$$;
+COMMENT ON FUNCTION mongo_migrate.column_width(text, bigint) IS
+    'the bytes of a value in its row, as planned: what is longer than 18 can lie apart from it (TOAST)';
+
+-- PostgreSQL's rows have 8160 bytes at most, apart from what is in TOAST tables.
+-- How much of that the gaps between columns take, and documents with more fields
+-- than the average, is not known.
+CREATE FUNCTION mongo_migrate.fit_rows(server name, collection text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    planned text;
+    base text;
+    surplus text[];
+BEGIN
+    FOR planned, base IN
+        SELECT t.target, mongo_migrate.target_base(server, collection, t.target) FROM mongo_migrate.plan_target AS t
+        WHERE (t.server, t.collection) = (server, collection) AND t.kind IN ('root', 'child') AND NOT t.existing
+          AND cardinality(mongo_migrate.used_columns(server, collection, t.target)) > 350
+    LOOP
+        SELECT array_agg(f.field) INTO surplus
+        FROM (
+            SELECT s.field, sum(sum(mongo_migrate.column_width(c.type, p.max_length) *
+                                    least(1, 2.0 * p.present / greatest(1, p.present + p.nulls + p.missing)))) OVER (ORDER BY min(c.ordinal)) AS width
+            FROM mongo_migrate.plan_column AS c,
+                -- One by one, by the key: nothing is known yet of how many there are.
+                LATERAL (SELECT * FROM mongo_migrate.plan_path AS o
+                         WHERE (o.server, o.collection, o.path) = (server, collection, mongo_migrate.full_path(base, c.path)) LIMIT 1) AS p,
+                LATERAL (SELECT (mongo_migrate.path_segments(c.path))[1] AS field) AS s
+            WHERE (c.server, c.collection, c.target) = (server, collection, planned) AND c.role IN ('value', 'reference')
+            GROUP BY s.field) AS f
+        -- A column extra has whole fields, and of _id nothing.
+        WHERE f.width > 6500 AND f.field <> '_id' AND NOT EXISTS (
+            SELECT FROM mongo_migrate.plan_target AS t
+            WHERE (t.server, t.collection, t.parent) = (server, collection, planned)
+              AND (mongo_migrate.path_segments(t.path))[1] = f.field);
+        CONTINUE WHEN surplus IS NULL;
+        DELETE FROM mongo_migrate.plan_column AS c
+        WHERE (c.server, c.collection, c.target) = (server, collection, planned) AND c.role IN ('value', 'reference')
+          AND (mongo_migrate.path_segments(c.path))[1] = ANY (surplus);
+        PERFORM mongo_migrate.plan_extra(server, collection, planned);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.fit_rows(name, text) IS
+    'takes fields that a row would have no room for out of the plan of new tables, which get a column extra for them';
+REVOKE ALL ON FUNCTION mongo_migrate.fit_rows(name, text) FROM PUBLIC;
