@@ -237,6 +237,13 @@ ALTER SERVER fdw_modify OPTIONS (DROP null_as);
 SELECT mongo_migrate.run_command('fdw_modify', '{"collMod": "people", "validator": {"name": {"$type": "string"}}}') ->> 'ok' AS ok;
 INSERT INTO people (_id, n) VALUES ('6b0489aa0000000000000001', 12);
 
+-- So does a view of MongoDB
+SELECT mongo_migrate.run_command('fdw_modify', '{"create": "people_view", "viewOn": "people", "pipeline": []}') ->> 'ok' AS ok;
+CREATE FOREIGN TABLE people_view (_id mongo_migrate.objectid, n integer) SERVER fdw_modify;
+INSERT INTO people_view VALUES ('6b0489aa0000000000000001', 12);
+DELETE FROM people_view;
+TRUNCATE people_view;
+
 -- Rows of floating-point _id that are next to each other
 CREATE FOREIGN TABLE floats (_id double precision, n integer) SERVER fdw_modify;
 INSERT INTO floats VALUES (0.1, 1), (0.10000000000000002, 2), (0.09999999999999999, 3), ('Infinity', 4), ('-Infinity', 5), (1.7976931348623157e308, 6), ('NaN', 7), (0, 8), (5e-324, 9);

@@ -640,6 +640,7 @@ fdw_truncate(List *relations, DropBehavior behavior, bool restart_sequences)
 							RelationGetRelationName(relation))));
 		connection = mongo_connect(GetForeignTable(RelationGetRelid(relation))->serverid, GetUserId());
 		batch = write_batch_create(connection, table->collection, WRITE_DELETE, CurrentMemoryContext);
+		write_batch_many(batch, false);
 		write_batch_delete(batch, everything);
 		write_batch_send(batch);
 	}
