@@ -151,6 +151,32 @@ SELECT documents, inserted, skipped FROM mongo_migrate.migrate_collection('load_
 SELECT t.id, o.n FROM things AS t LEFT JOIN owners AS o ON o.id = t.owner ORDER BY 1;
 SELECT count(*), count(DISTINCT id) FROM owners;
 
+-- So are those that a run gives after rows were inserted in its midst: to a reference, to a document, and to one of a table that was there before.
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "things", "documents": [{"_id": 3, "owner": "e-5"}]}')->'n' AS n;
+SELECT pg_temp.begin('things') AS run \gset
+INSERT INTO owners (n) SELECT 'in between ' || i FROM generate_series(1, 150) AS i;
+CALL mongo_migrate.copy_chunks(:run);
+INSERT INTO owners (n) SELECT 'after ' || i FROM generate_series(1, 150) AS i;
+CALL mongo_migrate.finish_run(:run);
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "owners", "documents": [{"_id": "e-5", "n": "e"}, {"_id": "f-6", "n": "f"}]}')->'n' AS n;
+SELECT pg_temp.begin('owners') AS run \gset
+INSERT INTO owners (n) SELECT 'in between ' || i FROM generate_series(1, 150) AS i;
+CALL mongo_migrate.copy_chunks(:run);
+CALL mongo_migrate.finish_run(:run);
+SELECT state, inserted, skipped, rejected FROM mongo_migrate.run_report WHERE run_id = :run;
+SELECT t.id, o.n FROM things AS t LEFT JOIN owners AS o ON o.id = t.owner ORDER BY 1;
+SELECT count(*), count(DISTINCT id) FROM owners;
+SELECT mongo_migrate.run_command('load_maps', '{"insert": "there", "documents": [{"_id": "a-1", "n": "a"}, {"_id": "b-2", "n": "b"}]}')->'n' AS n;
+CREATE TABLE there (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, n text);
+SELECT mongo_migrate.plan_collection('load_maps', 'there', 'load_maps.there');
+SELECT pg_temp.begin('there') AS run \gset
+INSERT INTO there (n) SELECT 'in between ' || i FROM generate_series(1, 150) AS i;
+CALL mongo_migrate.copy_chunks(:run);
+INSERT INTO there (n) SELECT 'after ' || i FROM generate_series(1, 150) AS i;
+CALL mongo_migrate.finish_run(:run);
+SELECT state, inserted, skipped, rejected FROM mongo_migrate.run_report WHERE run_id = :run;
+SELECT count(*), count(DISTINCT id) FROM there;
+
 -- What is wrong with the table of a collection that has not been migrated is no matter to those that refer to it.
 SELECT mongo_migrate.run_command('load_maps', '{"insert": "later", "documents": [{"_id": "a-1"}, {"_id": "b-2"}]}')->'n' AS n;
 SELECT mongo_migrate.run_command('load_maps', '{"insert": "books", "documents": [{"_id": 1, "later": "a-1"}]}')->'n' AS n;

@@ -16,6 +16,11 @@
  * to look something up has the index made before.  Sessions see that by the
  * relation cache at the start of their next batch.
  *
+ * Ids come from the map's own sequence, by the hundred, until a load of the
+ * collection is complete; from then on an application may insert rows into its
+ * table, so they come from the table's sequence, one by one, as the
+ * application's do (table_sequence() in run.sql).
+ *
  * Concurrent sessions.  Every session inserts in the order (map, key), so two
  * of them cannot wait for each other.  Keys that the batch's own documents
  * bring are rarely contended, because chunks are disjoint: they go in by
@@ -122,7 +127,8 @@ struct IdMap
 	Oid			indexid;		/* the primary key's; or invalid: keys are
 								 * never met again */
 	Oid			sequenceid;		/* of bigint ids */
-	int64		block;			/* how many ids one of its values stands for */
+	int64		block;			/* how many ids one of its values stands for:
+								 * 1 for that of the collection's table */
 	int64		next_id;		/* those of the last block that are left */
 	int64		ids_left;
 	Oid			type;			/* of ids */
@@ -220,9 +226,9 @@ sequence_increment(Oid sequenceid)
 	return increment;
 }
 
-/* Describes the map in the table relation. */
+/* Describes the map in the table relation; sequenceid: of the collection's table, or invalid. */
 static IdMap *
-id_map_describe(LoadSession *session, const char *collection, Relation relation)
+id_map_describe(LoadSession *session, const char *collection, Relation relation, Oid sequenceid)
 {
 	IdMap	   *map = MemoryContextAllocZero(session->context, sizeof(IdMap));
 	AttrNumber	attnum = get_attnum(RelationGetRelid(relation), "id");
@@ -245,8 +251,8 @@ id_map_describe(LoadSession *session, const char *collection, Relation relation)
 			ereport(ERROR,
 					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 					 errmsg("id map %s has no sequence", RelationGetRelationName(relation))));
-		map->sequenceid = linitial_oid(sequences);
-		map->block = sequence_increment(map->sequenceid);
+		map->sequenceid = OidIsValid(sequenceid) ? sequenceid : linitial_oid(sequences);
+		map->block = OidIsValid(sequenceid) ? 1 : sequence_increment(map->sequenceid);
 	}
 	else if (map->type != UUIDOID)
 		ereport(ERROR,
@@ -285,17 +291,20 @@ id_map_open(LoadSession *session, const char *collection, bool reference)
 	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(collection)};
 	char	   *id_type;
 	char	   *name;
+	char	   *sequence;
 	Relation	relation;
 	IdMap	   *map = NULL;
 	ListCell   *cell;
 
-	SPI_execute_with_args("SELECT id_type, relation FROM mongo_migrate.id_map"
+	SPI_execute_with_args("SELECT id_type, relation, mongo_migrate.table_sequence($1, $2)::oid"
+						  " FROM mongo_migrate.id_map"
 						  " WHERE server OPERATOR(pg_catalog.=) $1"
 						  "   AND collection OPERATOR(pg_catalog.=) $2",
 						  2, types, values, NULL, false, 0);
 	MemoryContextSwitchTo(context); /* SPI leaves its own */
 	id_type = SPI_processed == 0 ? NULL : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	name = SPI_processed == 0 ? NULL : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+	sequence = SPI_processed == 0 ? NULL : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3);
 	if (id_type != NULL && strcmp(id_type, "source") == 0)
 		return NULL;
 	if (name == NULL)
@@ -313,7 +322,8 @@ id_map_open(LoadSession *session, const char *collection, bool reference)
 		map = lfirst(cell);
 	if (map == NULL)
 	{
-		map = id_map_describe(session, collection, relation);
+		map = id_map_describe(session, collection, relation,
+							  sequence == NULL ? InvalidOid : atooid(sequence));
 		add_map(session, map);
 	}
 	table_close(relation, NoLock);

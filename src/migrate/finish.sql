@@ -228,6 +228,8 @@ BEGIN
     PERFORM mongo_migrate.await_keys(r.server, r.collection, true);
     PERFORM mongo_migrate.attach_keys(r.server, r.collection, true);
     PERFORM mongo_migrate.finish_id_map(r.server, r.collection);
+    -- From now on ids come from the tables' sequences (table_sequence()), past those that references were given meanwhile.
+    PERFORM mongo_migrate.synchronize_sequences(r.server, r.collection);
     UPDATE mongo_migrate.run SET phase = 'done' WHERE run_id = complete_run.run_id;
     PERFORM mongo_migrate.end_run(run_id, 'complete');
 END

@@ -69,6 +69,23 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.id_sequences(name, text) IS
     'where a collection''s ids come from: the sequence of its id map, whose values stand for a block of so many, and the id columns of its tables, with their sequences or NULL';
 
+CREATE FUNCTION mongo_migrate.table_sequence(server name, collection text)
+    RETURNS regclass
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    -- The map's ids are unique once a load of the collection is complete.
+    SELECT CASE WHEN count(*) = 1 THEN (array_agg(s.sequence))[1] END
+      FROM mongo_migrate.id_sequences($1, $2) s
+      JOIN mongo_migrate.plan_target t ON (t.server, t.collection, t.target) = ($1, $2, s.target)
+      JOIN mongo_migrate.plan_column c ON (c.server, c.collection, c.target, c.column_name) = ($1, $2, s.target, s.column_name)
+      JOIN mongo_migrate.id_map m ON (m.server, m.collection) = ($1, $2)
+    HAVING bool_and(c.expression IS NULL AND coalesce(has_sequence_privilege(s.sequence, 'USAGE'), false)
+           AND (t.existing OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = to_regclass(m.relation) AND k.contype = 'u')))
+$$;
+COMMENT ON FUNCTION mongo_migrate.table_sequence(name, text) IS
+    'the sequence of the collection''s only table, where others may insert rows meanwhile: the table was there before, or a load of the collection is complete; NULL: ids are taken from the id map''s own';
+
 CREATE FUNCTION mongo_migrate.synchronize_sequences(server name, collection text, alone boolean DEFAULT true)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
