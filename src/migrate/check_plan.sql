@@ -421,6 +421,18 @@ BEGIN
             hint := 'To have it created: ' || mongo_migrate.mend_target(planned, 'existing = false');
             RETURN NEXT;
         END IF;
+        SELECT format('collection "%s" of server "%s" has the same table: a verification of one calls the rows of the other extra, '
+                      'and reset_collection(truncate => true) empties both', o.collection, o.server) INTO problem
+        FROM mongo_migrate.plan_target AS o
+        WHERE (o.server, o.collection) <> (server, planned.collection) AND o.included
+          AND (o.target = planned.target OR to_regclass(o.target) = relation)
+        ORDER BY o.server, o.collection LIMIT 1;
+        IF FOUND THEN
+            hint := 'To have a table of its own: ' || mongo_migrate.mend_target(planned, 'target = ''schema.table'', existing = false');
+            severity := 'warning';
+            RETURN NEXT;
+            severity := 'error';
+        END IF;
         IF planned.kind = 'root' AND NOT EXISTS (
                 SELECT FROM mongo_migrate.plan_column AS c
                 WHERE (c.server, c.collection, c.target) = (server, planned.collection, planned.target)
