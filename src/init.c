@@ -6,6 +6,8 @@
 #include "compat.h"
 
 #include <limits.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "fdw/fdw.h"
 #include "fmgr.h"
@@ -18,6 +20,20 @@ extern PGDLLEXPORT void _PG_init(void);
 
 int			mm_progress_interval = 5000;
 static int	batch_time = 5000;	/* milliseconds; SQL reads it */
+
+/*
+ * Takes the name of the driver's counters away, a file in /dev/shm that would
+ * stay there after a process that is killed.  The driver has made it when it
+ * was loaded; the process keeps its memory.
+ */
+static void
+forget_counters(void)
+{
+	char		name[32];
+
+	snprintf(name, sizeof(name), "/mongoc-%d", (int) getpid());
+	(void) shm_unlink(name);
+}
 
 /* Called once by PostgreSQL when it loads the module. */
 void
@@ -46,7 +62,6 @@ _PG_init(void)
 							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("mongo_migrate");
 
-	/* No counters in /dev/shm: those of a process that is killed would stay there. */
-	setenv("MONGOC_DISABLE_SHM", "1", 0);
 	mongoc_init();
+	forget_counters();
 }
