@@ -19,7 +19,7 @@ BEGIN
         MESSAGE = format('verification of collection "%s" of server "%s" failed: %s', collection, server,
             coalesce(error, (SELECT string_agg(format('%s %s', n, kind), ', ' ORDER BY kind)
                              FROM jsonb_each_text(kinds) AS e(kind, n)))),
-        HINT = CASE WHEN verification IS NULL THEN ''
+        HINT = CASE WHEN verification IS NULL THEN format('SELECT * FROM mongo_migrate.verify_sample(%L, %L); tries it again.', server, collection)
                     ELSE format('SELECT * FROM mongo_migrate.finding WHERE verification_id = %s AND collection = %L;',
                                 verification, collection) END;
     PERFORM pg_notify('mongo_migrate', json_strip_nulls(json_build_object('alert', 'verification', 'server', server,
