@@ -43,6 +43,9 @@ INSERT INTO people (doc) VALUES ('[1]');
 INSERT INTO people (owner) VALUES ('nobody');
 INSERT INTO people (doc) VALUES ('{"x": {"$oid": "1"}}');
 INSERT INTO people (_id, name) VALUES ('6b0489aa0000000000000001', 'Ada again');
+CREATE FOREIGN TABLE numbered (_id integer, n integer, doc json OPTIONS (path '$')) SERVER fdw_modify;
+INSERT INTO numbered (n) VALUES (1);
+INSERT INTO numbered (doc) VALUES ('{"n": 1}');
 INSERT INTO people (n, name) SELECT 100, 'many' UNION ALL SELECT 100, 'x' UNION ALL SELECT 1 / 0, 'y';
 SELECT count(*) FROM people WHERE n >= 100 OR name LIKE '%again';
 

@@ -37,6 +37,8 @@ typedef struct Writer
 	int			ncolumns;
 	WriterColumn *columns;
 	WriterNode *root;			/* the columns by path */
+	bool		takes_new_id;	/* its columns can hold a new ObjectId: once
+								 * that is known */
 	const char *id;				/* of the row at hand, for messages */
 } Writer;
 

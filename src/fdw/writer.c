@@ -12,11 +12,13 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "bson/convert.h"
 #include "bson/document_path.h"
 #include "bson/json.h"
 #include "fdw/modify.h"
 #include "fdw/path.h"
 #include "owned.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -331,6 +333,36 @@ with_new_id(const bson_t *document)
 	return result;
 }
 
+/* Throws where a column is the _id and could not be read with a new one.  That is the same for all rows. */
+static void
+check_new_id(Writer *writer, const bson_t *document)
+{
+	bson_iter_t id;
+	Datum		value;
+
+	if (writer->takes_new_id || !bson_iter_init_find(&id, document, "_id"))
+		return;
+	for (int i = 0; i < writer->ncolumns; i++)
+	{
+		WriterColumn *column = &writer->columns[i];
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(writer->relation),
+													column->attnum - 1);
+		Converter  *converter;
+
+		if (!column->is_id || list_length(column->segments) > 1)
+			continue;
+		converter = converter_create(attribute->atttypid, attribute->atttypmod, JSON_RELAXED, false);
+		if (converter->convert(converter, &id, &value) != CONVERT_OK)
+			ereport(ERROR,
+					(errcode(ERRCODE_NOT_NULL_VIOLATION),
+					 errmsg("column \"%s\" of foreign table \"%s\" needs a value",
+							column_name(writer, column), RelationGetRelationName(writer->relation)),
+					 errdetail("Without one MongoDB gives the document an ObjectId, which the column's type %s cannot hold.",
+							   format_type_be(attribute->atttypid))));
+	}
+	writer->takes_new_id = true;
+}
+
 /* The document of a row, with an _id. */
 bson_t *
 writer_document(Writer *writer, TupleTableSlot *slot)
@@ -350,7 +382,12 @@ writer_document(Writer *writer, TupleTableSlot *slot)
 		document = owned_bson_new(CurrentMemoryContext);
 		append_children(writer, writer->root, slot, document);
 	}
-	return bson_has_field(document, "_id") ? document : with_new_id(document);
+	if (!bson_has_field(document, "_id"))
+	{
+		document = with_new_id(document);
+		check_new_id(writer, document);
+	}
+	return document;
 }
 
 /* Throws for columns of an update that overlap, such as address and address.city. */
