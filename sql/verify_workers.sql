@@ -69,7 +69,7 @@ SELECT inserted, rejected FROM mongo_migrate.migrate_collection('parts', 'late',
 -- What is left of one whose session was killed goes.
 INSERT INTO mongo_migrate.verification (server, collection, kind, options) VALUES ('parts', 'late', 'full', '{"caller": 0}'), ('parts', 'things', 'full', '{"caller": 0}');
 SELECT * FROM mongo_migrate.verify_full('parts', 'late', workers => 3);
-SELECT collection, ended_at IS NULL AS unfinished FROM mongo_migrate.verification WHERE server = 'parts' AND (options ->> 'caller') = '0' OR collection = 'late';
+SELECT collection, ended_at IS NULL AS unfinished FROM mongo_migrate.verification WHERE server = 'parts' AND (options ->> 'caller') = '0' OR collection = 'late' ORDER BY 1, 2;
 SELECT count(*) AS before FROM mongo_migrate.verification \gset
 SELECT mongo_migrate.verify_full('parts', 'late', workers => -1);
 SELECT mongo_migrate.verify_full('parts', 'nothing', workers => 2);
