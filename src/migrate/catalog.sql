@@ -318,6 +318,11 @@ CREATE TABLE mongo_migrate.verification_part
     PRIMARY KEY (verification_id, root, part)
 );
 
+-- Without a primary key, a publication FOR ALL TABLES would forbid to update them, and to delete from them.
+ALTER TABLE mongo_migrate.stop_request REPLICA IDENTITY FULL;
+ALTER TABLE mongo_migrate.dangling_reference REPLICA IDENTITY FULL;
+ALTER TABLE mongo_migrate.finding REPLICA IDENTITY FULL;
+
 DO $$
 DECLARE
     relation text;

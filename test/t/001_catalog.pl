@@ -41,6 +41,11 @@ none("SELECT oid::regclass FROM pg_class WHERE oid IN ($relations) AND relkind I
 	  . " AND obj_description(oid, 'pg_class') IS NULL ORDER BY 1",
 	'every table and view has a comment');
 
+# Where a publication is FOR ALL TABLES, rows without a replica identity cannot be updated or deleted.
+none("SELECT oid::regclass FROM pg_class WHERE oid IN ($relations) AND relkind = 'r' AND relreplident = 'd'"
+	  . " AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = pg_class.oid AND indisprimary) ORDER BY 1",
+	'every table has a replica identity');
+
 # PUBLIC may call what only looks at its arguments, or at the session's own connections.
 none("SELECT p.oid::regprocedure FROM pg_proc p, aclexplode(coalesce(proacl, acldefault('f', proowner))) a"
 	  . " WHERE p.oid IN ($functions) AND a.grantee = 0 AND p.provolatile <> 'i'"
