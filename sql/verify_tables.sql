@@ -309,6 +309,16 @@ SELECT * FROM differences('cents');
 UPDATE cents SET a = 12.34, n = 1234 WHERE id = 1;
 SELECT * FROM differences('cents');
 
+-- And times.
+SELECT load('times', '[{"_id": 1, "at": {"$date": "2024-05-01T10:00:00.500Z"}, "t": "10:00:00.6"}, {"_id": 2, "at": {"$date": "2024-05-01T10:00:00Z"}, "t": "10:00:00"}, {"_id": 3}]');
+CALL map('times', 'source');
+CREATE TABLE times (id bigint PRIMARY KEY, at timestamptz(0), t time(0), d date, s timestamp(0));
+CALL plan('times', '"ta.rget ""x""".times', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}',
+    '{"name": "at", "path": "at", "source_type": "timestamptz", "expression": "value"}', '{"name": "t", "path": "t", "source_type": "text", "expression": "value::time"}',
+    '{"name": "d", "path": "at", "source_type": "timestamptz", "expression": "value"}', '{"name": "s", "path": "at", "source_type": "timestamptz", "expression": "value::timestamp(0)"}');
+INSERT INTO times SELECT i, d, CASE i WHEN 1 THEN '10:00:00.6'::time WHEN 2 THEN '10:00:00' END, d, d FROM (VALUES (1, '2024-05-01 10:00:00.5+00'::timestamptz), (2, '2024-05-01 10:00:00+00'), (3, NULL)) AS v (i, d);
+SELECT * FROM differences('times');
+
 -- Documents that are there twice, with their child rows, where no key rules that out and there is nothing to sum.
 SELECT load('twice', '[{"_id": 1, "t": "a", "l": [{"t": "x"}, {"t": "y"}]}, {"_id": 2, "t": "b", "l": [{"t": "z"}]}]');
 CALL map('twice', 'source');

@@ -368,6 +368,7 @@ DECLARE
     refers_key text := CASE WHEN col.holds_ids THEN '_id' ELSE col.refers_key END;
     part    record;
     base    record;
+    comparable text;    -- whether what an expression gives, y.v, can be rounded
     result  text;           -- of an expression
 BEGIN
     IF col.role = 'reference' THEN
@@ -397,12 +398,17 @@ BEGIN
         kind := format('CASE WHEN %s::text COLLATE "C" IS DISTINCT FROM %s THEN ''mismatch'' END', stored, shown);
         SELECT * INTO base FROM mongo_migrate.verify_base_type(col.type, col.typmod);
         IF base.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) OR (base.type = 'numeric'::regtype AND base.typmod >= 0) THEN
-            -- An assignment rounds numbers.  What is no number, such as text that is cast, is not looked at.  Evaluated once.
+            comparable := 'jsonb_typeof(to_jsonb(y.v)) = ''number''';
+        ELSIF base.type IN ('timestamp'::regtype, 'timestamptz'::regtype, 'time'::regtype, 'timetz'::regtype, 'interval'::regtype) AND base.typmod >= 0 THEN
+            comparable := format('pg_typeof(y.v) = %L::regtype', base.type::regtype);
+        END IF;
+        IF comparable IS NOT NULL THEN
+            -- An assignment rounds numbers and times.  What is neither, such as text that is cast, is not looked at.  Evaluated once.
             kind := format('(SELECT CASE WHEN %1$s::text COLLATE "C" IS DISTINCT FROM y.v::%2$s::text THEN ''mismatch'' '
-                           'WHEN jsonb_typeof(to_jsonb(y.v)) = ''number'' AND to_jsonb(y.v) <> to_jsonb(y.v::%2$s) THEN ''rounded'' END '
-                           'FROM (SELECT %3$s AS v OFFSET 0) AS y)', stored, format_type(col.type, col.typmod), result);
-            shown := format('(SELECT CASE WHEN jsonb_typeof(to_jsonb(y.v)) = ''number'' AND to_jsonb(y.v) <> to_jsonb(y.v::%1$s) THEN y.v::text '
-                            'ELSE y.v::%1$s::text END FROM (SELECT %2$s AS v OFFSET 0) AS y)', format_type(col.type, col.typmod), result);
+                           'WHEN %4$s AND to_jsonb(y.v) <> to_jsonb(y.v::%2$s) THEN ''rounded'' END '
+                           'FROM (SELECT %3$s AS v OFFSET 0) AS y)', stored, format_type(col.type, col.typmod), result, comparable);
+            shown := format('(SELECT CASE WHEN %3$s AND to_jsonb(y.v) <> to_jsonb(y.v::%1$s) THEN y.v::text '
+                            'ELSE y.v::%1$s::text END FROM (SELECT %2$s AS v OFFSET 0) AS y)', format_type(col.type, col.typmod), result, comparable);
         END IF;
     ELSE
         SELECT * INTO part FROM mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode);
