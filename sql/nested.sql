@@ -24,6 +24,14 @@ INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, 
     VALUES ('nested', 'things', 'public.things_by_user', 'user_id', 9, 'reference', '$key', 'bigint', 'users', 'objectid_text');
 SELECT mongo_migrate.plan_table('nested', 'things', 'nowhere');
 SELECT mongo_migrate.plan_table('nested', 'things', '_id');
+-- The id stays where a compound _id becomes a table, too.
+SELECT run('{"insert": "places", "documents": [{"_id": {"country": "DE", "n": 1}}]}') \g /dev/null
+SELECT mongo_migrate.plan_collection('nested', 'places');
+SELECT mongo_migrate.plan_table('nested', 'places', '_id');
+SELECT target, column_name, role, path FROM mongo_migrate.plan_column WHERE collection = 'places' ORDER BY target, ordinal;
+SELECT * FROM mongo_migrate.check_plan('nested', 'places');
+SELECT run('{"drop": "places"}') \g /dev/null
+DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('nested', 'places');
 -- Not always an array: what is to be done is said.
 SELECT run('{"insert": "carts", "documents": [{"_id": 1, "items": [{"a": 1}]}, {"_id": 2, "items": {"a": 2}}]}') \g /dev/null
 SELECT mongo_migrate.plan_collection('nested', 'carts');

@@ -192,7 +192,7 @@ BEGIN
     FROM mongo_migrate.plan_column AS c, mongo_migrate.target_base(c.server, c.collection, c.target) AS b (base),
         mongo_migrate.full_path(b.base, c.path) AS f (path)
     WHERE (c.server, c.collection) = ($1, $2) AND (f.path = $3 OR starts_with(f.path, $3 || '.')) AND c.role <> 'key'
-    ORDER BY f.path <> $3, c.included DESC, c.ordinal LIMIT 1;
+    ORDER BY c.role = 'id', f.path <> $3, c.included DESC, c.ordinal LIMIT 1;
     IF present.target IS NULL OR field.path IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_column',
             MESSAGE = format('the plan of collection "%s" has no column for path "%s"', collection, path),
@@ -220,7 +220,7 @@ BEGIN
     END IF;
 
     DELETE FROM mongo_migrate.plan_column AS c
-    WHERE (c.server, c.collection, c.target) = ($1, $2, present.target)
+    WHERE (c.server, c.collection, c.target) = ($1, $2, present.target) AND c.role <> 'id'
       AND (c.path = present.path OR starts_with(c.path, present.path || '.'));
     IF target.kind = 'child' AND NOT target.existing AND target.nested_path IS NULL
        AND mongo_migrate.nests_itself(field, base) THEN
