@@ -170,6 +170,17 @@ CREATE FOREIGN TABLE events_other PARTITION OF events FOR VALUES IN ('other') SE
 INSERT INTO events VALUES (20, 'mongo'), (21, 'other');
 INSERT INTO events SELECT _id + 100, 'other' FROM events WHERE _id > (SELECT 10);
 SELECT tableoid::regclass, array_agg(_id ORDER BY _id) FROM events WHERE _id > 10 GROUP BY 1 ORDER BY 1;
+CREATE FOREIGN TABLE events_read (_id bigint, kind text) SERVER fdw_modify OPTIONS (collection 'events_other');
+INSERT INTO events SELECT g, 'other' FROM generate_series(1001, 3000) g;
+ANALYZE events_read;
+CREATE TABLE wanted AS SELECT g AS id FROM generate_series(1, 6) g;
+ANALYZE wanted;
+BEGIN;
+INSERT INTO events SELECT 3000 + id, 'other' FROM wanted JOIN events_read ON _id = 2999 + id;
+SELECT count(*) FROM events WHERE _id > 3000;
+WITH d AS (DELETE FROM events WHERE _id > 2995 RETURNING _id) SELECT count(*), count(events_read._id) FROM d LEFT JOIN events_read USING (_id);
+ROLLBACK;
+DROP TABLE wanted;
 DROP TABLE events;
 
 CREATE FOREIGN TABLE items (_id integer, price numeric NOT NULL DEFAULT 1, quantity integer, total numeric GENERATED ALWAYS AS (price * quantity) STORED, note text) SERVER fdw_modify;

@@ -10,6 +10,7 @@
 #include "compat.h"
 
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "fdw/estimate.h"
 #include "fdw/relation.h"
 #include "miscadmin.h"
@@ -94,15 +95,25 @@ fdw_relation_width(FdwRelation *relation, AttrNumber attnum)
 	return width > 0 ? width : 10;
 }
 
-/* Is it a foreign table of the same collection? */
+/* Is the relation's collection that of a table, or of a part of it? */
 static bool
-is_same_collection(const RangeTblEntry *rte, RelOptInfo *rel)
+is_collection_of(const RangeTblEntry *rte, RelOptInfo *rel)
 {
 	FdwRelation *relation = rel->fdw_private;
+	List	   *tables = rte->inh || rte->relkind == RELKIND_PARTITIONED_TABLE ?
+		find_all_inheritors(rte->relid, NoLock, NULL) : list_make1_oid(rte->relid);
+	ListCell   *lc;
 
-	return rte->relkind == RELKIND_FOREIGN_TABLE &&
-		GetForeignTable(rte->relid)->serverid == rel->serverid &&
-		strcmp(mongo_table_options(rte->relid)->collection, relation->options->collection) == 0;
+	foreach(lc, tables)
+	{
+		Oid			table = lfirst_oid(lc);
+
+		if (get_rel_relkind(table) == RELKIND_FOREIGN_TABLE &&
+			GetForeignTable(table)->serverid == rel->serverid &&
+			strcmp(mongo_table_options(table)->collection, relation->options->collection) == 0)
+			return true;
+	}
+	return false;
 }
 
 /* Is there a join in a query or one around it? */
@@ -127,7 +138,7 @@ fdw_relation_is_written(PlannerInfo *root, RelOptInfo *rel)
 
 		while ((rti = bms_next_member(root->all_result_relids, rti)) >= 0)
 		{
-			if (is_same_collection(planner_rt_fetch(rti, root), rel))
+			if (is_collection_of(planner_rt_fetch(rti, root), rel))
 				return true;
 		}
 		foreach(lc, root->parse->cteList)
@@ -135,7 +146,7 @@ fdw_relation_is_written(PlannerInfo *root, RelOptInfo *rel)
 			Query	   *query = castNode(Query, lfirst_node(CommonTableExpr, lc)->ctequery);
 
 			if (query->resultRelation > 0 &&
-				is_same_collection(rt_fetch(query->resultRelation, query->rtable), rel))
+				is_collection_of(rt_fetch(query->resultRelation, query->rtable), rel))
 				return true;
 		}
 	}
