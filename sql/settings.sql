@@ -22,6 +22,7 @@ UPDATE mongo_migrate.plan_column SET type = 'text', source_type = 'text', expres
  WHERE (server, collection, path) = ('settings', 'userOrders', 'n');
 SELECT target, column_name, path, type FROM mongo_migrate.plan_column WHERE server = 'settings' ORDER BY target, ordinal;
 SELECT documents, inserted, rejected, complete FROM mongo_migrate.migrate_collection('settings', 'userOrders');
+SELECT (options ->> 'asked_at')::timestamptz BETWEEN started_at - interval '1 hour' AND started_at AS asked_in_time FROM mongo_migrate.run WHERE server = 'settings';
 SELECT source_id, reason FROM mongo_migrate.quarantine_report WHERE server = 'settings';
 SELECT * FROM mongo_migrate.verify_full('settings', 'userOrders');
 SELECT * FROM mongo_migrate.verify_full('settings', 'userOrders', workers => 2);

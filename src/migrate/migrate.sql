@@ -167,7 +167,8 @@ DECLARE
 BEGIN
     PERFORM mongo_migrate.run_patiently(server, collection, ARRAY[
         format('SELECT mongo_migrate.prepare_run(%L, %L, %L, %L, %L, %L, %L, %L, %L)', server, collection,
-               batch_size, workers, on_error, max_errors, max_duration, max_docs_per_second, statement_timestamp())], NULL, retry_for);
+               batch_size, workers, on_error, max_errors, max_duration, max_docs_per_second,
+               to_json(statement_timestamp()) #>> '{}')], NULL, retry_for);     -- in ISO format, whatever DateStyle is
     SELECT max(run_id) INTO STRICT this_run FROM mongo_migrate.run
      WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
     heartbeat := format('SELECT mongo_migrate.report_progress(%s)', this_run);
