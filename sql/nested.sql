@@ -24,10 +24,11 @@ INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, 
     VALUES ('nested', 'things', 'public.things_by_user', 'user_id', 9, 'reference', '$key', 'bigint', 'users', 'objectid_text');
 SELECT mongo_migrate.plan_table('nested', 'things', 'nowhere');
 SELECT mongo_migrate.plan_table('nested', 'things', '_id');
--- The id stays where a compound _id becomes a table, too.
-SELECT run('{"insert": "places", "documents": [{"_id": {"country": "DE", "n": 1}}]}') \g /dev/null
-SELECT mongo_migrate.plan_collection('nested', 'places');
+-- The id stays where a compound _id becomes a table, too; a field may be without a name.
+SELECT run('{"insert": "places", "documents": [{"_id": {"country": "DE", "n": 1}, "": {"a": 1}}]}') \g /dev/null
+SELECT mongo_migrate.plan_collection('nested', 'places', extra => true);
 SELECT mongo_migrate.plan_table('nested', 'places', '_id');
+SELECT mongo_migrate.plan_table('nested', 'places', '');
 SELECT target, column_name, role, path FROM mongo_migrate.plan_column WHERE collection = 'places' ORDER BY target, ordinal;
 SELECT * FROM mongo_migrate.check_plan('nested', 'places');
 SELECT run('{"drop": "places"}') \g /dev/null

@@ -192,6 +192,7 @@ BEGIN
     FROM mongo_migrate.plan_column AS c, mongo_migrate.target_base(c.server, c.collection, c.target) AS b (base),
         mongo_migrate.full_path(b.base, c.path) AS f (path)
     WHERE (c.server, c.collection) = ($1, $2) AND (f.path = $3 OR starts_with(f.path, $3 || '.')) AND c.role <> 'key'
+      AND NOT (b.base = '' AND c.path = '$')    -- the whole document, not a field without a name
     ORDER BY c.role = 'id', f.path <> $3, c.included DESC, c.ordinal LIMIT 1;
     IF present.target IS NULL OR field.path IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_column',
