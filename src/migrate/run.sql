@@ -190,13 +190,14 @@ BEGIN
          WHERE (t.server, t.collection) = (server, collection) AND t.kind = 'root' AND t.included
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', target) INTO filled;
+        filled := filled OR row_security_active(target);
         EXIT WHEN filled;
     END LOOP;
     RETURN filled;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.has_rows(name, text) IS
-    'whether a table that a collection''s documents go to has rows';
+    'whether a table that a collection''s documents go to has rows, or may have some that the caller does not see';
 
 CREATE FUNCTION mongo_migrate.paced(options jsonb, max_docs_per_second integer)
     RETURNS jsonb
