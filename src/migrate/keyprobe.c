@@ -131,22 +131,35 @@ read_end(MongoConnection *connection, const char *collection, const UniqueKey *k
 	return found;
 }
 
-/* The probe of a unique key; NULL when the collection is empty. */
-static KeyProbe *
-make_probe(MongoConnection *connection, const char *collection, const UniqueKey *key)
+/* Sets the probe of a unique key; false when the collection is empty. */
+static bool
+set_probe(MongoConnection *connection, const char *collection, const UniqueKey *key, KeyProbe *probe)
 {
-	KeyProbe   *probe = palloc0(sizeof(KeyProbe));
 	double		first = 0;
 	double		last = 0;
 
-	probe->collection = pstrdup(collection);
-	probe->key = pstrdup(key->field);
+	memset(probe, 0, sizeof(KeyProbe));
 	if (!read_end(connection, collection, key, 1, &probe->low, &first) ||
 		!read_end(connection, collection, key, -1, &probe->high, &last))
-		return NULL;
+		return false;
 	if (probe->low == KEY_NUMBER && probe->high == KEY_NUMBER)
 		probe->spread = (last - first + 1) / Max((double) collection_count(connection, collection), 1);
-	return probe;
+	return true;
+}
+
+/* Adds a probe to those that are known. */
+static List *
+add_probe(List *probes, const char *collection, const UniqueKey *key, const KeyProbe *probe)
+{
+	MemoryContext old = MemoryContextSwitchTo(known_context);
+	KeyProbe   *copy = palloc(sizeof(KeyProbe));
+
+	*copy = *probe;
+	copy->collection = pstrdup(collection);
+	copy->key = pstrdup(key->field);
+	probes = lappend(probes, copy);
+	MemoryContextSwitchTo(old);
+	return probes;
 }
 
 /* Asks for the keys of every collection. */
@@ -154,10 +167,14 @@ static List *
 read_probes(MongoConnection *connection)
 {
 	int			unnamed;
+	List	   *list = collections_list(connection, &unnamed);
 	List	   *probes = NIL;
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "keys of a collection",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
 	ListCell   *cell;
 
-	foreach(cell, collections_list(connection, &unnamed))
+	foreach(cell, list)
 	{
 		CollectionInfo *info = (CollectionInfo *) lfirst(cell);
 		ListCell   *c;
@@ -167,16 +184,17 @@ read_probes(MongoConnection *connection)
 		foreach(c, collection_unique_keys(connection, info->name))
 		{
 			UniqueKey  *key = (UniqueKey *) lfirst(c);
-			KeyProbe   *probe;
+			KeyProbe	probe;
 
-			if (key->hidden || !document_path_can_name(key->field))
-				continue;
-			probe = make_probe(connection, info->name, key);
-			if (probe != NULL)
-				probes = lappend(probes, probe);
+			if (!key->hidden && document_path_can_name(key->field) &&
+				set_probe(connection, info->name, key, &probe))
+				probes = add_probe(probes, info->name, key, &probe);
 		}
+		MemoryContextReset(context);
 		CHECK_FOR_INTERRUPTS();
 	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 	return probes;
 }
 
@@ -205,6 +223,7 @@ List *
 key_probes(MongoConnection *connection)
 {
 	ProbesEntry *entry;
+	List	   *probes;
 	ListCell   *cell;
 	MemoryContext old;
 
@@ -217,13 +236,14 @@ key_probes(MongoConnection *connection)
 	}
 	if (known_context == NULL)
 		begin_known();
+	probes = read_probes(connection);
 	old = MemoryContextSwitchTo(known_context);
 	entry = palloc(sizeof(ProbesEntry));
 	entry->connection = connection;
-	entry->probes = read_probes(connection);
+	entry->probes = probes;
 	known_probes = lappend(known_probes, entry);
 	MemoryContextSwitchTo(old);
-	return entry->probes;
+	return probes;
 }
 
 /* Begins to look keys up. */
