@@ -42,8 +42,8 @@ SELECT expected('SELECT FROM orders') AS everything,
        expected('SELECT FROM orders WHERE customer = -1') AS nobody,
        expected('SELECT FROM orders WHERE customer = 5 AND number = 2005') AS by_both,
        expected('SELECT FROM orders WHERE _id < 30') AS by_ids;
--- Without an index, and not few, it is a sample.
-SELECT expected('SELECT FROM orders WHERE state = ''closed''') > 15000 AS most,
+-- Without an index, and not few, it is a sample, which is given up where the server is busy: so more than once.
+SELECT (SELECT max(expected('SELECT FROM orders WHERE state = ''closed''')) > 15000 FROM generate_series(1, 5)) AS most,
        expected('SELECT FROM orders WHERE state = ''none''') < 100 AS none,
        expected('SELECT FROM orders WHERE number % 2 = 0') AS unknown,
        expected('SELECT FROM orders WHERE customer = 5 AND number % 2 = 0') AS of_ten;
