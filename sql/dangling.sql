@@ -66,10 +66,20 @@ SELECT run('{"insert": "users", "documents": [{"_id": {"$oid": "eeeeeeeeeeeeeeee
 SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('dangle', 'users');
 SELECT documents, inserted, rejected FROM mongo_migrate.retry_quarantine('dangle', 'bills');
 
+-- In a table that existed, what dangles is kept and recorded, as the rows are that were there before.
+CREATE TABLE public.notes (id bigint PRIMARY KEY, user_id bigint);
+INSERT INTO public.notes VALUES (1000, 99999);
+SELECT run('{"insert": "notes", "documents": [{"_id": "n-1", "user": {"$oid": "000000000000000000000001"}}, {"_id": "n-2", "user": {"$oid": "dddddddddddddddddddddddd"}}]}');
+SELECT mongo_migrate.plan_collection('dangle', 'notes');
+SELECT column_name, role, on_dangling FROM mongo_migrate.plan_column WHERE target = 'public.notes' AND path = 'user';
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('dangle', 'notes');
+SELECT row_key, source_value, policy FROM mongo_migrate.dangling_reference WHERE target = 'public.notes' ORDER BY 1;
+SELECT count(*), count(user_id) FROM public.notes;
+
 -- What is made here goes.
 SET client_min_messages = warning;
 SELECT run('{"dropDatabase": 1}') \g /dev/null
-DROP TABLE public.bills, public.orders, public.users;
+DROP TABLE public.bills, public.notes, public.orders, public.users;
 DO $$
 BEGIN
     EXECUTE (SELECT 'DROP TABLE ' || string_agg(relation, ', ') FROM mongo_migrate.id_map WHERE server = 'dangle' AND relation IS NOT NULL);

@@ -94,7 +94,9 @@ AS $$
           JOIN mongo_migrate.plan_column c
                 ON (c.server, c.collection, c.target, c.column_name) = ($1, r.collection, r.target, r.column_name)
          UNION ALL
-        SELECT c.collection, c.target, c.column_name, c.refers_to, o.relation, o.column_name, NULL, NULL, c.on_dangling,
+        -- A table that existed keeps what it has, be it from documents or not.
+        SELECT c.collection, c.target, c.column_name, c.refers_to, o.relation, o.column_name, NULL, NULL,
+               CASE WHEN t.existing THEN 'keep' ELSE c.on_dangling END,
                coalesce(mongo_migrate.value_column(c), c.column_name), mongo_migrate.holds_ids(c), c.refers_key, c.key_form, NULL
           FROM mongo_migrate.plan_column c
           JOIN mongo_migrate.plan_target t USING (server, collection, target)
@@ -102,9 +104,13 @@ AS $$
                 CASE WHEN mongo_migrate.holds_ids(c) THEN '_id' ELSE c.refers_key END) o
          WHERE c.server = $1 AND ($2 IS NULL OR c.collection = ANY ($2) OR c.refers_to = ANY ($2))
            AND c.role = 'reference' AND c.included AND t.included AND o.relation IS NOT NULL
-           AND (c.on_dangling = 'keep' OR ((o.several OR c.refers_key <> '_id') AND NOT t.existing
-                AND (c.collection, c.target, c.column_name) NOT IN (
-                    SELECT r.collection, r.target, r.column_name FROM mongo_migrate.plan_references($1, $2) r)))
+           AND (c.on_dangling = 'keep'
+                OR (t.existing AND c.refers_key = '_id' AND NOT o.several AND has_table_privilege(to_regclass(o.relation), 'SELECT')
+                    AND NOT EXISTS (SELECT FROM mongo_migrate.find_foreign_key(to_regclass(t.target), ARRAY[c.column_name], to_regclass(o.relation)) k
+                                     WHERE k.valid))
+                OR ((o.several OR c.refers_key <> '_id') AND NOT t.existing
+                    AND (c.collection, c.target, c.column_name) NOT IN (
+                        SELECT r.collection, r.target, r.column_name FROM mongo_migrate.plan_references($1, $2) r)))
     ), loaded AS MATERIALIZED (
         SELECT c.collection FROM (SELECT r.collection FROM reference r UNION SELECT r.refers_to FROM reference r) c
          WHERE mongo_migrate.is_loaded($1, c.collection)
