@@ -62,6 +62,9 @@ UPDATE mongo_migrate.plan_column SET type = 'citext_or_so' WHERE server = 'load_
 SELECT mongo_migrate.copy_batch('load_errors', 'things', 1);
 UPDATE mongo_migrate.plan_column SET type = 'numeric(10,2)' WHERE server = 'load_errors' AND column_name = 's';
 SELECT mongo_migrate.copy_batch('load_errors', 'things', 1);
+UPDATE mongo_migrate.plan_column SET type = 'char(3)' WHERE server = 'load_errors' AND column_name = 's';
+SELECT mongo_migrate.copy_batch('load_errors', 'things', 1);
+SELECT hint FROM mongo_migrate.check_plan('load_errors', 'things') WHERE column_name = 's';
 UPDATE mongo_migrate.plan_column SET type = 'text' WHERE server = 'load_errors' AND column_name = 's';
 UPDATE mongo_migrate.plan_column SET column_name = 'g' WHERE server = 'load_errors' AND column_name = 'n';
 SELECT mongo_migrate.copy_batch('load_errors', 'things', 1);

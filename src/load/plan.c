@@ -363,8 +363,10 @@ find_attribute(LoadSession *session, LoadTarget *target, LoadColumn *column, Rel
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" of table %s is of type %s, and the plan says %s",
 						column->name, target->name, actual, planned),
-				 errhint("Change the table: ALTER TABLE %s ALTER COLUMN %s TYPE %s; or the plan: %s",
+				 errhint("Change the table: ALTER TABLE %s ALTER COLUMN %s TYPE %s USING %s::%s; or the plan: %s",
 						 target->name, quote_identifier(column->name), planned,
+						 quote_identifier(column->name),
+						 format_type_with_typemod(type, -1),	/* a cast to a length cuts */
 						 column_update(session, target, column,
 									   psprintf("type = %s", quote_literal_cstr(actual))))));
 	column->not_null = attribute->attnotnull;

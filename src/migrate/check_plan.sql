@@ -183,8 +183,9 @@ BEGIN
                            c.type, mongo_migrate.mend_column(c, 'included = false'));
         ELSIF found_type <> canonical THEN
             problem := format('it is %s in table %s, and the plan says %s', found_type, c.target, canonical);
-            hint := format('ALTER TABLE %s ALTER COLUMN %I TYPE %s; or: %s', c.target, c.column_name, canonical,
-                           mongo_migrate.mend_column(c, format('type = %L', found_type)));
+            -- A cast to a length cuts.
+            hint := format('ALTER TABLE %1$s ALTER COLUMN %2$I TYPE %3$s USING %2$I::%4$s; or: %5$s', c.target, c.column_name, canonical,
+                           format_type(to_regtype(canonical), -1), mongo_migrate.mend_column(c, format('type = %L', found_type)));
         END IF;
     END IF;
     IF problem IS NULL AND map.id_type IS NOT NULL AND map.id_type <> 'source' AND c.expression IS NULL
