@@ -157,5 +157,13 @@ is(query("SELECT string_agg(attrelid::regclass || '.' || attname || ' ' || attty
 	  . " WHERE attrelid IN ('d'::regclass, 'e'::regclass) AND attname = 'unit'"), 'd.unit common.unit, e.unit common.unit', 'both have the type');
 is(query("SELECT string_agg(name, ',') FROM common.state"), 'new', 'and one row is in the lookup table');
 
+# Loaded by the postmaster, the driver is that of all sessions; new ObjectIds are still each session's own.
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'mongo_migrate'");
+$node->restart;
+query("SELECT mongo_migrate.reset_collection('shop', 'a', truncate => true)");
+is(query("SELECT documents, inserted, complete FROM mongo_migrate.migrate_collection('shop', 'a')"), '60000|60000|t', 'the library can be preloaded');
+my ($one, $other) = map { substr query('SELECT mongo_migrate.objectid_generate()'), 8, 10 } 1, 2;
+isnt($one, $other, 'ObjectIds of two sessions are apart');
+
 $node->stop;
 done_testing();
