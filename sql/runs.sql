@@ -32,6 +32,17 @@ SELECT updated_at AS seen FROM mongo_migrate.chunk WHERE server = 'runs' \gset
 SELECT documents, complete FROM mongo_migrate.migrate_collection('runs', 'orders');
 SELECT * FROM runs;
 SELECT ended_at = :'seen' AS seen FROM mongo_migrate.run WHERE run_id = :run;
+-- What an edit of the plan finds copied stays as it was; that is told once, in the run that it comes into, or by the next.
+SELECT mongo_migrate.prepare_run('runs', 'orders', 10, 0, 'quarantine', NULL, NULL) AS run \gset
+UPDATE mongo_migrate.plan_column SET expression = 'value + 1', source_type = 'numeric' WHERE server = 'runs' AND column_name = 'price';
+CALL mongo_migrate.copy_chunks(:run);
+CALL mongo_migrate.finish_run(:run);
+SELECT complete FROM mongo_migrate.migrate_collection('runs', 'orders');
+UPDATE mongo_migrate.plan_column SET expression = 'value', ordinal = ordinal + 10 WHERE server = 'runs' AND column_name = 'price';
+SELECT complete FROM mongo_migrate.migrate_collection('runs', 'orders');
+UPDATE mongo_migrate.plan_column SET column_name = 'amount' WHERE server = 'runs' AND column_name = 'price';
+ALTER TABLE orders RENAME price TO amount;
+SELECT complete FROM mongo_migrate.migrate_collection('runs', 'orders');
 -- It is forgotten with everything else.
 SELECT mongo_migrate.reset_collection('runs', 'orders', truncate => true);
 SELECT count(*) FROM runs;

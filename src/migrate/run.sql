@@ -209,6 +209,38 @@ CREATE FUNCTION mongo_migrate.paced(options jsonb, max_docs_per_second integer)
 COMMENT ON FUNCTION mongo_migrate.paced(jsonb, integer) IS
     'the options of a run with max_docs_per_second, and with the batch_size that it leaves';
 
+CREATE FUNCTION mongo_migrate.plan_version(server name, collection text)
+    RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    -- Without names and their order: a table or column may be renamed.
+    SELECT md5(string_agg(v.part, E'\n' ORDER BY v.part COLLATE "C"))
+      FROM (SELECT json_build_array(t.kind, t.path, t.nested_path, t.filter, c.role, c.path, c.type, c.source_type, c.expression,
+                                    c.refers_to, c.refers_key, c.key_form)::text AS part
+              FROM mongo_migrate.plan_target t JOIN mongo_migrate.plan_column c USING (server, collection, target)
+             WHERE (t.server, t.collection) = ($1, $2) AND t.included AND c.included) v
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_version(name, text) IS
+    'a text that changes with what a collection''s plan makes of its documents';
+
+CREATE FUNCTION mongo_migrate.tell_changed_plan(server name, collection text, version text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF version <> mongo_migrate.plan_version(server, collection) THEN
+        RAISE WARNING 'the plan of collection % was changed after documents had been copied', collection USING
+            DETAIL = 'They are as the plan was then.',
+            HINT = format('verify_full() shows what differs. To have all as the plan is now: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true);',
+                          server, collection);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.tell_changed_plan(name, text, text) IS
+    'warns where a collection''s plan is another than the version by which documents were copied; version NULL: it is not known';
+
 CREATE FUNCTION mongo_migrate.prepare_run(server name, collection text, batch_size integer,
         workers integer, on_error text, max_errors bigint, max_duration interval,
         max_docs_per_second integer DEFAULT NULL, asked_at timestamptz DEFAULT statement_timestamp())
@@ -221,6 +253,7 @@ DECLARE
     total bigint;
     sums mongo_migrate.chunk_sum;
     last_phase text;
+    last_version text;
     result bigint;
 BEGIN
     PERFORM mongo_migrate.prepare_targets(server, collection);
@@ -239,7 +272,7 @@ BEGIN
               FROM mongo_migrate.run_report d WHERE d.run_id = run.run_id)
      WHERE server = prepare_run.server AND collection = prepare_run.collection AND documents IS NULL;
 
-    SELECT phase INTO last_phase FROM mongo_migrate.run
+    SELECT phase, options ->> 'plan_version' INTO last_phase, last_version FROM mongo_migrate.run
      WHERE server = prepare_run.server AND collection = prepare_run.collection
      ORDER BY run_id DESC LIMIT 1;
     SELECT * INTO sums FROM mongo_migrate.chunk_sum
@@ -257,6 +290,7 @@ BEGIN
             HINT = format('To copy them anew: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true);',
                           server, collection);
     END IF;
+    PERFORM mongo_migrate.tell_changed_plan(server, collection, last_version) WHERE sums.inserted + sums.skipped > 0;
     -- While documents come, references may lead nowhere yet, or never.
     IF sums.chunks IS NULL OR (sums.incomplete = 0 AND last_phase = 'done') THEN
         PERFORM mongo_migrate.drop_foreign_keys(server, collection, NULL);
@@ -286,6 +320,7 @@ BEGIN
                jsonb_build_object('largest_batch', batch_size, 'workers', workers, 'on_error', on_error,
                                   'max_errors', max_errors, 'max_duration', max_duration,
                                   'deadline', clock_timestamp() + max_duration, 'asked_at', asked_at,
+                                  'plan_version', mongo_migrate.plan_version(prepare_run.server, prepare_run.collection),
                                   'documents', coalesce(sum(documents), 0),
                                   'inserted', coalesce(sum(inserted), 0), 'skipped', coalesce(sum(skipped), 0),
                                   'rejected', coalesce(sum(rejected), 0), 'rounded', coalesce(sum(rounded), 0),
