@@ -146,6 +146,9 @@ SELECT mongo_migrate.run_command('infer_latin1', format('{"insert": "visits", "d
 SELECT mongo_migrate.run_command('infer_latin1', '{"create": "\u0434"}') ->> 'ok' AS ok;
 SELECT * FROM mongo_migrate.list_collections('infer_latin1');
 SELECT path, refers_to FROM mongo_migrate.infer_schema('infer_latin1', 'visits');
+CREATE SCHEMA imported;
+IMPORT FOREIGN SCHEMA mm_test_infer_latin1 FROM SERVER infer_latin1 INTO imported;
+SELECT relname FROM pg_class WHERE relnamespace = 'imported'::regnamespace ORDER BY 1;
 SET client_min_messages = error;    -- each plan would say it again
 SELECT collection, inserted, complete FROM mongo_migrate.migrate_all('infer_latin1', workers => 0);
 SELECT mongo_migrate.verify_all('infer_latin1');

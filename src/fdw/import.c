@@ -118,9 +118,9 @@ compare_names(const ListCell *a, const ListCell *b)
 	return strcmp(((ImportCollection *) lfirst(a))->name, ((ImportCollection *) lfirst(b))->name);
 }
 
-/* What an entry of listCollections is about; NULL when that is not for users. */
+/* What an entry of listCollections is about; NULL when that is not for users, or has no name here. */
 static ImportCollection *
-read_collection(const bson_iter_t *entry)
+read_collection(const bson_iter_t *entry, int *unnamed)
 {
 	ImportCollection *result = palloc(sizeof(ImportCollection));
 	bson_iter_t field;
@@ -132,6 +132,11 @@ read_collection(const bson_iter_t *entry)
 	name = bson_iter_utf8(&field, NULL);
 	if (strncmp(name, "system.", 7) == 0)
 		return NULL;
+	if (!document_path_can_name(name))
+	{
+		*unnamed += 1;
+		return NULL;
+	}
 	result->name = pstrdup(pg_any_to_server(name, strlen(name), PG_UTF8));
 	result->is_view = bson_iter_recurse(entry, &field) && bson_iter_find(&field, "type") &&
 		BSON_ITER_HOLDS_UTF8(&field) && strcmp(bson_iter_utf8(&field, NULL), "view") == 0;
@@ -147,6 +152,7 @@ list_collections(MongoConnection *connection)
 	bson_iter_t iter;
 	bson_iter_t field;
 	List	   *collections = NIL;
+	int			unnamed = 0;
 
 	BCON_APPEND(command,
 				"listCollections", BCON_INT32(1),
@@ -167,11 +173,18 @@ list_collections(MongoConnection *connection)
 		return NIL;
 	while (bson_iter_next(&iter))
 	{
-		ImportCollection *collection = read_collection(&iter);
+		ImportCollection *collection = read_collection(&iter, &unnamed);
 
 		if (collection != NULL)
 			collections = lappend(collections, collection);
 	}
+	if (unnamed > 0)
+		ereport(WARNING,
+				(errmsg_plural("%d collection of server \"%s\" cannot be named here",
+							   "%d collections of server \"%s\" cannot be named here", unnamed,
+							   unnamed, mongo_connection_server(connection)),
+				 errdetail("The encoding of this database, %s, lacks characters of the name.",
+						   GetDatabaseEncodingName())));
 	list_sort(collections, compare_names);
 	return collections;
 }
