@@ -73,8 +73,8 @@ early_scan_add(ForeignScanState *scan, void (*start) (ForeignScanState *scan))
 typedef struct Writing
 {
 	EState	   *estate;
-	Bitmapset  *once;			/* parameters that subqueries set which are run
-								 * once */
+	Bitmapset  *once;			/* parameters that subqueries set which are
+								 * run once */
 } Writing;
 
 /* Adds the parameters that subqueries of a plan set which are run once. */

@@ -338,7 +338,10 @@ read_back(FdwModifyState *state, const bson_t *document, TupleTableSlot *slot)
 	tuple = heap_form_tuple(tupdesc, values, nulls);
 	MemoryContextSwitchTo(old);
 
-	/* A row is of no transaction; else system columns would have what a datum has there. */
+	/*
+	 * A row is of no transaction; else system columns would have what a datum
+	 * has there.
+	 */
 	HeapTupleHeaderSetXmin(tuple->t_data, InvalidTransactionId);
 	HeapTupleHeaderSetXmax(tuple->t_data, InvalidTransactionId);
 	HeapTupleHeaderSetCmin(tuple->t_data, InvalidTransactionId);

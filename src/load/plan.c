@@ -366,7 +366,8 @@ find_attribute(LoadSession *session, LoadTarget *target, LoadColumn *column, Rel
 				 errhint("Change the table: ALTER TABLE %s ALTER COLUMN %s TYPE %s USING %s::%s; or the plan: %s",
 						 target->name, quote_identifier(column->name), planned,
 						 quote_identifier(column->name),
-						 format_type_with_typemod(type, -1),	/* a cast to a length cuts */
+						 format_type_with_typemod(type, -1),	/* a cast to a length
+																 * cuts */
 						 column_update(session, target, column,
 									   psprintf("type = %s", quote_literal_cstr(actual))))));
 	column->not_null = attribute->attnotnull;

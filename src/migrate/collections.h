@@ -10,7 +10,8 @@
 
 typedef struct CollectionInfo
 {
-	char	   *name;			/* in the database's encoding, as in all functions here */
+	char	   *name;			/* in the database's encoding, as in all
+								 * functions here */
 	char	   *kind;			/* collection, view or timeseries */
 } CollectionInfo;
 

@@ -37,7 +37,8 @@ typedef struct Candidate
 	char	   *keys[PROFILE_VALUES];	/* NULL: has no such form */
 	uint32		lengths[PROFILE_VALUES];
 	bool		found[PROFILE_VALUES];	/* is the _id of a document somewhere */
-	char	   *where;			/* the collections that have such documents, or NULL */
+	char	   *where;			/* the collections that have such documents,
+								 * or NULL */
 } Candidate;
 
 /* A probe, and the candidates that may have its keys. */

@@ -22,7 +22,7 @@
 #include "utils/memutils.h"
 
 #define BRANCH_VALUES	1000	/* values in one $in */
-#define COMMAND_BRANCHES 50	/* $in in one command ... */
+#define COMMAND_BRANCHES 50		/* $in in one command ... */
 #define COMMAND_BYTES	1000000 /* ... which ends beyond this size, too */
 
 struct KeyLookup
@@ -30,10 +30,12 @@ struct KeyLookup
 	MongoConnection *connection;
 	MemoryContext command;		/* of a command; reset after it */
 	bson_t	   *stages;			/* of the pipeline */
-	const char *collection;		/* that the command begins with, in the server's encoding */
+	const char *collection;		/* that the command begins with, in the
+								 * server's encoding */
 	int			branches;		/* in the command */
 	HTAB	   *found[COMMAND_BRANCHES];
-	const KeyProbe *probe;		/* of the branch in the making; NULL: there is none */
+	const KeyProbe *probe;		/* of the branch in the making; NULL: there is
+								 * none */
 	bson_t	   *values;			/* its $in */
 	int			nvalues;
 	HTAB	   *asked;			/* the keys in it */

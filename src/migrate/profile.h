@@ -93,8 +93,8 @@ struct ProfileNode
 	ProfileValues *values;
 	bool		values_left_out;	/* some were too long to sample */
 	ProfileReference *reference;
-	char	   *divided;		/* the collections that have the values as keys
-								 * between them, or NULL */
+	char	   *divided;		/* the collections that have the values as
+								 * keys between them, or NULL */
 	bool		unique;			/* has a unique index of its own */
 };
 
