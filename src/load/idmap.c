@@ -226,9 +226,25 @@ sequence_increment(Oid sequenceid)
 	return increment;
 }
 
-/* Describes the map in the table relation; sequenceid: of the collection's table, or invalid. */
+/* The sequence of the collection's table where ids come from that, or InvalidOid. */
+static Oid
+table_sequence(LoadSession *session, const char *collection)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Oid			types[2] = {NAMEOID, TEXTOID};
+	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(collection)};
+	Datum		sequence;
+	bool		isnull;
+
+	SPI_execute_with_args("SELECT mongo_migrate.table_sequence($1, $2)::oid", 2, types, values, NULL, false, 1);
+	MemoryContextSwitchTo(context); /* SPI leaves its own */
+	sequence = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	return isnull ? InvalidOid : DatumGetObjectId(sequence);
+}
+
+/* Describes the map in the table relation, which is locked. */
 static IdMap *
-id_map_describe(LoadSession *session, const char *collection, Relation relation, Oid sequenceid)
+id_map_describe(LoadSession *session, const char *collection, Relation relation)
 {
 	IdMap	   *map = MemoryContextAllocZero(session->context, sizeof(IdMap));
 	AttrNumber	attnum = get_attnum(RelationGetRelid(relation), "id");
@@ -246,6 +262,8 @@ id_map_describe(LoadSession *session, const char *collection, Relation relation,
 	if (map->type == INT8OID)
 	{
 		List	   *sequences = getOwnedSequences(map->relid);
+		/* Not before the lock: a load that is completed meanwhile changes it. */
+		Oid			sequenceid = table_sequence(session, collection);
 
 		if (sequences == NIL)
 			ereport(ERROR,
@@ -291,20 +309,17 @@ id_map_open(LoadSession *session, const char *collection, bool reference)
 	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(collection)};
 	char	   *id_type;
 	char	   *name;
-	char	   *sequence;
 	Relation	relation;
 	IdMap	   *map = NULL;
 	ListCell   *cell;
 
-	SPI_execute_with_args("SELECT id_type, relation, mongo_migrate.table_sequence($1, $2)::oid"
-						  " FROM mongo_migrate.id_map"
+	SPI_execute_with_args("SELECT id_type, relation FROM mongo_migrate.id_map"
 						  " WHERE server OPERATOR(pg_catalog.=) $1"
 						  "   AND collection OPERATOR(pg_catalog.=) $2",
 						  2, types, values, NULL, false, 0);
 	MemoryContextSwitchTo(context); /* SPI leaves its own */
 	id_type = SPI_processed == 0 ? NULL : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	name = SPI_processed == 0 ? NULL : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
-	sequence = SPI_processed == 0 ? NULL : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3);
 	if (id_type != NULL && strcmp(id_type, "source") == 0)
 		return NULL;
 	if (name == NULL)
@@ -322,8 +337,7 @@ id_map_open(LoadSession *session, const char *collection, bool reference)
 		map = lfirst(cell);
 	if (map == NULL)
 	{
-		map = id_map_describe(session, collection, relation,
-							  sequence == NULL ? InvalidOid : atooid(sequence));
+		map = id_map_describe(session, collection, relation);
 		add_map(session, map);
 	}
 	table_close(relation, NoLock);

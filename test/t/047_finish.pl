@@ -8,6 +8,7 @@ use IPC::Run;
 use MongoServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use PsqlSession;
 use Test::More;
 
 my $mongo = MongoServer->shared;
@@ -45,6 +46,25 @@ is($trouble, '', 'and the end waits for both');
 is(query('SELECT state, phase FROM mongo_migrate.run'), 'complete|done', 'before it comes');
 is(query("SELECT string_agg(conname, ',' ORDER BY conname) FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype IN ('p', 'u')"),
 	'orders_n_key,orders_pkey', 'with all keys');
+
+# Whoever opens an id map while the run of its collection ends takes ids from the table's sequence, as the application does.
+$mongo->command('mm_test_finish', '{"insert": "items", "documents": [{"_id": 1, "order": "a"}, {"_id": 2, "order": "b"}, {"_id": 3, "order": "gone"}]}');
+$mongo->command('mm_test_finish', '{"insert": "orders", "documents": [{"_id": "c", "n": 3}]}');
+query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true);"
+	  . " SELECT mongo_migrate.plan_collection('shop', 'items');"
+	  . " UPDATE mongo_migrate.plan_column SET role = 'reference', type = 'bigint', refers_to = 'orders' WHERE path = 'order'");
+my %run = map { $_ => query("SELECT mongo_migrate.prepare_run('shop', '$_', 100, 0, 'quarantine', NULL, NULL)") } qw(orders items);
+query("CALL mongo_migrate.copy_chunks($run{orders})");
+query("SELECT mongo_migrate.$_($run{orders})") foreach qw(end_copy add_keys add_references validate_references);
+my ($ending, $copying) = map { PsqlSession->new($node) } 1 .. 2;
+$ending->ask("BEGIN; SELECT mongo_migrate.complete_run($run{orders})");
+$copying->send("CALL mongo_migrate.copy_chunks($run{items})");
+$node->poll_query_until('postgres', 'SELECT count(*) = 1 FROM pg_locks WHERE NOT granted') or die 'it does not wait';
+$ending->ask('COMMIT');
+is(($copying->result)[1], '', 'references are copied when the run of their collection has ended');
+query('INSERT INTO orders (n) SELECT g FROM generate_series(101, 300) g');
+is(query('SELECT string_agg(n::text, \',\' ORDER BY n) FROM items JOIN orders ON orders.id = items."order"'), '1,2', 'and lead to no row of an application');
+$_->finish foreach $ending, $copying;
 
 $mongo->command('mm_test_finish', '{"dropDatabase": 1}');
 $node->stop;
