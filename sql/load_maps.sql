@@ -206,6 +206,28 @@ SELECT mongo_migrate.run_command('load_maps', '{"update": "late", "updates": [{"
 SELECT inserted, skipped, rejected FROM mongo_migrate.retry_quarantine('load_maps', 'late');
 SELECT source_id, target, path, reason, sqlstate, hint FROM mongo_migrate.quarantine WHERE server = 'load_maps';
 
+-- While a run ends, ids come from the table's sequence from a step on: past those that references were given before it.
+SELECT mongo_migrate.run_command('load_maps', json_build_object('insert', name, 'documents', docs))->'n' AS n FROM (
+    SELECT 'rooms', json_agg(json_build_object('_id', 'room-' || g)) FROM generate_series(1, 9) AS g UNION ALL
+    SELECT 'bells', json_agg(json_build_object('_id', g, 'room', 'room-' || g)) FROM generate_series(1, 10) AS g UNION ALL
+    SELECT 'lamps', json_agg(json_build_object('_id', g, 'room', 'room-' || g)) FROM generate_series(1, 210) AS g) AS c (name, docs);
+SELECT mongo_migrate.plan_collection('load_maps', c, 'load_maps.' || c) FROM unnest('{rooms,bells,lamps}'::text[]) AS c;
+UPDATE mongo_migrate.plan_column SET on_dangling = 'keep', role = 'reference', refers_to = 'rooms', type = 'bigint'
+ WHERE server = 'load_maps' AND collection IN ('bells', 'lamps') AND path = 'room';
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('load_maps', 'bells');
+SELECT mongo_migrate.prepare_run('load_maps', 'rooms', 100, 0, 'quarantine', NULL, NULL) AS rooms \gset
+CALL mongo_migrate.copy_chunks(:rooms);
+SELECT mongo_migrate.prepare_run('load_maps', 'lamps', 100, 0, 'quarantine', NULL, NULL) AS lamps \gset
+SELECT mongo_migrate.end_copy(:rooms), mongo_migrate.add_keys(:rooms);
+SELECT inserted FROM mongo_migrate.copy_batch('load_maps', 'lamps', 1, 200);
+SELECT mongo_migrate.add_references(:rooms);
+INSERT INTO rooms SELECT FROM generate_series(1, 300);
+CALL mongo_migrate.copy_chunks(:lamps);
+CALL mongo_migrate.finish_run(:rooms);
+CALL mongo_migrate.finish_run(:lamps);
+SELECT collection, state, phase FROM mongo_migrate.run WHERE run_id IN (:rooms, :lamps);
+SELECT count(*) FROM lamps JOIN rooms ON rooms.id = lamps.room;
+
 -- A map that is gone: no document gets another id.
 \set SHOW_CONTEXT never
 SELECT relation AS map FROM mongo_migrate.id_map WHERE (server, collection) = ('load_maps', 'owners') \gset

@@ -144,16 +144,22 @@ CREATE FUNCTION mongo_migrate.finish_id_map(server name, collection text) RETURN
 AS $$
 DECLARE
     key record;
+    changed boolean := false;
 BEGIN
     FOR key IN SELECT * FROM mongo_migrate.id_map_keys(server, collection) LOOP
         IF NOT key.done THEN
             EXECUTE key.statement;
+            changed := true;
         END IF;
     END LOOP;
+    IF changed THEN
+        -- From now on ids come from the table's sequence (table_sequence()), past those that references were given meanwhile.
+        PERFORM mongo_migrate.synchronize_sequences(server, collection, false);
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.finish_id_map(name, text) IS
-    'makes the keys and the ids of a collection''s id map unique, as far as they are not; to be called after the load, because it is cheaper then';
+    'makes the keys and the ids of a collection''s id map unique, as far as they are not, and the sequences stand past its ids; to be called after the load, because it is cheaper then';
 REVOKE ALL ON FUNCTION mongo_migrate.finish_id_map(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.unkey_id_map(map mongo_migrate.id_map) RETURNS boolean
