@@ -80,11 +80,38 @@ AS $$
       JOIN mongo_migrate.plan_target t ON (t.server, t.collection, t.target) = ($1, $2, s.target)
       JOIN mongo_migrate.plan_column c ON (c.server, c.collection, c.target, c.column_name) = ($1, $2, s.target, s.column_name)
       JOIN mongo_migrate.id_map m ON (m.server, m.collection) = ($1, $2)
-    HAVING bool_and(c.expression IS NULL AND coalesce(has_sequence_privilege(s.sequence, 'USAGE'), false)
-           AND (t.existing OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = to_regclass(m.relation) AND k.contype = 'u')))
+    HAVING bool_and(CASE WHEN c.expression IS NULL AND has_sequence_privilege(s.sequence, 'USAGE') THEN
+               EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = to_regclass(m.relation) AND k.contype = 'u')
+               -- References may have been given ids before the table was planned, which its sequence is not past yet.
+               OR (t.existing AND coalesce(pg_sequence_last_value(s.sequence), (SELECT q.seqstart - 1 FROM pg_sequence q WHERE q.seqrelid = s.sequence))
+                      >= coalesce((SELECT pg_sequence_last_value(o.sequence) + o.block - 1
+                                     FROM mongo_migrate.id_sequences($1, $2) o WHERE o.target IS NULL), 0)) END)
 $$;
 COMMENT ON FUNCTION mongo_migrate.table_sequence(name, text) IS
-    'the sequence of the collection''s only table, where others may insert rows meanwhile: the table was there before, or a load of the collection is complete; NULL: ids are taken from the id map''s own';
+    'the sequence of the collection''s only table, where others may insert rows meanwhile: the table was there before, and its sequence is past the id map''s, or a load of the collection is complete; NULL: ids are taken from the id map''s own';
+
+CREATE FUNCTION mongo_migrate.hand_ids_over(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    map text;
+BEGIN
+    SELECT m.relation INTO map FROM mongo_migrate.id_map m
+     WHERE (m.server, m.collection, m.id_type) = ($1, $2, 'bigint') AND to_regclass(m.relation) IS NOT NULL
+       AND EXISTS (SELECT FROM mongo_migrate.plan_target t WHERE (t.server, t.collection) = ($1, $2) AND t.kind = 'root' AND t.included AND t.existing);
+    IF FOUND THEN
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', map);
+        PERFORM mongo_migrate.synchronize_sequences(server, collection);
+        -- Whoever waits for the lock chooses the sequence anew (plan_changed()).
+        UPDATE mongo_migrate.id_map m SET relation = m.relation WHERE (m.server, m.collection) = ($1, $2);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.hand_ids_over(name, text) IS
+    'where a collection goes to a table that was there before: has the sessions that give ids to references to it take them from the table''s sequence from the next batch on; it waits for batches that are under way';
 
 CREATE FUNCTION mongo_migrate.synchronize_sequences(server name, collection text, alone boolean DEFAULT true)
     RETURNS void
@@ -313,6 +340,7 @@ BEGIN
     PERFORM mongo_migrate.prepare_id_maps(server, collection,
         (SELECT bool_or(catching_up) FROM mongo_migrate.chunk
           WHERE server = prepare_run.server AND collection = prepare_run.collection));
+    PERFORM mongo_migrate.hand_ids_over(server, collection) WHERE sums.chunks IS NULL;
 
     INSERT INTO mongo_migrate.run (server, collection, total, catching_up, options)
     SELECT prepare_run.server, prepare_run.collection, total, bool_or(catching_up),
