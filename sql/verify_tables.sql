@@ -337,6 +337,21 @@ DELETE FROM twice_l WHERE ctid IN (SELECT max(ctid) FROM twice_l GROUP BY count,
 DELETE FROM twice WHERE ctid IN (SELECT max(ctid) FROM twice GROUP BY id HAVING count(*) > 1);
 SELECT * FROM differences('twice');
 
+-- What a document alone is to blame for is a finding of its own, and nothing where it is in quarantine.
+SELECT load('blamed', '[{"_id": 1, "n": "1", "z": {"$numberDecimal": "-0.0"}}, {"_id": 2, "n": "-2"}, {"_id": 3, "n": "none"}, {"_id": 4, "n": "4"}, {"_id": 5, "n": "5"}]');
+CALL map('blamed', 'source');
+CREATE DOMAIN above AS integer CHECK (value > 0);
+CREATE TABLE blamed (id bigint PRIMARY KEY, n above, z double precision, o integer);
+INSERT INTO blamed VALUES (11, 1, '-0', 1), (12, 2, NULL, 1), (14, 4, NULL, 1), (15, 5, NULL, 1);
+CALL plan('blamed', '"ta.rget ""x""".blamed', NULL, NULL, '{"name": "id", "role": "id", "path": "_id", "expression": "value + CASE doc ->> ''n'' WHEN ''none'' THEN 1 / (value - 3) ELSE 10 END", "source_type": "bigint"}',
+    '{"name": "n", "path": "n", "expression": "value::integer", "source_type": "text"}', '{"name": "z", "path": "z", "expression": "value", "source_type": "double precision"}',
+    '{"name": "o", "path": "n", "expression": "(SELECT 1 FROM generate_series(1, CASE value WHEN ''4'' THEN 2 ELSE 1 END))", "source_type": "text"}');
+INSERT INTO mongo_migrate.quarantine (server, collection, key, source_id, document, reason, sqlstate)
+VALUES ('ve ri''fy', 'blamed', mongo_migrate.bson_key('3'), '3', '', 'division by zero', '22012');
+SELECT * FROM differences('blamed');
+SELECT target_value, kind FROM mongo_migrate.compare_document('ve ri''fy', 'blamed', '2');
+SELECT target_value, kind FROM mongo_migrate.compare_document('ve ri''fy', 'blamed', '3');
+
 -- What rows repeat of parents.
 SELECT load('legs', '[{"_id": 1, "cur": "EUR", "l": [{"acc": "x", "p": [{"n": "1"}, {"n": "2"}]}, {"acc": "y", "p": [{"n": "3"}]}]}]');
 CALL map('legs', 'source');

@@ -52,7 +52,9 @@ BEGIN
         EXECUTE job.statements[n] INTO present, sums USING keys, documents, ids, job.verification, job.collection;
         RETURN;
     EXCEPTION
-        WHEN data_exception OR program_limit_exceeded OR raise_exception THEN
+        -- Those that a load takes for the document's.
+        WHEN case_not_found OR cardinality_violation OR data_exception OR integrity_constraint_violation
+            OR with_check_option_violation OR external_routine_exception OR program_limit_exceeded OR plpgsql_error THEN
             problem := SQLERRM;
             EXIT;
         WHEN connection_exception THEN
@@ -62,10 +64,14 @@ BEGIN
             END IF;
     END; END LOOP;
     IF half = 0 THEN
+        -- What keeps a document from having a row may keep it from being compared.
         INSERT INTO mongo_migrate.finding
             (verification_id, collection, source_id, target, kind, source_value, target_value)
-        VALUES (job.verification, job.collection, mongo_migrate.verify_source_id(ids[1]),
-                job.targets[n], 'mismatch', left(documents[1]::text, 1000), 'cannot be compared: ' || problem);
+        SELECT job.verification, job.collection, mongo_migrate.verify_source_id(ids[1]),
+               job.targets[n], 'mismatch', left(documents[1]::text, 1000), 'cannot be compared: ' || problem
+        WHERE NOT EXISTS (SELECT FROM mongo_migrate.quarantine AS q
+                          WHERE q.server = job.server AND q.collection = job.collection
+                            AND q.key = mongo_migrate.quarantine_key(keys[1]));
         present := 0;
         sums := mongo_migrate.verify_sum_alone(job, job.targets[n], keys, documents, ids);
     ELSE

@@ -70,27 +70,35 @@ AS $$
 DECLARE
     documents json[] := ARRAY(SELECT mongo_migrate.verify_find(server, collection, id));
     ids     json := (SELECT json_agg(mongo_migrate.key_to_json(mongo_migrate.verify_document_key(d))) FROM unnest(documents) AS d);
+    -- That says it, below, where it cannot be compared.
+    quarantined constant boolean := EXISTS (
+        SELECT FROM mongo_migrate.quarantine AS q
+        WHERE (q.server, q.collection) = ($1, $2)
+          AND q.key IN (SELECT mongo_migrate.quarantine_key(mongo_migrate.bson_key(c)) FROM json_array_elements(ids) AS c));
     nothing boolean := true;
     batch   record;
     job     mongo_migrate.verify_job;
-    statement text;
 BEGIN
     FOR job IN SELECT * FROM mongo_migrate.verify_jobs(NULL, server, collection, true, false) LOOP
         BEGIN
             batch := mongo_migrate.verify_batch(ARRAY(SELECT d FROM mongo_migrate.find_documents(server, collection,
                 mongo_migrate.verify_filter(job.filter, ids), '{}', 'canonical') AS d));
         EXCEPTION WHEN data_corrupted OR untranslatable_character THEN
-            -- Where it is in quarantine that says it, below.
-            RETURN QUERY SELECT id, job.root, NULL, 'mismatch', NULL, 'cannot be compared: ' || SQLERRM, NULL
-             WHERE NOT EXISTS (SELECT FROM mongo_migrate.quarantine AS q
-                                WHERE (q.server, q.collection) = ($1, $2)
-                                  AND q.key IN (SELECT mongo_migrate.quarantine_key(mongo_migrate.bson_key(c)) FROM json_array_elements(ids) AS c));
+            RETURN QUERY SELECT id, job.root, NULL, 'mismatch', NULL, 'cannot be compared: ' || SQLERRM, NULL WHERE NOT quarantined;
             nothing := false;
             CONTINUE;
         END;
-        FOREACH statement IN ARRAY job.statements LOOP
-            RETURN QUERY EXECUTE mongo_migrate.verify_in_order(statement) USING coalesce(batch.keys, '{}'), batch.documents, coalesce(batch.ids, '{}');
-            nothing := nothing AND NOT FOUND;
+        FOR n IN 1 .. cardinality(job.targets) LOOP
+            BEGIN
+                RETURN QUERY EXECUTE mongo_migrate.verify_in_order(job.statements[n])
+                    USING coalesce(batch.keys, '{}'), batch.documents, coalesce(batch.ids, '{}');
+                nothing := nothing AND NOT FOUND;
+            EXCEPTION WHEN case_not_found OR cardinality_violation OR data_exception OR integrity_constraint_violation
+                OR with_check_option_violation OR external_routine_exception OR program_limit_exceeded OR plpgsql_error THEN
+                RETURN QUERY SELECT id, job.targets[n], NULL, 'mismatch', left(batch.documents[1]::text, 1000),
+                                    'cannot be compared: ' || SQLERRM, NULL WHERE NOT quarantined;
+                nothing := false;
+            END;
         END LOOP;
         IF batch.keys IS NULL AND job.root = ANY (job.targets) THEN
             RETURN QUERY EXECUTE mongo_migrate.verify_rows_statement(job)

@@ -397,7 +397,9 @@ BEGIN
                         format_type(col.type, CASE WHEN col.type NOT IN ('varchar'::regtype, 'varchar[]'::regtype) THEN col.typmod END));
         kind := format('CASE WHEN %s::text COLLATE "C" IS DISTINCT FROM %s THEN ''mismatch'' END', stored, shown);
         SELECT * INTO base FROM mongo_migrate.verify_base_type(col.type, col.typmod);
-        IF base.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) OR (base.type = 'numeric'::regtype AND base.typmod >= 0) THEN
+        IF base.type IN ('float8'::regtype, 'float4'::regtype) THEN
+            kind := format('CASE WHEN %s IS DISTINCT FROM %s::%s THEN ''mismatch'' END', stored, result, format_type(col.type, col.typmod));    -- -0 is 0
+        ELSIF base.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) OR (base.type = 'numeric'::regtype AND base.typmod >= 0) THEN
             comparable := 'jsonb_typeof(to_jsonb(y.v)) = ''number''';
         ELSIF base.type IN ('timestamp'::regtype, 'timestamptz'::regtype, 'time'::regtype, 'timetz'::regtype, 'interval'::regtype) AND base.typmod >= 0 THEN
             comparable := format('pg_typeof(y.v) = %L::regtype', base.type::regtype);

@@ -66,7 +66,8 @@ BEGIN
                    (SELECT max(c.depth) FROM mongo_migrate.verify_chain(job.server, job.collection, target) AS c))
         INTO sums USING keys, documents, ids;
     RETURN sums;
-EXCEPTION WHEN data_exception OR program_limit_exceeded OR raise_exception OR null_value_not_allowed THEN
+EXCEPTION WHEN case_not_found OR cardinality_violation OR data_exception OR integrity_constraint_violation
+    OR with_check_option_violation OR external_routine_exception OR program_limit_exceeded OR plpgsql_error THEN
     RETURN NULL;
 END
 $$;
