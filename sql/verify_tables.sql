@@ -337,6 +337,25 @@ DELETE FROM twice_l WHERE ctid IN (SELECT max(ctid) FROM twice_l GROUP BY count,
 DELETE FROM twice WHERE ctid IN (SELECT max(ctid) FROM twice GROUP BY id HAVING count(*) > 1);
 SELECT * FROM differences('twice');
 
+-- Ids that are times, or times as text.
+SELECT load('moments', '[{"_id": {"$date": {"$numberLong": "1700000000123"}}}, {"_id": {"$date": {"$numberLong": "-1"}}}]');
+CALL map('moments', 'source');
+CREATE TABLE moments (id timestamptz PRIMARY KEY);
+INSERT INTO moments VALUES ('2023-11-14 22:13:20.123+00'), ('1969-12-31 23:59:59.999+00');
+CALL plan('moments', '"ta.rget ""x""".moments', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}');
+SELECT * FROM differences('moments');
+INSERT INTO moments VALUES ('2023-11-14 22:13:20.123001+00'), ('infinity');
+SELECT source_id, kind, target_value FROM differences('moments');
+DELETE FROM moments WHERE id = 'infinity' OR id > '2023-11-14 22:13:20.123+00';
+ALTER TABLE moments ALTER COLUMN id TYPE timestamp USING id AT TIME ZONE 'UTC';
+SELECT * FROM differences('moments');
+INSERT INTO moments VALUES ('2000-01-01');
+SELECT source_id, kind, target_value FROM differences('moments');
+ALTER TABLE moments ALTER COLUMN id TYPE text USING to_char(id, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
+INSERT INTO moments VALUES ('2000-13-01T00:00:00Z');
+SELECT source_id, kind, target_value FROM differences('moments');
+SELECT column_name, source_value, kind FROM mongo_migrate.compare_document('ve ri''fy', 'moments', '1969-12-31T23:59:59.999Z');
+
 -- What a document alone is to blame for is a finding of its own, and nothing where it is in quarantine.
 SELECT load('blamed', '[{"_id": 1, "n": "1", "z": {"$numberDecimal": "-0.0"}}, {"_id": 2, "n": "-2"}, {"_id": 3, "n": "none"}, {"_id": 4, "n": "4"}, {"_id": 5, "n": "5"}]');
 CALL map('blamed', 'source');

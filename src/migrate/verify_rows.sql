@@ -1,5 +1,12 @@
 -- verify_rows.sql: rows held against the source: each must have its document.
 
+CREATE FUNCTION mongo_migrate.verify_date(instant timestamptz) RETURNS json
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN pg_catalog.isfinite(instant) THEN pg_catalog.json_build_object('$date', pg_catalog.json_build_object(
+        '$numberLong', pg_catalog.floor(EXTRACT(epoch FROM instant) * 1000)::bigint::text)) END;
+COMMENT ON FUNCTION mongo_migrate.verify_date(timestamptz) IS
+    'a time in canonical Extended JSON, in whole milliseconds; NULL for infinity';
+
 -- What may stand in _id for an id as a person or a column writes it.
 CREATE FUNCTION mongo_migrate.verify_candidates(id text) RETURNS SETOF json
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL UNSAFE
@@ -17,15 +24,17 @@ BEGIN
         RETURN QUERY SELECT json_build_object('$binary', json_build_object('subType', subtype,
                 'base64', encode(decode(replace(id, '-', ''), 'hex'), 'base64')))
             FROM unnest(ARRAY['03', '04']) AS subtype;
+    ELSIF id ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3})?Z$' THEN
+        RETURN NEXT mongo_migrate.verify_date(id::timestamptz);
     ELSIF id IN ('true', 'false', 'null') OR id ~ '^[{"]' THEN
         RETURN NEXT id::json;
     END IF;
-EXCEPTION WHEN invalid_text_representation THEN
-    RETURN;     -- begins like JSON, and is text
+EXCEPTION WHEN data_exception THEN
+    RETURN;     -- begins like JSON, or a date, and is text
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_candidates(text) IS
-    'values of _id that an id written as text may mean: the text, an ObjectId, a number, a UUID, Extended JSON';
+    'values of _id that an id written as text may mean: the text, an ObjectId, a number, a UUID, a date, Extended JSON';
 
 -- A root that is left out has no rows, and nothing tells to which document those of its children belong but the documents.
 CREATE FUNCTION mongo_migrate.verify_has_root(job mongo_migrate.verify_job) RETURNS boolean
@@ -74,6 +83,12 @@ BEGIN
             'text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'bool'::regtype, 'mongo_migrate.objectid'::regtype) THEN
         rows_ := format('SELECT i.id, i.id::%s AS key FROM unnest($1) AS i(id)', format_type(root.key_type, NULL));
         ids := 'SELECT json_agg(c) FROM rows AS r, mongo_migrate.verify_candidates(r.id) AS c';
+        found_ := ident.id;
+        source_id := 'r.id';
+    ELSIF root.key_type IN ('timestamptz'::regtype, 'timestamp'::regtype) THEN
+        rows_ := format('SELECT i.id, i.id::%s AS key FROM unnest($1) AS i(id)', format_type(root.key_type, NULL));
+        ids := format('SELECT json_agg(d) FROM rows AS r, mongo_migrate.verify_date(r.key%s) AS d WHERE d IS NOT NULL',
+                      CASE root.key_type WHEN 'timestamp'::regtype THEN ' AT TIME ZONE ''UTC''' END);
         found_ := ident.id;
         source_id := 'r.id';
     ELSE
@@ -194,7 +209,7 @@ BEGIN
     SELECT * INTO root FROM mongo_migrate.verify_root(job.server, job.collection, job.root);
     -- Where an id can be that of several documents, by an expression or by its type, numbers tell nothing.
     IF root.loaded AND root.expression IS NULL AND (
-            root.key_type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+            root.key_type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'timestamptz'::regtype, 'timestamp'::regtype)
             OR (root.key_type = 'mongo_migrate.objectid'::regtype AND mongo_migrate.verify_all_objectids(job.server, job.collection))
             OR (mongo_migrate.verify_id(job.server, job.collection, root.key_type, 'NULL')).map IS NOT NULL) THEN
         EXECUTE format('SELECT count(*) FROM %s', job.root) INTO rows_;
