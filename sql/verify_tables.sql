@@ -337,6 +337,23 @@ DELETE FROM twice_l WHERE ctid IN (SELECT max(ctid) FROM twice_l GROUP BY count,
 DELETE FROM twice WHERE ctid IN (SELECT max(ctid) FROM twice GROUP BY id HAVING count(*) > 1);
 SELECT * FROM differences('twice');
 
+-- A table without a position: equal rows are counted.
+SELECT load('bags', '[{"_id": 1, "l": ["a", "a", "b"]}, {"_id": 2, "l": ["a", "c"]}]');
+CALL map('bags', 'source');
+CREATE TABLE bags (id bigint PRIMARY KEY);
+CREATE TABLE bags_l (bag bigint, v text);
+INSERT INTO bags VALUES (1), (2);
+INSERT INTO bags_l VALUES (1, 'b'), (1, 'a'), (1, 'a'), (2, 'a'), (2, 'c');
+CALL plan('bags', '"ta.rget ""x""".bags', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}');
+CALL plan('bags', '"ta.rget ""x""".bags_l', '"ta.rget ""x""".bags', 'l', '{"name": "bag", "role": "parent", "parent": "id"}', '{"name": "v", "path": "$"}');
+SELECT * FROM differences('bags');
+DELETE FROM bags_l WHERE ctid = (SELECT max(ctid) FROM bags_l WHERE bag = 1 AND v = 'a');
+INSERT INTO bags_l VALUES (2, 'c');
+SELECT * FROM differences('bags');
+DELETE FROM bags WHERE id = 1;
+DELETE FROM bags_l WHERE bag = 2 AND v = 'a';
+SELECT * FROM differences('bags');
+
 -- Ids that are times, or times as text.
 SELECT load('moments', '[{"_id": {"$date": {"$numberLong": "1700000000123"}}}, {"_id": {"$date": {"$numberLong": "-1"}}}]');
 CALL map('moments', 'source');

@@ -595,7 +595,7 @@ COMMENT ON FUNCTION mongo_migrate.verify_parts(name, text, text, boolean) IS
     'parts of the statement that holds documents against a table; every: with cells for key columns too';
 
 -- The end of the statement for a child table that has no column for the
--- position: its rows are compared with the array's elements as sets.
+-- position: its rows are compared with the array's elements as sets, and by their number.
 CREATE FUNCTION mongo_migrate.verify_as_sets(target text, part record) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -605,14 +605,25 @@ DECLARE
         || format(' AND NOT coalesce(''mismatch'' = ANY (ARRAY[NULL%s]), false)', array_to_string('{""}' || part.kinds, ', '));
 BEGIN
     RETURN format(
-        'SELECT mongo_migrate.verify_source_id(e.source_id) AS source_id, %1$L AS target, NULL AS column_name, ''missing'' AS kind, '
+        'SELECT mongo_migrate.verify_source_id(d.source_id) AS source_id, %1$L AS target, NULL AS column_name, d.kind, '
+        'd.source_value, d.target_value, d.element FROM (WITH different AS MATERIALIZED ('
+        'SELECT e.number, e.source_id, ''missing'' AS kind, '
         'mongo_migrate.verify_readable(mongo_migrate.verify_json(e.content, ''relaxed'')::text) AS source_value, '
         'NULL AS target_value, e.element '
         'FROM expected AS e %2$s WHERE e.present AND NOT EXISTS (SELECT 1 FROM %5$s AS t WHERE %3$s) '
         'UNION ALL '
-        'SELECT mongo_migrate.verify_source_id(o.source_id), %1$L, NULL, ''extra'', NULL, left(to_json(t.*)::text, 1000), NULL '
+        'SELECT o.number, o.source_id, ''extra'', NULL, left(to_json(t.*)::text, 1000), NULL '
         'FROM source AS o JOIN %5$s AS t ON %4$s '
-        'WHERE NOT EXISTS (SELECT FROM expected AS e %2$s WHERE %3$s)',
+        'WHERE NOT EXISTS (SELECT FROM expected AS e %2$s WHERE %3$s)) '
+        'SELECT different.* FROM different '
+        'UNION ALL '
+        -- Equal rows that are too many or too few.
+        'SELECT o.number, o.source_id, CASE WHEN w.n > s.n THEN ''missing'' ELSE ''extra'' END, w.n || '' elements'', s.n || '' rows'', NULL '
+        'FROM (SELECT e.number, count(*) AS n FROM expected AS e GROUP BY e.number HAVING bool_and(e.present)) AS w '
+        'JOIN source AS o USING (number) '
+        'JOIN (SELECT o.number, count(*) AS n FROM source AS o JOIN %5$s AS t ON %4$s GROUP BY o.number) AS s USING (number) '
+        'LEFT JOIN (SELECT number, sum(CASE kind WHEN ''missing'' THEN 1 ELSE -1 END) AS n FROM different GROUP BY number) AS f USING (number) '
+        'WHERE w.n - s.n <> coalesce(f.n, 0)) AS d',
         target, part.joins, same, part.same_owner, part.relation);
 END
 $$;
