@@ -268,6 +268,46 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.tell_changed_plan(name, text, text) IS
     'warns where a collection''s plan is another than the version by which documents were copied; version NULL: it is not known';
 
+CREATE FUNCTION mongo_migrate.require_own_ids(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    found boolean;
+    source record;
+    remedy text;
+BEGIN
+    SELECT string_agg(DISTINCT format('SELECT mongo_migrate.reset_collection(%L, %L, truncate => true); ', k.server, k.collection), '')
+      INTO remedy
+      FROM mongo_migrate.chunk k JOIN mongo_migrate.plan_column c USING (server, collection)
+     WHERE k.server = server AND k.documents > 0 AND c.refers_to = collection AND c.included AND mongo_migrate.holds_ids(c);
+    IF remedy IS NULL THEN
+        RETURN;
+    END IF;
+    FOR source IN
+        SELECT t.target, c.column_name, m.relation
+          FROM mongo_migrate.plan_target t
+          JOIN mongo_migrate.plan_column c USING (server, collection, target)
+          JOIN mongo_migrate.id_map m USING (server, collection)
+         WHERE (t.server, t.collection) = (server, collection) AND t.kind = 'root' AND t.included AND t.existing
+           AND c.role = 'id' AND c.included AND c.expression IS NULL AND m.id_type = 'bigint' AND to_regclass(m.relation) IS NOT NULL
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s AS m JOIN %s AS t ON t.%I = m.id)', source.relation, source.target, source.column_name)
+           INTO found;
+        IF found THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = format('rows of table %s have ids that references to documents of collection %s were given', source.target, collection),
+                DETAIL = 'The references were copied before the collection was planned, and lead to rows that are not of its documents.',
+                HINT = format('To have both copied anew: %sTRUNCATE %s;', remedy, source.relation);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_own_ids(name, text) IS
+    'throws where a table that was there before has rows with ids that references were given, to a collection of which no document has been copied';
+
 CREATE FUNCTION mongo_migrate.prepare_run(server name, collection text, batch_size integer,
         workers integer, on_error text, max_errors bigint, max_duration interval,
         max_docs_per_second integer DEFAULT NULL, asked_at timestamptz DEFAULT statement_timestamp())
@@ -318,6 +358,7 @@ BEGIN
                           server, collection);
     END IF;
     PERFORM mongo_migrate.tell_changed_plan(server, collection, last_version) WHERE sums.inserted + sums.skipped > 0;
+    PERFORM mongo_migrate.require_own_ids(server, collection) WHERE sums.chunks IS NULL AND last_phase IS NULL;
     -- While documents come, references may lead nowhere yet, or never.
     IF sums.chunks IS NULL OR (sums.incomplete = 0 AND last_phase = 'done') THEN
         PERFORM mongo_migrate.drop_foreign_keys(server, collection, NULL);
