@@ -119,6 +119,16 @@ SELECT * FROM mongo_migrate.copy_batch('load_quarantine', 'existing', 1);
 TABLE existing;
 SELECT source_id, reason, sqlstate FROM entries WHERE target = 'load_quarantine.existing';
 
+-- PostgreSQL says of NaN that its cast to an integer is not supported.
+SELECT mongo_migrate.run_command('load_quarantine', '{"insert": "nans", "documents": [
+    {"_id": 1, "n": 1}, {"_id": 2, "n": {"$numberDouble": "NaN"}}, {"_id": 3, "n": {"$numberDouble": "-Infinity"}}, {"_id": 4, "n": 4}]}') -> 'n' AS n;
+CREATE TABLE nans (id integer PRIMARY KEY, n bigint);
+SELECT pg_temp.plan('nans', 'load_quarantine.nans', '{"id": "id _id integer", "n": "value n bigint"}');
+UPDATE mongo_migrate.plan_column SET expression = 'value', source_type = 'numeric' WHERE (server, collection, column_name) = ('load_quarantine', 'nans', 'n');
+SELECT * FROM mongo_migrate.copy_batch('load_quarantine', 'nans', 1);
+SELECT source_id, path, reason, sqlstate FROM entries WHERE target = 'load_quarantine.nans';
+TABLE nans;
+
 SELECT mongo_migrate.run_command(current_setting('load.server'), '{"dropDatabase": 1}')->'ok' AS ok;
 DO $$
 DECLARE

@@ -374,14 +374,15 @@ SELECT source_id, kind, target_value FROM differences('moments');
 SELECT column_name, source_value, kind FROM mongo_migrate.compare_document('ve ri''fy', 'moments', '1969-12-31T23:59:59.999Z');
 
 -- What a document alone is to blame for is a finding of its own, and nothing where it is in quarantine.
-SELECT load('blamed', '[{"_id": 1, "n": "1", "z": {"$numberDecimal": "-0.0"}}, {"_id": 2, "n": "-2"}, {"_id": 3, "n": "none"}, {"_id": 4, "n": "4"}, {"_id": 5, "n": "5"}]');
+SELECT load('blamed', '[{"_id": 1, "n": "1", "z": {"$numberDecimal": "-0.0"}}, {"_id": 2, "n": "-2"}, {"_id": 3, "n": "none"}, {"_id": 4, "n": "4"}, {"_id": 5, "n": "5", "q": {"$numberDouble": "NaN"}}]');
 CALL map('blamed', 'source');
 CREATE DOMAIN above AS integer CHECK (value > 0);
-CREATE TABLE blamed (id bigint PRIMARY KEY, n above, z double precision, o integer);
+CREATE TABLE blamed (id bigint PRIMARY KEY, n above, z double precision, o integer, q integer);
 INSERT INTO blamed VALUES (11, 1, '-0', 1), (12, 2, NULL, 1), (14, 4, NULL, 1), (15, 5, NULL, 1);
 CALL plan('blamed', '"ta.rget ""x""".blamed', NULL, NULL, '{"name": "id", "role": "id", "path": "_id", "expression": "value + CASE doc ->> ''n'' WHEN ''none'' THEN 1 / (value - 3) ELSE 10 END", "source_type": "bigint"}',
     '{"name": "n", "path": "n", "expression": "value::integer", "source_type": "text"}', '{"name": "z", "path": "z", "expression": "value", "source_type": "double precision"}',
-    '{"name": "o", "path": "n", "expression": "(SELECT 1 FROM generate_series(1, CASE value WHEN ''4'' THEN 2 ELSE 1 END))", "source_type": "text"}');
+    '{"name": "o", "path": "n", "expression": "(SELECT 1 FROM generate_series(1, CASE value WHEN ''4'' THEN 2 ELSE 1 END))", "source_type": "text"}',
+    '{"name": "q", "path": "q", "expression": "value", "source_type": "numeric"}');
 INSERT INTO mongo_migrate.quarantine (server, collection, key, source_id, document, reason, sqlstate)
 VALUES ('ve ri''fy', 'blamed', mongo_migrate.bson_key('3'), '3', '', 'division by zero', '22012');
 SELECT * FROM differences('blamed');

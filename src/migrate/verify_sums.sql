@@ -66,7 +66,7 @@ BEGIN
                    (SELECT max(c.depth) FROM mongo_migrate.verify_chain(job.server, job.collection, target) AS c))
         INTO sums USING keys, documents, ids;
     RETURN sums;
-EXCEPTION WHEN case_not_found OR cardinality_violation OR data_exception OR integrity_constraint_violation
+EXCEPTION WHEN case_not_found OR cardinality_violation OR data_exception OR feature_not_supported OR integrity_constraint_violation
     OR with_check_option_violation OR external_routine_exception OR program_limit_exceeded OR plpgsql_error THEN
     RETURN NULL;
 END
