@@ -194,7 +194,7 @@ BEGIN
     END LOOP;
     FOR key IN
         SELECT * FROM mongo_migrate.run_keys(server, collection) k
-         WHERE k.of_map = attach_keys.of_map AND k.built IS NOT NULL AND NOT (k.label = 'pkey' AND k.done)
+         WHERE k.of_map = attach_keys.of_map AND k.built IS NOT NULL AND NOT ((k.label = 'pkey' OR k.of_map) AND k.done)
          ORDER BY k.place
     LOOP
         chosen := mongo_migrate.index_name(key.built, key.label);
