@@ -101,11 +101,10 @@ BEGIN
             PERFORM mongo_migrate.make_key(key.statement, key.remedy);
         END IF;
     END LOOP;
-    PERFORM mongo_migrate.synchronize_sequences(r.server, r.collection);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.add_keys(bigint) IS
-    'adds the keys and indexes of a run''s tables that are not there, and synchronizes their sequences; foreign keys are not validated';
+    'adds the keys and indexes of a run''s tables that are not there; foreign keys are not validated';
 
 CREATE FUNCTION mongo_migrate.add_references(run_id bigint)
     RETURNS void
@@ -251,6 +250,9 @@ BEGIN
     END IF;
     COMMIT;
     PERFORM mongo_migrate.add_keys(run_id);
+    COMMIT;
+    -- Not while the keys have the tables locked: it reads those of other collections, whose runs may be here, too.
+    PERFORM mongo_migrate.synchronize_sequences(r.server, r.collection) FROM mongo_migrate.run AS r WHERE r.run_id = finish_run.run_id;
     COMMIT;
     PERFORM mongo_migrate.add_references(run_id);
     COMMIT;

@@ -66,7 +66,7 @@ query('INSERT INTO orders (n) SELECT g FROM generate_series(101, 300) g');
 is(query('SELECT string_agg(n::text, \',\' ORDER BY n) FROM items JOIN orders ON orders.id = items."order"'), '1,2', 'and lead to no row of an application');
 $_->finish foreach $ending, $copying;
 
-# Two collections that refer to each other, one of them with references to missing documents.
+# Two collections that refer to each other end at the same time, one of them with references to missing documents.
 $mongo->command('mm_test_finish', '{"insert": "left", "documents": [{"_id": "a", "right": "a"}, {"_id": "b", "right": "gone"}]}');
 $mongo->command('mm_test_finish', '{"insert": "right", "documents": [{"_id": "a", "left": "a"}, {"_id": "b", "left": "b"}]}');
 query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest('{left,right}'::text[]) c;"
@@ -74,10 +74,16 @@ query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest('{left,right}
 %run = map { $_ => query("SELECT mongo_migrate.prepare_run('shop', '$_', 100, 0, 'quarantine', NULL, NULL)") } qw(left right);
 query("CALL mongo_migrate.copy_chunks($run{$_})") foreach qw(left right);
 query("SET min_parallel_table_scan_size = 0;\nCALL mongo_migrate.build_keys($run{$_});") foreach qw(left right);
+my @both = map { PsqlSession->new($node) } qw(left right);
+$both[0]->ask("BEGIN; SELECT mongo_migrate.add_keys($run{left})");
+$both[1]->ask("SET lock_timeout = '5s'; BEGIN");
+is(($both[1]->ask("SELECT mongo_migrate.add_keys($run{right})"))[1], '', 'neither waits for the tables of the other');
+$_->ask('COMMIT') foreach @both;
 query("CALL mongo_migrate.finish_run($run{$_})") foreach qw(left right);
 is(query("SELECT string_agg(DISTINCT state || ' ' || phase, ',') FROM mongo_migrate.run WHERE run_id IN ($run{left}, $run{right})"), 'complete done', 'both end');
 is(query("SELECT string_agg(k.keys, ' ') FROM mongo_migrate.id_map m CROSS JOIN LATERAL (SELECT string_agg(contype::text, '' ORDER BY contype) FROM pg_constraint"
 		  . " WHERE conrelid = m.relation::regclass AND contype IN ('p', 'u')) k (keys) WHERE m.collection IN ('left', 'right')"), 'pu pu', 'each id map has its keys once');
+$_->finish foreach @both;
 
 $mongo->command('mm_test_finish', '{"dropDatabase": 1}');
 $node->stop;
