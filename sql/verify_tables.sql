@@ -373,6 +373,27 @@ INSERT INTO moments VALUES ('2000-13-01T00:00:00Z');
 SELECT source_id, kind, target_value FROM differences('moments');
 SELECT column_name, source_value, kind FROM mongo_migrate.compare_document('ve ri''fy', 'moments', '1969-12-31T23:59:59.999Z');
 
+-- Ids of a type with a length, and of a domain.
+SELECT load('lengths', '[{"_id": {"$oid": "65a000000000000000000001"}, "l": [{"v": 1}]}, {"_id": {"$oid": "65a000000000000000000002"}, "up": {"$oid": "65a000000000000000000001"}}]');
+CALL map('lengths', 'source');
+CREATE TABLE lengths (id char(24) PRIMARY KEY, up char(24));
+CREATE TABLE lengths_l (id char(24), position integer, v integer, PRIMARY KEY (id, position));
+INSERT INTO lengths VALUES ('65a000000000000000000001', NULL), ('65a000000000000000000002', '65a000000000000000000001');
+INSERT INTO lengths_l VALUES ('65a000000000000000000001', 0, 1);
+CALL plan('lengths', '"ta.rget ""x""".lengths', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}',
+    '{"name": "up", "role": "reference", "path": "up", "refers_to": "lengths"}');
+CALL plan('lengths', '"ta.rget ""x""".lengths_l', '"ta.rget ""x""".lengths', 'l', '{"name": "id", "role": "parent", "parent": "id"}',
+    '{"name": "position", "role": "position"}', '{"name": "v", "path": "v"}');
+SELECT * FROM differences('lengths');
+INSERT INTO lengths VALUES ('65a000000000000000000003', NULL);
+UPDATE lengths SET up = id WHERE up IS NOT NULL;
+SELECT * FROM differences('lengths');
+CREATE DOMAIN ident AS char(24);
+ALTER TABLE lengths ALTER COLUMN id TYPE ident, ALTER COLUMN up TYPE ident;
+ALTER TABLE lengths_l ALTER COLUMN id TYPE ident;
+SELECT source_id, target, column_name, kind FROM differences('lengths');
+SELECT target, column_name, kind FROM mongo_migrate.compare_document('ve ri''fy', 'lengths', '65a000000000000000000001');
+
 -- What a document alone is to blame for is a finding of its own, and nothing where it is in quarantine.
 SELECT load('blamed', '[{"_id": 1, "n": "1", "z": {"$numberDecimal": "-0.0"}}, {"_id": 2, "n": "-2"}, {"_id": 3, "n": "none"}, {"_id": 4, "n": "4"}, {"_id": 5, "n": "5", "q": {"$numberDouble": "NaN"}}]');
 CALL map('blamed', 'source');

@@ -129,7 +129,7 @@ CREATE FUNCTION mongo_migrate.verify_id(server name, collection text, type oid, 
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    type_name   text := format_type(type, NULL);
+    type_name   text := format_type(type, -1);   -- bpchar, which has any length, and not character, which has 1
 BEGIN
     SELECT i.relation, i.id_type INTO map, map_type
     FROM mongo_migrate.id_map AS i WHERE (i.server, i.collection) = ($1, $2);
@@ -276,7 +276,7 @@ BEGIN
     IF root.expression IS NOT NULL THEN
         ident.id := format('(SELECT (%s' || chr(10) || ') FROM (SELECT %s AS value, '
                            'mongo_migrate.verify_json(d.document::jsonb, ''relaxed'') AS doc) AS x)::%s',
-                           root.expression, ident.id, format_type(root.key_type, NULL));
+                           root.expression, ident.id, format_type(root.key_type, -1));
     END IF;
     IF root.loaded AND root.root <> target THEN
         roots := CASE WHEN mongo_migrate.verify_is_elsewhere(root.root) THEN 'roots' ELSE root.root END;
@@ -332,7 +332,7 @@ BEGIN
         SELECT * INTO ident FROM mongo_migrate.verify_id(server, refers_to, type,
             '((mongo_migrate.verify_without_nul(f.document) -> ''_id'')::jsonb)');
     ELSE
-        SELECT format('(%s)::%s', v.typed, format_type(type, NULL)) AS id, NULL AS map INTO ident
+        SELECT format('(%s)::%s', v.typed, format_type(type, -1)) AS id, NULL AS map INTO ident
         FROM mongo_migrate.verify_fragments(type, -1, format('((mongo_migrate.verify_without_nul(f.document) #> %L)::jsonb)',
                                                              mongo_migrate.verify_steps(refers_key)), 'NULL', 'relaxed') AS v;
     END IF;

@@ -68,6 +68,7 @@ DECLARE
     source_id text;
 BEGIN
     SELECT * INTO root FROM mongo_migrate.verify_root(job.server, job.collection, job.root);
+    root.key_type := (mongo_migrate.verify_base_type(root.key_type, -1)).type;
     SELECT * INTO ident
     FROM mongo_migrate.verify_id(job.server, job.collection, root.key_type,
         '((mongo_migrate.verify_without_nul(d.document) -> ''_id'')::jsonb)');
@@ -80,13 +81,13 @@ BEGIN
         found_ := 'mongo_migrate.verify_document_key(d.document)';
         source_id := 'mongo_migrate.verify_source_id(mongo_migrate.key_to_json(r.key))';
     ELSIF root.key_type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'float8'::regtype,
-            'text'::regtype, 'varchar'::regtype, 'uuid'::regtype, 'bool'::regtype, 'mongo_migrate.objectid'::regtype) THEN
-        rows_ := format('SELECT i.id, i.id::%s AS key FROM unnest($1) AS i(id)', format_type(root.key_type, NULL));
+            'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'uuid'::regtype, 'bool'::regtype, 'mongo_migrate.objectid'::regtype) THEN
+        rows_ := format('SELECT i.id, i.id::%s AS key FROM unnest($1) AS i(id)', format_type(root.key_type, -1));
         ids := 'SELECT json_agg(c) FROM rows AS r, mongo_migrate.verify_candidates(r.id) AS c';
         found_ := ident.id;
         source_id := 'r.id';
     ELSIF root.key_type IN ('timestamptz'::regtype, 'timestamp'::regtype) THEN
-        rows_ := format('SELECT i.id, i.id::%s AS key FROM unnest($1) AS i(id)', format_type(root.key_type, NULL));
+        rows_ := format('SELECT i.id, i.id::%s AS key FROM unnest($1) AS i(id)', format_type(root.key_type, -1));
         ids := format('SELECT json_agg(d) FROM rows AS r, mongo_migrate.verify_date(r.key%s) AS d WHERE d IS NOT NULL',
                       CASE root.key_type WHEN 'timestamp'::regtype THEN ' AT TIME ZONE ''UTC''' END);
         found_ := ident.id;
@@ -103,7 +104,7 @@ BEGIN
         'FROM rows AS r JOIN %s AS t ON t.%I %s r.id::%s '
         'WHERE NOT EXISTS (SELECT FROM found AS f WHERE f.key %s r.key)',
         rows_, found_, job.server, job.collection, job.filter, ids, source_id, job.root,
-        job.root, root.key, mongo_migrate.verify_equals(root.key_type), format_type(root.key_type, NULL),
+        job.root, root.key, mongo_migrate.verify_equals(root.key_type), format_type(root.key_type, -1),
         mongo_migrate.verify_equals(CASE WHEN ident.map IS NULL THEN root.key_type ELSE 'bytea'::regtype END));
 END
 $$;
@@ -207,6 +208,7 @@ DECLARE
     rows_   bigint;
 BEGIN
     SELECT * INTO root FROM mongo_migrate.verify_root(job.server, job.collection, job.root);
+    root.key_type := (mongo_migrate.verify_base_type(root.key_type, -1)).type;
     -- Where an id can be that of several documents, by an expression or by its type, numbers tell nothing.
     IF root.loaded AND root.expression IS NULL AND (
             root.key_type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'timestamptz'::regtype, 'timestamp'::regtype)
