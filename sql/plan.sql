@@ -167,6 +167,8 @@ SELECT mongo_migrate.plan_collection('plan', 'people');
 SELECT target, existing, included, note FROM targets WHERE collection = 'people';
 SELECT target, column_name, role, path, type, nullable, source_type, expression, included FROM columns WHERE collection = 'people';
 SELECT id_type, column_type FROM mongo_migrate.id_map WHERE server = 'plan' AND collection = 'people';
+-- A cast to bit alone would cut to bit(1).
+SELECT t, mongo_migrate.implicit_cast('{"string": 1}', CASE WHEN t LIKE '%[]' THEN 'text[]' ELSE 'text' END, t::regtype) FROM unnest(ARRAY['bit(3)', 'bit(3)[]', 'varbit', 'integer[]']) AS t;
 -- Child tables that exist, the first without a column for the parent's key.
 CREATE TABLE public.people_pets (name text);
 SELECT mongo_migrate.plan_collection('plan', 'people', replan => true);

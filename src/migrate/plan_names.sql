@@ -119,7 +119,7 @@ CREATE FUNCTION mongo_migrate.implicit_cast(types jsonb, source_type text, colum
     -- Strings get into other types than text and json through their input
     -- function only, which is a cast; a typmod would make the cast cut or round.
     SELECT CASE WHEN types ?| ARRAY['string', 'symbol'] OR (source_type = 'text[]' AND t.typcategory = 'A')
-        THEN 'value::' || format_type(column_type, NULL) END
+        THEN 'value::' || format_type(column_type, -1) END
     FROM pg_type AS t, pg_type AS e
     WHERE t.oid = (WITH RECURSIVE base AS (
               SELECT oid, typbasetype FROM pg_type WHERE oid = column_type
