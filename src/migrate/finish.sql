@@ -224,6 +224,8 @@ DECLARE
     r mongo_migrate.run;
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = complete_run.run_id;
+    -- Who adds foreign keys locks tables before id maps, and may make the same keys.
+    PERFORM pg_advisory_xact_lock(mongo_migrate.run_lock(r.server, ''));
     PERFORM mongo_migrate.await_keys(r.server, r.collection, true);
     PERFORM mongo_migrate.attach_keys(r.server, r.collection, true);
     PERFORM mongo_migrate.finish_id_map(r.server, r.collection);
