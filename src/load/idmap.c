@@ -262,6 +262,7 @@ id_map_describe(LoadSession *session, const char *collection, Relation relation)
 	if (map->type == INT8OID)
 	{
 		List	   *sequences = getOwnedSequences(map->relid);
+
 		/* Not before the lock: a load that is completed meanwhile changes it. */
 		Oid			sequenceid = table_sequence(session, collection);
 
