@@ -225,7 +225,7 @@ INSERT INTO rooms SELECT FROM generate_series(1, 300);
 CALL mongo_migrate.copy_chunks(:lamps);
 CALL mongo_migrate.finish_run(:rooms);
 CALL mongo_migrate.finish_run(:lamps);
-SELECT collection, state, phase FROM mongo_migrate.run WHERE run_id IN (:rooms, :lamps);
+SELECT collection, state, phase FROM mongo_migrate.run WHERE run_id IN (:rooms, :lamps) ORDER BY collection DESC;
 SELECT count(*) FROM lamps JOIN rooms ON rooms.id = lamps.room;
 
 -- A table that was there before is planned while references to its collection are copied: no id is given twice.
