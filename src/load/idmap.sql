@@ -1,5 +1,20 @@
 -- idmap.sql: the tables that map the _id values of collections to ids.
 
+CREATE FUNCTION mongo_migrate.reset_statements(server name, collection text) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT string_agg(DISTINCT format('SELECT mongo_migrate.reset_collection(%L, %L, truncate => true);', k.server, k.collection), ' ')
+        FROM mongo_migrate.chunk AS k
+        WHERE k.server = $1 AND k.documents > 0
+          AND (k.collection = $2 OR k.collection IN (
+              SELECT c.collection FROM mongo_migrate.plan_column AS c
+                  WHERE c.server = $1 AND c.refers_to = $2 AND c.included AND mongo_migrate.holds_ids(c)))
+$$;
+COMMENT ON FUNCTION mongo_migrate.reset_statements(name, text) IS
+    'the statements that have documents with ids of a collection''s id map copied anew, its own and those that refer to it; NULL: none were copied';
+REVOKE ALL ON FUNCTION mongo_migrate.reset_statements(name, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.create_id_map(server name, collection text) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -23,13 +38,7 @@ BEGIN
     IF map.relation IS NOT NULL AND to_regclass(map.relation) IS NOT NULL THEN
         RETURN map.relation;
     END IF;
-    SELECT string_agg(DISTINCT format('SELECT mongo_migrate.reset_collection(%L, %L, truncate => true);', k.server, k.collection), ' ')
-        INTO remedy
-        FROM mongo_migrate.chunk AS k
-        WHERE k.server = map.server AND k.documents > 0 AND map.relation IS NOT NULL
-          AND (k.collection = map.collection OR k.collection IN (
-              SELECT c.collection FROM mongo_migrate.plan_column AS c
-                  WHERE c.server = map.server AND c.refers_to = map.collection AND c.included AND mongo_migrate.holds_ids(c)));
+    remedy := CASE WHEN map.relation IS NOT NULL THEN mongo_migrate.reset_statements(server, collection) END;
     IF remedy IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('id map %s does not exist, and documents with its ids were migrated', map.relation),

@@ -277,12 +277,8 @@ AS $$
 DECLARE
     found boolean;
     source record;
-    remedy text;
+    remedy constant text := mongo_migrate.reset_statements(server, collection);
 BEGIN
-    SELECT string_agg(DISTINCT format('SELECT mongo_migrate.reset_collection(%L, %L, truncate => true); ', k.server, k.collection), '')
-      INTO remedy
-      FROM mongo_migrate.chunk k JOIN mongo_migrate.plan_column c USING (server, collection)
-     WHERE k.server = server AND k.documents > 0 AND c.refers_to = collection AND c.included AND mongo_migrate.holds_ids(c);
     IF remedy IS NULL THEN
         RETURN;
     END IF;
@@ -300,7 +296,7 @@ BEGIN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = format('rows of table %s have ids that references to documents of collection %s were given', source.target, collection),
                 DETAIL = 'The references were copied before the collection was planned, and lead to rows that are not of its documents.',
-                HINT = format('To have both copied anew: %sTRUNCATE %s;', remedy, source.relation);
+                HINT = format('To have both copied anew: %s TRUNCATE %s;', remedy, source.relation);
         END IF;
     END LOOP;
 END
