@@ -81,8 +81,10 @@ find_field(List *fields, const char *path)
 	ListCell   *cell;
 
 	foreach(cell, fields)
+	{
 		if (strcmp(((UnknownField *) lfirst(cell))->path, path) == 0)
-		return lfirst(cell);
+			return lfirst(cell);
+	}
 	return NULL;
 }
 

@@ -334,8 +334,10 @@ id_map_open(LoadSession *session, const char *collection, bool reference)
 	relation = table_openrv(makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(name))),
 							RowExclusiveLock);
 	foreach(cell, session->maps)
+	{
 		if (((IdMap *) lfirst(cell))->relid == RelationGetRelid(relation))
-		map = lfirst(cell);
+			map = lfirst(cell);
+	}
 	if (map == NULL)
 	{
 		map = id_map_describe(session, collection, relation);
