@@ -17,6 +17,8 @@ my $kills = $ENV{MM_KILLS} || 3;
 my $orders = 60000;
 my $users = 1000;
 my $call = "SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 250)";
+# Slow enough to be met while it runs, however busy the machine is.
+my $slow_call = $call =~ s/250/250, max_docs_per_second => 5000/r;
 
 my $mongo = MongoServer->new;
 my $proxy = Proxy->new($mongo->port);
@@ -259,7 +261,7 @@ foreach my $function (qw(pg_cancel_backend pg_terminate_backend))
 {
 	forget();
 	query("SELECT mongo_migrate.migrate_collection('shop', 'users')");
-	my $session = begin($call);
+	my $session = begin($slow_call);
 	ok(wait_for_documents($session, 5000), 'it runs');
 	query("SELECT $function(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND query LIKE '%migrate_collection%'"
 		  . ' AND pid <> pg_backend_pid()');
@@ -305,7 +307,7 @@ query('DROP FUNCTION wait CASCADE');
 # Two at once: the second is refused, and says who has it. The first stops when asked to.
 forget();
 query("SELECT mongo_migrate.migrate_collection('shop', 'users')");
-my $first = begin($call);
+my $first = begin($slow_call);
 ok(wait_for_documents($first, 2000), 'it runs');
 # A lock that its workers wait for holds it meanwhile.
 my $holder = begin('BEGIN; LOCK TABLE orders IN SHARE MODE; SELECT pg_sleep(120)');
