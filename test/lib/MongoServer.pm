@@ -34,6 +34,7 @@ use Time::HiRes qw(sleep);
 my $python = '/usr/bin/python3';
 my $helper = dirname(abs_path(__FILE__)) . '/mongo.py';
 my %running;    # pid -> 1, of this process's children
+my @reserved;   # sockets that hold this process's ports
 
 # The path of the mongod to use; dies where there is none.
 sub find_mongod
@@ -49,11 +50,13 @@ sub find_mongod
 	die "no mongod: set MONGOD, put one on PATH, or run ./dev test, which brings one\n";
 }
 
-# A TCP port of 127.0.0.1 that nothing listens on now.
+# A TCP port of 127.0.0.1 that nothing listens on. It stays this process's: beside a socket that is bound and does not listen, a
+# server that reuses addresses may listen, as mongod and PostgreSQL do; nobody else is given the port, for a connection either.
 sub free_port
 {
-	my $socket = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', Proto => 'tcp')
+	my $socket = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Proto => 'tcp', ReuseAddr => 1)
 	  or die "no free port: $!\n";
+	push @reserved, $socket;
 	return $socket->sockport;
 }
 
