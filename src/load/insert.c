@@ -145,6 +145,9 @@ data_at_fault(Attempt *attempt, const ErrorData *error)
 	if (error->sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED && error->filename != NULL &&
 		strcmp(error->filename, "numeric.c") == 0)
 		return true;
+	/* Text that a type's input function refuses, as tsvector does.  An error in SQL has the SQL. */
+	if (error->sqlerrcode == ERRCODE_SYNTAX_ERROR && error->internalquery == NULL)
+		return true;
 	return sqlstate_is_data(error->sqlerrcode) ||
 		(error->sqlerrcode == ERRCODE_INTERNAL_ERROR && attempt->to - attempt->from > 1 &&
 		 attempt->target != NULL && attempt->target->distributed);

@@ -94,7 +94,7 @@ BEGIN
                     USING coalesce(batch.keys, '{}'), batch.documents, coalesce(batch.ids, '{}');
                 nothing := nothing AND NOT FOUND;
             EXCEPTION WHEN case_not_found OR cardinality_violation OR data_exception OR feature_not_supported OR integrity_constraint_violation
-                OR with_check_option_violation OR external_routine_exception OR program_limit_exceeded OR plpgsql_error THEN
+                OR with_check_option_violation OR external_routine_exception OR program_limit_exceeded OR plpgsql_error OR syntax_error THEN
                 RETURN QUERY SELECT id, job.targets[n], NULL, 'mismatch', left(batch.documents[1]::text, 1000),
                                     'cannot be compared: ' || SQLERRM, NULL WHERE NOT quarantined;
                 nothing := false;

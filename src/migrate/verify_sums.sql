@@ -67,7 +67,7 @@ BEGIN
         INTO sums USING keys, documents, ids;
     RETURN sums;
 EXCEPTION WHEN case_not_found OR cardinality_violation OR data_exception OR feature_not_supported OR integrity_constraint_violation
-    OR with_check_option_violation OR external_routine_exception OR program_limit_exceeded OR plpgsql_error THEN
+    OR with_check_option_violation OR external_routine_exception OR program_limit_exceeded OR plpgsql_error OR syntax_error THEN
     RETURN NULL;
 END
 $$;
