@@ -80,7 +80,7 @@ AS $$
 DECLARE
     number  text := format('mongo_migrate.verify_number(%s)', value);
     instant text := format('mongo_migrate.verify_timestamp(%s)', value);
-    string  text := format('%s #>> ''{}''', value);
+    string  text := format('COALESCE(%1$s ->> ''$symbol'', %1$s #>> ''{}'')', value);
     name    text;
     bits    integer;        -- of an integer, without its sign
     element oid;
@@ -119,7 +119,9 @@ BEGIN
         exact := format('to_jsonb(%s) = %s', stored, value);
         typed := format('CASE WHEN jsonb_typeof(%1$s) = ''boolean'' THEN %1$s::boolean END', value);
 
-    ELSIF type IN ('text'::regtype, 'varchar'::regtype) OR name = 'citext' THEN
+    ELSIF type IN ('text'::regtype, 'varchar'::regtype, 'name'::regtype)
+        OR EXISTS (SELECT FROM pg_cast      -- text to the byte, such as citext
+                   WHERE castsource = type AND casttarget = 'text'::regtype AND castmethod = 'b' AND castcontext = 'i') THEN
         typed := format('mongo_migrate.verify_text(%s)', value);
         exact := format('%s::text COLLATE "C" = %s', stored, typed);
         shown := typed;
