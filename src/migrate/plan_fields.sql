@@ -59,6 +59,9 @@ BEGIN
         new.column_name := found_column;
         new.type := type_text;
         new.expression := mongo_migrate.implicit_cast(field.types, field.proposed_type, found_type);
+        IF new.expression IS NOT NULL AND new.source_type = 'jsonb' THEN
+            new.source_type := 'text';      -- which every scalar has; jsonb is cast to few types, and rounds
+        END IF;
     END IF;
     IF relation IS NOT NULL AND found_column IS NULL THEN
         new.included := false;

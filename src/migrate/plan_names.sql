@@ -117,9 +117,15 @@ CREATE FUNCTION mongo_migrate.implicit_cast(types jsonb, source_type text, colum
     SET search_path = pg_catalog, pg_temp
     AS $$
     -- Strings get into other types than text and json through their input
-    -- function only, which is a cast; a typmod would make the cast cut or round.
-    SELECT CASE WHEN types ?| ARRAY['string', 'symbol'] OR (source_type = 'text[]' AND t.typcategory = 'A')
-        THEN 'value::' || format_type(column_type, -1) END
+    -- function only, which is a cast; a typmod, of a domain's too, would make the
+    -- cast cut or round, and so would date.  The assignment then does, which verification sees.
+    SELECT CASE WHEN source_type = 'text[]' AND t.typcategory = 'A'
+                     OR types ?| ARRAY['string', 'symbol']
+                        -- What gets in as it is must not go by way of text.
+                        AND NOT (types ? 'array' AND t.typcategory = 'A')
+                        AND NOT (types ?| ARRAY['binData', 'objectId'] AND t.oid = 'bytea'::regtype)
+        THEN 'value::' || format_type(CASE t.oid WHEN 'date'::regtype THEN 'timestamp'::regtype
+                                                 WHEN 'date[]'::regtype THEN 'timestamp[]'::regtype ELSE t.oid END, -1) END
     FROM pg_type AS t, pg_type AS e
     WHERE t.oid = (WITH RECURSIVE base AS (
               SELECT oid, typbasetype FROM pg_type WHERE oid = column_type
@@ -128,7 +134,7 @@ CREATE FUNCTION mongo_migrate.implicit_cast(types jsonb, source_type text, colum
           SELECT oid FROM base WHERE typbasetype = 0)
       AND e.oid = CASE WHEN t.typcategory = 'A' AND source_type = 'text[]' THEN t.typelem ELSE t.oid END
       AND e.typcategory <> 'S' AND e.typtype <> 'e'
-      AND e.oid NOT IN ('json'::regtype, 'jsonb'::regtype)
+      AND e.oid NOT IN ('json'::regtype, 'jsonb'::regtype, '"char"'::regtype)  -- a cast to "char" cuts
 $$;
 COMMENT ON FUNCTION mongo_migrate.implicit_cast(jsonb, text, regtype) IS
     'the expression by which a field of these BSON types gets into a column of that type, NULL when none is needed';

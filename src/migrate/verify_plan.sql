@@ -369,6 +369,7 @@ DECLARE
     part    record;
     base    record;
     comparable text;    -- whether what an expression gives, y.v, can be rounded
+    exact   text := format('to_jsonb(y.v) = to_jsonb(y.v::%s)', format_type(col.type, col.typmod));    -- whether it was not
     result  text;           -- of an expression
 BEGIN
     IF col.role = 'reference' THEN
@@ -401,16 +402,21 @@ BEGIN
             kind := format('CASE WHEN %s IS DISTINCT FROM %s::%s THEN ''mismatch'' END', stored, result, format_type(col.type, col.typmod));    -- -0 is 0
         ELSIF base.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) OR (base.type = 'numeric'::regtype AND base.typmod >= 0) THEN
             comparable := 'jsonb_typeof(to_jsonb(y.v)) = ''number''';
-        ELSIF base.type IN ('timestamp'::regtype, 'timestamptz'::regtype, 'time'::regtype, 'timetz'::regtype, 'interval'::regtype) AND base.typmod >= 0 THEN
+        ELSIF base.type IN ('timestamp'::regtype, 'timestamptz'::regtype, 'time'::regtype, 'timetz'::regtype, 'interval'::regtype,
+                            'numeric[]'::regtype, 'timestamp[]'::regtype, 'timestamptz[]'::regtype) AND base.typmod >= 0 THEN
             comparable := format('pg_typeof(y.v) = %L::regtype', base.type::regtype);
+        ELSIF base.type IN ('date'::regtype, 'date[]'::regtype) THEN
+            comparable := 'pg_typeof(y.v)::text LIKE ''timestamp %''';
+            exact := format('y.v::text::%1$s = y.v::%2$s::%1$s', replace(base.type::regtype::text, 'date', 'timestamp'), base.type::regtype);
         END IF;
         IF comparable IS NOT NULL THEN
             -- An assignment rounds numbers and times.  What is neither, such as text that is cast, is not looked at.  Evaluated once.
             kind := format('(SELECT CASE WHEN %1$s::text COLLATE "C" IS DISTINCT FROM y.v::%2$s::text THEN ''mismatch'' '
-                           'WHEN %4$s AND to_jsonb(y.v) <> to_jsonb(y.v::%2$s) THEN ''rounded'' END '
-                           'FROM (SELECT %3$s AS v OFFSET 0) AS y)', stored, format_type(col.type, col.typmod), result, comparable);
-            shown := format('(SELECT CASE WHEN %3$s AND to_jsonb(y.v) <> to_jsonb(y.v::%1$s) THEN y.v::text '
-                            'ELSE y.v::%1$s::text END FROM (SELECT %2$s AS v OFFSET 0) AS y)', format_type(col.type, col.typmod), result, comparable);
+                           'WHEN %4$s AND NOT (%5$s) THEN ''rounded'' END '
+                           'FROM (SELECT %3$s AS v OFFSET 0) AS y)', stored, format_type(col.type, col.typmod), result, comparable, exact);
+            shown := format('(SELECT CASE WHEN %3$s AND NOT (%4$s) THEN y.v::text '
+                            'ELSE y.v::%1$s::text END FROM (SELECT %2$s AS v OFFSET 0) AS y)',
+                            format_type(col.type, col.typmod), result, comparable, exact);
         END IF;
     ELSE
         SELECT * INTO part FROM mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode);
