@@ -516,9 +516,12 @@ BEGIN
             FROM mongo_migrate.plan_path AS p
             WHERE (p.server, p.collection, p.path) = (server, planned.collection, known);
             hint := mongo_migrate.mend_column(field, 'path = ''...''');
-            IF problem IS NULL AND NOT field.nullable AND field.expression IS NULL AND empty > 0 THEN
+            IF problem IS NULL AND field.expression IS NULL AND empty > 0 AND
+                coalesce((SELECT a.attnotnull FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = field.column_name),
+                         NOT field.nullable) THEN
                 problem := format('it is NOT NULL, and %s of the documents read have no value', empty);
-                hint := mongo_migrate.mend_column(field, 'nullable = true');
+                hint := CASE WHEN relation IS NULL THEN mongo_migrate.mend_column(field, 'nullable = true')
+                        ELSE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL;', planned.target, field.column_name) END;
             ELSIF problem IS NULL AND stranger IS NOT NULL THEN
                 problem := format('its labels are without %L, which documents read have', stranger);
                 hint := mongo_migrate.mend_column(field, format('labels = labels || %L::text', stranger));
@@ -527,6 +530,11 @@ BEGIN
                 RETURN NEXT;
             END IF;
         END LOOP;
+        RETURN QUERY
+            SELECT planned.target, NULL::name, format('constraint %I is checked at the commit, and what violates it fails its batch', k.conname),
+                   CASE k.contype WHEN 'f' THEN format('ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE INITIALLY IMMEDIATE;', planned.target, k.conname)
+                       ELSE 'Drop it, and make it again when all documents are copied.' END, 'warning'
+            FROM pg_constraint AS k WHERE k.conrelid = relation AND k.condeferred;
         RETURN QUERY
             SELECT planned.target, NULL::name, format('index %s: its keys %s%s are not all columns of the table, and it is not made',
                                                       i.index_name, i.keys, ' and filter ' || i.filter::text),

@@ -112,6 +112,9 @@ BEGIN
     FOR key IN SELECT * FROM mongo_migrate.plan_keys(server, collection) k WHERE NOT k.done LOOP
         PERFORM mongo_migrate.make_key(key.statement, key.remedy);
     END LOOP;
+    IF ranges = 1 THEN
+        SET CONSTRAINTS ALL IMMEDIATE;      -- which commits would check
+    END IF;
     PERFORM mongo_migrate.finish_id_map(server, collection);
     done.key_time := clock_timestamp() - begun;
 

@@ -1,20 +1,21 @@
--- Fields of several types and columns of a table that exists: the cast that
--- the plan has must not change values unseen, and a verification sees what
--- the column's type does to them.
+-- Tables that exist.
+-- Fields of several types and columns of one type: the cast that the plan has
+-- must not change values unseen, and a verification sees what the column's
+-- type does to them.
 \getenv mongo_uri MONGO_URI
 \set SHOW_CONTEXT never
 \pset format unaligned
 SET client_min_messages = warning;
 SET timezone = 'UTC';
 CREATE EXTENSION citext;
-CREATE SERVER existing_types FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_existing_types');
-SELECT mongo_migrate.run_command('existing_types', '{"dropDatabase": 1}') \g /dev/null
-SELECT mongo_migrate.run_command('existing_types', '{"insert": "mixed", "documents": [
+CREATE SERVER existing_tables FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_existing_tables');
+SELECT mongo_migrate.run_command('existing_tables', '{"dropDatabase": 1}') \g /dev/null
+SELECT mongo_migrate.run_command('existing_tables', '{"insert": "mixed", "documents": [
     {"_id": 1, "v": "7"}, {"_id": 2, "v": 3.5}, {"_id": 3, "v": {"a": 1}}, {"_id": 4, "v": "12.345"}, {"_id": 5, "v": [1, 2]},
     {"_id": 6, "v": {"$date": "2024-02-29T00:00:00Z"}}, {"_id": 7, "v": {"$date": "2024-02-29T12:34:56.789Z"}}, {"_id": 8, "v": "2024-02-29T12:00:00Z"},
     {"_id": 9, "v": {"$binary": {"base64": "ABEiM0RVZneImaq7zN3u/w==", "subType": "04"}}}, {"_id": 10, "v": {"$symbol": "new"}}, {"_id": 11, "v": "new"},
     {"_id": 12, "v": true}, {"_id": 13, "v": {"$oid": "65a000000000000000000001"}}, {"_id": 14, "v": ["1.5", "x"]}, {"_id": 15, "v": "a:x"}]}') \g /dev/null
-SELECT mongo_migrate.run_command('existing_types', '{"insert": "arrays", "documents": [
+SELECT mongo_migrate.run_command('existing_tables', '{"insert": "arrays", "documents": [
     {"_id": 1, "v": ["1", "2.5"]}, {"_id": 2, "v": ["2024-02-29"]}, {"_id": 3, "v": ["2024-02-29T12:00"]}]}') \g /dev/null
 CREATE TYPE existing_state AS ENUM ('new', 'old');
 CREATE DOMAIN existing_amount AS numeric(10,2);
@@ -25,15 +26,15 @@ CREATE FUNCTION pg_temp.fill(type text, collection text DEFAULT 'mixed',
         OUT plan text, OUT rows text, OUT quarantined text, OUT differences text) LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('CREATE TABLE %I (id integer PRIMARY KEY, v %s)', collection, type);
-    PERFORM mongo_migrate.plan_collection('existing_types', collection);
+    PERFORM mongo_migrate.plan_collection('existing_tables', collection);
     SELECT concat_ws(' ', source_type, expression) INTO plan FROM mongo_migrate.plan_column WHERE column_name = 'v';
-    PERFORM mongo_migrate.migrate_collection('existing_types', collection, workers => 0);
+    PERFORM mongo_migrate.migrate_collection('existing_tables', collection, workers => 0);
     EXECUTE format('SELECT string_agg(id || ''='' || v::text, ''; '' ORDER BY id) FROM %I', collection) INTO rows;
     SELECT string_agg(source_id, ' ' ORDER BY source_id::integer) INTO quarantined FROM mongo_migrate.quarantine;
     SELECT string_agg(concat_ws(' ', source_id, kind, source_value, target_value), '; ' ORDER BY source_id::integer) INTO differences
-      FROM mongo_migrate.verify_full('existing_types', collection);
-    PERFORM mongo_migrate.reset_collection('existing_types', collection, truncate => true);
-    DELETE FROM mongo_migrate.plan WHERE server = 'existing_types';
+      FROM mongo_migrate.verify_full('existing_tables', collection);
+    PERFORM mongo_migrate.reset_collection('existing_tables', collection, truncate => true);
+    DELETE FROM mongo_migrate.plan WHERE server = 'existing_tables';
     EXECUTE format('DROP TABLE %I', collection);
 END
 $$;
@@ -44,10 +45,21 @@ SELECT type, f.* FROM unnest(ARRAY['numeric(5,0)[]', 'date[]', 'text[]']) AS typ
 -- A cast to it cuts.
 SELECT pg_temp.fill('"char"');
 
+-- What is checked at the commit only is told before, and a dry run meets it.
+SELECT mongo_migrate.run_command('existing_tables', '{"insert": "deferred", "documents": [{"_id": 1, "u": 1, "n": 1}, {"_id": 2, "u": 1}]}') \g /dev/null
+CREATE TABLE deferred (id integer PRIMARY KEY, u integer UNIQUE DEFERRABLE INITIALLY DEFERRED, n integer NOT NULL,
+                       parent integer REFERENCES deferred DEFERRABLE INITIALLY DEFERRED);
+SELECT mongo_migrate.plan_collection('existing_tables', 'deferred');
+SELECT target, column_name, problem, hint, severity FROM mongo_migrate.check_plan('existing_tables', 'deferred');
+SET client_min_messages = error;
+ALTER TABLE deferred ALTER COLUMN n DROP NOT NULL;
+SELECT * FROM mongo_migrate.migrate_collection('existing_tables', 'deferred', dry_run => true);
+DROP TABLE deferred;
+
 \set VERBOSITY terse
 SET client_min_messages = warning;
-SELECT mongo_migrate.run_command('existing_types', '{"dropDatabase": 1}') \g /dev/null
-DROP SERVER existing_types CASCADE;
+SELECT mongo_migrate.run_command('existing_tables', '{"dropDatabase": 1}') \g /dev/null
+DROP SERVER existing_tables CASCADE;
 DROP DOMAIN existing_amount;
 DROP TYPE existing_state;
 DROP EXTENSION citext;
