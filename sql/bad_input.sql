@@ -156,6 +156,8 @@ SELECT * FROM pg_temp.trouble('target = ''orders''', 'public.orders');
 -- What is no name would be in the way of other collections, too.
 UPDATE mongo_migrate.plan_target SET target = 'public.my orders' WHERE target = 'public.orders';
 UPDATE mongo_migrate.plan_target SET target = 'a.b.c' WHERE target = 'public.orders';
+-- Nor is a table among its own parents, with which no walk up them would end.
+UPDATE mongo_migrate.plan_target SET parent = target WHERE target = 'public.orders_items';
 SELECT * FROM pg_temp.trouble(format('target = ''public.%s''', repeat('x', 64)), 'public.orders');
 SELECT * FROM pg_temp.trouble('target = ''PUBLIC."orders"''', 'public.orders_items');
 SELECT mongo_migrate.plan_collection('bad_input', 'orders', replan => true, target => repeat('x', 64));

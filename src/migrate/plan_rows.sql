@@ -1,5 +1,30 @@
 -- plan_rows.sql: the rows of a plan: id maps, targets and columns, one at a time.
 
+CREATE FUNCTION mongo_migrate.refuse_circle() RETURNS trigger
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF EXISTS (
+        WITH RECURSIVE up AS (
+            SELECT new.parent AS target
+            UNION
+            SELECT t.parent FROM up JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.target) = (new.server, new.collection, up.target))
+        SELECT FROM up WHERE up.target = new.target)
+    THEN
+        RAISE check_violation USING
+            MESSAGE = format('table %s of the plan of collection "%s" would belong to rows of its own', new.target, new.collection),
+            DETAIL = format('Its parent would be %s, and the parents from there on lead back to it.', new.parent);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.refuse_circle() IS
+    'an error where a target of a plan would be among its own parents, which all that walks up them takes for granted that it is not';
+
+CREATE TRIGGER refuse_circle AFTER INSERT OR UPDATE OF parent ON mongo_migrate.plan_target
+    FOR EACH ROW WHEN (new.parent IS NOT NULL) EXECUTE FUNCTION mongo_migrate.refuse_circle();
+
 -- References ---------------------------------------------------------------
 
 CREATE FUNCTION mongo_migrate.value_column(c mongo_migrate.plan_column) RETURNS name
