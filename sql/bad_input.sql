@@ -172,6 +172,25 @@ SELECT mongo_migrate.migrate_collection('bad_input', 'orders', dry_run => true);
 SELECT collection, complete FROM mongo_migrate.migrate_all('bad_input');
 UPDATE mongo_migrate.plan_column SET type = 'text' WHERE column_name = 'amount';
 
+-- What could not be made after the load is told before it.
+UPDATE mongo_migrate.plan_column SET check_rule = '> (SELECT 1)' WHERE column_name = 'position';
+SELECT mongo_migrate.apply_ddl('bad_input', 'orders');
+UPDATE mongo_migrate.plan_column SET check_rule = NULL WHERE column_name = 'position';
+INSERT INTO mongo_migrate.plan_index (server, collection, target, index_name, ordinal, keys, method)
+    VALUES ('bad_input', 'orders', 'public.orders', 'mine', 9, '{"name": 1}', 'btree (id); DROP TABLE public.orders; --');
+SELECT mongo_migrate.migrate_collection('bad_input', 'orders');
+UPDATE mongo_migrate.plan_index SET method = 'gin' WHERE index_name = 'mine';
+SELECT mongo_migrate.apply_ddl('bad_input', 'orders');
+DELETE FROM mongo_migrate.plan_index WHERE index_name = 'mine';
+UPDATE mongo_migrate.plan_column SET type = 'json', expression = 'to_json(value)' WHERE target = 'public.orders' AND role = 'id';
+UPDATE mongo_migrate.plan_column SET type = 'json' WHERE target = 'public.orders_items' AND column_name = 'order_id';
+SELECT mongo_migrate.apply_ddl('bad_input', 'orders');
+UPDATE mongo_migrate.plan_column SET type = 'integer', expression = NULL WHERE column_name IN ('id', 'order_id');
+BEGIN;
+SELECT * FROM mongo_migrate.apply_ddl('bad_input', 'orders');
+SELECT count(*) FROM pg_index WHERE indrelid = 'public.orders'::regclass;
+ROLLBACK;
+
 -- An expression that fails on some rows.
 UPDATE mongo_migrate.plan_column SET type = 'numeric', expression = 'value::numeric' WHERE column_name = 'amount';
 UPDATE mongo_migrate.plan_column SET type = 'integer', expression = 'value::integer' WHERE column_name = 'n';

@@ -520,6 +520,31 @@ COMMENT ON FUNCTION mongo_migrate.make_enumerations(name, text) IS
     'makes the enum types of a collection''s plan that do not exist, and its lookup tables, with a row for each label';
 REVOKE ALL ON FUNCTION mongo_migrate.make_enumerations(name, text) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.try_keys(server name, collection text) RETURNS void
+    LANGUAGE plpgsql VOLATILE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    key record;
+BEGIN
+    FOR key IN SELECT * FROM mongo_migrate.plan_keys(server, collection) AS k WHERE NOT k.done AND NOT starts_with(k.kind, 'foreign key') LOOP
+        EXECUTE key.statement;
+    END LOOP;
+    RAISE EXCEPTION USING ERRCODE = 'MM000', MESSAGE = 'the keys can be made';
+EXCEPTION
+    WHEN SQLSTATE 'MM000' OR integrity_constraint_violation THEN
+        NULL;       -- of rows that are there already, the run tells
+    WHEN syntax_error_or_access_rule_violation OR feature_not_supported OR data_exception OR program_limit_exceeded THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_object_definition',
+            MESSAGE = format('the plan of collection "%s" is wrong at %s: %s', collection, key.target, SQLERRM),
+            DETAIL = format('The statement is: %s', key.statement),
+            HINT = coalesce('To leave it out: ' || key.remedy, 'Correct the types of its columns in mongo_migrate.plan_column.');
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.try_keys(name, text) IS
+    'makes the primary keys, unique constraints, indexes and checks of a collection''s tables while these are empty, and takes them back: an error for what could not be made after the load either, with the edit of the plan that leaves it out';
+REVOKE ALL ON FUNCTION mongo_migrate.try_keys(name, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.apply_ddl(server name, collection text DEFAULT NULL)
     RETURNS TABLE (target text, action text)
     LANGUAGE plpgsql VOLATILE
@@ -581,6 +606,11 @@ BEGIN
             END IF;
             RETURN NEXT;
         END LOOP;
+        -- Citus would make them on every node.
+        IF NOT mongo_migrate.has_citus() AND NOT EXISTS (
+                SELECT FROM mongo_migrate.chunk AS k WHERE (k.server, k.collection) = (server, planned.collection) AND k.documents > 0) THEN
+            PERFORM mongo_migrate.try_keys(server, planned.collection);
+        END IF;
 
         FOR map IN
             SELECT m.* FROM mongo_migrate.id_map AS m

@@ -75,7 +75,7 @@ BEGIN
         RETURN NULL;
     END IF;
     RETURN format('CREATE %sINDEX ON %s %s(%s)%s', CASE WHEN i.is_unique THEN 'UNIQUE ' ELSE '' END, i.target,
-                  'USING ' || nullif(i.method, 'btree') || ' ',
+                  'USING ' || quote_ident(nullif(i.method, 'btree')) || ' ',
                   (SELECT string_agg(quote_ident(columns[k.place]) ||
                                      CASE WHEN i.method = 'btree' AND k.value ~ '^-' THEN ' DESC' ELSE '' END,
                                      ', ' ORDER BY k.place)
