@@ -10,8 +10,8 @@ use JSON::PP qw(decode_json);
 use MongoServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use PsqlSession;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 my $documents = 51000;    # more than one range of _id
 my $limit = 2 * $documents;
@@ -28,7 +28,9 @@ fill();
 
 my $node = PostgreSQL::Test::Cluster->new('changes');
 $node->init;
-$node->append_conf('postgresql.conf', "max_worker_processes = 16\nmax_prepared_transactions = 1");
+$node->append_conf('postgresql.conf', "max_worker_processes = 16\nmax_prepared_transactions = 1
+# Or a slow machine has messages before the errors.
+mongo_migrate.progress_interval = 0");
 $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION mongo_migrate; CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate'
 	  . " OPTIONS (uri '" . $mongo->uri . "', database 'shop')");
@@ -43,13 +45,18 @@ sub begin_anew
 	return query("SELECT mongo_migrate.apply_ddl('shop', 'orders')");
 }
 
+# No second batch of a range is committed while a session of the test holds the lock.
+query('CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS '
+	  . q('BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared(1); RETURN new; END'));
+query('CREATE TRIGGER hold BEFORE UPDATE ON mongo_migrate.chunk FOR EACH ROW WHEN (new.documents > 100) EXECUTE FUNCTION hold()');
+
 # Starts a statement in a session of its own.
 sub begin
 {
-	my ($sql, $in) = @_;
+	my ($sql) = @_;
 	my $session = { out => '', err => '' };
-	$session->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres'), defined $sql ? ('-c', $sql) : () ],
-		'<', $in // \undef, '>', \$session->{out}, '2>', \$session->{err}, IPC::Run::timeout(120));
+	$session->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres'), '-c', $sql ],
+		'<', \undef, '>', \$session->{out}, '2>', \$session->{err}, IPC::Run::timeout(600));
 	return $session;
 }
 
@@ -69,23 +76,20 @@ sub migrate_while
 {
 	my ($statement, $meanwhile) = @_;
 	begin_anew();
-	# Slow enough for the lock to come before the end.
-	my $session = begin($call =~ s/workers => 2/workers => 2, max_docs_per_second => 8000/r);
-	until (query('SELECT count(*) >= 2 FROM mongo_migrate.chunk WHERE documents > 0') eq 't')
-	{
-		$session->{psql}->pump_nb;
-		die "it does not begin: $session->{err}" if $session->{err} =~ /ERROR/;
-		usleep(10_000);
-	}
-	my $in = "BEGIN;\nLOCK TABLE orders IN ACCESS EXCLUSIVE MODE;\n$statement;\nSELECT 'held';\n";
-	my $holder = begin(undef, \$in);
-	$holder->{psql}->pump until $holder->{out} =~ /held/;
-	$node->poll_query_until('postgres',
-		"SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker' AND wait_event_type = 'Lock'")
-	  or die 'no two workers that wait';
+	my ($gate, $holder) = map { PsqlSession->new($node) } 1 .. 2;
+	$gate->ask('SELECT pg_advisory_lock(1)');
+	my $session = begin($call);
+	my $workers = "SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker' AND wait_event_type = 'Lock'";
+	$node->poll_query_until('postgres', "$workers AND wait_event = 'advisory'") or die 'no two workers with a batch';
+	$holder->send("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; $statement");
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE relation = 'orders'::regclass AND NOT granted")
+	  or die 'the lock does not wait';
+	$gate->finish;
+	$holder->result;
+	$node->poll_query_until('postgres', "$workers AND wait_event = 'relation'") or die 'no two workers that wait';
 	$meanwhile->();
-	$in .= "COMMIT;\n\\q\n";
-	finish($holder);
+	$holder->ask('COMMIT');
+	$holder->finish;
 	return finish($session);
 }
 
@@ -187,7 +191,7 @@ fill();
 begin_anew();
 my ($input, $churned) = ('', '');
 my $churn = IPC::Run::start([ '/usr/bin/python3', "$FindBin::RealBin/../lib/mongo.py", $mongo->admin_uri, 'churn', 'shop', 'orders', $limit ],
-	'<', \$input, '>', \$churned, IPC::Run::timeout(120));
+	'<', \$input, '>', \$churned, IPC::Run::timeout(600));
 $churn->pump until $churned =~ /begun/;
 my $session = begin($call);
 like(finish($session), qr/^t$/m, 'a source that is never still is migrated to its end');
