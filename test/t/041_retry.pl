@@ -10,6 +10,7 @@ use IPC::Run;
 use MongoServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use PsqlSession;
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -28,26 +29,33 @@ sub query { return $node->safe_psql('postgres', $_[0]); }
 query("SELECT mongo_migrate.plan_collection('shop', 'orders')");
 query("SELECT mongo_migrate.apply_ddl('shop', 'orders')");
 
+# No batch of a range that has 400 documents is committed while a session of the test holds the lock.
+query('CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS '
+	  . q('BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared(1); RETURN new; END'));
+query('CREATE TRIGGER hold BEFORE UPDATE ON mongo_migrate.chunk FOR EACH ROW WHEN (new.documents > 400) EXECUTE FUNCTION hold()');
+
+# Starts a statement in a session of its own.
+sub begin
+{
+	my ($sql) = @_;
+	my $session = { out => '', errors => $node->basedir . '/errors' };
+	$session->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres'), '-c', $sql ],
+		'>', \$session->{out}, '2>', $session->{errors}, IPC::Run::timeout(600));
+	return $session;
+}
+
 # Starts a migration, which a lock holds in its midst while $meanwhile runs. Returns the session.
 sub begin_and
 {
 	my ($options, $meanwhile) = @_;
 	query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true)");
-	my $session = { out => '', errors => $node->basedir . '/errors' };
-	$session->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres'), '-c',
-			"SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 100, $options)" ],
-		'>', \$session->{out}, '2>', $session->{errors}, IPC::Run::timeout(120));
-	until (query('SELECT coalesce(sum(documents), 0) > 500 FROM mongo_migrate.chunk') eq 't')
-	{
-		die 'it does not begin: ' . errors($session) if errors($session) =~ /ERROR/;
-		usleep(10_000);
-	}
-	my $lock = '';
-	my $in = "BEGIN;\nLOCK TABLE orders IN SHARE MODE;\nSELECT 'locked';\n";
-	my $holder = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$lock, IPC::Run::timeout(180));
-	$holder->pump until $lock =~ /locked/;
+	my $holder = PsqlSession->new($node);
+	$holder->ask('SELECT pg_advisory_lock(1)');
+	my $session = begin("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 100, $options)");
+	$node->poll_query_until('postgres',
+		"SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker' AND wait_event = 'advisory'")
+	  or die 'no two workers that wait: ' . errors($session);
 	$meanwhile->();
-	$in .= "\\q\n";
 	$holder->finish;
 	return $session;
 }
@@ -59,7 +67,7 @@ sub errors { return slurp_file($_[0]->{errors}); }
 sub wait_for
 {
 	my ($session, $pattern) = @_;
-	my $tries = 6000;
+	my $tries = 18000;
 	usleep(10_000) while errors($session) !~ $pattern && --$tries > 0;
 	return like(errors($session), $pattern, 'it says so');
 }
@@ -82,10 +90,9 @@ is(finish($session), "t\n", 'a migration goes on when mongod has come back');
 is(query($counts), $all, 'every document once, with its child rows');
 is(query("SELECT count(*), min(state) FROM mongo_migrate.run WHERE collection = 'orders'"), '1|complete', 'in one run');
 
-$session = begin_and("retry_for => '2 minutes'", sub {
-	eval { $mongo->command('admin', '{"replSetStepDown": 5, "force": true}'); };
-});
+$session = begin_and("retry_for => '2 minutes'", sub { $mongo->command('admin', '{"replSetStepDown": 600, "force": true}'); });
 wait_for($session, $warning);
+$mongo->command('admin', '{"replSetFreeze": 0}');    # it is the only member, and primary at once
 is(finish($session), "t\n", 'a migration goes on when the set has a primary again');
 is(query($counts), $all, 'every document once');
 
@@ -103,16 +110,6 @@ query("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%mi
 finish($session);
 like(errors($session), qr/ERROR:  57014: migration of collection orders stopped: canceling statement due to user request/, 'a cancel ends the pause');
 is(query("SELECT state FROM mongo_migrate.progress WHERE collection = 'orders'"), 'stopped', 'and the run');
-
-# Starts a statement in a session of its own.
-sub begin
-{
-	my ($sql) = @_;
-	my $session = { out => '', errors => $node->basedir . '/errors' };
-	$session->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres'), '-c', $sql ],
-		'>', \$session->{out}, '2>', $session->{errors}, IPC::Run::timeout(120));
-	return $session;
-}
 
 # The plan is made, and the ranges found, when the source has come back. (Where it cannot be reached to begin with, see 012.)
 $mongo->start;
