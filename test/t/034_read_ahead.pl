@@ -72,7 +72,7 @@ sub get_mores
 sub get_mores_ok
 {
 	my ($before, $expected, $name) = @_;
-	foreach (1 .. 50)
+	foreach (1 .. 1800)
 	{
 		last if get_mores() - $before >= $expected;
 		usleep(100_000);
@@ -85,7 +85,7 @@ sub no_cursor_ok
 {
 	my ($name) = @_;
 	my $open;
-	foreach (1 .. 100)
+	foreach (1 .. 1800)
 	{
 		$open = $mongo->command('admin', '{"serverStatus": 1}')->{metrics}{cursor}{open}{total};
 		last if $open == 0;
@@ -197,38 +197,40 @@ foreach ([ '"errorCode": 8', $failed ], [ '"errorCode": 43', qr/CursorNotFound/ 
 {
 	my ($what, $message) = @$_;
 	begin('c', $batch);
-	$mongo->fail_point(qq({"mode": {"skip": 1}, "data": {"failCommands": ["getMore"], $what}}));
+	my $met = 1 + $mongo->fail_point(qq({"mode": {"skip": 1}, "data": {"failCommands": ["getMore"], $what}}))->{count};
 	ask('MOVE 1 FROM k');
+	# The one ahead has been sent, which is not to say that it has come.
+	$mongo->command('admin', qq({"waitForFailPoint": "failCommand", "timesEntered": $met, "maxTimeMS": 180000}));
 	$mongo->fail_point_off;
 	failure_ok('c', $message, $what);
 }
+$before = get_mores();
 begin('c', $batch + 1);
-my $idle = $mongo->command('admin', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$currentOp": {"idleCursors": true}},'
-	  . ' {"$match": {"type": "idleCursor"}}, {"$project": {"id": {"$toString": "$cursor.cursorId"}}}]}');
-my $id = $idle->{cursor}{firstBatch}[0]{id};
+get_mores_ok($before, 2, 'a batch is ahead');
+my $id;
+foreach (1 .. 1800)
+{
+	my $idle = $mongo->command('admin', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$currentOp": {"idleCursors": true}},'
+		  . ' {"$match": {"type": "idleCursor"}}, {"$project": {"id": {"$toString": "$cursor.cursorId"}}}]}');
+	last if defined($id = $idle->{cursor}{firstBatch}[0]{id});
+	usleep(100_000);
+}
 $mongo->command('mm_ahead', qq({"killCursors": "c", "cursors": [{"\$numberLong": "$id"}]}));
 failure_ok('c', qr/CursorNotFound/, 'a cursor that is killed');
 no_cursor_ok('no cursor is left');
 
 # The network's: the reply comes in part, or changed.
 
-# The size of a reply, when all of two have come since a count of bytes.
-sub reply_size
-{
-	my ($from) = @_;
-	my ($down, $last) = (0, -1);
-	while ($down != $last || $down == $from)
-	{
-		usleep(100_000);
-		($last, $down) = ($down, $proxy->stats->{down});
-	}
-	return ($down - $from) / 2;
-}
-
+# A command reads what is owed before its own reply, and then owes nothing.
+my $ping = "SELECT mongo_migrate.run_command('s_p', '{\"ping\": 1}')->>'ok'";
 begin('p', $batch);
-my $first = $proxy->stats->{down};
-ask('MOVE 1 FROM k');
-my $size = reply_size($first);
+my @down = $proxy->stats->{down};
+foreach my $sql ('MOVE 1 FROM k', $ping, $ping)
+{
+	ask($sql);
+	push @down, $proxy->stats->{down};
+}
+my $size = ($down[2] - $down[0] - ($down[3] - $down[2])) / 2;
 is($size, int $size, 'the replies to two getMores have one size');
 
 sub hang_within_reply
@@ -252,7 +254,7 @@ my $start = time;
 $node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
 ($out, $err) = $session->result;
 like($err, qr/canceling statement due to user request/, 'a cancel ends the wait for the reply');
-cmp_ok(time - $start, '<', 5, 'and soon');
+cmp_ok(time - $start, '<', 60, 'and soon');
 $proxy->pass;
 is_answer('ROLLBACK; SELECT count(*) FROM p', "ROLLBACK\n$documents", 'the session goes on');
 
@@ -265,7 +267,7 @@ is_answer('ROLLBACK; SELECT count(*) FROM p', "ROLLBACK\n$documents", 'the sessi
 hang_within_reply();
 $start = time;
 ask('ROLLBACK');
-cmp_ok(time - $start, '<', 5, 'a rollback does not wait for the reply');
+cmp_ok(time - $start, '<', 60, 'a rollback does not wait for the reply');
 $proxy->pass;
 is_answer('SELECT count(*) FROM p', $documents, 'the session goes on');
 no_cursor_ok('and no cursor is left');
