@@ -54,18 +54,25 @@ REVOKE ALL ON FUNCTION mongo_migrate.holds_ids(mongo_migrate.plan_column) FROM P
 -- Ids --------------------------------------------------------------------
 
 CREATE FUNCTION mongo_migrate.has_ids(server name, collection text) RETURNS boolean
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT EXISTS (SELECT FROM mongo_migrate.id_map AS m
-                   WHERE (m.server, m.collection) = ($1, $2) AND m.relation IS NOT NULL)
-        OR EXISTS (SELECT FROM mongo_migrate.chunk AS k
-                   WHERE k.server = $1 AND k.documents > 0 AND (k.collection = $2 OR k.collection IN (
-                       SELECT c.collection FROM mongo_migrate.plan_column AS c
-                       WHERE c.server = $1 AND c.refers_to = $2 AND mongo_migrate.holds_ids(c))))
+DECLARE
+    map regclass := (SELECT to_regclass(m.relation) FROM mongo_migrate.id_map AS m WHERE (m.server, m.collection) = ($1, $2));
+    has boolean := EXISTS (SELECT FROM mongo_migrate.chunk AS k
+        WHERE k.server = $1 AND (k.documents > 0 OR map IS NOT NULL) AND (k.collection = $2 OR k.collection IN (
+            SELECT c.collection FROM mongo_migrate.plan_column AS c
+            WHERE c.server = $1 AND c.refers_to = $2 AND mongo_migrate.holds_ids(c))));
+BEGIN
+    -- A reset leaves a map without rows.
+    IF NOT has AND map IS NOT NULL THEN
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', map) INTO has;
+    END IF;
+    RETURN has;
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.has_ids(name, text) IS
-    'whether documents of a collection may have ids already: its map has been made, or documents that have or refer to ids were migrated';
+    'whether documents of a collection may have ids already: its map has some, or documents that have or refer to ids were migrated, or are about to be';
 REVOKE ALL ON FUNCTION mongo_migrate.has_ids(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.ensure_id_map(server name, collection text, id_type text DEFAULT NULL,
@@ -91,6 +98,9 @@ BEGIN
             DETAIL = 'Documents that have or refer to these ids were migrated, or are about to be.',
             HINT = format('Plan it with id_type => %L.', before.id_type);
     END IF;
+    IF id_type <> before.id_type AND to_regclass(before.relation) IS NOT NULL THEN
+        EXECUTE format('DROP TABLE %s', before.relation);
+    END IF;
 
     IF id_type IS NULL OR (id_type = 'source' AND column_type IS NULL) THEN
         SELECT * INTO proposal FROM mongo_migrate.propose_id(server, collection);
@@ -101,7 +111,8 @@ BEGIN
     VALUES (server, collection, id_type,
             coalesce(column_type, id_type))
     ON CONFLICT ON CONSTRAINT id_map_pkey
-        DO UPDATE SET id_type = excluded.id_type, column_type = excluded.column_type
+        DO UPDATE SET id_type = excluded.id_type, column_type = excluded.column_type,
+            relation = CASE WHEN excluded.id_type = m.id_type THEN m.relation END
     RETURNING * INTO result;
 
     -- Tables that are still to be created follow.
