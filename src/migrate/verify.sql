@@ -256,6 +256,11 @@ BEGIN
         END IF;
         EXIT WHEN max_bytes > 0 AND bytes >= max_bytes;
     END LOOP;
+EXCEPTION WHEN data_corrupted OR untranslatable_character THEN
+    RAISE EXCEPTION USING ERRCODE = SQLSTATE,
+        MESSAGE = format('an _id of collection "%s" cannot be read: %s', job.collection, SQLERRM),
+        DETAIL = 'Documents of which one cannot be read are asked for by their _id.',
+        HINT = 'Replace its document in MongoDB by one with another _id, and migrate that.';
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_read(mongo_migrate.verify_job, json, json, bytea, integer) IS

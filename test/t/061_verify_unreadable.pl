@@ -34,6 +34,8 @@ my $names = document(1, 'good', 'good') . document(2, 'good', 'good') =~ s/\x02b
 gzip(\$names, "$folder/names.bson.gz") or die "gzip: $GzipError\n";
 my $keys = join '', map { my $id = pack 'C Z* l< Z*', 2, '_id', 3, $_; pack('l<', 5 + length $id) . $id . "\0" } qw(k1 k2 k3);
 gzip(\$keys, "$folder/keys.bson.gz") or die "gzip: $GzipError\n";
+my $ids = join '', map { my $id = pack 'C Z* l< Z*', 2, '_id', 3, $_; pack('l<', 5 + length $id) . $id . "\0" } ('k1', "k\xff");
+gzip(\$ids, "$folder/ids.bson.gz") or die "gzip: $GzipError\n";
 my $many = join '', map { document($_, "a$_", $_ == 120 || $_ == 450 ? "\xff" : 'good') } 1 .. 500;
 gzip(\$many, "$folder/many.bson.gz") or die "gzip: $GzipError\n";
 my $uses = join '', map { document($_, $_ == 4 ? "k\xff" : $_ == 5 ? 'k9' : "k$_", 'good') } 1 .. 5;
@@ -128,6 +130,13 @@ SELECT mongo_migrate.migrate_collection('texts', 'many') \g /dev/null
 UPDATE many SET a = 'changed' WHERE id = 77;
 SELECT source_id, column_name, kind FROM mongo_migrate.verify_full('texts', 'many') ORDER BY source_id;
 END
+
+(undef, undef, $error) = $node->psql('postgres', <<'END');
+SET client_min_messages = error;
+SELECT mongo_migrate.migrate_collection('texts', 'ids');
+SELECT mongo_migrate.verify_full('texts', 'ids');
+END
+like($error, qr/an _id of collection "ids" cannot be read: .*\n.*\n.*Replace its document/, 'an _id that cannot be asked for');
 
 $mongo->command('mm_test_unreadable', '{"dropDatabase": 1}');
 $node->stop;
