@@ -92,7 +92,7 @@ SELECT mongo_migrate.apply_ddl('ddl');
 UPDATE mongo_migrate.plan_column SET type = 'text' WHERE server = 'ddl' AND collection = 'users' AND column_name = 'email';
 
 -- NOT NULL where documents have no value; a table that the plan takes for existing and is not there.
-UPDATE mongo_migrate.plan_column SET nullable = false WHERE server = 'ddl' AND column_name LIKE 'x_drop%';
+ALTER TABLE "My App".users ALTER COLUMN x_drop_table_users SET NOT NULL;
 UPDATE mongo_migrate.plan_target SET existing = true, target = '"My App".roles' WHERE server = 'ddl' AND target LIKE '%users_roles';
 SELECT target, column_name, severity, problem FROM mongo_migrate.check_plan('ddl', 'users');
 SELECT mongo_migrate.apply_ddl('ddl', 'users');
