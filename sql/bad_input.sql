@@ -126,6 +126,11 @@ SELECT * FROM pg_temp.trouble('expression = ''nonesuch(value)''');
 SELECT * FROM pg_temp.trouble('expression = ''now()'', type = ''numeric''');
 SELECT * FROM pg_temp.trouble('expression = ''generate_series(1, 2)'', type = ''integer''');
 SELECT * FROM pg_temp.trouble('expression = ''value -- and a remark''');
+-- A type that would put every document into quarantine.
+SELECT * FROM pg_temp.trouble('type = ''integer''');
+SELECT * FROM pg_temp.trouble('source_type = ''integer'', expression = ''value''');
+SELECT * FROM pg_temp.trouble('type = ''boolean''', 'sku');
+SELECT * FROM pg_temp.trouble('type = ''text[]''');
 SELECT * FROM pg_temp.trouble('path = ''amuont''');
 SELECT * FROM pg_temp.trouble('path = ''address.ctiy''');
 SELECT * FROM pg_temp.trouble('path = ''name.first''');

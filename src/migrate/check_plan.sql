@@ -267,6 +267,71 @@ COMMENT ON FUNCTION mongo_migrate.find_path(name, text, text, text) IS
     'the plan_path of a path that begins at base (as target_base has it), or why documents cannot have it; both NULL: not known';
 REVOKE ALL ON FUNCTION mongo_migrate.find_path(name, text, text, text) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.takes_bson_type(type text, bson_type text) RETURNS boolean
+    LANGUAGE plpgsql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    -- Of values that a type takes under a condition, one that meets it.
+    sample constant text := CASE bson_type
+        WHEN 'int' THEN '1' WHEN 'long' THEN '{"$numberLong": "1"}' WHEN 'double' THEN '1.0' WHEN 'decimal' THEN '{"$numberDecimal": "1"}'
+        WHEN 'string' THEN '"1"' WHEN 'symbol' THEN '{"$symbol": "1"}' WHEN 'bool' THEN 'true' WHEN 'date' THEN '{"$date": {"$numberLong": "0"}}'
+        WHEN 'objectId' THEN '{"$oid": "000000000000000000000000"}' WHEN 'object' THEN '{}' WHEN 'array' THEN '[]'
+        WHEN 'binData' THEN '{"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "04"}}'
+        WHEN 'null' THEN 'null' WHEN 'undefined' THEN 'null'
+        ELSE '{"$minKey": 1}' END;      -- the others all go to json and jsonb alone
+BEGIN
+    PERFORM FROM mongo_migrate.decode_document(mongo_migrate.bson_from_json(format('{"v": %s}', sample)::json), ARRAY['v'], ARRAY[type]);
+    RETURN true;
+EXCEPTION WHEN datatype_mismatch THEN
+    RETURN false;
+WHEN data_exception OR check_violation THEN
+    RETURN true;        -- another value may do
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.takes_bson_type(text, text) IS
+    'whether a column of a type takes values of a BSON type, some at least';
+REVOKE ALL ON FUNCTION mongo_migrate.takes_bson_type(text, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.refused_values(server name, collection text, path text, type text) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT string_agg(v.key, ', ' ORDER BY v.value::bigint DESC, v.key COLLATE "C")
+    FROM mongo_migrate.plan_path AS p, jsonb_each_text(p.types) AS v
+    WHERE (p.server, p.collection, p.path) = ($1, $2, $3) AND p.proposed_type <> $4 AND v.key NOT IN ('null', 'undefined')
+    HAVING NOT bool_or(mongo_migrate.takes_bson_type($4, v.key))
+$$;
+COMMENT ON FUNCTION mongo_migrate.refused_values(name, text, text, text) IS
+    'the BSON types of the values that were seen at a path, where a column of a type takes none of them; else NULL';
+REVOKE ALL ON FUNCTION mongo_migrate.refused_values(name, text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_values(c mongo_migrate.plan_column, path text, OUT problem text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    type constant text := CASE WHEN c.expression IS NULL THEN c.type ELSE coalesce(c.source_type, c.type) END;
+    proposed constant text := (SELECT p.proposed_type FROM mongo_migrate.plan_path AS p
+                               WHERE (p.server, p.collection, p.path) = (c.server, c.collection, check_values.path));
+    refused text;
+BEGIN
+    IF c.role <> 'value' OR to_regtype(type) IS NULL THEN
+        RETURN;     -- an enum may be still to be made
+    END IF;
+    refused := coalesce(mongo_migrate.refused_values(c.server, c.collection, path, type),
+                        mongo_migrate.refused_values(c.server, c.collection, path || '[]', substring(type FROM '^(.*)\[\]$')));
+    IF refused IS NOT NULL THEN
+        problem := format('no value of the documents read can become %s: they are of BSON type %s', type, refused);
+        hint := mongo_migrate.mend_column(c, CASE WHEN c.expression IS NOT NULL THEN format('source_type = %L', proposed)
+                    ELSE format('source_type = %L, expression = %L', proposed, 'value::' || type) END);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_values(mongo_migrate.plan_column, text) IS
+    'that a column''s type takes none of the values that were seen at its path, so that all their documents go into quarantine, and the statement that mends it; NULL: it takes some';
+REVOKE ALL ON FUNCTION mongo_migrate.check_values(mongo_migrate.plan_column, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.check_filter(t mongo_migrate.plan_target) RETURNS text
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -525,6 +590,8 @@ BEGIN
             ELSIF problem IS NULL AND stranger IS NOT NULL THEN
                 problem := format('its labels are without %L, which documents read have', stranger);
                 hint := mongo_migrate.mend_column(field, format('labels = labels || %L::text', stranger));
+            ELSIF problem IS NULL THEN
+                SELECT v.problem, v.hint INTO problem, hint FROM mongo_migrate.check_values(field, known) AS v;
             END IF;
             IF problem IS NOT NULL THEN
                 RETURN NEXT;
