@@ -431,7 +431,9 @@ BEGIN
     END LOOP;
 
     FOR next IN
-        SELECT mongo_migrate.migration_order(server) UNION ALL SELECT unnest(unplanned)
+        -- Another session may have planned what here could not be.
+        SELECT mongo_migrate.migration_order(server) UNION ALL
+        SELECT u FROM unnest(unplanned) AS u WHERE u NOT IN (SELECT mongo_migrate.migration_order(server))
     LOOP
         EXIT WHEN clock_timestamp() >= deadline;
         IF mongo_migrate.stop_requested(server, NULL, begun) THEN

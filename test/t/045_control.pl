@@ -157,6 +157,14 @@ is(query("SELECT string_agg(attrelid::regclass || '.' || attname || ' ' || attty
 	  . " WHERE attrelid IN ('d'::regclass, 'e'::regclass) AND attname = 'unit'"), 'd.unit common.unit, e.unit common.unit', 'both have the type');
 is(query("SELECT string_agg(name, ',') FROM common.state"), 'new', 'and one row is in the lookup table');
 
+# What another session plans meanwhile is migrated, once.
+query("SELECT mongo_migrate.run_command('shop', '{\"insert\": \"f\", \"documents\": [{\"_id\": 1}]}')");
+$first->ask("BEGIN; SELECT mongo_migrate.plan_collection('shop', 'f')");
+$session = starts("SELECT collection, complete FROM mongo_migrate.migrate_all('shop') WHERE collection = 'f'");
+wait_until("count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND backend_type = 'mongo_migrate worker'", 'a worker waits for its plan');
+$first->ask('COMMIT');
+is(($session->result)[0], 'f|t', 'migrate_all has one row for what it could not plan');
+
 # Loaded by the postmaster, the driver is that of all sessions; new ObjectIds are still each session's own.
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'mongo_migrate'");
 $node->restart;
