@@ -123,6 +123,9 @@ DELETE FROM users WHERE id < 3;
 SELECT kind, count(*) FROM mongo_migrate.verify_sample('ve ri''fy', 'users', 1) GROUP BY kind ORDER BY kind;
 ROLLBACK;
 SELECT * FROM mongo_migrate.verify_sample('ve ri''fy', 'users', -1);
+SELECT mongo_migrate.verify_counts('ve ri''fy', NULL);
+SELECT mongo_migrate.schedule_verification('ve ri''fy', '0 2 * * *', NULL);
+SELECT mongo_migrate.verify_all('ve ri''fy', sample_size => -1);
 SELECT * FROM mongo_migrate.verify_sample('ve ri''fy', 'nobody');
 
 -- Ids of every kind: the source's own, through a map of uuids, by an expression.

@@ -425,6 +425,23 @@ COMMENT ON FUNCTION mongo_migrate.verify_require_plan(name, text) IS
     'an error where a collection, or with NULL a server, has no plan, or an expression of it cannot be used';
 
 -- Begins a verification: a row, whose findings follow.
+CREATE FUNCTION mongo_migrate.verify_check_numbers(tolerance bigint, sample_size bigint) RETURNS void
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF tolerance < 0 OR tolerance IS NULL THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'tolerance must not be negative';
+    ELSIF sample_size < 0 OR sample_size IS NULL THEN
+        RAISE invalid_parameter_value USING
+            MESSAGE = 'sample_size must not be negative',
+            HINT = 'sample_size => 0 compares every document.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_check_numbers(bigint, bigint) IS 'an error for a tolerance or sample_size that is NULL or negative';
+
 CREATE FUNCTION mongo_migrate.verify_begin(server name, collection text, kind text, options jsonb) RETURNS bigint
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -542,11 +559,7 @@ AS $$
 DECLARE
     verification bigint;
 BEGIN
-    IF sample_size OPERATOR(pg_catalog.<) 0 OR sample_size IS NULL THEN
-        RAISE invalid_parameter_value USING
-            MESSAGE = 'sample_size must not be negative',
-            HINT = 'sample_size => 0 compares every document.';
-    END IF;
+    PERFORM mongo_migrate.verify_check_numbers(0, sample_size);
     verification := mongo_migrate.verify_begin(server, collection, 'sample',
         pg_catalog.jsonb_build_object('sample_size', sample_size,
                                       'retry_for', mongo_migrate.verify_check_retry(retry_for)));

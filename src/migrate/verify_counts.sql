@@ -195,10 +195,12 @@ CREATE FUNCTION mongo_migrate.verify_counts(server name, tolerance bigint DEFAUL
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    verification bigint := mongo_migrate.verify_begin(server, NULL, 'counts', jsonb_build_object('tolerance', tolerance));
+    verification bigint;
     documents   bigint := 0;
     t           record;
 BEGIN
+    PERFORM mongo_migrate.verify_check_numbers(tolerance, 0);
+    verification := mongo_migrate.verify_begin(server, NULL, 'counts', jsonb_build_object('tolerance', tolerance));
     FOR t IN SELECT * FROM mongo_migrate.verify_counts_of(verification, server, NULL, tolerance) LOOP
         documents := documents + CASE WHEN t.kind = 'root' THEN t.source_count ELSE 0 END;
         RETURN QUERY SELECT t.of_collection, t.target, t.source_count, t.target_count, t.difference, t.ok, t.quarantined;

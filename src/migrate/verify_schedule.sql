@@ -50,13 +50,15 @@ CREATE FUNCTION mongo_migrate.verify_all(server name, tolerance bigint DEFAULT 0
 AS $$
 DECLARE
     of_collection text;
-    counts  bigint := mongo_migrate.verify_begin(server, NULL, 'counts', pg_catalog.jsonb_build_object('tolerance', tolerance));
+    counts  bigint;
     counted bigint;
     documents bigint := 0;
     sample  bigint;
     migrated text[] := ARRAY(SELECT mongo_migrate.verify_migrated(server));
     alerts  boolean[] := '{}';
 BEGIN
+    PERFORM mongo_migrate.verify_check_numbers(tolerance, sample_size);
+    counts := mongo_migrate.verify_begin(server, NULL, 'counts', pg_catalog.jsonb_build_object('tolerance', tolerance));
     FOR of_collection IN SELECT p.collection FROM mongo_migrate.plan AS p WHERE p.server = $1 ORDER BY 1 LOOP
         BEGIN
             SELECT coalesce(sum(c.source_count) FILTER (WHERE c.kind = 'root'), 0) INTO counted
@@ -101,6 +103,7 @@ DECLARE
     command text := format('SELECT mongo_migrate.verify_all(%L, %s, %s)', server, tolerance, sample_size);
     job     bigint;
 BEGIN
+    PERFORM mongo_migrate.verify_check_numbers(tolerance, sample_size);
     PERFORM mongo_migrate.verify_require_plan(server, NULL);
     -- A function of that name may be anybody's.
     IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'pg_cron') THEN
