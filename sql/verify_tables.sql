@@ -312,6 +312,15 @@ SELECT * FROM differences('cents');
 UPDATE cents SET a = 12.34, n = 1234 WHERE id = 1;
 SELECT * FROM differences('cents');
 
+-- numeric takes 15 digits of a double.
+SELECT load('thirds', '[{"_id": 1, "a": 1.0}, {"_id": 2, "a": 1.5}, {"_id": 3, "a": {"$numberDouble": "NaN"}}]');
+CALL map('thirds', 'source');
+CREATE TABLE thirds (id bigint PRIMARY KEY, a numeric);
+CALL plan('thirds', '"ta.rget ""x""".thirds', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}',
+    '{"name": "a", "path": "a", "source_type": "double precision", "expression": "value / 3"}');
+INSERT INTO thirds VALUES (1, 1::double precision / 3), (2, 0.5), (3, 'NaN');
+SELECT * FROM differences('thirds');
+
 -- And times.
 SELECT load('times', '[{"_id": 1, "at": {"$date": "2024-05-01T10:00:00.500Z"}, "t": "10:00:00.6"}, {"_id": 2, "at": {"$date": "2024-05-01T10:00:00Z"}, "t": "10:00:00"}, {"_id": 3}]');
 CALL map('times', 'source');

@@ -400,7 +400,7 @@ BEGIN
         SELECT * INTO base FROM mongo_migrate.verify_base_type(col.type, col.typmod);
         IF base.type IN ('float8'::regtype, 'float4'::regtype) THEN
             kind := format('CASE WHEN %s IS DISTINCT FROM %s::%s THEN ''mismatch'' END', stored, result, format_type(col.type, col.typmod));    -- -0 is 0
-        ELSIF base.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) OR (base.type = 'numeric'::regtype AND base.typmod >= 0) THEN
+        ELSIF base.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype) THEN     -- a double becomes numeric by 15 digits
             comparable := 'jsonb_typeof(to_jsonb(y.v)) = ''number''';
         ELSIF base.type IN ('timestamp'::regtype, 'timestamptz'::regtype, 'time'::regtype, 'timetz'::regtype, 'interval'::regtype,
                             'numeric[]'::regtype, 'timestamp[]'::regtype, 'timestamptz[]'::regtype) AND base.typmod >= 0 THEN
