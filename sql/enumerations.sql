@@ -116,6 +116,16 @@ SELECT name FROM "Enumerations".order_channel ORDER BY name COLLATE "C";
 UPDATE mongo_migrate.plan_target SET existing = true WHERE server = 'enumerations' AND kind = 'root';
 SELECT mongo_migrate.plan_enumeration('enumerations', 'orders', 'color', 'text');
 
+-- A table of one's own whose ids have no default, and whose names no key: nothing is inserted where it has them all.
+CREATE TABLE "Enumerations".fruit (id integer PRIMARY KEY, name varchar(10));
+INSERT INTO "Enumerations".fruit VALUES (7, 'plum'), (3, 'apple');
+SELECT run('{"insert": "baskets", "documents": [{"_id": 1, "fruit": "apple"}, {"_id": 2, "fruit": "plum"}]}') \g /dev/null
+SELECT mongo_migrate.plan_collection('enumerations', 'baskets', schema => 'Enumerations');
+SELECT mongo_migrate.plan_enumeration('enumerations', 'baskets', 'fruit', 'lookup', labels => '{apple,plum}', name => 'fruit');
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('enumerations', 'baskets', workers => 0);
+SELECT * FROM "Enumerations".baskets ORDER BY id;
+SELECT * FROM mongo_migrate.verify_full('enumerations', 'baskets');
+
 -- What is made here goes.
 SET client_min_messages = warning;
 SELECT run('{"dropDatabase": 1}') \g /dev/null
