@@ -41,7 +41,7 @@ sub no_cursor_ok
 {
 	my ($name) = @_;
 	my $open;
-	foreach (1 .. 100)
+	foreach (1 .. 1800)
 	{
 		$open = open_cursors();
 		last if $open == 0;
@@ -86,7 +86,7 @@ $node->poll_query_until('postgres', "SELECT wait_event_type = 'Extension' FROM p
 $node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
 ($out, $err) = $session->result;
 like($err, qr/canceling statement due to user request/, 'a scan of a server that hangs is cancelled');
-cmp_ok(time - $start, '<', 10, 'and soon');
+cmp_ok(time - $start, '<', 60, 'and soon');
 $mongo->resume;
 ($out) = $session->ask('ROLLBACK; SELECT count(*) FROM c');
 is($out, $documents, 'the session goes on');
@@ -95,7 +95,7 @@ no_cursor_ok('and has the cursor killed that it had to leave');
 # Cancelled at any moment of scans that run.
 foreach my $try (1 .. 5)
 {
-	$session->send('SELECT count(*) FROM c, generate_series(1, 10) WHERE pg_sleep(0.0001) IS NULL');
+	$session->send('SELECT count(*) FROM c, generate_series(1, 1000) WHERE pg_sleep(0.0001) IS NULL');
 	$node->poll_query_until('postgres', "SELECT state = 'active' FROM pg_stat_activity WHERE pid = $pid")
 	  or die 'the scan does not start';
 	usleep(10_000 * $try);

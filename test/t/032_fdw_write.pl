@@ -10,9 +10,10 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use PsqlSession;
 use Test::More;
-use Time::HiRes qw(time);
+use Time::HiRes qw(time usleep);
 
-my $mongo = MongoServer->new;
+# No transaction ends because it has been there for a minute.
+my $mongo = MongoServer->new(options => [ '--setParameter', 'transactionLifetimeLimitSeconds=3600' ]);
 my $node = PostgreSQL::Test::Cluster->new('fdw_write');
 $node->init;
 $node->start;
@@ -155,7 +156,7 @@ $node->safe_psql('postgres', "SELECT pg_cancel_backend($pid)");
 ($out, $err) = $session->result;
 like($err, qr/canceling statement due to user request/, 'a write to a server that hangs is cancelled');
 $session->ask('ROLLBACK');
-cmp_ok(time - $start, '<', 10, 'and soon');
+cmp_ok(time - $start, '<', 60, 'and soon');
 $mongo->resume;
 ($out, $err) = $session->ask('SELECT count(*) FROM c; INSERT INTO c VALUES (6)');
 is($err, '', 'what was left stands in the way of nothing');
@@ -168,8 +169,14 @@ my ($other_pid) = $other->ask('SELECT pg_backend_pid()');
 $other->ask(q{BEGIN; UPDATE c SET text = 'left' WHERE _id = 1});
 ($out, $err) = $session->ask(q{UPDATE c SET text = 'x' WHERE _id = 1});
 like($err, qr/WriteConflict/, 'a document that another transaction has written');
-$node->safe_psql('postgres', "SELECT pg_terminate_backend($other_pid, 60000)");
-($out, $err) = $session->ask(q{UPDATE c SET text = 'x' WHERE _id = 1 RETURNING text});
+$node->safe_psql('postgres', "SELECT pg_terminate_backend($other_pid, 180000)");
+# It waits a second for the answer to that, at most.
+foreach (1 .. 1800)
+{
+	($out, $err) = $session->ask(q{UPDATE c SET text = 'x' WHERE _id = 1 RETURNING text});
+	last if $err !~ /WriteConflict/;
+	usleep(100_000);
+}
 is("$out$err", 'x', 'is free when that session has ended');
 
 # Memory, and transactions that are left open on the server, after many failures. Each has keys of its own: mongod slows down
@@ -192,7 +199,14 @@ is($err, '', 'a thousand writes that fail');
 my ($after) = $session->ask($memory);
 note("anonymous memory: $before kB before, $after kB after");
 cmp_ok($after - $before, '<', 2048, 'take no more memory');
-is($mongo->command('admin', '{"serverStatus": 1}')->{transactions}{currentOpen}, 0, 'and leave no transaction');
+my $open;
+foreach (1 .. 1800)
+{
+	$open = $mongo->command('admin', '{"serverStatus": 1}')->{transactions}{currentOpen};
+	last if $open == 0;
+	usleep(100_000);
+}
+is($open, 0, 'and leave no transaction');
 is(documents(), '1 2 3 4', 'and no document');
 
 # Without a replica set.
