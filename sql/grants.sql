@@ -57,6 +57,7 @@ SELECT mongo_migrate.reset_collection('grants_test', 'things');
 BEGIN;
 UPDATE mongo_migrate.plan_target SET included = false WHERE target <> 'grants_test.policed';
 SELECT mongo_migrate.has_rows('grants_test', 'things');
+SELECT problem, hint, severity FROM mongo_migrate.check_plan('grants_test', 'things') WHERE target = 'grants_test.policed' AND column_name IS NULL;
 ROLLBACK;
 RESET SESSION AUTHORIZATION;
 SELECT count(*) FROM grants_test.policed;

@@ -603,6 +603,10 @@ BEGIN
                        ELSE 'Drop it, and make it again when all documents are copied.' END, 'warning'
             FROM pg_constraint AS k WHERE k.conrelid = relation AND k.condeferred;
         RETURN QUERY
+            SELECT planned.target, NULL::name, format('its row security may hide rows from %s: a second run could copy their documents again, or into quarantine', quote_ident(current_user)),
+                   'Migrate as its owner, or as a role with BYPASSRLS.', 'warning'
+            WHERE row_security_active(relation);
+        RETURN QUERY
             SELECT planned.target, NULL::name, format('index %s: its keys %s%s are not all columns of the table, and it is not made',
                                                       i.index_name, i.keys, ' and filter ' || i.filter::text),
                    format('UPDATE mongo_migrate.plan_index SET included = false WHERE (server, collection, target, index_name) = (%L, %L, %L, %L);',
