@@ -173,6 +173,14 @@ BEGIN
         problem := format('fields that the plan does not know go to jsonb, and the column is %s', canonical);
         hint := mongo_migrate.mend_column(c, 'type = ''jsonb''');
         RETURN;
+    ELSIF c.role IN ('position', 'parent_position') AND NOT mongo_migrate.can_refer('integer', c.type) THEN
+        problem := format('positions are integers, and the column is %s', canonical);
+        hint := mongo_migrate.mend_column(c, 'type = ''integer''');
+        RETURN;
+    ELSIF c.role = 'id' AND c.path <> '_id' THEN
+        problem := format('rows are known by the id of their document''s _id, and the path is "%s"', c.path);
+        hint := mongo_migrate.mend_column(c, 'path = ''_id''');
+        RETURN;
     END IF;
 
     IF relation IS NOT NULL THEN
