@@ -38,6 +38,11 @@ SELECT mongo_migrate.migrate_collection('bad_input_other', 'orders');
 SELECT mongo_migrate.verify_counts('bad_input_other');
 DROP FOREIGN DATA WRAPPER bad_input_other CASCADE;
 
+-- A database that is not there.
+CREATE SERVER bad_input_empty FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'MM_test_bad_input_empty');
+SELECT * FROM mongo_migrate.migrate_all('bad_input_empty');
+DROP SERVER bad_input_empty;
+
 -- A collection that is not there, or has no plan.
 SELECT * FROM mongo_migrate.infer_schema('bad_input', 'ordres');
 SELECT mongo_migrate.plan_collection('bad_input', 'invoices');

@@ -457,6 +457,10 @@ BEGIN
         END;
         RETURN NEXT result;
     END LOOP;
+    IF NOT FOUND THEN
+        RAISE NOTICE 'server "%" has no collection to migrate', server
+            USING HINT = format('SELECT * FROM mongo_migrate.preflight(%L) looks at the server and its database.', server);
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.migrate_all(name, integer, integer, text, bigint, interval, boolean, interval, integer) IS
