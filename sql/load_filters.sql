@@ -50,6 +50,7 @@ UPDATE mongo_migrate.plan_target SET filter = '{"deleted": {"$ne": true}, "kind"
 SELECT * FROM mongo_migrate.copy_batch('load_filters', 'parties', 1, 2);
 SELECT * FROM mongo_migrate.copy_batch('load_filters', 'parties', 1, 10);
 SELECT name, kind FROM live JOIN live_kinds USING (id) ORDER BY 1;
+SELECT gone FROM mongo_migrate.copy_documents('load_filters', 'parties', ARRAY[mongo_migrate.bson_from_json('{"_id": "three"}')]);
 
 -- A filter of each: documents go where they match, with their children, and those that match nowhere are not read.
 DELETE FROM mongo_migrate.plan_target WHERE server = 'load_filters';

@@ -743,7 +743,8 @@ mm_copy_documents(PG_FUNCTION_ARGS)
 		{
 			ereport(NOTICE,
 					(errmsg("document %s of collection \"%s\" is not in the source any more",
-							json_preview_id(&document), collection)));
+							json_preview_id(&document), collection),
+					 session->filter == NULL ? 0 : errdetail("Or the plan's filter leaves it out now.")));
 			quarantine_remove(session, &document);
 			gone++;
 		}
