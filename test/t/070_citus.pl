@@ -8,8 +8,8 @@ use lib "$FindBin::RealBin/../lib";
 use CitusCluster;
 use IPC::Run;
 use MongoServer;
+use PsqlSession;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 CitusCluster::needed();
 
@@ -53,7 +53,11 @@ my $counts = 'SELECT (SELECT count(*) FROM orders), (SELECT count(DISTINCT id) F
 my $call = "SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 100, retry_for => '0')";
 is(query("SELECT inserted, complete FROM mongo_migrate.migrate_collection('shop', 'users')"), '100|t', 'a reference table');
 
-# Killed in the middle, three times: a process of the migration, a node with shards, the coordinator.
+# Killed in the middle, three times: a process of the migration, a node with shards, the coordinator. The last documents wait for
+# that.
+query('CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS '
+	  . q('BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared(1); RETURN new; END'));
+query("CREATE TRIGGER hold BEFORE UPDATE ON mongo_migrate.chunk FOR EACH ROW WHEN (new.documents > $orders - 100) EXECUTE FUNCTION hold()");
 my %kill = (
 	'a background worker' => sub {
 		query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type LIKE 'mongo_migrate%'");
@@ -65,10 +69,14 @@ foreach my $victim (sort keys %kill)
 {
 	my $before = query('SELECT coalesce(sum(documents), 0) FROM mongo_migrate.chunk');
 	my ($out, $err) = ('', '');
+	my $holder = PsqlSession->new($node);
+	$holder->ask('SELECT pg_advisory_lock(1)');
 	my $psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $call ],
-		'>', \$out, '2>', \$err, IPC::Run::timeout(120));
-	$node->poll_query_until('postgres', "SELECT sum(documents) > $before + 500 FROM mongo_migrate.chunk") or die 'no progress';
+		'>', \$out, '2>', \$err, IPC::Run::timeout(600));
+	$node->poll_query_until('postgres', "SELECT sum(documents) > $before + 500 OR (SELECT count(*) > 0 FROM pg_stat_activity"
+		  . " WHERE backend_type LIKE 'mongo_migrate%' AND wait_event = 'advisory') FROM mongo_migrate.chunk") or die 'no progress';
 	$kill{$victim}->();
+	$holder->finish;
 	$psql->finish;
 	isnt($err, '', "$victim: the migration ended with an error");
 	foreach my $name (qw(worker1 coordinator))
