@@ -37,7 +37,7 @@ SQL_PARTS = \
 	src/migrate/replan.sql \
 	src/load/idmap.sql \
 	src/load/load.sql \
-	src/worker.sql \
+	src/worker_pool.sql \
 	src/migrate/chunk.sql \
 	src/migrate/progress.sql \
 	src/migrate/run.sql \

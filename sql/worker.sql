@@ -99,6 +99,35 @@ SELECT mongo_migrate.run_workers(ARRAY['SELECT pg_sleep(1000)'], 'SELECT worker_
 RESET mongo_migrate.progress_interval;
 SET mongo_migrate.progres_interval = 0;
 
+-- Workers stay for the next call of the transaction, as many as it needs, and where it is the same user with the same settings.
+CREATE TABLE worker_pid (call integer, pid integer DEFAULT pg_backend_pid());
+BEGIN;
+SELECT mongo_migrate.run_workers(array_fill('INSERT INTO worker_pid VALUES (1)'::text, ARRAY[2]));
+SELECT mongo_migrate.run_workers(array_fill('INSERT INTO worker_pid VALUES (2)'::text, ARRAY[3]));
+SELECT mongo_migrate.run_workers(array_fill('INSERT INTO worker_pid VALUES (3)'::text, ARRAY[1]));
+SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker';
+SAVEPOINT s;
+SET work_mem = '5MB';
+SELECT mongo_migrate.run_workers(ARRAY['INSERT INTO worker_pid VALUES (4)']);
+ROLLBACK TO s;
+SELECT mongo_migrate.run_workers(ARRAY['INSERT INTO worker_pid VALUES (5)']);
+-- What one command locks, it locks no longer than a session of its own would.
+SELECT mongo_migrate.run_workers(ARRAY['INSERT INTO worker_pid SELECT 6 FROM pg_advisory_lock(4711)']);
+SELECT pg_try_advisory_xact_lock(4711);
+COMMIT;
+SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker';
+SELECT call, count(*), count(*) FILTER (WHERE pid IN (SELECT p.pid FROM worker_pid p WHERE p.call < w.call)) AS known
+  FROM worker_pid w GROUP BY call ORDER BY call;
+BEGIN;
+SELECT mongo_migrate.run_workers(ARRAY['SELECT 1']);
+SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker';
+SELECT mongo_migrate.run_workers(ARRAY['SELECT 1']);
+ROLLBACK;
+SET mongo_migrate.progress_interval = '100ms';
+SELECT mongo_migrate.run_workers(ARRAY['SELECT pg_sleep(1000)'], 'SELECT mongo_migrate.run_workers(''{SELECT 1}'')');
+RESET mongo_migrate.progress_interval;
+DROP TABLE worker_pid;
+
 -- Transactions of workers are like the caller's, whatever the default is.
 BEGIN ISOLATION LEVEL READ COMMITTED;
 SET default_transaction_isolation = 'serializable';
