@@ -106,16 +106,21 @@ REVOKE ALL ON FUNCTION mongo_migrate.id_map_of(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.id_map_keys(server name, collection text)
     RETURNS TABLE (relation regclass, statement text, done boolean)
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
 AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT m.map, format('ALTER TABLE %s ADD %s', m.map, k.key),
            EXISTS (SELECT FROM pg_constraint AS c WHERE c.conrelid = m.map AND c.contype = k.contype)
         FROM (SELECT to_regclass(m.relation) AS map FROM mongo_migrate.id_map AS m
                   WHERE (m.server, m.collection) = ($1, $2)) AS m,
             (VALUES (1, 'p', 'PRIMARY KEY (key)'), (2, 'u', 'UNIQUE (id)')) AS k (place, contype, key)
         WHERE m.map IS NOT NULL
-        ORDER BY k.place
+        ORDER BY k.place;
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.id_map_keys(name, text) IS
     'the two keys of a collection''s id map, as statements: of its keys, by which ids are found, and of its ids, by which mongo_migrate.source_id() finds keys; done: it exists';

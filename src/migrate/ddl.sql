@@ -174,25 +174,34 @@ REVOKE ALL ON FUNCTION mongo_migrate.has_unique(regclass, name[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.find_foreign_key(relation regclass, columns name[], other regclass)
     RETURNS TABLE (constraint_name name, valid boolean)
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
     AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT k.conname, k.convalidated
     FROM pg_constraint AS k
     WHERE k.contype = 'f' AND k.conrelid = relation AND k.confrelid = other
       AND (SELECT array_agg(a.attname ORDER BY a.attname) FROM pg_attribute AS a
            WHERE a.attrelid = relation AND a.attnum = ANY (k.conkey)) =
           ARRAY(SELECT c FROM unnest(columns) AS c ORDER BY c)
-    ORDER BY k.convalidated DESC, k.conname COLLATE "C" LIMIT 1
+    ORDER BY k.convalidated DESC, k.conname COLLATE "C" LIMIT 1;
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.find_foreign_key(regclass, name[], regclass) IS
     'a table''s foreign key from just these columns to another table, and whether it is valid; no row: there is none';
 REVOKE ALL ON FUNCTION mongo_migrate.find_foreign_key(regclass, name[], regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.key_columns(server name, collection text) RETURNS TABLE (target text, column_name name)
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
     AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH RECURSIVE targets AS MATERIALIZED (
         SELECT t.target, t.parent, (mongo_migrate.target_distribution($1, $2, t.target)).column_name AS distribution
         FROM mongo_migrate.plan_target AS t WHERE (t.server, t.collection) = ($1, $2)
@@ -208,7 +217,8 @@ CREATE FUNCTION mongo_migrate.key_columns(server name, collection text) RETURNS 
             ON i.parent = k.target AND i.role = 'parent' AND i.parent_column = k.column_name
     )
     SELECT k.target, k.column_name FROM keys AS k
-    ORDER BY k.target, k.role IN ('id', 'parent', 'position', 'key') DESC, k.ordinal
+    ORDER BY k.target, k.role IN ('id', 'parent', 'position', 'key') DESC, k.ordinal;
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.key_columns(name, text) IS
     'the columns of the keys of a collection''s tables, in order: of the row''s own id, or of the parent''s key and the position or key in it, and the one by which Citus distributes the table; what a child row repeats of its parent besides is none';
@@ -345,9 +355,13 @@ REVOKE ALL ON FUNCTION mongo_migrate.key_ddl(name, text) FROM PUBLIC;
 CREATE FUNCTION mongo_migrate.plan_references(server name, collections text[] DEFAULT NULL)
     RETURNS TABLE (collection text, target text, column_name name, refers_to text, refers_target text,
                    refers_column name, statement text, done boolean, problem text, foreign_key name)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
     AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     SELECT c.collection, c.target, c.column_name, c.refers_to, r.target, r.column_name,
            CASE WHEN p.problem IS NULL THEN format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s (%I)',
                                                    c.target, c.column_name, r.target, r.column_name) END,
@@ -375,7 +389,8 @@ CREATE FUNCTION mongo_migrate.plan_references(server name, collections text[] DE
     WHERE c.server = $1 AND ($2 IS NULL OR c.collection = ANY ($2) OR c.refers_to = ANY ($2))
       AND c.role = 'reference' AND c.on_dangling <> 'keep'
       AND c.included AND t.included AND NOT t.existing
-    ORDER BY c.collection, t.ordinal, c.ordinal
+    ORDER BY c.collection, t.ordinal, c.ordinal;
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_references(name, text[]) IS
     'the foreign keys between collections, from or to some of them (NULL: all): for each planned reference to a collection that has a plan too and one table with all its documents; done: it exists, and is valid; foreign_key: its name where it exists; problem: why Citus would refuse it, and there is no statement';

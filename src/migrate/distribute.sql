@@ -36,9 +36,12 @@ REVOKE ALL ON FUNCTION mongo_migrate.citus_distribution(regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.target_distribution(server name, collection text, target text,
         OUT kind text, OUT column_name name, OUT root text)
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
     AS $$
+#variable_conflict use_column
+BEGIN
     WITH RECURSIVE down AS (
         SELECT t.target, t.target AS root,
                CASE WHEN t.reference_table THEN 'reference' WHEN t.distribute_by IS NOT NULL THEN 'hash' END AS kind,
@@ -52,7 +55,9 @@ CREATE FUNCTION mongo_migrate.target_distribution(server name, collection text, 
                   AND c.parent_column = down.column_name AND c.included ORDER BY c.ordinal LIMIT 1)
         FROM down JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.parent) = ($1, $2, down.target))
     SELECT coalesce(c.kind, down.kind), CASE WHEN c.kind IS NULL THEN down.column_name ELSE c.column_name END, down.root
-    FROM down, mongo_migrate.citus_distribution(to_regclass(down.target)) AS c WHERE down.target = $3
+    INTO kind, column_name, root
+    FROM down, mongo_migrate.citus_distribution(to_regclass(down.target)) AS c WHERE down.target = $3;
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.target_distribution(name, text, text) IS
     'how a target is distributed, or is to be: kind hash with its column (NULL: the plan has none for it), or reference; NULL: not at all';

@@ -18,9 +18,13 @@ COMMENT ON FUNCTION mongo_migrate.index_name(regclass, text) IS
 CREATE FUNCTION mongo_migrate.run_keys(server name, collection text)
     RETURNS TABLE (place bigint, relation regclass, label text, clause text, done boolean, index_name name, built regclass,
                    of_map boolean)
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
 AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH keys AS (
         SELECT k.ordinality AS place, k.target, k.statement, k.done, false AS of_map
           FROM mongo_migrate.plan_keys($1, $2) WITH ORDINALITY AS k
@@ -42,19 +46,24 @@ AS $$
            CASE WHEN starts_with(n.clause, 'PRIMARY KEY ') THEN 'pkey'
                 WHEN starts_with(n.clause, 'UNIQUE ') THEN 'key' ELSE 'idx' END,
            n.clause, n.done, n.index_name,
-           (SELECT x.indexrelid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
+           (SELECT x.indexrelid::regclass FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
              WHERE x.indrelid = n.relation AND i.relname = n.index_name AND x.indisvalid),
            n.of_map
-      FROM named n
+      FROM named n;
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.run_keys(name, text) IS
     'the keys and indexes of a collection''s new tables and of its id map; clause: PRIMARY KEY (...) or UNIQUE (...), or the whole statement of another index; done: it exists, maybe as an index built; index_name: its name until attach_keys() has been called; built: that index, if it is there; of_map: it is one of the id map';
 
 CREATE FUNCTION mongo_migrate.keys_to_build(server name, collection text)
     RETURNS TABLE (place bigint, relation regclass, label text, clause text, index_name name, of_map boolean, bytes bigint)
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
 AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     -- Apart, so that no size is asked of a table whose keys another session is making: it has that locked.
     WITH missing AS MATERIALIZED (
         SELECT * FROM mongo_migrate.run_keys($1, $2) k WHERE NOT k.done AND k.built IS NULL
@@ -62,7 +71,8 @@ AS $$
         SELECT m.*, pg_relation_size(m.relation) AS bytes FROM missing m
     )
     SELECT s.place, s.relation, s.label, s.clause, s.index_name, s.of_map, s.bytes FROM sized s
-     WHERE s.bytes >= pg_size_bytes(current_setting('min_parallel_table_scan_size'))
+     WHERE s.bytes >= pg_size_bytes(current_setting('min_parallel_table_scan_size'));
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.keys_to_build(name, text) IS
     'the rows of run_keys() that are worth building apart: not there yet, and of a table from min_parallel_table_scan_size on; the indexes of smaller ones are made sooner than a worker has started';
@@ -173,28 +183,42 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.await_keys(name, text, boolean) IS
     'waits for the indexes of a collection''s tables, or of its id map (of_map true), that build_keys() builds; until the transaction ends no session begins another of them';
 
+CREATE FUNCTION mongo_migrate.passing_indexes(relations regclass[])
+    RETURNS TABLE (relation regclass, index regclass)
+    LANGUAGE sql STABLE STRICT
+    BEGIN ATOMIC
+        SELECT x.indrelid::regclass, x.indexrelid::regclass
+          FROM pg_catalog.pg_index x JOIN pg_catalog.pg_class i ON i.oid = x.indexrelid
+         WHERE x.indrelid = ANY (relations) AND pg_catalog.starts_with(i.relname, 'mongo_migrate_key_');
+    END;
+COMMENT ON FUNCTION mongo_migrate.passing_indexes(regclass[]) IS
+    'the indexes of tables that have the passing names of run_keys()';
+
 CREATE FUNCTION mongo_migrate.attach_keys(server name, collection text, of_map boolean)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
+    relations constant regclass[] := CASE WHEN of_map
+        THEN ARRAY(SELECT to_regclass(m.relation) FROM mongo_migrate.id_map m WHERE (m.server, m.collection) = (server, collection))
+        ELSE ARRAY(SELECT to_regclass(t.target) FROM mongo_migrate.plan_target t WHERE (t.server, t.collection) = (server, collection)) END;
     key record;
     chosen name;
     leftover regclass;
     locked regclass;
 BEGIN
     -- Before any of its indexes: VACUUM, which has the table, waits for an index that was renamed.
-    FOR locked IN
-        SELECT DISTINCT k.relation FROM mongo_migrate.run_keys(server, collection) k
-         WHERE k.of_map = attach_keys.of_map AND k.built IS NOT NULL
-         ORDER BY k.relation
-    LOOP
+    FOR locked IN SELECT DISTINCT p.relation FROM mongo_migrate.passing_indexes(relations) p ORDER BY p.relation LOOP
         EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', locked);
     END LOOP;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
     FOR key IN
         SELECT * FROM mongo_migrate.run_keys(server, collection) k
-         WHERE k.of_map = attach_keys.of_map AND k.built IS NOT NULL AND NOT ((k.label = 'pkey' OR k.of_map) AND k.done)
+         WHERE k.of_map = of_map AND k.built IS NOT NULL AND NOT ((k.label = 'pkey' OR k.of_map) AND k.done)
          ORDER BY k.place
     LOOP
         chosen := mongo_migrate.index_name(key.built, key.label);
@@ -205,12 +229,7 @@ BEGIN
         END IF;
     END LOOP;
     -- Those of a plan that was changed meanwhile, or of tables that were restored from a dump.
-    FOR leftover IN
-        SELECT DISTINCT x.indexrelid FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid
-         WHERE x.indrelid IN (SELECT k.relation FROM mongo_migrate.run_keys(server, collection) k
-                               WHERE k.of_map = attach_keys.of_map)
-           AND starts_with(i.relname, 'mongo_migrate_key_')
-    LOOP
+    FOR leftover IN SELECT p.index FROM mongo_migrate.passing_indexes(relations) p LOOP
         EXECUTE format('DROP INDEX %s', leftover);
     END LOOP;
 END

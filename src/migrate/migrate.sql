@@ -139,8 +139,8 @@ BEGIN
                 RAISE;
             END IF;
         END;
-        RAISE WARNING 'migration of collection % is interrupted: %', collection, message USING
-            DETAIL = concat_ws(E'\n', nullif(detail, ''), format('%s documents are done.', done)),
+        RAISE WARNING '% is interrupted: %', coalesce('migration of collection ' || collection, format('planning of server "%s"', server)), message USING
+            DETAIL = concat_ws(E'\n', nullif(detail, ''), CASE WHEN collection IS NOT NULL THEN format('%s documents are done.', done) END),
             HINT = format('It is tried again after %s s, until %s.', extract(epoch FROM pause)::integer,
                           to_char(lost_at + retry_for, 'HH24:MI:SS'));
         PERFORM pg_sleep(extract(epoch FROM pause));
@@ -148,7 +148,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.run_patiently(name, text, text[], text, interval) IS
-    'runs steps of a collection''s migration in background workers, as run_workers() does; where the connection to MongoDB is lost, runs all of them again, after pauses that double up to 10 s, until nothing was copied for retry_for';
+    'runs steps of a collection''s migration (collection NULL: the planning of a server''s) in background workers, as run_workers() does; where the connection to MongoDB is lost, runs all of them again, after pauses that double up to 10 s, until nothing was copied for retry_for';
 
 CREATE FUNCTION mongo_migrate.run_with_workers(server name, collection text, batch_size integer,
         workers integer, on_error text, max_errors bigint, max_duration interval, retry_for interval,
@@ -366,24 +366,50 @@ AS $$
 DECLARE
     remaining text[] := ARRAY(SELECT collection FROM mongo_migrate.plan
                                WHERE server = migration_order.server ORDER BY collection);
-    next text;
+    free text[];
 BEGIN
     WHILE remaining <> '{}' LOOP
-        SELECT r.collection INTO next
-          FROM unnest(remaining) WITH ORDINALITY AS r (collection, n)
-         ORDER BY EXISTS (
-                SELECT FROM mongo_migrate.plan_column c
-                 WHERE c.server = migration_order.server AND c.collection = r.collection
-                   AND c.included AND c.refers_to <> r.collection AND c.refers_to = ANY (remaining)),
-               r.n
-         LIMIT 1;
-        RETURN NEXT next;
-        remaining := array_remove(remaining, next);
+        free := ARRAY(SELECT r.collection FROM unnest(remaining) WITH ORDINALITY AS r (collection, n)
+                       WHERE NOT EXISTS (
+                             SELECT FROM mongo_migrate.plan_column c
+                              WHERE (c.server, c.collection) = (migration_order.server, r.collection)
+                                AND c.included AND c.refers_to <> r.collection AND c.refers_to = ANY (remaining))
+                       ORDER BY r.n);
+        IF free = '{}' THEN
+            free := remaining[1:1];     -- of a circle
+        END IF;
+        RETURN QUERY SELECT unnest(free);
+        remaining := ARRAY(SELECT r.collection FROM unnest(remaining) WITH ORDINALITY AS r (collection, n)
+                            WHERE r.collection <> ALL (free) ORDER BY r.n);
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.migration_order(name) IS
     'the planned collections, those that others refer to first as far as there is such an order';
+
+CREATE FUNCTION mongo_migrate.plan_collections(server name, collections text[], asked_at timestamptz)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    collection text;
+BEGIN
+    FOREACH collection IN ARRAY collections LOOP
+        EXIT WHEN mongo_migrate.stop_requested(server, NULL, asked_at);
+        BEGIN
+            PERFORM mongo_migrate.plan_collection(server, collection);
+        EXCEPTION
+            WHEN connection_exception THEN
+                RAISE;
+            WHEN OTHERS THEN
+                NULL;
+        END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_collections(name, text[], timestamptz) IS
+    'plans collections as far as that can be done; what keeps one from being planned is told when it is migrated; calls of stop_migration() after asked_at end it';
 
 CREATE FUNCTION mongo_migrate.migrate_all(server name,
         batch_size integer DEFAULT 5000, workers integer DEFAULT 2,
@@ -396,6 +422,7 @@ CREATE FUNCTION mongo_migrate.migrate_all(server name,
 AS $$
 #variable_conflict use_column
 DECLARE
+    slice constant integer := 50;
     begun constant timestamptz := statement_timestamp();
     deadline constant timestamptz := clock_timestamp() + max_duration;
     source record;
@@ -411,24 +438,30 @@ BEGIN
         SELECT collection, kind FROM mongo_migrate.list_collections(server)
          WHERE collection NOT IN (SELECT collection FROM mongo_migrate.plan WHERE server = migrate_all.server)
     LOOP
-        EXIT WHEN mongo_migrate.stop_requested(server, NULL, begun);
         IF source.kind = 'view' THEN
             RAISE NOTICE 'view % is not migrated', source.collection
                 USING HINT = format('To migrate it too, plan it: SELECT mongo_migrate.plan_collection(%L, %L);',
                                     server, source.collection);
-        ELSIF dry_run THEN
-            unplanned := unplanned || source.collection;
-        ELSIF workers = 0 THEN
-            PERFORM mongo_migrate.plan_collection(server, source.collection);
         ELSE
-            BEGIN
-                PERFORM mongo_migrate.run_patiently(server, source.collection, ARRAY[
-                    format('SELECT mongo_migrate.plan_collection(%L, %L)', server, source.collection)], NULL, retry_for);
-            EXCEPTION WHEN OTHERS THEN
-                unplanned := unplanned || source.collection;    -- and is told of in its turn
-            END;
+            unplanned := unplanned || source.collection;
         END IF;
     END LOOP;
+    IF unplanned <> '{}' AND NOT dry_run THEN
+        IF workers = 0 THEN
+            PERFORM mongo_migrate.plan_collection(server, collection) FROM unnest(unplanned) AS collection;
+        ELSE
+            -- Each slice is a transaction, which asks once what keys there are for references to lead to.
+            FOR n IN 1 .. cardinality(unplanned) BY slice LOOP
+                BEGIN
+                    PERFORM mongo_migrate.run_patiently(server, NULL, ARRAY[
+                        format('SELECT mongo_migrate.plan_collections(%L, %L, %L)', server,
+                               unplanned[n : n + slice - 1], to_json(begun) #>> '{}')], NULL, retry_for);
+                EXCEPTION WHEN OTHERS THEN
+                    NULL;       -- each is told of in its turn
+                END;
+            END LOOP;
+        END IF;
+    END IF;
 
     FOR next IN
         -- Another session may have planned what here could not be.

@@ -83,9 +83,13 @@ COMMENT ON TYPE mongo_migrate.loaded_reference IS 'a planned reference whose two
 
 CREATE FUNCTION mongo_migrate.loaded_references(server name, collections text[])
     RETURNS SETOF mongo_migrate.loaded_reference
-    LANGUAGE sql VOLATILE
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
 AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH reference AS (
         SELECT r.collection, r.target, r.column_name, r.refers_to, r.refers_target, r.refers_column, r.statement, r.done,
                c.on_dangling, coalesce(mongo_migrate.value_column(c), c.column_name), mongo_migrate.holds_ids(c),
@@ -118,7 +122,8 @@ AS $$
     SELECT * FROM reference r
      WHERE r.collection IN (SELECT l.collection FROM loaded l)
        AND r.refers_to IN (SELECT l.collection FROM loaded l)
-     ORDER BY r.collection COLLATE "C", r.target COLLATE "C", r.column_name
+     ORDER BY r.collection COLLATE "C", r.target COLLATE "C", r.column_name;
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.loaded_references(name, text[]) IS
     'the references of loaded collections to loaded collections, from or to some of them (NULL: all), with their policy; statement and done as of plan_references, NULL for policy keep, where several tables share the documents referred to, and where Citus would refuse the foreign key';

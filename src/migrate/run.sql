@@ -52,19 +52,30 @@ COMMENT ON FUNCTION mongo_migrate.last_given(regclass, bigint) IS
 
 CREATE FUNCTION mongo_migrate.id_sequences(server name, collection text)
     RETURNS TABLE (sequence regclass, block bigint, target text, column_name name)
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
 AS $$
-    SELECT s.seqrelid::regclass, s.seqincrement, NULL, NULL
-      FROM mongo_migrate.id_map m JOIN pg_sequence s ON s.seqrelid = to_regclass(m.relation || '_id_seq')
-     WHERE (m.server, m.collection, m.id_type) = ($1, $2, 'bigint')
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    -- Apart, so that names are looked up once, not for every sequence of the database.
+    WITH of_map AS MATERIALIZED (
+        SELECT to_regclass(m.relation || '_id_seq') AS sequence FROM mongo_migrate.id_map m
+         WHERE (m.server, m.collection, m.id_type) = ($1, $2, 'bigint')
+    ), of_tables AS MATERIALIZED (
+        SELECT c.target, c.column_name, to_regclass(c.target) AS relation FROM mongo_migrate.plan_column c
+          JOIN mongo_migrate.plan_target t USING (server, collection, target)
+         WHERE (c.server, c.collection) = ($1, $2) AND t.kind = 'root' AND t.included
+           AND c.role = 'id' AND c.included AND c.type IN ('bigint', 'integer', 'smallint')
+    )
+    SELECT m.sequence, s.seqincrement, NULL::text, NULL::name
+      FROM of_map m JOIN pg_sequence s ON s.seqrelid = m.sequence
      UNION ALL
-    SELECT pg_get_serial_sequence(c.target, c.column_name)::regclass, 1, c.target, c.column_name
-      FROM mongo_migrate.plan_column c
-      JOIN mongo_migrate.plan_target t USING (server, collection, target)
-     WHERE (c.server, c.collection) = ($1, $2) AND t.kind = 'root' AND t.included
-       AND EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(t.target) AND a.attname = c.column_name)
-       AND c.role = 'id' AND c.included AND c.type IN ('bigint', 'integer', 'smallint')
+    SELECT pg_get_serial_sequence(t.target, t.column_name)::regclass, 1::bigint, t.target, t.column_name
+      FROM of_tables t
+     WHERE EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = t.relation AND a.attname = t.column_name);
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.id_sequences(name, text) IS
     'where a collection''s ids come from: the sequence of its id map, whose values stand for a block of so many, and the id columns of its tables, with their sequences or NULL';
