@@ -63,7 +63,7 @@ SELECT name, contype, definition FROM pg_temp.keys WHERE definition ~ 'tag';
 SELECT count(*) FROM pg_temp.keys;
 UPDATE mongo_migrate.plan_column SET is_unique = true WHERE server = 'build_keys' AND column_name = 'tag';
 
--- Two builders share the processes that one CREATE INDEX may take; the last index gets them all.
+-- All who build share the processes that one CREATE INDEX may take; the last index gets them all.
 SET client_min_messages = warning;
 SELECT pg_temp.forget();
 RESET client_min_messages;
@@ -75,8 +75,12 @@ BEGIN;
 SELECT mongo_migrate.build_key(:run, '{}') IS NOT NULL AS built;
 SHOW max_parallel_maintenance_workers;
 COMMIT;
-SELECT count(mongo_migrate.build_key(:run, '{}')) FROM generate_series(1, 4);
+SELECT count(mongo_migrate.build_key(:run, '{}')) FROM generate_series(1, 3);
 SELECT count(*) FROM mongo_migrate.keys_to_build('build_keys', 'long');
+BEGIN;
+SELECT mongo_migrate.build_key(:run, '{}') IS NOT NULL AS built;
+SHOW max_parallel_maintenance_workers;
+COMMIT;
 BEGIN;
 SELECT mongo_migrate.build_key(:run, '{}') IS NOT NULL AS built;
 SHOW max_parallel_maintenance_workers;

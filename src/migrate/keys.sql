@@ -77,6 +77,13 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.keys_to_build(name, text) IS
     'the rows of run_keys() that are worth building apart: not there yet, and of a table from min_parallel_table_scan_size on; the indexes of smaller ones are made sooner than a worker has started';
 
+CREATE FUNCTION mongo_migrate.key_workers(workers integer)
+    RETURNS integer
+    LANGUAGE sql STABLE
+    RETURN greatest(workers, pg_catalog.current_setting('max_parallel_maintenance_workers')::integer OPERATOR(pg_catalog.+) 1);
+COMMENT ON FUNCTION mongo_migrate.key_workers(integer) IS
+    'how many workers build the keys of a run that so many copied: as many at least as processes may build one index';
+
 CREATE FUNCTION mongo_migrate.index_ddl(key record) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -125,7 +132,7 @@ BEGIN
         -- alone has all of maintenance_work_mem. The last index is nobody else's to wait for.
         PERFORM set_config('max_parallel_maintenance_workers',
             greatest((current_setting('max_parallel_maintenance_workers')::integer + 1)
-                     / greatest(least((r.options ->> 'workers')::integer, key.free), 1) - 1, 0)::text, true);
+                     / greatest(least(mongo_migrate.key_workers((r.options ->> 'workers')::integer), key.free), 1) - 1, 0)::text, true);
         BEGIN
             EXECUTE mongo_migrate.index_ddl(key);
         EXCEPTION WHEN unique_violation OR program_limit_exceeded THEN

@@ -178,7 +178,7 @@ BEGIN
     PERFORM mongo_migrate.run_patiently(server, collection,
         array_fill(format('CALL mongo_migrate.copy_chunks(%s)', this_run), ARRAY[useful]), heartbeat, retry_for);
     -- Of the workers one finishes the run; the others help it.
-    SELECT greatest(least(workers, count(*)), 1) INTO STRICT useful
+    SELECT greatest(least(mongo_migrate.key_workers(workers), count(*)), 1) INTO STRICT useful
       FROM mongo_migrate.keys_to_build(server, collection);
     PERFORM mongo_migrate.run_patiently(server, collection,
         format('CALL mongo_migrate.finish_run(%s)', this_run)
