@@ -128,22 +128,32 @@ describe_caller(WorkerIdentity *identity)
 
 /* ---------- the pool ---------- */
 
+/* Tells a worker to end, once its command has. */
+static void
+detach_worker(Worker *worker)
+{
+	if (worker->segment != NULL)
+		dsm_detach(worker->segment);
+	worker->segment = NULL;
+}
+
 /*
  * Lets all workers go but the first ones; with wait, returns when they are gone.
+ * A cancel while it waits leaves the rest to the transaction's end.
  */
 static void
 dismiss_workers(int keep, bool wait)
 {
-	/* Each sees that, and ends, while the next ones are told. */
+	/* Each ends while the next ones are told. */
 	for (int i = keep; i < list_length(pool->workers); i++)
-		dsm_detach(((Worker *) list_nth(pool->workers, i))->segment);
+		detach_worker(list_nth(pool->workers, i));
 	while (list_length(pool->workers) > keep)
 	{
-		Worker	   *worker = llast(pool->workers);
+		const Worker *worker = llast(pool->workers);
 
-		pool->workers = list_delete_last(pool->workers);
 		if (wait)
 			(void) WaitForBackgroundWorkerShutdown(worker->handle);
+		pool->workers = list_delete_last(pool->workers);
 	}
 }
 
@@ -191,8 +201,8 @@ terminate_workers(int code, Datum arg)
 }
 
 /*
- * Takes those workers from the pool that were ended from outside: a worker
- * without a command says nothing but its last words.
+ * Takes those workers from the pool that were told to end, or were ended from
+ * outside: a worker without a command says nothing but its last words.
  */
 static void
 forget_ended_workers(void)
@@ -205,9 +215,10 @@ forget_ended_workers(void)
 		Size		length;
 		void	   *message;
 
-		if (shm_mq_receive(worker->messages, &length, &message, true) == SHM_MQ_WOULD_BLOCK)
+		if (worker->segment != NULL &&
+			shm_mq_receive(worker->messages, &length, &message, true) == SHM_MQ_WOULD_BLOCK)
 			continue;
-		dsm_detach(worker->segment);
+		detach_worker(worker);
 		pool->workers = foreach_delete_current(pool->workers, cell);
 	}
 }
@@ -337,7 +348,7 @@ start_worker(void)
 	}
 	else
 	{
-		dsm_detach(worker->segment);
+		detach_worker(worker);
 		pfree(worker);
 	}
 	MemoryContextSwitchTo(outer);
