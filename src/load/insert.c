@@ -15,10 +15,14 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "executor/tuptable.h"
+#include "fmgr.h"
 #include "load/load.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/resowner.h"
+
+PG_FUNCTION_INFO_V1(mm_may_be_data);
 
 /*
  * Whether an SQLSTATE blames the data, so that its document may go into
@@ -50,6 +54,26 @@ sqlstate_is_data(int sqlstate)
 		default:
 			return sqlstate == ERRCODE_PROGRAM_LIMIT_EXCEEDED;
 	}
+}
+
+/*
+ * may_be_data(sqlstate text) returns boolean
+ *
+ * Where data_at_fault() looks at more than the SQLSTATE, it may.
+ */
+Datum
+mm_may_be_data(PG_FUNCTION_ARGS)
+{
+	const char *code = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int			sqlstate;
+
+	if (strlen(code) != 5)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not an SQLSTATE", code)));
+	sqlstate = MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]);
+	PG_RETURN_BOOL(sqlstate_is_data(sqlstate) || sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED ||
+				   sqlstate == ERRCODE_SYNTAX_ERROR);
 }
 
 /* Inserts a target's rows of a range of documents, as they were decoded, through the access method. */

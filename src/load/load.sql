@@ -15,6 +15,12 @@ CREATE TRIGGER plan_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mong
 CREATE TRIGGER plan_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mongo_migrate.id_map
     FOR EACH STATEMENT EXECUTE FUNCTION mongo_migrate.plan_changed();
 
+CREATE FUNCTION mongo_migrate.may_be_data(sqlstate text) RETURNS boolean
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_may_be_data';
+COMMENT ON FUNCTION mongo_migrate.may_be_data(text) IS
+    'whether a load takes an error of an SQLSTATE for the fault of the document that it was at, and sets that aside';
+
 CREATE FUNCTION mongo_migrate.copy_batch(server name, collection text, chunk integer,
         batch_size integer DEFAULT 5000, on_error text DEFAULT 'quarantine', run_id bigint DEFAULT NULL,
         OUT documents bigint, OUT inserted bigint, OUT skipped bigint, OUT rejected bigint,

@@ -52,16 +52,17 @@ BEGIN
         EXECUTE job.statements[n] INTO present, sums USING keys, documents, ids, job.verification, job.collection;
         RETURN;
     EXCEPTION
-        -- Those that a load takes for the document's; feature_not_supported: NaN that becomes an integer; syntax_error: text that becomes a tsvector.
-        WHEN case_not_found OR cardinality_violation OR data_exception OR feature_not_supported OR integrity_constraint_violation
-            OR with_check_option_violation OR external_routine_exception OR program_limit_exceeded OR plpgsql_error OR syntax_error THEN
-            problem := SQLERRM;
-            EXIT;
         WHEN connection_exception THEN
             lost := coalesce(lost, clock_timestamp());
             IF NOT mongo_migrate.verify_wait(job, lost, SQLERRM) THEN
                 RAISE;
             END IF;
+        WHEN OTHERS OR assert_failure THEN
+            IF NOT mongo_migrate.may_be_data(SQLSTATE) THEN
+                RAISE;
+            END IF;
+            problem := SQLERRM;
+            EXIT;
     END; END LOOP;
     IF half = 0 THEN
         -- What keeps a document from having a row may keep it from being compared.

@@ -93,8 +93,10 @@ BEGIN
                 RETURN QUERY EXECUTE mongo_migrate.verify_in_order(job.statements[n])
                     USING coalesce(batch.keys, '{}'), batch.documents, coalesce(batch.ids, '{}');
                 nothing := nothing AND NOT FOUND;
-            EXCEPTION WHEN case_not_found OR cardinality_violation OR data_exception OR feature_not_supported OR integrity_constraint_violation
-                OR with_check_option_violation OR external_routine_exception OR program_limit_exceeded OR plpgsql_error OR syntax_error THEN
+            EXCEPTION WHEN OTHERS OR assert_failure THEN
+                IF NOT mongo_migrate.may_be_data(SQLSTATE) THEN
+                    RAISE;
+                END IF;
                 RETURN QUERY SELECT id, job.targets[n], NULL, 'mismatch', left(batch.documents[1]::text, 1000),
                                     'cannot be compared: ' || SQLERRM, NULL WHERE NOT quarantined;
                 nothing := false;

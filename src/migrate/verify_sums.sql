@@ -66,8 +66,10 @@ BEGIN
                    (SELECT max(c.depth) FROM mongo_migrate.verify_chain(job.server, job.collection, target) AS c))
         INTO sums USING keys, documents, ids;
     RETURN sums;
-EXCEPTION WHEN case_not_found OR cardinality_violation OR data_exception OR feature_not_supported OR integrity_constraint_violation
-    OR with_check_option_violation OR external_routine_exception OR program_limit_exceeded OR plpgsql_error OR syntax_error THEN
+EXCEPTION WHEN OTHERS OR assert_failure THEN
+    IF NOT mongo_migrate.may_be_data(SQLSTATE) THEN
+        RAISE;
+    END IF;
     RETURN NULL;
 END
 $$;
