@@ -150,6 +150,7 @@ SELECT * FROM pg_temp.trouble('included = false', 'position');
 SELECT * FROM pg_temp.trouble('type = ''text''', 'position');
 SELECT * FROM pg_temp.trouble('type = ''bigint''', 'position');
 SELECT * FROM pg_temp.trouble('path = ''name''', 'id');
+SELECT * FROM pg_temp.trouble('expression = ''value + 1''', 'position');
 SELECT * FROM pg_temp.trouble('path = ''itms''', 'public.orders_items');
 SELECT * FROM pg_temp.trouble('path = ''name''', 'public.orders_items');
 SELECT * FROM pg_temp.trouble('filter = ''{"amount": {"$nonesuch": 1}}''', 'public.orders');

@@ -177,6 +177,10 @@ BEGIN
         problem := format('positions are integers, and the column is %s', canonical);
         hint := mongo_migrate.mend_column(c, 'type = ''integer''');
         RETURN;
+    ELSIF c.expression IS NOT NULL AND c.role NOT IN ('id', 'value') THEN
+        problem := format('only columns of role id and value can have an expression, and it is of role %s', c.role);
+        hint := mongo_migrate.mend_column(c, 'expression = NULL');
+        RETURN;
     ELSIF c.role = 'id' AND c.path <> '_id' THEN
         problem := format('rows are known by the id of their document''s _id, and the path is "%s"', c.path);
         hint := mongo_migrate.mend_column(c, 'path = ''_id''');
