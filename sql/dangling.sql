@@ -66,6 +66,14 @@ SELECT run('{"insert": "users", "documents": [{"_id": {"$oid": "eeeeeeeeeeeeeeee
 SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('dangle', 'users');
 SELECT documents, inserted, rejected FROM mongo_migrate.retry_quarantine('dangle', 'bills');
 
+-- A catch-up that stops leaves foreign keys to be made; a row that an application adds meanwhile is no document that could go into quarantine.
+SELECT documents, complete FROM mongo_migrate.migrate_collection('dangle', 'bills', max_duration => '1 microsecond');
+INSERT INTO public.bills VALUES (99, 99999);
+SELECT complete FROM mongo_migrate.migrate_collection('dangle', 'bills');
+SELECT count(*) FROM public.bills;
+DELETE FROM public.bills WHERE id = 99;
+SELECT documents, complete FROM mongo_migrate.migrate_collection('dangle', 'bills');
+
 -- In a table that existed, what dangles is kept and recorded, as the rows are that were there before.
 CREATE TABLE public.notes (id bigint PRIMARY KEY, user_id bigint);
 INSERT INTO public.notes VALUES (1000, 99999);

@@ -345,7 +345,10 @@ BEGIN
                 CASE WHEN workers > 0 THEN ': it continues after the last committed batch' END, '.');
     ELSIF ended.state = 'stopped' THEN
         RAISE NOTICE 'migration of collection % stopped: %', collection, ended.error
-            USING HINT = 'Call migrate_collection again: it continues after the last batch.';
+            USING HINT = concat_ws(E'\n', 'Call migrate_collection again: it continues after the last batch.',
+                (SELECT format('Until it is complete, the collection is without %s.', mongo_migrate.counted(count(*), 'foreign key'))
+                   FROM mongo_migrate.reference_ddl(server) r
+                  WHERE r.collection = migrate_collection.collection AND ended.catching_up HAVING count(*) > 0));
     END IF;
     PERFORM mongo_migrate.report_drift(server, collection, started);
     RETURN mongo_migrate.run_result(this_run, started);

@@ -352,13 +352,15 @@ DECLARE
     filter json;
     document json;
     statement text;
+    own_ids constant boolean := (mongo_migrate.id_map_of(server, collection)).id_type = 'source';
+    strangers text[] := '{}';   -- ids of rows that no document is known to have made
 BEGIN
     PERFORM mongo_migrate.finish_id_map(server, collection);
     FOREACH id IN ARRAY ids LOOP
         source := mongo_migrate.source_id(server, collection, id);
         -- A column of the _id itself may hold others in the same way: a UUID of the old subtype, a number as text.
         filter := json_build_object('_id', json_build_object('$in',
-               CASE WHEN (mongo_migrate.id_map_of(server, collection)).id_type = 'source'
+               CASE WHEN own_ids
                     THEN (SELECT json_agg(c) FROM (SELECT source AS c UNION ALL SELECT mongo_migrate.verify_candidates(id)) AS o)
                     ELSE json_build_array(source) END));
         BEGIN
@@ -369,6 +371,10 @@ BEGIN
             SELECT d INTO document FROM mongo_migrate.find_documents(server, collection, filter, '{"projection": {"_id": 1}}', 'canonical') AS d
              ORDER BY mongo_migrate.bson_key(d -> '_id') <> mongo_migrate.bson_key(source) LIMIT 1;
         END;
+        IF source IS NULL OR (own_ids AND document IS NULL) THEN
+            strangers := strangers || id;
+            CONTINUE;
+        END IF;
         document := coalesce(document, json_build_object('_id', source));
         IF mongo_migrate.bson_key(document -> '_id') <> mongo_migrate.bson_key(source) THEN
             source := document -> '_id';
@@ -380,6 +386,15 @@ BEGIN
                 'When the missing document has come, call mongo_migrate.retry_quarantine.')
             ON CONFLICT DO NOTHING;
     END LOOP;
+    IF strangers <> '{}' THEN
+        SELECT format('SELECT * FROM %s WHERE %I IN (%s);', target, d.column_name,
+                      array_to_string(ARRAY(SELECT quote_literal(u) FROM unnest(strangers) AS u LIMIT 10), ', ')) INTO statement
+          FROM mongo_migrate.document_column(server, collection, target) d;
+        RAISE foreign_key_violation USING
+            MESSAGE = format('%s, in %s that the source has no document of', reason, mongo_migrate.counted(cardinality(strangers), 'row')),
+            DETAIL = 'The plan has documents put into quarantine; such rows would be lost. They are an application''s, or of documents that were deleted.',
+            HINT = 'Mend or delete them: ' || statement;
+    END IF;
 
     -- What refers to these documents is dangling now, and is settled in its turn.
     PERFORM mongo_migrate.drop_foreign_keys(server, NULL, collection);
