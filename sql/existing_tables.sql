@@ -56,6 +56,16 @@ ALTER TABLE deferred ALTER COLUMN n DROP NOT NULL;
 SELECT * FROM mongo_migrate.migrate_collection('existing_tables', 'deferred', dry_run => true);
 DROP TABLE deferred;
 
+-- The next row takes a number that no document has.
+SELECT mongo_migrate.run_command('existing_tables', '{"insert": "numbered", "documents": [{"_id": 1, "n": 100, "m": 7}, {"_id": 2, "n": 102, "m": 8}]}') \g /dev/null
+CREATE TABLE numbered (id integer PRIMARY KEY, n serial UNIQUE, m smallint GENERATED ALWAYS AS IDENTITY (START -1 INCREMENT -1));
+SELECT mongo_migrate.plan_collection('existing_tables', 'numbered');
+SELECT mongo_migrate.migrate_collection('existing_tables', 'numbered') \g /dev/null
+INSERT INTO numbered (id) VALUES (3) RETURNING n, m;
+SELECT inserted, skipped FROM mongo_migrate.migrate_collection('existing_tables', 'numbered');
+INSERT INTO numbered (id) VALUES (4) RETURNING n, m;
+DROP TABLE numbered;
+
 \set VERBOSITY terse
 SET client_min_messages = warning;
 SELECT mongo_migrate.run_command('existing_tables', '{"dropDatabase": 1}') \g /dev/null

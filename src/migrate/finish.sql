@@ -231,6 +231,7 @@ BEGIN
     PERFORM mongo_migrate.finish_id_map(r.server, r.collection);
     -- From now on ids come from the tables' sequences (table_sequence()), past those that references were given meanwhile.
     PERFORM mongo_migrate.synchronize_sequences(r.server, r.collection);
+    PERFORM mongo_migrate.advance_sequences(r.server, r.collection);
     PERFORM mongo_migrate.tell_changed_plan(r.server, r.collection, r.options ->> 'plan_version');
     UPDATE mongo_migrate.run
        SET phase = 'done', options = options || jsonb_build_object('plan_version', mongo_migrate.plan_version(r.server, r.collection))

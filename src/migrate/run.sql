@@ -177,6 +177,37 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.synchronize_sequences(name, text, boolean) IS
     'sets the sequences of a collection''s id map and of its tables'' id columns past every id that has been given, and those of the collections that it refers to; alone false: others may be copying documents of the collection';
 
+CREATE FUNCTION mongo_migrate.advance_sequences(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    source record;
+    largest bigint;
+BEGIN
+    FOR source IN
+        WITH filled AS MATERIALIZED (
+            SELECT c.target, c.column_name
+              FROM mongo_migrate.plan_column c
+              JOIN mongo_migrate.plan_target t USING (server, collection, target)
+              JOIN pg_attribute a ON a.attrelid = to_regclass(c.target) AND a.attname = c.column_name
+             WHERE (c.server, c.collection) = ($1, $2) AND c.role = 'value' AND c.included AND t.included
+               AND a.atttypid IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype)
+        )
+        SELECT f.target, f.column_name, q.seqrelid::regclass AS sequence, q.seqmax
+          FROM filled f JOIN pg_sequence q ON q.seqrelid = pg_get_serial_sequence(f.target, f.column_name)::regclass
+         WHERE q.seqincrement > 0 AND has_sequence_privilege(q.seqrelid, 'SELECT') AND has_sequence_privilege(q.seqrelid, 'UPDATE')
+    LOOP
+        EXECUTE format('SELECT max(%I) FROM %s', source.column_name, source.target) INTO largest;
+        PERFORM setval(source.sequence, largest)
+          WHERE largest BETWEEN mongo_migrate.last_given(source.sequence, 1) + 1 AND source.seqmax;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.advance_sequences(name, text) IS
+    'puts the sequences of columns that have values of documents past the largest of these; of those that the caller may set';
+
 CREATE FUNCTION mongo_migrate.reach_shards()
     RETURNS void
     LANGUAGE sql VOLATILE
