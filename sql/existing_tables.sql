@@ -56,6 +56,14 @@ ALTER TABLE deferred ALTER COLUMN n DROP NOT NULL;
 SELECT * FROM mongo_migrate.migrate_collection('existing_tables', 'deferred', dry_run => true);
 DROP TABLE deferred;
 
+-- A value of an array that is rounded counts once.
+SELECT mongo_migrate.run_command('existing_tables', '{"insert": "prices", "documents": [{"_id": 1, "a": [1.25, 2.5], "b": [0.005]}, {"_id": 2, "a": [3], "b": []}]}') \g /dev/null
+CREATE TABLE prices (id integer PRIMARY KEY, a numeric(5,1)[], b existing_amount[]);
+SELECT mongo_migrate.plan_collection('existing_tables', 'prices');
+SELECT inserted, rounded FROM mongo_migrate.migrate_collection('existing_tables', 'prices', workers => 0);
+SELECT source_id, column_name, kind, source_value, target_value FROM mongo_migrate.verify_full('existing_tables', 'prices') ORDER BY column_name;
+DROP TABLE prices;
+
 -- The next row takes a number that no document has.
 SELECT mongo_migrate.run_command('existing_tables', '{"insert": "numbered", "documents": [{"_id": 1, "n": 100, "m": 7}, {"_id": 2, "n": 102, "m": 8}]}') \g /dev/null
 CREATE TABLE numbered (id integer PRIMARY KEY, n serial UNIQUE, m smallint GENERATED ALWAYS AS IDENTITY (START -1 INCREMENT -1));

@@ -162,11 +162,7 @@ total_rounded(LoadSession *session)
 	ListCell   *cell;
 
 	foreach(cell, session->rounding)
-	{
-		Converter  *converter = lfirst(cell);
-
-		total += converter->rounded + (converter->element != NULL ? converter->element->rounded : 0);
-	}
+		total += ((Converter *) lfirst(cell))->rounded;
 	return total;
 }
 

@@ -324,7 +324,7 @@ compile_column(LoadSession *session, LoadTarget *target, LoadColumn *column,
 				column->type = getBaseTypeAndTypmod(type, &typmod);
 				column->typmod = typmod;
 				column->converter = converter_create(column->type, typmod, json_mode, true);
-				if (column->type == NUMERICOID || column->type == NUMERICARRAYOID)
+				if (column->type == NUMERICOID || column->converter->element != NULL)
 					session->rounding = lappend(session->rounding, column->converter);
 			}
 			return;
