@@ -74,6 +74,16 @@ SELECT count(*) FROM public.bills;
 DELETE FROM public.bills WHERE id = 99;
 SELECT documents, complete FROM mongo_migrate.migrate_collection('dangle', 'bills');
 
+-- Documents whose own _id is a date, or bytes.
+SELECT run('{"insert": "days", "documents": [{"_id": {"$date": "2024-01-02T03:04:05.678Z"}, "user": {"$oid": "cccccccccccccccccccccccc"}}, {"_id": {"$date": "2024-01-02T00:00:00Z"}, "user": {"$oid": "000000000000000000000001"}}]}');
+SELECT run('{"insert": "bytes", "documents": [{"_id": {"$binary": {"base64": "AQI=", "subType": "00"}}, "user": {"$oid": "cccccccccccccccccccccccc"}}, {"_id": {"$binary": {"base64": "AQM=", "subType": "00"}}, "user": {"$oid": "000000000000000000000001"}}]}');
+SELECT mongo_migrate.plan_collection('dangle', c, id_type => 'source') FROM unnest(ARRAY['days', 'bytes']) AS c;
+UPDATE mongo_migrate.plan_column SET on_dangling = 'quarantine' WHERE target IN ('public.days', 'public.bytes') AND path = 'user';
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('dangle', 'days');
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('dangle', 'bytes');
+SELECT collection, document FROM mongo_migrate.quarantine_report WHERE target IN ('public.days', 'public.bytes') ORDER BY 1;
+SELECT (SELECT count(*) FROM public.days) AS days, (SELECT count(*) FROM public.bytes) AS bytes;
+
 -- In a table that existed, what dangles is kept and recorded, as the rows are that were there before.
 CREATE TABLE public.notes (id bigint PRIMARY KEY, user_id bigint);
 INSERT INTO public.notes VALUES (1000, 99999);
@@ -87,7 +97,7 @@ SELECT count(*), count(user_id) FROM public.notes;
 -- What is made here goes.
 SET client_min_messages = warning;
 SELECT run('{"dropDatabase": 1}') \g /dev/null
-DROP TABLE public.bills, public.notes, public.orders, public.users;
+DROP TABLE public.bills, public.bytes, public.days, public.notes, public.orders, public.users;
 DO $$
 BEGIN
     EXECUTE (SELECT 'DROP TABLE ' || string_agg(relation, ', ') FROM mongo_migrate.id_map WHERE server = 'dangle' AND relation IS NOT NULL);

@@ -284,6 +284,12 @@ BEGIN
             RETURN json_build_object('$oid', id);
         ELSIF type = 'uuid'::regtype THEN
             RETURN json_build_object('$uuid', id);
+        ELSIF type = 'bytea'::regtype THEN
+            RETURN json_build_object('$binary', json_build_object('base64', translate(encode(id::bytea, 'base64'), E'\n', ''), 'subType', '00'));
+        ELSIF type = 'timestamptz'::regtype THEN
+            RETURN mongo_migrate.verify_date(id::timestamptz);
+        ELSIF type IN ('timestamp'::regtype, 'date'::regtype) THEN
+            RETURN mongo_migrate.verify_date(id::timestamp AT TIME ZONE 'UTC');
         ELSIF type IN ('text'::regtype, 'varchar'::regtype) OR id !~ '^(-?[0-9]+|true|false)$' THEN
             RETURN CASE WHEN type = 'numeric'::regtype THEN json_build_object('$numberDecimal', id) ELSE to_json(id) END;
         END IF;
