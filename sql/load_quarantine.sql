@@ -76,6 +76,13 @@ SELECT source_id, mongo_migrate.bson_to_json(document, 'relaxed') AS document FR
 -- Nothing changes, nothing happens; then documents, table and plan are mended.
 SELECT * FROM mongo_migrate.retry_quarantine('load_quarantine', 'values');
 SELECT count(*) FROM entries;
+-- Another database, where nothing of it is, does not make them gone.
+ALTER SERVER load_quarantine OPTIONS (SET database 'mm_test_load_quarantine_other');
+\set SHOW_CONTEXT never
+SELECT * FROM mongo_migrate.retry_quarantine('load_quarantine', 'values');
+\set SHOW_CONTEXT errors
+ALTER SERVER load_quarantine OPTIONS (SET database 'mm_test_load_quarantine');
+SELECT count(*) FROM entries;
 SELECT mongo_migrate.run_command('load_quarantine', '{"update": "values", "updates": [
     {"q": {"_id": 3}, "u": {"$set": {"n": 3}}}, {"q": {"_id": 8}, "u": {"$set": {"t": "eight"}}},
     {"q": {"_id": 11}, "u": {"$set": {"items.1.price": 2}}}, {"q": {"_id": 12}, "u": {"$set": {"items.1": 12}}}]}')->'nModified' AS modified;

@@ -89,6 +89,8 @@ BEGIN
               AND q.collection = coalesce(retry_quarantine.collection, q.collection)
             ORDER BY 1
     LOOP
+        -- Its documents would all count as gone, and quarantine may have them as the last.
+        PERFORM mongo_migrate.require_collection(server, of_collection);
         PERFORM mongo_migrate.prepare_id_maps(server, of_collection);
         entry := 0;
         LOOP

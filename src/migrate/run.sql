@@ -220,6 +220,24 @@ COMMENT ON FUNCTION mongo_migrate.reach_shards() IS
     'lets one transaction read, change and redefine Citus tables: their shards are reached by connections only, one at a time; without Citus it changes nothing';
 REVOKE ALL ON FUNCTION mongo_migrate.reach_shards() FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.require_collection(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF NOT EXISTS (SELECT FROM mongo_migrate.list_collections(server)
+                    WHERE collection = require_collection.collection) THEN
+        RAISE fdw_table_not_found USING
+            MESSAGE = format('collection "%s" of server "%s" does not exist any more', collection, server),
+            HINT = format('SELECT * FROM mongo_migrate.list_collections(%L) lists the collections.', server);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_collection(name, text) IS
+    'an error where a collection that is planned is not in the source';
+
 CREATE FUNCTION mongo_migrate.prepare_targets(server name, collection text)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -231,11 +249,8 @@ BEGIN
     IF NOT EXISTS (SELECT FROM mongo_migrate.plan
                     WHERE server = prepare_targets.server AND collection = prepare_targets.collection) THEN
         PERFORM mongo_migrate.plan_collection(server, collection);
-    ELSIF NOT EXISTS (SELECT FROM mongo_migrate.list_collections(server)
-                       WHERE collection = prepare_targets.collection) THEN
-        RAISE fdw_table_not_found USING
-            MESSAGE = format('collection "%s" of server "%s" does not exist any more', collection, server),
-            HINT = format('SELECT * FROM mongo_migrate.list_collections(%L) lists the collections.', server);
+    ELSE
+        PERFORM mongo_migrate.require_collection(server, collection);
     END IF;
     PERFORM mongo_migrate.apply_ddl(server, collection);
     PERFORM mongo_migrate.synchronize_sequences(server, collection);
