@@ -549,6 +549,8 @@ BEGIN
 EXCEPTION
     WHEN SQLSTATE 'MM000' OR integrity_constraint_violation THEN
         NULL;       -- of rows that are there already, the run tells
+    WHEN insufficient_privilege THEN
+        RAISE;      -- not the plan's fault
     WHEN syntax_error_or_access_rule_violation OR feature_not_supported OR data_exception OR program_limit_exceeded THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_object_definition',
             MESSAGE = format('the plan of collection "%s" is wrong at %s: %s', collection, key.target, SQLERRM),
