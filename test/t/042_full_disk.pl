@@ -40,6 +40,8 @@ $mongo->command('shop', qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$docum
 
 my $node = PostgreSQL::Test::Cluster->new('full_disk');
 $node->init;
+# Nobody else takes of the disk, or gives back.
+$node->append_conf('postgresql.conf', 'autovacuum = off');
 $node->start;
 mkdir "$disk/tablespace" or die $!;
 $node->safe_psql('postgres', "CREATE TABLESPACE small LOCATION '$disk/tablespace'");
