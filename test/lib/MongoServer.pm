@@ -101,10 +101,10 @@ sub set
 	my $hosts = join ', ', map { sprintf '{"_id": %d, "host": "127.0.0.1:%d", "priority": %d}', $_, $members[$_]{port}, $_ ? 1 : 2 }
 	  0 .. $#members;
 	$members[0]->command('admin', qq({"replSetInitiate": {"_id": "$members[0]{set}", "members": [$hosts]}}));
-	my $tries = 1200;
+	my $tries = 3600;
 	until ($members[0]->is_primary && (grep { $_->command('admin', '{"hello": 1}')->{secondary} } @members) == $count - 1)
 	{
-		die "the replica set has no primary and secondaries after 60 seconds\n" if --$tries == 0;
+		die "the replica set has no primary and secondaries after 180 seconds\n" if --$tries == 0;
 		sleep 0.05;
 	}
 	return @members;
@@ -185,7 +185,7 @@ sub start
 	$running{$pid} = 1;
 	$self->{pid} = $pid;
 
-	for my $try (1 .. 1200)
+	for my $try (1 .. 3600)
 	{
 		last if IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $self->{port});
 		if (waitpid($pid, WNOHANG) == $pid)
@@ -193,7 +193,7 @@ sub start
 			delete $running{$pid};
 			die "mongod did not start: @command\n" . $self->log_tail;
 		}
-		die "mongod does not listen after 60 seconds\n" . $self->log_tail if $try == 1200;
+		die "mongod does not listen after 180 seconds\n" . $self->log_tail if $try == 3600;
 		sleep 0.05;
 	}
 	$self->_python('', 'initiate', $self->{set}) if $self->{set} && !$self->{members};

@@ -26,10 +26,10 @@ def initiate(client, name):
     if not client.admin.command("hello").get("setName"):
         client.admin.command("replSetInitiate", {
             "_id": name, "members": [{"_id": 0, "host": "%s:%d" % client.address}]})
-    deadline = time.time() + 60
+    deadline = time.time() + 180
     while not client.admin.command("hello").get("isWritablePrimary"):
         if time.time() > deadline:
-            sys.exit("the replica set has no primary after 60 seconds")
+            sys.exit("the replica set has no primary after 180 seconds")
         time.sleep(0.05)
 
 
@@ -74,7 +74,7 @@ def churn(collection, limit):
 
 def main():
     uri, verb = sys.argv[1:3]
-    client = pymongo.MongoClient(uri, directConnection=True, serverSelectionTimeoutMS=30000)
+    client = pymongo.MongoClient(uri, directConnection=True, serverSelectionTimeoutMS=180000)
     if verb == "initiate":
         initiate(client, sys.argv[3])
     elif verb == "command":

@@ -39,7 +39,7 @@ my $find = "SELECT * FROM mongo_migrate.find_documents('auth', 'c')";
 sub run
 {
 	my ($sql, $role) = @_;
-	my ($status, $out, $err) = $node->psql('postgres', $sql, on_error_stop => 0, timeout => 60,
+	my ($status, $out, $err) = $node->psql('postgres', $sql, on_error_stop => 0, timeout => 180,
 		extra_params => [ '-v', 'VERBOSITY=verbose', '-U', $role // $ENV{USER} ]);
 	return ($out, $err);
 }

@@ -18,7 +18,7 @@ $node->safe_psql('postgres', 'CREATE EXTENSION mongo_migrate');
 sub run
 {
 	my ($sql) = @_;
-	my ($status, $out, $err) = $node->psql('postgres', $sql, on_error_stop => 0, timeout => 120,
+	my ($status, $out, $err) = $node->psql('postgres', $sql, on_error_stop => 0, timeout => 180,
 		extra_params => [ '-v', 'SHOW_CONTEXT=never' ]);
 	return ($out, $err);
 }

@@ -22,12 +22,12 @@ $node->safe_psql('postgres', 'CREATE EXTENSION mongo_migrate; CREATE SERVER shop
 # Wait events have names since PostgreSQL 17.
 my $event = $node->safe_psql('postgres', 'SHOW server_version_num') >= 170000 ? 'MongoMigrateRest' : 'Extension';
 
-# One document, in a batch that is to take 100 seconds.
+# One document, in a batch that is to take 1,000 seconds.
 my $run = $node->safe_psql('postgres', "SELECT mongo_migrate.prepare_run('shop', 'orders', 1000, 1, 'quarantine', NULL, NULL, 1)");
-$node->safe_psql('postgres', qq(UPDATE mongo_migrate.run SET options = options || '{"max_docs_per_second": 0.01}'));
+$node->safe_psql('postgres', qq(UPDATE mongo_migrate.run SET options = options || '{"max_docs_per_second": 0.001}'));
 my $errors = '';
 my $session = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "CALL mongo_migrate.copy_chunks($run)" ],
-	'>', '/dev/null', '2>', \$errors, IPC::Run::timeout(180));
+	'>', '/dev/null', '2>', \$errors, IPC::Run::timeout(600));
 ok( $node->poll_query_until('postgres', "SELECT count(*) > 0 FROM mongo_migrate.chunk, pg_stat_activity"
 		  . " WHERE documents = 1 AND query LIKE 'CALL mongo\\_migrate.copy_chunks%' AND wait_event = '$event' AND backend_xmin IS NULL"),
 	'it rests after a batch, without a snapshot');

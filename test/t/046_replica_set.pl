@@ -94,7 +94,7 @@ query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true)
 my ($primary) = grep { $_->is_primary } @members;
 my $new;
 ($out) = migrate_and(sub {
-	my $tries = 600;
+	my $tries = 3600;
 	is(cursors($primary), 1, 'the primary is read');
 	usleep(50_000) until eval { $primary->command('admin', '{"replSetStepDown": 600, "secondaryCatchUpPeriodSecs": 30}'); 1 }
 	  || !$primary->is_primary || --$tries == 0;

@@ -32,11 +32,11 @@ like($index, qr/^mongo_migrate_key_/, 'an index has its passing name');
 
 my ($out, $err) = ('', '');
 my $in = "BEGIN;\nLOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE;\nSELECT 'held';\n";
-my $vacuum = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout(180));
+my $vacuum = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout(600));
 $vacuum->pump until $out =~ /held/;
 my ($finished, $trouble) = ('', '');
 my $end = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "CALL mongo_migrate.finish_run($run)" ],
-	'<', \undef, '>', \$finished, '2>', \$trouble, IPC::Run::timeout(180));
+	'<', \undef, '>', \$finished, '2>', \$trouble, IPC::Run::timeout(600));
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass") or die 'it does not wait';
 $in .= "ALTER INDEX $index SET (fillfactor = 90);\nCOMMIT;\n\\q\n";
 $vacuum->finish;
