@@ -177,9 +177,11 @@ BEGIN
      WHERE server = run_with_workers.server AND collection = run_with_workers.collection;
     PERFORM mongo_migrate.run_patiently(server, collection,
         array_fill(format('CALL mongo_migrate.copy_chunks(%s)', this_run), ARRAY[useful]), heartbeat, retry_for);
-    -- Of the workers one finishes the run; the others help it.
-    SELECT greatest(least(mongo_migrate.key_workers(workers), count(*)), 1) INTO STRICT useful
-      FROM mongo_migrate.keys_to_build(server, collection);
+    -- Of the workers one finishes the run; the others help it where a table is large.
+    SELECT CASE WHEN count(*) > 0 THEN mongo_migrate.key_workers(workers) ELSE 1 END INTO STRICT useful
+      FROM mongo_migrate.plan_target t
+     WHERE (t.server, t.collection) = (run_with_workers.server, run_with_workers.collection) AND t.included
+       AND pg_relation_size(to_regclass(t.target)) >= pg_size_bytes(current_setting('min_parallel_table_scan_size'));
     PERFORM mongo_migrate.run_patiently(server, collection,
         format('CALL mongo_migrate.finish_run(%s)', this_run)
         || array_fill(format('CALL mongo_migrate.help_finish(%s)', this_run), ARRAY[useful - 1]), heartbeat, retry_for);
