@@ -407,7 +407,7 @@ BEGIN
             comparable := format('pg_typeof(y.v) = %L::regtype', base.type::regtype);
         ELSIF base.type IN ('date'::regtype, 'date[]'::regtype) THEN
             comparable := 'pg_typeof(y.v)::text LIKE ''timestamp %''';
-            exact := format('y.v::text::%1$s = y.v::%2$s::%1$s', replace(base.type::regtype::text, 'date', 'timestamp'), base.type::regtype);
+            exact := format('y.v::%1$s = y.v::%2$s::%1$s', replace(base.type::regtype::text, 'date', 'timestamp'), base.type::regtype);
         END IF;
         IF comparable IS NOT NULL THEN
             -- An assignment rounds numbers and times.  What is neither, such as text that is cast, is not looked at.  Evaluated once.
