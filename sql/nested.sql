@@ -125,6 +125,16 @@ SELECT id_k, id_r, n FROM public.compound ORDER BY n;
 SELECT source_id, path, reason FROM mongo_migrate.quarantine WHERE collection = 'compound';
 SELECT * FROM mongo_migrate.verify_full('nested', 'compound');
 
+-- The elements of an array, which have columns, taken for maps.
+SELECT run('{"insert": "titles", "documents": [{"_id": 1, "names": [{"en": "a", "de": "b"}, {"en": "c"}]}, {"_id": 2, "names": [{"de": "x"}]}]}') \g /dev/null
+SELECT mongo_migrate.plan_collection('nested', 'titles');
+SELECT mongo_migrate.plan_table('nested', 'titles', 'names[]');
+SELECT target, column_name, role, path FROM mongo_migrate.plan_column WHERE (server, collection) = ('nested', 'titles') ORDER BY target, ordinal;
+SELECT * FROM mongo_migrate.check_plan('nested', 'titles');
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('nested', 'titles', workers => 0);
+SELECT * FROM public.titles_names_field ORDER BY 1, 2, 3;
+SELECT * FROM mongo_migrate.verify_full('nested', 'titles');
+
 -- What is made here goes.
 SET client_min_messages = warning;
 SELECT run('{"dropDatabase": 1}') \g /dev/null

@@ -202,7 +202,7 @@ BEGIN
     SELECT t.* INTO target FROM mongo_migrate.plan_target AS t WHERE (t.server, t.collection, t.target) = ($1, $2, present.target);
     base := mongo_migrate.target_base(server, collection, present.target);
     IF mongo_migrate.full_path(base, present.path) <> path THEN
-        present.path := substr(path, coalesce(length(nullif(base, '')) + 2, 1));
+        present.path := CASE WHEN path = nullif(base, '') THEN '$' ELSE substr(path, coalesce(length(nullif(base, '')) + 2, 1)) END;
         present.column_name := mongo_migrate.snake_case(present.path);
     END IF;
     IF mongo_migrate.only_type(field.types) = 'object' AND NOT field.is_map THEN
@@ -222,7 +222,7 @@ BEGIN
 
     DELETE FROM mongo_migrate.plan_column AS c
     WHERE (c.server, c.collection, c.target) = ($1, $2, present.target) AND c.role <> 'id'
-      AND (c.path = present.path OR starts_with(c.path, present.path || '.'));
+      AND (c.path = present.path OR starts_with(c.path, present.path || '.') OR (present.path = '$' AND c.role IN ('value', 'reference')));
     IF target.kind = 'child' AND NOT target.existing AND target.nested_path IS NULL
        AND mongo_migrate.nests_itself(field, base) THEN
         PERFORM mongo_migrate.plan_tree(present);
