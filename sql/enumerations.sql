@@ -107,6 +107,8 @@ SELECT column_name, problem, hint FROM mongo_migrate.check_plan('enumerations', 
 UPDATE mongo_migrate.plan_column SET type = 'public.objects' WHERE server = 'enumerations' AND path = 'kind';
 CREATE DOMAIN public.objects AS text;
 SELECT column_name, problem, hint FROM mongo_migrate.check_plan('enumerations', 'orders');
+UPDATE mongo_migrate.plan_column SET type = '"Enumerations".orders' WHERE server = 'enumerations' AND path = 'kind';
+SELECT column_name, problem, hint FROM mongo_migrate.check_plan('enumerations', 'orders');
 UPDATE mongo_migrate.plan_column SET type = 'objects' WHERE server = 'enumerations' AND path = 'kind';
 SELECT column_name, problem, hint FROM mongo_migrate.check_plan('enumerations', 'orders');
 UPDATE mongo_migrate.plan_column SET type = '"Enumerations".kind', labels = '{a,b}' WHERE server = 'enumerations' AND path = 'kind';

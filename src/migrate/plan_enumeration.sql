@@ -259,6 +259,11 @@ BEGIN
     IF cardinality(names) <> 2 OR mongo_migrate.is_system_schema(names[1]) THEN
         problem := format('"%s" is no name of a type or table in a schema of your own', name);
         hint := mongo_migrate.mend_column(c, CASE WHEN c.lookup_table IS NULL THEN 'type' ELSE 'lookup_table' END || ' = ''schema.name''');
+    ELSIF to_regclass(name) IS NULL AND EXISTS (SELECT FROM mongo_migrate.plan_target AS t WHERE t.included AND parse_ident(t.target) = names) THEN
+        problem := format('%s is the name of a table that a collection is to go to', name);
+        hint := format('SELECT mongo_migrate.plan_enumeration(%L, %L, %L, %L, name => ''schema.name'');', c.server, c.collection,
+                       mongo_migrate.full_path(mongo_migrate.target_base(c.server, c.collection, c.target), c.path),
+                       CASE WHEN c.lookup_table IS NULL THEN 'enum' ELSE 'lookup' END);
     ELSIF c.lookup_table IS NULL THEN
         SELECT l INTO missing FROM unnest(c.labels) WITH ORDINALITY AS u (l, n)
         WHERE to_regtype(name) IS NOT NULL
