@@ -123,6 +123,18 @@ $mongo->fail_point_off;
 is(finish($session), "t\n", 'a migration whose connection is lost before the first document goes on');
 is(query($counts), $all, 'every document once');
 
+# So it is where all is planned and migrated.
+query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true)");
+query('DROP TABLE orders, orders_items');
+query("DELETE FROM mongo_migrate.plan");
+$mongo->fail_point('{"mode": "alwaysOn", "data": {"failCommands": ["find", "aggregate", "count"], "closeConnection": true}}');
+$session = begin("SELECT complete FROM mongo_migrate.migrate_all('shop')");
+wait_for($session, qr/WARNING:  01000: planning of server "shop" is interrupted: .*\nHINT:  It is tried again after 1 s, until/s);
+$mongo->fail_point_off;
+is(finish($session), "t\n", 'planning goes on, and all is migrated');
+unlike(errors($session), qr/documents are done/, 'it does not tell of documents');
+is(query($counts), $all, 'every document once');
+
 # A step that MongoDB answers with what its drivers try again, until the fail point is over: the driver itself does once.
 sub fail_some
 {
