@@ -12,8 +12,10 @@
 
 #include <ctype.h>
 
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/pg_constraint.h"
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "load/load.h"
@@ -211,18 +213,48 @@ try(void (*function) (Attempt *attempt), Attempt *attempt)
 	return error;
 }
 
+/* The only column of a constraint, or of a domain, that an error names; NULL: there are more or none. */
+static LoadColumn *
+constrained_column(LoadTarget *target, const ErrorData *error)
+{
+	LoadColumn *found = NULL;
+	Oid			constraint;
+	Bitmapset  *attnums;
+
+	if (error->constraint_name == NULL)
+		return NULL;
+	attnums = get_relation_constraint_attnos(target->relid, error->constraint_name, true, &constraint);
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		LoadColumn *column = target->columns[i];
+
+		if (!bms_is_member(column->attnum - FirstLowInvalidHeapAttributeNumber, attnums) &&
+			!OidIsValid(get_domain_constraint_oid(get_atttype(target->relid, column->attnum),
+												  error->constraint_name, true)))
+			continue;
+		if (found != NULL)
+			return NULL;
+		found = column;
+	}
+	return found;
+}
+
 /*
  * The column that an error of inserting one document is about: the one that
- * the error names, or the one whose expression alone gives the same error.
+ * the error names, or its constraint, or the one whose expression alone gives
+ * the same error.
  */
 static LoadColumn *
 find_column(Attempt *attempt, const ErrorData *error)
 {
 	LoadTarget *target = attempt->target;
+	LoadColumn *constrained = constrained_column(target, error);
 
 	for (int i = 0; i < target->ncolumns; i++)
 		if (error->column_name != NULL && strcmp(target->columns[i]->name, error->column_name) == 0)
 			return target->columns[i];
+	if (constrained != NULL && constrained->expression == NULL)
+		return constrained;
 	for (int i = 0; i < target->ndecoded; i++)
 	{
 		ErrorData  *again;
