@@ -133,6 +133,7 @@ SELECT * FROM pg_temp.trouble('expression = ''generate_series(1, 2)'', type = ''
 SELECT * FROM pg_temp.trouble('expression = ''value -- and a remark''');
 -- A type that would put every document into quarantine.
 SELECT * FROM pg_temp.trouble('type = ''integer''');
+SELECT * FROM pg_temp.trouble('type = ''numeric(5,1)''');
 SELECT * FROM pg_temp.trouble('source_type = ''integer'', expression = ''value''');
 SELECT * FROM pg_temp.trouble('type = ''boolean''', 'sku');
 SELECT * FROM pg_temp.trouble('type = ''text[]''');

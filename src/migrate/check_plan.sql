@@ -336,7 +336,9 @@ BEGIN
     IF refused IS NOT NULL THEN
         problem := format('no value of the documents read can become %s: they are of BSON type %s', type, refused);
         hint := mongo_migrate.mend_column(c, CASE WHEN c.expression IS NOT NULL THEN format('source_type = %L', proposed)
-                    ELSE format('source_type = %L, expression = %L', proposed, 'value::' || type) END);
+                    -- A cast to a length would cut or round unseen.
+                    ELSE format('source_type = %L, expression = %L', proposed, coalesce(mongo_migrate.implicit_cast('{"string": 1}', proposed, to_regtype(type)),
+                                                                                        'value::' || format_type(to_regtype(type), -1))) END);
     END IF;
 END
 $$;
