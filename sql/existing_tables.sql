@@ -38,7 +38,7 @@ BEGIN
     EXECUTE format('DROP TABLE %I', collection);
 END
 $$;
-SELECT type, f.* FROM unnest(ARRAY['integer', 'numeric(10,2)', 'existing_amount', 'date', 'timestamptz(0)', 'uuid', 'bytea', 'boolean', 'tsvector',
+SELECT type, f.* FROM unnest(ARRAY['integer', 'numeric(10,2)', 'existing_amount', 'date', 'timestamptz(0)', 'uuid', 'bytea', 'boolean', 'tsvector', 'money',
                                    'mongo_migrate.objectid', 'citext', 'name', 'existing_state', 'numeric(5,1)[]', 'text[]']) AS type,
     LATERAL pg_temp.fill(type) AS f;
 SELECT type, f.* FROM unnest(ARRAY['numeric(5,0)[]', 'date[]', 'text[]']) AS type, LATERAL pg_temp.fill(type, 'arrays') AS f;

@@ -218,7 +218,8 @@ EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_parameter_value 
     GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
     problem := format('%s: %s', step, SQLERRM);
     IF step = 'type' AND canonical = mongo_migrate.column_type(relation, c.column_name) THEN
-        hint := mongo_migrate.mend_column(c, format('expression = %L', 'value::' || to_regtype(canonical)));
+        hint := mongo_migrate.mend_column(c, format('expression = %L', coalesce(
+            mongo_migrate.implicit_cast('{"string": 1}', 'text', to_regtype(canonical)), 'value::' || to_regtype(canonical))));
         RETURN;
     END IF;
     hint := concat_ws(' ', nullif(hint, ''),

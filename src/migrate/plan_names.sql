@@ -118,14 +118,15 @@ CREATE FUNCTION mongo_migrate.implicit_cast(types jsonb, source_type text, colum
     AS $$
     -- Strings get into other types than text and json through their input
     -- function only, which is a cast; a typmod, of a domain's too, would make the
-    -- cast cut or round, and so would date.  The assignment then does, which verification sees.
+    -- cast cut or round, and so would date and money.  The assignment then does, which verification sees.
     SELECT CASE WHEN source_type = 'text[]' AND t.typcategory = 'A'
                      OR types ?| ARRAY['string', 'symbol']
                         -- What gets in as it is must not go by way of text.
                         AND NOT (types ? 'array' AND t.typcategory = 'A')
                         AND NOT (types ?| ARRAY['binData', 'objectId'] AND t.oid = 'bytea'::regtype)
         THEN 'value::' || format_type(CASE t.oid WHEN 'date'::regtype THEN 'timestamp'::regtype
-                                                 WHEN 'date[]'::regtype THEN 'timestamp[]'::regtype ELSE t.oid END, -1) END
+                                                 WHEN 'date[]'::regtype THEN 'timestamp[]'::regtype
+                                                 WHEN 'money'::regtype THEN 'numeric'::regtype ELSE t.oid END, -1) END
     FROM pg_type AS t, pg_type AS e
     WHERE t.oid = (WITH RECURSIVE base AS (
               SELECT oid, typbasetype FROM pg_type WHERE oid = column_type

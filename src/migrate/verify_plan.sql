@@ -408,6 +408,9 @@ BEGIN
         ELSIF base.type IN ('date'::regtype, 'date[]'::regtype) THEN
             comparable := 'pg_typeof(y.v)::text LIKE ''timestamp %''';
             exact := format('y.v::%1$s = y.v::%2$s::%1$s', replace(base.type::regtype::text, 'date', 'timestamp'), base.type::regtype);
+        ELSIF base.type = 'money'::regtype THEN
+            comparable := 'jsonb_typeof(to_jsonb(y.v)) = ''number''';
+            exact := 'y.v::numeric = y.v::money::numeric';
         END IF;
         IF comparable IS NOT NULL THEN
             -- An assignment rounds numbers and times.  What is neither, such as text that is cast, is not looked at.  Evaluated once.
