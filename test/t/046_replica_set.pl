@@ -11,7 +11,7 @@ use PsqlSession;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-my $documents = 60000;    # more than one range of _id
+my $documents = 100000;    # several ranges of _id, each of more than one reply
 my @members = MongoServer->set(3);
 my $all_have = '"writeConcern": {"w": 3}';
 $members[0]->command('shop', qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"n": {"\$range": [0, $documents]}}]},)
