@@ -481,6 +481,7 @@ DECLARE
     known text;
     empty bigint;
     stranger text;          -- a value that is no label
+    proposed text;          -- type
     relation regclass;
 BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
@@ -591,8 +592,8 @@ BEGIN
             SELECT f.known, f.problem INTO known, problem
             FROM mongo_migrate.find_path(server, planned.collection, base, field.path) AS f;
             SELECT p.nulls + p.missing, (SELECT min(v) FROM unnest(p.few_values) AS v
-                                            WHERE field.labels IS NOT NULL AND v <> ALL (mongo_migrate.known_labels(field)))
-            INTO empty, stranger
+                                            WHERE field.labels IS NOT NULL AND v <> ALL (mongo_migrate.known_labels(field))), p.proposed_type
+            INTO empty, stranger, proposed
             FROM mongo_migrate.plan_path AS p
             WHERE (p.server, p.collection, p.path) = (server, planned.collection, known);
             hint := mongo_migrate.mend_column(field, 'path = ''...''');
@@ -605,7 +606,7 @@ BEGIN
             ELSIF problem IS NULL AND stranger IS NOT NULL THEN
                 problem := format('its labels are without %L, which documents read have', stranger);
                 hint := mongo_migrate.mend_column(field, format('labels = labels || %L::text', stranger));
-            ELSIF problem IS NULL THEN
+            ELSIF problem IS NULL AND (field.type <> proposed OR field.expression IS NOT NULL) THEN
                 SELECT v.problem, v.hint INTO problem, hint FROM mongo_migrate.check_values(field, known) AS v;
             END IF;
             IF problem IS NOT NULL THEN
