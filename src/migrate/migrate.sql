@@ -118,10 +118,11 @@ BEGIN
         BEGIN
             PERFORM mongo_migrate.run_workers(commands, heartbeat);
             RETURN;
-        EXCEPTION WHEN connection_exception OR io_error OR internal_error THEN
+        EXCEPTION WHEN connection_exception OR io_error OR internal_error OR deadlock_detected THEN
             GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL;
+            -- That a worker waits for the calling session is of the same class: run_workers() says it, and no pause helps.
             -- Where a node goes away, Citus tells what libpq says, as an internal error, or an I/O error where a COPY sends.
-            IF NOT SQLSTATE LIKE '08%' AND NOT (mongo_migrate.has_citus()
+            IF NOT SQLSTATE LIKE '08%' AND NOT (SQLSTATE = '40P01' AND message !~ '^background worker') AND NOT (mongo_migrate.has_citus()
                     AND (SQLSTATE = '58030' OR message ~ '(server|connection|socket)')) THEN
                 RAISE;
             END IF;

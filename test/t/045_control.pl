@@ -157,6 +157,18 @@ is(query("SELECT string_agg(attrelid::regclass || '.' || attname || ' ' || attty
 	  . " WHERE attrelid IN ('d'::regclass, 'e'::regclass) AND attname = 'unit'"), 'd.unit common.unit, e.unit common.unit', 'both have the type');
 is(query("SELECT string_agg(name, ',') FROM common.state"), 'new', 'and one row is in the lookup table');
 
+# A worker that has to give way in a deadlock comes again.
+query("SELECT mongo_migrate.reset_collection('shop', 'a', truncate => true)");
+$gate = closed_gate();
+$session = starts("SET deadlock_timeout = '3s'; SELECT complete FROM mongo_migrate.migrate_collection('shop', 'a', workers => 1)");
+wait_until("($waiting) = 1", 'it copies');
+$gate->ask("SET deadlock_timeout = '100s'; BEGIN; LOCK TABLE a IN SHARE MODE");
+$gate->finish;
+($out, $err) = $session->result;
+is($out, 't', 'it completes');
+like($err, qr/WARNING:  migration of collection a is interrupted: deadlock detected/, 'and has said why it came again');
+is(query('SELECT count(*), count(DISTINCT n) FROM a'), '60000|60000', 'with every document once');
+
 # What another session plans meanwhile is migrated, once.
 query("SELECT mongo_migrate.run_command('shop', '{\"insert\": \"f\", \"documents\": [{\"_id\": 1}]}')");
 $first->ask("BEGIN; SELECT mongo_migrate.plan_collection('shop', 'f')");
