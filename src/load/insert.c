@@ -171,7 +171,11 @@ data_at_fault(Attempt *attempt, const ErrorData *error)
 	if (error->sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED && error->filename != NULL &&
 		strcmp(error->filename, "numeric.c") == 0)
 		return true;
-	/* Text that a type's input function refuses, as tsvector does.  An error in SQL has the SQL. */
+
+	/*
+	 * Text that a type's input function refuses, as tsvector does.  An error
+	 * in SQL has the SQL.
+	 */
 	if (error->sqlerrcode == ERRCODE_SYNTAX_ERROR && error->internalquery == NULL)
 		return true;
 	return sqlstate_is_data(error->sqlerrcode) ||
