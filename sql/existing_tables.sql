@@ -56,6 +56,19 @@ ALTER TABLE deferred ALTER COLUMN n DROP NOT NULL;
 SELECT * FROM mongo_migrate.migrate_collection('existing_tables', 'deferred', dry_run => true);
 DROP TABLE deferred;
 
+RESET client_min_messages;
+
+-- Ids that are of the column's type as text get new ones, or are kept by an expression.
+SELECT mongo_migrate.run_command('existing_tables', '{"insert": "texts", "documents": [{"_id": "10"}, {"_id": "20"}]}') \g /dev/null
+CREATE TABLE texts (id integer PRIMARY KEY);
+SELECT mongo_migrate.plan_collection('existing_tables', 'texts');
+SELECT mongo_migrate.plan_collection('existing_tables', 'texts', id_type => 'source', replan => true);
+UPDATE mongo_migrate.plan_column SET expression = 'value::integer' WHERE (server, collection, target, column_name) = ('existing_tables', 'texts', 'public.texts', 'id');
+SELECT inserted, rejected FROM mongo_migrate.migrate_collection('existing_tables', 'texts', workers => 0);
+SELECT * FROM mongo_migrate.verify_full('existing_tables', 'texts');
+TABLE texts;
+DROP TABLE texts;
+
 -- A value of an array that is rounded counts once.
 SELECT mongo_migrate.run_command('existing_tables', '{"insert": "prices", "documents": [{"_id": 1, "a": [1.25, 2.5], "b": [0.005]}, {"_id": 2, "a": [3], "b": []}]}') \g /dev/null
 CREATE TABLE prices (id integer PRIMARY KEY, a numeric(5,1)[], b existing_amount[]);
