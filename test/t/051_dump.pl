@@ -66,6 +66,16 @@ $node->safe_psql('postgres', 'CREATE DATABASE plain');
 $node->command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('plain'), '-f', $plain ], 'psql');
 is($node->safe_psql('plain', $state), $node->safe_psql('before', $state), 'every table of the extension is as it was');
 is($node->safe_psql('plain', $rows), $node->safe_psql('before', $rows), 'and so are the rows');
+
+# Several jobs fill tables of the extension at the same time, whose foreign keys are there already.
+$node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('before') ], 'pg_dump for several jobs');
+$node->safe_psql('postgres', 'CREATE DATABASE jobs');
+{
+	local $ENV{PGOPTIONS} = '-c session_replication_role=replica';
+	$node->command_ok([ 'pg_restore', '-j', '4', '-d', $node->connstr('jobs'), $dump ], 'pg_restore of several jobs');
+}
+is($node->safe_psql('jobs', $state), $node->safe_psql('before', $state), 'every table of the extension is as it was here, too');
+
 is($node->safe_psql('plain', "SELECT skipped, inserted, complete FROM mongo_migrate.migrate_collection('shop', 'orders')"),
 	'100|0|t', 'a further pass finds all documents done, one of them in quarantine');
 $mongo->command('shop', '{"update": "orders", "updates": [{"q": {"n": "seven"}, "u": {"$set": {"n": 7}}}]}');
