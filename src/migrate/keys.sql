@@ -80,9 +80,9 @@ COMMENT ON FUNCTION mongo_migrate.keys_to_build(name, text) IS
 CREATE FUNCTION mongo_migrate.key_workers(workers integer)
     RETURNS integer
     LANGUAGE sql STABLE
-    RETURN greatest(workers, pg_catalog.current_setting('max_parallel_maintenance_workers')::integer OPERATOR(pg_catalog.+) 1);
+    RETURN greatest(workers, least(pg_catalog.current_setting('max_parallel_maintenance_workers')::integer OPERATOR(pg_catalog.+) 1, 2));
 COMMENT ON FUNCTION mongo_migrate.key_workers(integer) IS
-    'how many workers build the keys of a run that so many copied: as many at least as processes may build one index';
+    'how many workers build the keys of a run that so many copied: two at least, if that many processes may build one index';
 
 CREATE FUNCTION mongo_migrate.index_ddl(key record) RETURNS text
     LANGUAGE plpgsql STABLE
