@@ -19,7 +19,7 @@ my $orders = 60000;
 my $users = 1000;
 my $call = "SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 250)";
 # Slow enough to be met while it runs, however busy the machine is.
-my $slow_call = $call =~ s/250/250, max_docs_per_second => 5000/r;
+my $slow_call = $call =~ s/250/250, max_docs_per_second => 2000/r;
 
 my $mongo = MongoServer->new;
 my $proxy = Proxy->new($mongo->port);
