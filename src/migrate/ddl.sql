@@ -538,6 +538,7 @@ REVOKE ALL ON FUNCTION mongo_migrate.make_enumerations(name, text) FROM PUBLIC;
 CREATE FUNCTION mongo_migrate.try_keys(server name, collection text) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT
     SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '1s'
     AS $$
 DECLARE
     key record;
@@ -549,6 +550,8 @@ BEGIN
 EXCEPTION
     WHEN SQLSTATE 'MM000' OR integrity_constraint_violation THEN
         NULL;       -- of rows that are there already, the run tells
+    WHEN lock_not_available THEN
+        NULL;       -- others write to them
     WHEN insufficient_privilege THEN
         RAISE;      -- not the plan's fault
     WHEN syntax_error_or_access_rule_violation OR feature_not_supported OR data_exception OR program_limit_exceeded THEN
@@ -559,7 +562,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.try_keys(name, text) IS
-    'makes the primary keys, unique constraints, indexes and checks of a collection''s tables while these are empty, and takes them back: an error for what could not be made after the load either, with the edit of the plan that leaves it out';
+    'makes the primary keys, unique constraints, indexes and checks of a collection''s tables while these are empty, and takes them back: an error for what could not be made after the load either, with the edit of the plan that leaves it out; nothing is tried where others have them locked';
 REVOKE ALL ON FUNCTION mongo_migrate.try_keys(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.apply_ddl(server name, collection text DEFAULT NULL)

@@ -85,6 +85,14 @@ is(query("SELECT string_agg(k.keys, ' ') FROM mongo_migrate.id_map m CROSS JOIN 
 		  . " WHERE conrelid = m.relation::regclass AND contype IN ('p', 'u')) k (keys) WHERE m.collection IN ('left', 'right')"), 'pu pu', 'each id map has its keys once');
 $_->finish foreach @both;
 
+# Before the load keys are tried on the empty tables, but not for as long as others write to them.
+$mongo->command('mm_test_finish', '{"insert": "notes", "documents": [{"_id": 1, "n": 1}]}');
+query("SELECT mongo_migrate.plan_collection('shop', 'notes'); SELECT mongo_migrate.apply_ddl('shop', 'notes')");
+my $writer = PsqlSession->new($node);
+$writer->ask('BEGIN; LOCK TABLE notes IN ROW EXCLUSIVE MODE');
+is(query("SET statement_timeout = '1min'; SELECT action FROM mongo_migrate.apply_ddl('shop', 'notes')"), 'exists', 'nobody waits for a writer to try keys');
+$writer->finish;
+
 $mongo->command('mm_test_finish', '{"dropDatabase": 1}');
 $node->stop;
 done_testing();
