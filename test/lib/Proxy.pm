@@ -76,9 +76,8 @@ sub stop
 sub _tell
 {
 	my ($self, $order) = @_;
-	syswrite $self->{control}, "$order\n" or die "proxy is gone\n";
-	sysread $self->{control}, my $answer, 1000 or die "proxy is gone\n";
-	return $answer;
+	_write($self->{control}, "$order\n");
+	return _read($self->{control}, 1000) // die "proxy is gone\n";
 }
 
 # The child's loop, until the test's end of the control socket closes.
@@ -126,7 +125,7 @@ sub _serve
 		{
 			if ($socket == $control)
 			{
-				sysread $control, my $order, 1000 or return;
+				my $order = _read($control, 1000) // return;
 				my ($word, $number) = split ' ', $order;
 				if ($word eq 'delay') { $delay = $number; }
 				elsif ($word eq 'flip') { $flip = $down + $number; }
@@ -136,7 +135,7 @@ sub _serve
 					$delay = 0 if $word eq 'pass';
 				}
 				$drop_all->() if $acts->('cut');
-				syswrite $control, join(' ', $connections, keys(%peer) / 2, $up, $down);
+				_write($control, join(' ', $connections, keys(%peer) / 2, $up, $down));
 			}
 			elsif ($socket == $listener)
 			{
@@ -154,8 +153,10 @@ sub _serve
 			{
 				my $server_side = $from_server{$socket};
 				my $want = $server_side && $mode ne 'pass' ? $limit - $down : 65536;
-				my $got = $want > 0 ? sysread $socket, my $bytes, ($want < 65536 ? $want : 65536) : 0;
-				if (!$got) { $drop->($socket) unless $want <= 0; next; }
+				next if $want <= 0;
+				my $bytes = _read($socket, $want < 65536 ? $want : 65536);
+				if (!defined $bytes) { $drop->($socket); next; }
+				my $got = length $bytes;
 				if ($server_side && defined $flip && $flip < $down + $got)
 				{
 					substr($bytes, $flip - $down, 1) ^= "\xff";
@@ -173,6 +174,15 @@ sub _serve
 	return;
 }
 
+# Reads what has come, up to so many bytes; undef: the peer is gone. The end of a child, SIGCHLD, ends no read.
+sub _read
+{
+	my ($socket, $most) = @_;
+	my ($got, $bytes);
+	do { $got = sysread $socket, $bytes, $most } while !defined $got && $!{EINTR};
+	return $got ? $bytes : undef;
+}
+
 # Writes all of bytes; a peer that is gone is found at the next read.
 sub _write
 {
@@ -181,6 +191,7 @@ sub _write
 	while ($done < length $bytes)
 	{
 		my $written = syswrite $socket, $bytes, length($bytes) - $done, $done;
+		next if !defined $written && $!{EINTR};
 		return unless defined $written;
 		$done += $written;
 	}
