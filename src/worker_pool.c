@@ -157,9 +157,11 @@ dismiss_workers(int keep, bool wait)
 	}
 }
 
+/* The same for all of them, and the pool. */
 static void
-delete_pool(void)
+end_pool(bool wait)
 {
+	dismiss_workers(0, wait);
 	MemoryContextDelete(pool->context);
 	pool = NULL;
 }
@@ -168,18 +170,10 @@ delete_pool(void)
 static void
 pool_xact_callback(XactEvent event, void *arg)
 {
-	if (pool == NULL)
-		return;
-	if (event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE)
-	{
-		dismiss_workers(0, true);
-		delete_pool();
-	}
-	else if (event == XACT_EVENT_ABORT)
-	{
-		dismiss_workers(0, false);
-		delete_pool();
-	}
+	const bool	committing = event == XACT_EVENT_PRE_COMMIT || event == XACT_EVENT_PRE_PREPARE;
+
+	if (pool != NULL && (committing || event == XACT_EVENT_ABORT))
+		end_pool(committing);
 }
 
 /*
@@ -195,9 +189,8 @@ terminate_workers(int code, Datum arg)
 	foreach(cell, pool->workers)
 		TerminateBackgroundWorker(((Worker *) lfirst(cell))->handle);
 	/* They must not wait for a reader of their last words. */
-	dismiss_workers(0, !proc_exit_inprogress);
+	end_pool(!proc_exit_inprogress);
 	RESUME_INTERRUPTS();
-	delete_pool();
 }
 
 /*
@@ -252,10 +245,7 @@ prepare_pool(int needed)
 	if (pool != NULL && (memcmp(&pool->identity, &fresh->identity, sizeof(WorkerIdentity)) != 0 ||
 						 pool->settings_size != fresh->settings_size ||
 						 memcmp(pool->settings, fresh->settings, fresh->settings_size) != 0))
-	{
-		dismiss_workers(0, true);
-		delete_pool();
-	}
+		end_pool(true);
 	if (pool == NULL)
 		pool = fresh;
 	else
