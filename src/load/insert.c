@@ -252,11 +252,12 @@ static LoadColumn *
 find_column(Attempt *attempt, const ErrorData *error)
 {
 	LoadTarget *target = attempt->target;
-	LoadColumn *constrained = constrained_column(target, error);
+	LoadColumn *constrained;
 
 	for (int i = 0; i < target->ncolumns; i++)
 		if (error->column_name != NULL && strcmp(target->columns[i]->name, error->column_name) == 0)
 			return target->columns[i];
+	constrained = constrained_column(target, error);
 	if (constrained != NULL && constrained->expression == NULL)
 		return constrained;
 	for (int i = 0; i < target->ndecoded; i++)

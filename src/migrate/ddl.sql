@@ -577,6 +577,7 @@ DECLARE
     trouble record;
     map mongo_migrate.id_map;
     statement text;
+    copied boolean;         -- whether documents were
 BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
     FOR planned IN SELECT * FROM mongo_migrate.plan AS p
@@ -594,6 +595,8 @@ BEGIN
                 USING HINT = trouble.hint;
         END LOOP;
 
+        copied := EXISTS (SELECT FROM mongo_migrate.chunk AS k
+                          WHERE (k.server, k.collection) = (server, planned.collection) AND k.documents > 0);
         PERFORM mongo_migrate.make_enumerations(server, planned.collection);
         FOR table_plan IN SELECT * FROM mongo_migrate.plan_target AS t
                  WHERE (t.server, t.collection) = (server, planned.collection) AND t.included ORDER BY t.ordinal
@@ -601,8 +604,7 @@ BEGIN
             target := table_plan.target;
             action := 'exists';
             IF to_regclass(table_plan.target) IS NULL THEN
-                IF EXISTS (SELECT FROM mongo_migrate.chunk AS k
-                           WHERE (k.server, k.collection) = (server, planned.collection) AND k.documents > 0) THEN
+                IF copied THEN
                     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
                         MESSAGE = format('table %s does not exist, and documents of collection "%s" were migrated',
                                          table_plan.target, planned.collection),
@@ -627,8 +629,7 @@ BEGIN
             RETURN NEXT;
         END LOOP;
         -- Citus would make them on every node.
-        IF NOT mongo_migrate.has_citus() AND NOT EXISTS (
-                SELECT FROM mongo_migrate.chunk AS k WHERE (k.server, k.collection) = (server, planned.collection) AND k.documents > 0) THEN
+        IF NOT copied AND NOT mongo_migrate.has_citus() THEN
             PERFORM mongo_migrate.try_keys(server, planned.collection);
         END IF;
 

@@ -472,7 +472,8 @@ BEGIN
     FOR next IN
         -- Another session may have planned what here could not be.
         SELECT mongo_migrate.migration_order(server) UNION ALL
-        SELECT u FROM unnest(unplanned) AS u WHERE u NOT IN (SELECT mongo_migrate.migration_order(server))
+        SELECT u FROM unnest(unplanned) AS u
+         WHERE u NOT IN (SELECT collection FROM mongo_migrate.plan WHERE server = migrate_all.server)
     LOOP
         EXIT WHEN clock_timestamp() >= deadline;
         IF mongo_migrate.stop_requested(server, NULL, begun) THEN

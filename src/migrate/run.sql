@@ -188,15 +188,15 @@ DECLARE
 BEGIN
     FOR source IN
         WITH filled AS MATERIALIZED (
-            SELECT c.target, c.column_name
+            SELECT c.target, c.column_name, pg_get_serial_sequence(c.target, c.column_name)::regclass AS sequence
               FROM mongo_migrate.plan_column c
               JOIN mongo_migrate.plan_target t USING (server, collection, target)
               JOIN pg_attribute a ON a.attrelid = to_regclass(c.target) AND a.attname = c.column_name
              WHERE (c.server, c.collection) = ($1, $2) AND c.role = 'value' AND c.included AND t.included
                AND a.atttypid IN ('bigint'::regtype, 'integer'::regtype, 'smallint'::regtype)
         )
-        SELECT f.target, f.column_name, q.seqrelid::regclass AS sequence, q.seqmax
-          FROM filled f JOIN pg_sequence q ON q.seqrelid = pg_get_serial_sequence(f.target, f.column_name)::regclass
+        SELECT f.target, f.column_name, f.sequence, q.seqmax
+          FROM filled f JOIN pg_sequence q ON q.seqrelid = f.sequence
          WHERE q.seqincrement > 0 AND has_sequence_privilege(q.seqrelid, 'SELECT') AND has_sequence_privilege(q.seqrelid, 'UPDATE')
     LOOP
         EXECUTE format('SELECT max(%I) FROM %s', source.column_name, source.target) INTO largest;
