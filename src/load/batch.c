@@ -16,7 +16,6 @@
 #include "funcapi.h"
 #include "load/load.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
@@ -24,8 +23,6 @@
 #define ROWS_AHEAD 8
 
 PG_FUNCTION_INFO_V1(mm_copy_batch);
-PG_FUNCTION_INFO_V1(mm_copy_documents);
-PG_FUNCTION_INFO_V1(mm_bson_id);
 
 /* Starts an empty batch; what the last one left is freed. */
 void
@@ -190,7 +187,7 @@ decode_document(LoadBranch *branch, int i)
 	LoadTarget *target;
 	bson_t		bson;
 
-	if (document->state != DOCUMENT_READ || (branch->filter != NULL && !branch->matches[i]))
+	if (document->state != DOCUMENT_READ || document->gone || (branch->filter != NULL && !branch->matches[i]))
 		return;
 	session->current = i;
 	if (document_decode(branch->plan, document_bson(document, &bson), take_row, branch, &error))
@@ -403,8 +400,8 @@ reject_taken(LoadSession *session, LoadTarget *target)
 }
 
 /* Marks the documents that need not be loaded again. */
-static void
-skip_present(LoadSession *session, LoadMode mode)
+void
+batch_skip_present(LoadSession *session, LoadMode mode)
 {
 	bool		known = false;
 
@@ -457,14 +454,12 @@ throw_rejection(LoadSession *session)
 }
 
 /*
- * Loads the documents of the batch.  Each ends as inserted, skipped or
- * rejected; rejected ones are put into quarantine, or the first is thrown.
+ * Makes rows of the documents of the batch that are still read; those that
+ * cannot become rows are rejected.
  */
 void
-batch_load(LoadSession *session, LoadMode mode, bool quarantine, NullableDatum run_id)
+batch_decode(LoadSession *session)
 {
-	if (mode != LOAD_FIRST)
-		skip_present(session, mode);
 	for (int b = 0; b < session->nbranches; b++)
 		if (session->branches[b]->filter != NULL)
 			source_match(session->branches[b]);
@@ -481,6 +476,18 @@ batch_load(LoadSession *session, LoadMode mode, bool quarantine, NullableDatum r
 			fill_parents(session->targets[i]);
 		check_nulls(session, session->targets[i]);
 	}
+}
+
+/*
+ * Loads the documents of the batch.  Each ends as inserted, skipped or
+ * rejected; rejected ones are put into quarantine, or the first is thrown.
+ */
+void
+batch_load(LoadSession *session, LoadMode mode, bool quarantine, NullableDatum run_id)
+{
+	if (mode != LOAD_FIRST)
+		batch_skip_present(session, mode);
+	batch_decode(session);
 	batch_insert(session);
 	if (!quarantine)
 		throw_rejection(session);
@@ -518,8 +525,8 @@ batch_count(LoadSession *session, LoadCounts *counts)
 }
 
 /* A row of counts, and one more column. */
-static Datum
-counts_row(FunctionCallInfo fcinfo, const LoadCounts *counts, Datum last)
+Datum
+load_counts_row(FunctionCallInfo fcinfo, const LoadCounts *counts, Datum last)
 {
 	TupleDesc	desc;
 	bool		nulls[6] = {false};
@@ -581,7 +588,7 @@ mm_copy_batch(PG_FUNCTION_ARGS)
 				 errmsg("batch_size must be at least 1")));
 	checkpoint = checkpoint_lock(PG_GETARG_NAME(0), collection, PG_GETARG_INT32(2));
 	if (checkpoint->complete)
-		return counts_row(fcinfo, &counts, BoolGetDatum(true));
+		return load_counts_row(fcinfo, &counts, BoolGetDatum(true));
 	session = load_session_begin(PG_GETARG_NAME(0), collection, PG_GETARG_INT32(2), checkpoint);
 	MemoryContextSwitchTo(session->batch_context);
 
@@ -602,171 +609,5 @@ mm_copy_batch(PG_FUNCTION_ARGS)
 	checkpoint_move(session, &counts, last_id, complete);
 	MemoryContextSwitchTo(caller);
 	load_session_end(session, last_id, complete);
-	return counts_row(fcinfo, &counts, BoolGetDatum(complete));
-}
-
-/* Whether every document of the batch, none of which has been looked at, is in quarantine. */
-static bool
-batch_in_quarantine(LoadSession *session)
-{
-	bool		all = true;
-
-	quarantine_mark_present(session);
-	for (int i = 0; i < session->ndocuments; i++)
-	{
-		session->documents[i].quarantined = session->documents[i].state == DOCUMENT_SKIPPED;
-		all &= session->documents[i].quarantined;
-		session->documents[i].state = DOCUMENT_READ;
-	}
-	return all;
-}
-
-/*
- * Loads the batch of a retry and removes the entries of documents whose rows
- * are in.  What is in quarantine no chunk meets again; others may be ahead.
- */
-static void
-retry_batch(LoadSession *session, LoadCounts *counts)
-{
-	NullableDatum no_run = {.isnull = true};
-	bson_t		bson;
-
-	if (!batch_in_quarantine(session))
-		checkpoints_catch_up(session);
-	batch_load(session, LOAD_RETRYING, true, no_run);
-	drift_count(session);
-	batch_count(session, counts);
-	for (int i = 0; i < session->ndocuments; i++)
-		if (session->documents[i].state != DOCUMENT_REJECTED)
-			quarantine_remove(session, document_bson(&session->documents[i], &bson));
-}
-
-/* A document that copy_documents() is asked for: {"_id": ...}, and the key of that. */
-typedef struct AskedDocument
-{
-	bytea	   *bytes;
-	bytea	   *key;
-} AskedDocument;
-
-/* Lends it as a bson_t; false for what is none. */
-static bool
-asked_bson(const AskedDocument *asked, bson_t *bson)
-{
-	return bson_init_static(bson, (uint8_t *) VARDATA_ANY(asked->bytes),
-							VARSIZE_ANY_EXHDR(asked->bytes));
-}
-
-static int
-compare_asked(const void *a, const void *b)
-{
-	return key_compare(((const AskedDocument *) a)->key, ((const AskedDocument *) b)->key);
-}
-
-/*
- * The argument ids of copy_documents(), without nulls, and each document once:
- * a batch does not look for rows among its own.
- */
-static AskedDocument *
-ids_argument(ArrayType *argument, int *nasked)
-{
-	AskedDocument *asked;
-	Datum	   *ids;
-	bool	   *nulls;
-	int			nids;
-	int			kept = 0;
-
-	deconstruct_array(argument, BYTEAOID, -1, false, TYPALIGN_INT, &ids, &nulls, &nids);
-	asked = MemoryContextAllocHuge(CurrentMemoryContext, Max(nids, 1) * sizeof(AskedDocument));
-	for (int i = 0; i < nids; i++)
-	{
-		bson_t		document;
-
-		if (nulls[i])
-			continue;
-		asked[kept].bytes = DatumGetByteaPP(ids[i]);
-		if (!asked_bson(&asked[kept], &document) || (asked[kept].key = document_key(&document)) == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("an element of ids is not BSON with a field _id")));
-		kept++;
-	}
-	qsort(asked, kept, sizeof(AskedDocument), compare_asked);
-	*nasked = 0;
-	for (int i = 0; i < kept; i++)
-		if (i == 0 || compare_asked(&asked[i - 1], &asked[i]) != 0)
-			asked[(*nasked)++] = asked[i];
-	return asked;
-}
-
-/*
- * Parts the ids that maps give from those of new rows of the tables, which may
- * have come since a migration.
- */
-static void
-synchronize_ids(LoadSession *session)
-{
-	Oid			types[2] = {NAMEOID, TEXTOID};
-	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(session->collection)};
-
-	SPI_connect();
-	SPI_execute_with_args("SELECT mongo_migrate.synchronize_sequences($1, $2, false)", 2, types, values, NULL, false, 0);
-	SPI_finish();
-}
-
-/* copy_documents(server, collection, ids bytea[]) */
-Datum
-mm_copy_documents(PG_FUNCTION_ARGS)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	char	   *collection = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	LoadSession *session = load_session_create(PG_GETARG_NAME(0), collection, -1, CurrentMemoryContext);
-	LoadCounts	counts = {0};
-	int64		gone = 0;
-	int			nasked;
-	AskedDocument *asked = ids_argument(PG_GETARG_ARRAYTYPE_P(2), &nasked);
-
-	synchronize_ids(session);
-	batch_start(session);
-	MemoryContextSwitchTo(session->batch_context);
-	for (int i = 0; i < nasked; i++)
-	{
-		bson_t		document;
-		bson_iter_t id;
-
-		if (!asked_bson(&asked[i], &document) || !bson_iter_init_find(&id, &document, "_id"))
-			elog(ERROR, "document has no _id");
-		if (!source_add_by_id(session, &id))
-		{
-			ereport(NOTICE,
-					(errmsg("document %s of collection \"%s\" is not in the source any more",
-							json_preview_id(&document), collection),
-					 session->filter == NULL ? 0 : errdetail("Or the plan's filter leaves it out now.")));
-			quarantine_remove(session, &document);
-			gone++;
-		}
-		if (batch_full(session, nasked))
-		{
-			retry_batch(session, &counts);
-			batch_start(session);
-		}
-	}
-	retry_batch(session, &counts);
-	MemoryContextSwitchTo(caller);
-	synchronize_ids(session);
-	MemoryContextDelete(session->context);
-	return counts_row(fcinfo, &counts, Int64GetDatum(gone));
-}
-
-/* bson_id(document bytea): {"_id": ...} of a document */
-Datum
-mm_bson_id(PG_FUNCTION_ARGS)
-{
-	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
-	bson_t		document;
-
-	if (!bson_init_static(&document, (uint8_t *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("not a BSON document")));
-	PG_RETURN_BYTEA_P(document_id(&document));
+	return load_counts_row(fcinfo, &counts, BoolGetDatum(complete));
 }

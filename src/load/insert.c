@@ -118,38 +118,32 @@ insert_direct(LoadSession *session, LoadTarget *target, int from, int to)
 	CommandCounterIncrement();
 }
 
-/* What is done in a subtransaction: see try(). */
-typedef struct Attempt
+/* Inserts the rows of a range of documents into a table. */
+void
+target_insert(Attempt *attempt, LoadTarget *target)
 {
-	LoadSession *session;
-	int			from;
-	int			to;
-	LoadTarget *target;			/* the table that is being filled */
-	int			field;			/* the column whose expression is evaluated */
-} Attempt;
+	LoadSession *session = attempt->session;
+	int			row = target_first_row(target, attempt->from);
+
+	CHECK_FOR_INTERRUPTS();
+	if (row >= target->nrows || target->documents[row] >= attempt->to)
+		return;
+	attempt->target = target;
+	if (target->direct)
+		insert_direct(session, target, attempt->from, attempt->to);
+	else if (target->distributed && attempt->to - attempt->from == 1)
+		target_run_insert_values(session, target, attempt->from, attempt->to);
+	else
+		target_run_insert(session, target, attempt->from, attempt->to);
+}
 
 /* Inserts the rows of a range of documents, parents before children. */
 static void
 insert_rows(Attempt *attempt)
 {
-	LoadSession *session = attempt->session;
-
-	for (int i = 0; i < session->ntargets; i++)
-	{
-		LoadTarget *target = session->targets[i];
-		int			row = target_first_row(target, attempt->from);
-
-		CHECK_FOR_INTERRUPTS();
-		if (!target->included || row >= target->nrows || target->documents[row] >= attempt->to)
-			continue;
-		attempt->target = target;
-		if (target->direct)
-			insert_direct(session, target, attempt->from, attempt->to);
-		else if (target->distributed && attempt->to - attempt->from == 1)
-			target_run_insert_values(session, target, attempt->from, attempt->to);
-		else
-			target_run_insert(session, target, attempt->from, attempt->to);
-	}
+	for (int i = 0; i < attempt->session->ntargets; i++)
+		if (attempt->session->targets[i]->included)
+			target_insert(attempt, attempt->session->targets[i]);
 }
 
 /* Evaluates one expression for one document. */
@@ -188,7 +182,7 @@ data_at_fault(Attempt *attempt, const ErrorData *error)
  * the data may be at fault, and then nothing is.
  */
 static ErrorData *
-try(void (*function) (Attempt *attempt), Attempt *attempt)
+try(Attempt *attempt)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
@@ -198,7 +192,7 @@ try(void (*function) (Attempt *attempt), Attempt *attempt)
 	MemoryContextSwitchTo(context);
 	PG_TRY();
 	{
-		function(attempt);
+		attempt->function(attempt);
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -252,8 +246,10 @@ static LoadColumn *
 find_column(Attempt *attempt, const ErrorData *error)
 {
 	LoadTarget *target = attempt->target;
+	Attempt		evaluation = *attempt;
 	LoadColumn *constrained;
 
+	evaluation.function = evaluate;
 	for (int i = 0; i < target->ncolumns; i++)
 		if (error->column_name != NULL && strcmp(target->columns[i]->name, error->column_name) == 0)
 			return target->columns[i];
@@ -266,8 +262,8 @@ find_column(Attempt *attempt, const ErrorData *error)
 
 		if (target->columns[i]->expression == NULL)
 			continue;
-		attempt->field = i;
-		again = try(evaluate, attempt);
+		evaluation.field = i;
+		again = try(&evaluation);
 		if (again != NULL && again->sqlerrcode == error->sqlerrcode)
 			return target->columns[i];
 	}
@@ -347,12 +343,12 @@ reject_for_error(Attempt *attempt, const ErrorData *error)
 					error->sqlerrcode, reason, hint);
 }
 
-/* Inserts a range of documents as far as they can be. */
+/* Writes a range of documents as far as they can be. */
 static void
-insert_range(LoadSession *session, int from, int to)
+write_range(LoadSession *session, AttemptFunction function, int from, int to)
 {
-	Attempt		attempt = {.session = session,.from = from,.to = to};
-	ErrorData  *error = try(insert_rows, &attempt);
+	Attempt		attempt = {.session = session,.function = function,.from = from,.to = to};
+	ErrorData  *error = try(&attempt);
 
 	if (error == NULL)
 	{
@@ -366,8 +362,8 @@ insert_range(LoadSession *session, int from, int to)
 	{
 		int			middle = from + (to - from) / 2;
 
-		insert_range(session, from, middle);
-		insert_range(session, middle, to);
+		write_range(session, function, from, middle);
+		write_range(session, function, middle, to);
 	}
 }
 
@@ -385,9 +381,11 @@ mark_present(Attempt *attempt)
 static void
 mark_range(LoadSession *session, LoadTarget *target, int from, int to)
 {
-	Attempt		attempt = {.session = session,.target = target,.from = from,.to = to};
+	Attempt		attempt = {
+		.session = session,.function = mark_present,.target = target,.from = from,.to = to
+	};
 
-	if (try(mark_present, &attempt) != NULL && to - from > 1)
+	if (try(&attempt) != NULL && to - from > 1)
 	{
 		int			middle = from + (to - from) / 2;
 
@@ -404,10 +402,21 @@ batch_mark_present(LoadSession *session, LoadTarget *target)
 		mark_range(session, target, 0, session->ndocuments);
 }
 
-/* Inserts the batch; each document that is still read becomes inserted or rejected. */
+/*
+ * Has a function write the batch, which it is called with as a whole and, where
+ * data is at fault, in parts; each document that is still read becomes inserted
+ * or rejected.
+ */
+void
+batch_write(LoadSession *session, AttemptFunction function)
+{
+	if (session->ndocuments > 0)
+		write_range(session, function, 0, session->ndocuments);
+}
+
+/* Inserts the batch. */
 void
 batch_insert(LoadSession *session)
 {
-	if (session->ndocuments > 0)
-		insert_range(session, 0, session->ndocuments);
+	batch_write(session, insert_rows);
 }

@@ -139,8 +139,7 @@ typedef enum DocumentState
 	DOCUMENT_READ,				/* on its way */
 	DOCUMENT_INSERTED,
 	DOCUMENT_SKIPPED,			/* has its rows already, or is in quarantine */
-	DOCUMENT_REJECTED,			/* cannot become rows */
-	DOCUMENT_GONE				/* asked for by _id, and not in the source */
+	DOCUMENT_REJECTED			/* cannot become rows */
 } DocumentState;
 
 /* Why a document was rejected. */
@@ -159,8 +158,11 @@ typedef struct LoadDocument
 								 * palloc gives */
 	uint32		length;
 	DocumentState state;
-	bool		quarantined;	/* retried: it is in quarantine, and so has no
-								 * rows */
+	bool		quarantined;	/* asked for by _id: it is in quarantine, and
+								 * so has no rows */
+	bool		present;		/* to be replaced: it has rows */
+	bool		gone;			/* to be replaced: not in the source, {"_id":
+								 * ...} alone */
 	Datum		doc;			/* jsonb, once an expression has asked for it;
 								 * or 0 */
 	uint64		rounded;		/* values that were rounded to a numeric scale */
@@ -240,16 +242,21 @@ extern char *column_update(LoadSession *session, LoadTarget *target, LoadColumn 
 extern int	column_hint(LoadSession *session, LoadTarget *target, LoadColumn *column,
 						const char *set);
 
-/* statement.c */
-extern void statement_show_rows(const char *name, TupleDesc desc, Tuplestorestate *rows);
+/* expression.c */
 extern void expression_check(LoadSession *session, LoadTarget *target, LoadColumn *column,
 							 Oid type, int32 typmod);
+
+/* statement.c */
+extern char *full_type_name(Oid type, int32 typmod);
+extern void statement_show_rows(const char *name, TupleDesc desc, Tuplestorestate *rows);
 extern void target_prepare_insert(LoadSession *session, LoadTarget *target);
 extern void target_prepare_select(LoadSession *session, LoadTarget *target, TupleDesc desc);
 extern void target_run_insert(LoadSession *session, LoadTarget *target, int from, int to);
 extern void target_run_select(LoadSession *session, LoadTarget *target, Relation relation, int from, int to);
 extern void target_run_insert_values(LoadSession *session, LoadTarget *target, int from, int to);
 extern void target_evaluate(LoadSession *session, LoadTarget *target, int field, int document);
+extern void target_run_merge(LoadSession *session, LoadTarget *target, int from, int to);
+extern void target_run_delete(LoadSession *session, LoadTarget *target, LoadColumn *column, int from, int to);
 extern void batch_mark_skipped(LoadSession *session);
 extern void target_mark_present(LoadSession *session, LoadTarget *target, int from, int to);
 
@@ -267,8 +274,21 @@ extern bytea *bytes_copy(const bytea *bytes, MemoryContext context);
 extern LoadSource *source_open(LoadSession *session, const Checkpoint *checkpoint);
 extern void source_close(LoadSource *source);
 extern const bson_t *source_next(LoadSource *source);
-extern bool source_add_by_id(LoadSession *session, const bson_iter_t *id);
+extern MongoCursor *source_find(LoadSession *session, const bson_t *ids, MemoryContext context);
 extern void source_match(LoadBranch *branch);
+
+/* What becomes of a range of documents in a subtransaction. */
+typedef struct Attempt Attempt;
+typedef void (*AttemptFunction) (Attempt *attempt);
+struct Attempt
+{
+	LoadSession *session;
+	AttemptFunction function;
+	int			from;
+	int			to;
+	LoadTarget *target;			/* the table that is being filled */
+	int			field;			/* the column whose expression is evaluated */
+};
 
 /* batch.c */
 typedef enum LoadMode
@@ -278,11 +298,15 @@ typedef enum LoadMode
 								 * skipped */
 	LOAD_RETRYING				/* those with rows are skipped */
 } LoadMode;
+
 extern void batch_start(LoadSession *session);
 extern void batch_add_document(LoadSession *session, const bson_t *document);
 extern bool batch_full(LoadSession *session, int documents);
+extern void batch_skip_present(LoadSession *session, LoadMode mode);
+extern void batch_decode(LoadSession *session);
 extern void batch_load(LoadSession *session, LoadMode mode, bool quarantine, NullableDatum run_id);
 extern void batch_count(LoadSession *session, LoadCounts *counts);
+extern Datum load_counts_row(FunctionCallInfo fcinfo, const LoadCounts *counts, Datum last);
 extern int	target_first_row(LoadTarget *target, int document);
 extern void document_reject(LoadSession *session, LoadDocument *document, const char *target,
 							const char *path, int sqlstate, const char *reason,
@@ -290,6 +314,8 @@ extern void document_reject(LoadSession *session, LoadDocument *document, const 
 
 /* insert.c */
 extern const char *target_path(LoadTarget *target, const char *path);
+extern void target_insert(Attempt *attempt, LoadTarget *target);
+extern void batch_write(LoadSession *session, AttemptFunction function);
 extern void batch_insert(LoadSession *session);
 extern void batch_mark_present(LoadSession *session, LoadTarget *target);
 extern bool sqlstate_is_data(int sqlstate);

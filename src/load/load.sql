@@ -60,12 +60,38 @@ COMMENT ON FUNCTION mongo_migrate.copy_documents(name, text, bytea[]) IS
     'reads single documents anew from the source and copies them; ids: BSON documents with the _id of each, as in mongo_migrate.quarantine; documents whose rows are there are skipped, unless they are in quarantine with an id of the map, those that cannot be copied go into quarantine, and those that could leave it; gone: documents that the source has no longer';
 REVOKE ALL ON FUNCTION mongo_migrate.copy_documents(name, text, bytea[]) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.replace_documents(server name, collection text, ids bytea[], delete_gone boolean, retry_dangling boolean,
+        OUT documents bigint, OUT inserted bigint, OUT replaced bigint, OUT deleted bigint, OUT rejected bigint,
+        OUT rounded bigint, OUT gone bigint, OUT written bytea[], OUT dangling bytea[])
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'mm_replace_documents';
+COMMENT ON FUNCTION mongo_migrate.replace_documents(name, text, bytea[], boolean, boolean) IS
+    'reads single documents anew from the source and makes their rows what they would be now; ids: BSON documents with the _id of each; rows of tables of documents are updated, child rows deleted and inserted; delete_gone: documents that the source has no longer, or that the filter leaves out, lose their rows; rejected: documents that cannot become rows, which keep those that they have, with a warning, or else go into quarantine; gone: not in the source, and nothing was done; written: the ids of documents whose rows changed; dangling: with retry_dangling, of those rejected ones that a foreign key refused, of which nothing is told';
+REVOKE ALL ON FUNCTION mongo_migrate.replace_documents(name, text, bytea[], boolean, boolean) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.quarantine_key(key bytea) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN pg_catalog.length(key) <= 2000 THEN key
         ELSE pg_catalog.substr(key, 1, 1000) || pg_catalog.sha256(key) END;
 COMMENT ON FUNCTION mongo_migrate.quarantine_key(bytea) IS
     'the key that mongo_migrate.quarantine has for the document of that key: the same, but for very long ones, which no index takes';
+
+CREATE FUNCTION mongo_migrate.name_dangling(server name, collection text) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE mongo_migrate.quarantine AS q
+       SET reason = format('%s.%I refers to a document of %s that does not exist', c.target, c.column_name, c.refers_to),
+           hint = 'When the missing document has come, call mongo_migrate.retry_quarantine.'
+      FROM mongo_migrate.plan_column AS c
+     WHERE (q.server, q.collection) = ($1, $2) AND q.sqlstate = '23503' AND q.hint IS NULL
+       AND (c.server, c.collection, c.target) = (q.server, q.collection, q.target)
+       AND c.role = 'reference' AND c.on_dangling = 'quarantine' AND c.included
+       AND strpos(q.reason, format('(%s)=(', c.column_name)) > 0
+$$;
+COMMENT ON FUNCTION mongo_migrate.name_dangling(name, text) IS
+    'what a foreign key has refused, where the plan wants that in quarantine, has the plan''s reason and not an id';
+REVOKE ALL ON FUNCTION mongo_migrate.name_dangling(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.retry_quarantine(server name, collection text DEFAULT NULL,
         OUT documents bigint, OUT inserted bigint, OUT skipped bigint, OUT rejected bigint,
@@ -142,16 +168,7 @@ BEGIN
             PERFORM mongo_migrate.apply_references(retry_quarantine.server, of_collection);
         END IF;
 
-        -- What a foreign key refuses where the plan wants it in quarantine has the plan's reason, not an id.
-        UPDATE mongo_migrate.quarantine AS q
-           SET reason = format('%s.%I refers to a document of %s that does not exist', c.target, c.column_name, c.refers_to),
-               hint = 'When the missing document has come, call mongo_migrate.retry_quarantine.'
-          FROM mongo_migrate.plan_column AS c
-         WHERE (q.server, q.collection) = (retry_quarantine.server, of_collection)
-           AND q.quarantine_id <= last_entry AND q.sqlstate = '23503' AND q.hint IS NULL
-           AND (c.server, c.collection, c.target) = (q.server, q.collection, q.target)
-           AND c.role = 'reference' AND c.on_dangling = 'quarantine' AND c.included
-           AND strpos(q.reason, format('(%s)=(', c.column_name)) > 0;
+        PERFORM mongo_migrate.name_dangling(retry_quarantine.server, of_collection);
     END LOOP;
 END
 $$;

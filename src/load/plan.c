@@ -654,6 +654,8 @@ compile_target(LoadSession *session, LoadTarget *target, SPITupleTable *rows)
 	read_columns(session, target, relation, rows);
 	add_to_document_plan(session, target);
 	describe_rows(session, target);
+	if (target->parent == NULL)
+		compile_id(session, target);
 	if (relation == NULL)
 		return;
 	defaults = check_unplanned(session, target, relation);
@@ -663,8 +665,6 @@ compile_target(LoadSession *session, LoadTarget *target, SPITupleTable *rows)
 		target_prepare_insert(session, target);
 	else if (has_expression(target))
 		target_prepare_select(session, target, RelationGetDescr(relation));
-	if (target->parent == NULL)
-		compile_id(session, target);
 	table_close(relation, NoLock);
 }
 

@@ -436,31 +436,18 @@ source_next(LoadSource *source)
 }
 
 /*
- * Reads the document with an _id anew and adds it to the batch; false when the
- * source has it no longer, or its filter no longer matches.
+ * A find, in a context, of the documents whose _id is in an array, as far as
+ * the session's filter matches them.
  */
-bool
-source_add_by_id(LoadSession *session, const bson_iter_t *id)
+MongoCursor *
+source_find(LoadSession *session, const bson_t *ids, MemoryContext context)
 {
-	bson_t	   *filter = owned_bson_new(CurrentMemoryContext);
-	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
-	MongoCursor *cursor;
-	const bson_t *document;
-	bytea	   *key;
-	bool		found;
+	bson_t	   *filter = owned_bson_new(context);
+	bson_t	   *opts = owned_bson_new(context);
 
-	BCON_APPEND(filter, "_id", "{", "$eq", BCON_ITER(id), "}");
+	BCON_APPEND(filter, "_id", "{", "$in", BCON_ARRAY(ids), "}");
 	append_options(opts);
-	cursor = mongo_find(session->connection, session->collection, filter_and(session, filter), opts,
-						CurrentMemoryContext);
-	document = mongo_cursor_next(cursor);
-	key = document == NULL ? NULL : document_key(document);
-	/* By the collection's collation another string may be equal. */
-	found = key != NULL && keys_equal(key, key_of(id));
-	if (found)
-		batch_add_document(session, document);
-	mongo_cursor_close(cursor);
-	return found;
+	return mongo_find(session->connection, session->collection, filter_and(session, filter), opts, context);
 }
 
 /* The match document of a branch, for the _id of the batch. */

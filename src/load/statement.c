@@ -194,7 +194,7 @@ batch_mark_skipped(LoadSession *session)
 }
 
 /* A type's full name, whatever the search_path. */
-static char *
+char *
 full_type_name(Oid type, int32 typmod)
 {
 	return format_type_extended(type, typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
@@ -249,81 +249,6 @@ append_lateral(StringInfo sql, const char *expression, int field, const char *al
 	appendStringInfo(sql, " CROSS JOIN LATERAL (SELECT (%s\n) AS v FROM (SELECT b.\"%d\" AS value,"
 					 " mongo_migrate.batch_document(b.document) AS doc) AS source) AS %s",
 					 expression, field + 1, alias);
-}
-
-/* Throws an error of parsing an expression as one of the plan. */
-static void
-throw_bad_expression(LoadSession *session, LoadTarget *target, LoadColumn *column,
-					 ErrorData *error)
-{
-	ereport(ERROR,
-			(errcode(error->sqlerrcode),
-			 errmsg("the expression of column \"%s\" in the plan of table %s cannot be used: %s",
-					column->name, target->name, error->message),
-			 error->detail == NULL ? 0 : errdetail("%s", error->detail),
-			 column_hint(session, target, column, "expression = '...'")));
-}
-
-/*
- * Checks that an expression parses and gives one value of a type that the
- * column can take; type and typmod are the column's.  What an assignment
- * would refuse is cast, because a cast to such a type fails rather than cuts.
- */
-void
-expression_check(LoadSession *session, LoadTarget *target, LoadColumn *column,
-				 Oid type, int32 typmod)
-{
-	MemoryContext context = CurrentMemoryContext;
-	SPIPlanPtr volatile plan = NULL;
-	StringInfoData sql;
-	CachedPlanSource *source;
-	Oid			result;
-
-	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT (%s\n) FROM (SELECT NULL::%s AS value, NULL::pg_catalog.jsonb AS doc) AS source",
-					 column->expression, full_type_name(column->type, column->typmod));
-	PG_TRY();
-	{
-		plan = SPI_prepare(sql.data, 0, NULL);
-		MemoryContextSwitchTo(context); /* SPI leaves its own */
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION &&
-			ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_FEATURE_NOT_SUPPORTED &&
-			ERRCODE_TO_CATEGORY(error->sqlerrcode) != ERRCODE_DATA_EXCEPTION)
-			PG_RE_THROW();
-		FlushErrorState();
-		throw_bad_expression(session, target, column, error);
-	}
-	PG_END_TRY();
-
-	source = linitial(SPI_plan_get_plan_sources(plan));
-	if (list_length(SPI_plan_get_plan_sources(plan)) != 1 || source->resultDesc == NULL ||
-		source->resultDesc->natts != 1 ||
-		linitial_node(Query, source->query_list)->hasTargetSRFs)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("the expression of column \"%s\" in the plan of table %s is not one value",
-						column->name, target->name),
-				 column_hint(session, target, column, "expression = '...'")));
-	result = TupleDescAttr(source->resultDesc, 0)->atttypid;
-	SPI_freeplan(plan);
-	if (!can_coerce_type(1, &result, &type, COERCION_ASSIGNMENT))
-	{
-		if (!can_coerce_type(1, &result, &type, COERCION_EXPLICIT))
-			ereport(ERROR,
-					(errcode(ERRCODE_CANNOT_COERCE),
-					 errmsg("the expression of column \"%s\" in the plan of table %s is of type %s, which cannot become %s",
-							column->name, target->name, format_type_be(result),
-							format_type_with_typemod(type, typmod)),
-					 column_hint(session, target, column, "expression = '...'")));
-		column->cast = MemoryContextStrdup(session->context, full_type_name(type, typmod));
-	}
 }
 
 /*
@@ -591,9 +516,21 @@ target_evaluate(LoadSession *session, LoadTarget *target, int field, int documen
 	finish_statement(target, rows);
 }
 
-/* Finds the _id of each document as the root's table may have it: (id, document). */
+/* Whether the batch has a row of a document for a target. */
+static bool
+has_row(LoadTarget *target, int document)
+{
+	int			row = target_first_row(target, document);
+
+	return row < target->nrows && target->documents[row] == document;
+}
+
+/*
+ * Finds the _id of each document as the root's table may have it: (id,
+ * document).  without: of those alone for which the batch has no row there.
+ */
 static Tuplestorestate *
-find_ids(LoadSession *session, LoadTarget *target, int from, int to, TupleDesc desc)
+find_ids(LoadSession *session, LoadTarget *target, int from, int to, bool without, TupleDesc desc)
 {
 	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
 	Datum	   *ids = palloc(session->ndocuments * sizeof(Datum));
@@ -605,7 +542,7 @@ find_ids(LoadSession *session, LoadTarget *target, int from, int to, TupleDesc d
 		bson_t		bson;
 
 		nulls[i] = true;
-		if (session->documents[i].state != DOCUMENT_READ)
+		if (session->documents[i].state != DOCUMENT_READ || (without && has_row(target, i)))
 			continue;
 		document_bson(&session->documents[i], &bson);
 		if (target->id->map == NULL)
@@ -632,6 +569,45 @@ find_ids(LoadSession *session, LoadTarget *target, int from, int to, TupleDesc d
 	return rows;
 }
 
+/* Describes the rows of find_ids(). */
+static TupleDesc
+describe_ids(LoadTarget *root)
+{
+	TupleDesc	desc = CreateTemplateTupleDesc(2);
+
+	TupleDescInitEntry(desc, 1, "1", root->id->type, root->id->typmod, 0);
+	TupleDescInitEntry(desc, 2, "document", INT4OID, -1, 0);
+	return desc;
+}
+
+/* SQL for an id of append_ids(), as a column of a target has it. */
+static char *
+batch_id(LoadTarget *root, LoadTarget *target, LoadColumn *column)
+{
+	return psprintf("CAST(%s AS %s)", root->id->expression != NULL ? "e.v" : "b.\"1\"",
+					full_type_name(get_atttype(target->relid, column->attnum), -1));
+}
+
+/* "t.column =", by the equality of the column's type. */
+static char *
+same_as(LoadTarget *target, LoadColumn *column)
+{
+	Oid			type = getBaseType(get_atttype(target->relid, column->attnum));
+
+	return psprintf("t.%s %s", quote_identifier(column->name),
+					full_operator_name(lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr));
+}
+
+/* The rows of find_ids() as a FROM clause in a statement for a target. */
+static void
+append_ids(StringInfo sql, LoadTarget *root, LoadTarget *target, TupleDesc desc)
+{
+	appendStringInfoString(sql, "FROM ");
+	append_batch(sql, target, desc);
+	if (root->id->expression != NULL)
+		append_lateral(sql, root->id->expression, 0, "e");
+}
+
 /*
  * Marks those of a range of documents that have their row in a root's table
  * already as skipped.  The statement is planned anew each time: the table
@@ -640,29 +616,16 @@ find_ids(LoadSession *session, LoadTarget *target, int from, int to, TupleDesc d
 void
 target_mark_present(LoadSession *session, LoadTarget *target, int from, int to)
 {
-	TupleDesc	desc = CreateTemplateTupleDesc(2);
-	Tuplestorestate *rows;
+	TupleDesc	desc = describe_ids(target);
+	Tuplestorestate *rows = find_ids(session, target, from, to, false, desc);
 	StringInfoData batch;
-	char	   *id;
-	char	   *table;
-	char	   *same;
+	char	   *id = batch_id(target, target, target->id);
+	char	   *table = psprintf("%s AS t", full_table_name(target->relid));
+	char	   *same = same_as(target, target->id);
 	char	   *sql;
-	Oid			equals = lookup_type_cache(getBaseType(get_atttype(target->relid, target->id->attnum)),
-										   TYPECACHE_EQ_OPR)->eq_opr;
-
-	TupleDescInitEntry(desc, 1, "1", target->id->type, target->id->typmod, 0);
-	TupleDescInitEntry(desc, 2, "document", INT4OID, -1, 0);
-	rows = find_ids(session, target, from, to, desc);
 
 	initStringInfo(&batch);
-	id = psprintf("CAST(%s AS %s)", target->id->expression != NULL ? "e.v" : "b.\"1\"",
-				  full_type_name(get_atttype(target->relid, target->id->attnum), -1));
-	appendStringInfoString(&batch, "FROM ");
-	append_batch(&batch, target, desc);
-	if (target->id->expression != NULL)
-		append_lateral(&batch, target->id->expression, 0, "e");
-	table = psprintf("%s AS t", full_table_name(target->relid));
-	same = psprintf("t.%s %s", quote_identifier(target->id->name), full_operator_name(equals));
+	append_ids(&batch, target, target, desc);
 
 	/*
 	 * Citus refuses EXISTS between rows of a function and a distributed
@@ -677,5 +640,105 @@ target_mark_present(LoadSession *session, LoadTarget *target, int from, int to)
 					   batch.data, table, same, id);
 	run_statement(session, target, desc, rows, NULL, sql, NULL);
 	batch_mark_skipped(session);
+	finish_statement(target, rows);
+}
+
+/* The number of a column among its target's, from 1. */
+static int
+column_number(LoadTarget *target, LoadColumn *column)
+{
+	int			number = 0;
+
+	while (target->columns[number++] != column)
+		continue;
+	return number;
+}
+
+/* Throws where a statement that replaces rows cannot be had. */
+static void
+check_replaceable(LoadTarget *target)
+{
+	if (target->distributed)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("rows of table %s cannot be replaced: Citus distributes it", target->name)));
+}
+
+/*
+ * Deletes rows of the documents from and up to, not with, to, by the column
+ * that has the id of their document: of a child table all of them; of a root
+ * the row of each document for which the batch has none.
+ */
+void
+target_run_delete(LoadSession *session, LoadTarget *target, LoadColumn *column, int from, int to)
+{
+	LoadTarget *root = target;
+	TupleDesc	desc;
+	Tuplestorestate *rows;
+	StringInfoData ids;
+
+	check_replaceable(target);
+	while (root->parent != NULL)
+		root = root->parent;
+	desc = describe_ids(root);
+	rows = find_ids(session, root, from, to, target == root, desc);
+	if (tuplestore_tuple_count(rows) == 0)
+	{
+		tuplestore_end(rows);
+		return;
+	}
+	initStringInfo(&ids);
+	append_ids(&ids, root, target, desc);
+	run_statement(session, target, desc, rows, NULL,
+				  psprintf("DELETE FROM %s AS t WHERE EXISTS (SELECT %s WHERE %s %s)", full_table_name(target->relid),
+						   ids.data, same_as(target, column), batch_id(root, target, column)), NULL);
+	finish_statement(target, rows);
+}
+
+/*
+ * Has a root's table hold its rows of the documents from and up to, not with,
+ * to: those that are there by their id are updated, the others inserted.
+ */
+void
+target_run_merge(LoadSession *session, LoadTarget *target, int from, int to)
+{
+	Tuplestorestate *rows;
+	StringInfoData source;
+	StringInfoData names;
+	StringInfoData columns;
+	StringInfoData values;
+	StringInfoData update;
+
+	check_replaceable(target);
+	rows = target_rows(session, target, from, to);
+	if (tuplestore_tuple_count(rows) == 0)
+	{
+		tuplestore_end(rows);
+		return;
+	}
+	initStringInfo(&source);
+	initStringInfo(&names);
+	initStringInfo(&columns);
+	initStringInfo(&values);
+	initStringInfo(&update);
+	append_select(&source, target, NULL);
+	for (int i = 0; i < target->ncolumns; i++)
+	{
+		const char *name = quote_identifier(target->columns[i]->name);
+		const char *comma = i == 0 ? "" : ", ";
+
+		appendStringInfo(&names, "%s\"%d\"", comma, i + 1);
+		appendStringInfo(&columns, "%s%s", comma, name);
+		appendStringInfo(&values, "%ss.\"%d\"", comma, i + 1);
+		if (target->columns[i] != target->id)
+			appendStringInfo(&update, "%s%s = s.\"%d\"", update.len == 0 ? "UPDATE SET " : ", ", name, i + 1);
+	}
+	run_statement(session, target, target->desc, rows, NULL,
+				  psprintf("MERGE INTO %s AS t USING (%s) AS s (%s) ON %s s.\"%d\""
+						   " WHEN MATCHED THEN %s"
+						   " WHEN NOT MATCHED THEN INSERT (%s) OVERRIDING SYSTEM VALUE VALUES (%s)",
+						   full_table_name(target->relid), source.data, names.data,
+						   same_as(target, target->id), column_number(target, target->id), update.len == 0 ? "DO NOTHING" : update.data,
+						   columns.data, values.data), NULL);
 	finish_statement(target, rows);
 }

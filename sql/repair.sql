@@ -1,0 +1,173 @@
+-- What a verification has found is repaired: documents are read anew, and their rows become what they would be now.
+\getenv mongo_uri MONGO_URI
+CREATE SERVER repair FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_repair');
+SELECT mongo_migrate.run_command('repair', '{"dropDatabase": 1}')->'ok' AS ok;
+CREATE SCHEMA repair;
+SET search_path = repair;
+CREATE VIEW report AS SELECT collection, kind, missing, extra, mismatch, rounded, orphan, ok FROM mongo_migrate.verification_report
+    WHERE server = 'repair' AND kind = 'full' ORDER BY collection;
+CREATE FUNCTION pg_temp.verify(collection text) RETURNS TABLE (source_id text, target text, element text, column_name text, kind text, source_value text, target_value text)
+LANGUAGE sql AS $$
+    SELECT f.source_id, f.target, f.element, f.column_name, f.kind, left(f.source_value, 60), left(f.target_value, 60)
+      FROM mongo_migrate.verify_full('repair', collection) AS f ORDER BY f.source_id, f.target, f.element, f.column_name
+$$;
+
+-- Documents with child tables in child tables, that refer to others and to their like.
+SELECT mongo_migrate.run_command('repair', '{"insert": "users", "documents": [
+    {"_id": {"$oid": "00000000000000000000000a"}, "email": "ann@x.org"}, {"_id": {"$oid": "00000000000000000000000b"}, "email": "ben@x.org"}, {"_id": {"$oid": "00000000000000000000000c"}, "email": "cid@x.org"}, {"_id": {"$oid": "00000000000000000000000d"}, "email": "dan@x.org"}]}') -> 'n' AS n;
+SELECT mongo_migrate.run_command('repair', '{"insert": "orders", "documents": [
+    {"_id": 1, "user": {"$oid": "00000000000000000000000a"}, "email": "ann@x.org", "total": 1.5, "items": [{"sku": "a", "parts": [{"n": 1}, {"n": 2}]}, {"sku": "b", "parts": []}]},
+    {"_id": 2, "user": {"$oid": "00000000000000000000000b"}, "email": "ben@x.org", "total": 2.5, "items": [{"sku": "c", "parts": [{"n": 3}]}]},
+    {"_id": 3, "user": {"$oid": "00000000000000000000000c"}, "email": "cid@x.org", "total": 3.5, "items": []},
+    {"_id": 4, "user": {"$oid": "00000000000000000000000d"}, "email": "dan@x.org", "total": 4.5, "items": [{"sku": "d", "parts": [{"n": 4}]}]},
+    {"_id": 5, "user": {"$oid": "000000000000000000000001"}, "email": "gone@x.org", "total": 5.5, "items": []}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('repair', 'users', target => 'repair.users');
+SELECT mongo_migrate.plan_collection('repair', 'orders', target => 'repair.orders');
+SELECT target, column_name, role, type, refers_to, refers_key, on_dangling FROM mongo_migrate.plan_column
+    WHERE server = 'repair' AND collection = 'orders' ORDER BY target, ordinal;
+UPDATE mongo_migrate.plan_column SET nullable = true WHERE server = 'repair' AND role = 'reference';
+UPDATE mongo_migrate.plan_column SET expression = 'value * 2' WHERE server = 'repair' AND column_name = 'total';
+SELECT collection, inserted, complete FROM mongo_migrate.migrate_all('repair');
+-- An application's own column, and its table with a foreign key of its own.
+ALTER TABLE users ADD seen integer DEFAULT 0;
+UPDATE users SET seen = 7;
+CREATE TABLE notes (user_id bigint REFERENCES users ON DELETE CASCADE, note text);
+INSERT INTO notes SELECT id, 'of ' || email FROM users;
+CREATE TABLE ids AS SELECT id, email FROM users;
+
+SELECT mongo_migrate.repair('repair', 'orders');
+SELECT * FROM pg_temp.verify('users');
+SELECT * FROM mongo_migrate.repair('repair', 'users');
+
+-- Changed, new and deleted documents, and rows that somebody has changed.
+SELECT mongo_migrate.run_command('repair', '{"update": "users", "updates": [
+    {"q": {"_id": {"$oid": "00000000000000000000000a"}}, "u": {"$set": {"email": "ann@y.org"}}}, {"q": {"_id": {"$oid": "00000000000000000000000e"}}, "u": {"email": "eve@x.org"}, "upsert": true}]}') -> 'n' AS n;
+SELECT mongo_migrate.run_command('repair', '{"delete": "users", "deletes": [{"q": {"_id": {"$oid": "00000000000000000000000b"}}, "limit": 1}]}') -> 'n' AS n;
+SELECT mongo_migrate.run_command('repair', '{"update": "orders", "updates": [
+    {"q": {"_id": 1}, "u": {"$set": {"items": [{"sku": "z", "parts": [{"n": 9}]}], "total": 10}}},
+    {"q": {"_id": 3}, "u": {"$set": {"user": {"$oid": "00000000000000000000000e"}, "items": [{"sku": "y", "parts": [{"n": 8}]}]}}},
+    {"q": {"_id": 5}, "u": {"$unset": {"user": 1}}},
+    {"q": {"_id": 6}, "u": {"user": {"$oid": "000000000000000000000002"}, "email": "none", "total": 6, "items": [{"sku": "x", "parts": [{"n": 7}]}]}, "upsert": true}]}') -> 'n' AS n;
+SELECT mongo_migrate.run_command('repair', '{"delete": "orders", "deletes": [{"q": {"_id": 4}, "limit": 1}]}') -> 'n' AS n;
+UPDATE orders SET total = 0 WHERE id = 2;
+DELETE FROM orders_items WHERE order_id = 2;
+SELECT * FROM pg_temp.verify('users');
+SELECT * FROM pg_temp.verify('orders');
+-- What is not in the source any more stays, unless it is asked for.
+SELECT documents, inserted, replaced, deleted, rejected, unrepaired FROM mongo_migrate.repair('repair', 'users');
+SELECT documents, inserted, replaced, deleted, rejected, unrepaired FROM mongo_migrate.repair('repair', 'orders');
+SELECT * FROM pg_temp.verify('users');
+SELECT * FROM pg_temp.verify('orders');
+SELECT documents, inserted, replaced, deleted, rejected, unrepaired FROM mongo_migrate.repair('repair', 'users', delete_extra => true);
+SELECT documents, inserted, replaced, deleted, rejected, unrepaired FROM mongo_migrate.repair('repair', 'orders', delete_extra => true);
+SELECT * FROM pg_temp.verify('users');
+SELECT * FROM pg_temp.verify('orders');
+SELECT * FROM orders ORDER BY id;
+SELECT * FROM orders_items ORDER BY 1, 2;
+SELECT * FROM orders_items_parts ORDER BY 1, 2, 3;
+SELECT column_name, row_key, refers_to, source_value, policy FROM mongo_migrate.dangling_reference WHERE server = 'repair' ORDER BY row_key::text;
+-- Who has been there keeps the id, the application's column and what refers to it.
+SELECT u.*, i.email AS was FROM users AS u LEFT JOIN ids AS i USING (id) ORDER BY id;
+SELECT * FROM notes ORDER BY 1;
+SELECT conrelid::regclass, conname, convalidated FROM pg_constraint WHERE contype = 'f' AND connamespace = 'repair'::regnamespace ORDER BY 1, 2;
+
+-- A document that was deleted is there again: it has the id that it had, and what referred to it does again.
+SELECT mongo_migrate.run_command('repair', '{"insert": "users", "documents": [{"_id": {"$oid": "00000000000000000000000b"}, "email": "ben@z.org"}]}') -> 'n' AS n;
+SELECT * FROM pg_temp.verify('users');
+SELECT documents, inserted FROM mongo_migrate.repair('repair', 'users');
+SELECT (SELECT id FROM users WHERE email = 'ben@z.org') = (SELECT id FROM ids WHERE email = 'ben@x.org') AS same_id,
+       (SELECT user_id FROM orders WHERE id = 2) = (SELECT id FROM users WHERE email = 'ben@z.org') AS refers_again;
+SELECT * FROM pg_temp.verify('orders');
+
+-- What cannot become rows: those there are stay; without, it goes into quarantine, and out of it when it has been mended.
+SELECT mongo_migrate.run_command('repair', '{"update": "orders", "updates": [
+    {"q": {"_id": 2}, "u": {"$set": {"total": "much"}}},
+    {"q": {"_id": 7}, "u": {"user": {"$oid": "00000000000000000000000a"}, "email": "x", "total": "more", "items": []}, "upsert": true}]}') -> 'n' AS n;
+SELECT * FROM pg_temp.verify('orders');
+SELECT documents, inserted, replaced, rejected FROM mongo_migrate.repair('repair', 'orders');
+SELECT source_id, target, path, reason FROM mongo_migrate.quarantine WHERE server = 'repair';
+SELECT id, total FROM orders WHERE id IN (2, 7);
+SELECT mongo_migrate.run_command('repair', '{"update": "orders", "updates": [{"q": {"total": {"$type": "string"}}, "u": {"$set": {"total": 8}}, "multi": true}]}') -> 'n' AS n;
+SELECT documents, inserted, replaced, rejected FROM mongo_migrate.repair('repair', 'orders');
+SELECT count(*) FROM mongo_migrate.quarantine WHERE server = 'repair';
+SELECT id, total FROM orders WHERE id IN (2, 7) ORDER BY id;
+SELECT * FROM pg_temp.verify('orders');
+-- By an older verification.
+UPDATE orders SET total = 1 WHERE id = 7;
+SELECT count(*) FROM pg_temp.verify('orders');
+UPDATE orders SET total = 2 WHERE id = 2;
+SELECT count(*) FROM mongo_migrate.verify_full('repair', 'orders');
+SELECT max(verification_id) - 1 AS before_last FROM mongo_migrate.verification WHERE server = 'repair' \gset
+SELECT documents, verification_id = :before_last AS asked FROM mongo_migrate.repair('repair', 'orders', verification_id => :before_last);
+SELECT id, total FROM orders WHERE id IN (2, 7) ORDER BY id;
+SELECT documents FROM mongo_migrate.repair('repair', 'orders');
+SELECT * FROM report;
+
+-- One collection to two tables by a filter: a document moves from one to the other, or out of both.
+SELECT mongo_migrate.run_command('repair', '{"insert": "things", "documents": [
+    {"_id": 1, "state": "open", "n": 1, "tags": [{"t": "a"}]}, {"_id": 2, "state": "open", "n": 2, "tags": [{"t": "b"}]},
+    {"_id": 3, "state": "done", "n": 3, "tags": [{"t": "c"}]}, {"_id": 4, "state": "done", "n": 4, "tags": []}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('repair', 'things', target => 'repair.things');
+INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, filter, ordinal) VALUES ('repair', 'things', 'repair.done', 'root', '{"state": "done"}', 10);
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type)
+    VALUES ('repair', 'things', 'repair.done', 'id', 1, 'id', '_id', 'integer'), ('repair', 'things', 'repair.done', 'n', 2, 'value', 'n', 'integer');
+UPDATE mongo_migrate.plan_target SET filter = '{"state": "open"}' WHERE server = 'repair' AND target = 'repair.things';
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('repair', 'things');
+SELECT mongo_migrate.run_command('repair', '{"update": "things", "updates": [
+    {"q": {"_id": 1}, "u": {"$set": {"state": "done", "n": 10}}}, {"q": {"_id": 3}, "u": {"$set": {"state": "open"}}},
+    {"q": {"_id": 4}, "u": {"$set": {"state": "lost"}}}]}') -> 'n' AS n;
+SELECT * FROM pg_temp.verify('things');
+SELECT documents, inserted, replaced, deleted, unrepaired FROM mongo_migrate.repair('repair', 'things');
+SELECT documents, inserted, replaced, deleted, unrepaired FROM mongo_migrate.repair('repair', 'things', delete_extra => true);
+SELECT * FROM pg_temp.verify('things');
+SELECT * FROM things ORDER BY 1;
+SELECT * FROM things_tags ORDER BY 1, 2;
+SELECT * FROM done ORDER BY 1;
+
+-- References by another key, which are looked up, and documents that the plan wants in quarantine for a reference.
+SELECT mongo_migrate.run_command('repair', '{"insert": "visits", "documents": [
+    {"_id": 1, "who": "ann@y.org", "user": {"$oid": "00000000000000000000000a"}}, {"_id": 2, "who": "cid@x.org", "user": {"$oid": "00000000000000000000000c"}}, {"_id": 3, "who": "no@x.org", "user": {"$oid": "00000000000000000000000c"}}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('repair', 'visits', target => 'repair.visits');
+UPDATE mongo_migrate.plan_column SET on_dangling = 'quarantine' WHERE server = 'repair' AND target = 'repair.visits' AND path = 'user';
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, refers_to, refers_key)
+    VALUES ('repair', 'visits', 'repair.visits', 'who_id', 20, 'reference', 'who', 'bigint', 'users', 'email');
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('repair', 'visits');
+SELECT v.id, v.who, u.email, r.email AS refers FROM visits AS v LEFT JOIN users AS u ON u.id = who_id LEFT JOIN users AS r ON r.id = user_id ORDER BY 1;
+SELECT mongo_migrate.run_command('repair', '{"update": "visits", "updates": [
+    {"q": {"_id": 1}, "u": {"$set": {"who": "cid@x.org"}}}, {"q": {"_id": 2}, "u": {"$set": {"who": "nobody"}}}, {"q": {"_id": 3}, "u": {"$set": {"user": {"$oid": "000000000000000000000002"}}}},
+    {"q": {"_id": 4}, "u": {"who": "dan@x.org", "user": {"$oid": "000000000000000000000002"}}, "upsert": true}]}') -> 'n' AS n;
+SELECT count(*) FROM pg_temp.verify('visits');
+SELECT documents, inserted, replaced, rejected FROM mongo_migrate.repair('repair', 'visits');
+SELECT v.id, v.who, u.email, r.email AS refers FROM visits AS v LEFT JOIN users AS u ON u.id = who_id LEFT JOIN users AS r ON r.id = user_id ORDER BY 1;
+SELECT source_id, reason, hint FROM mongo_migrate.quarantine WHERE server = 'repair';
+SELECT column_name, row_key, source_value, policy FROM mongo_migrate.dangling_reference WHERE server = 'repair' AND collection = 'visits' ORDER BY row_key::text;
+
+-- Errors.
+SELECT mongo_migrate.repair('repair', 'nothing');
+SELECT mongo_migrate.repair('repair', 'visits', verification_id => 0);
+BEGIN;
+SELECT mongo_migrate.run_command('repair', '{"drop": "things"}') -> 'ok' AS ok;
+SELECT mongo_migrate.repair('repair', 'things', delete_extra => true);
+ROLLBACK;
+SELECT count(*) FROM things;
+CREATE ROLE regress_repair_nobody;
+SET ROLE regress_repair_nobody;
+SELECT mongo_migrate.repair('repair', 'visits');
+RESET ROLE;
+DROP ROLE regress_repair_nobody;
+
+DROP SERVER repair CASCADE;
+SET client_min_messages = warning;
+DO $$
+BEGIN
+    EXECUTE (SELECT 'DROP TABLE ' || string_agg(relation, ', ') FROM mongo_migrate.id_map WHERE server = 'repair' AND relation IS NOT NULL);
+END
+$$;
+DELETE FROM mongo_migrate.plan WHERE server = 'repair';
+DELETE FROM mongo_migrate.id_map WHERE server = 'repair';
+DELETE FROM mongo_migrate.chunk WHERE server = 'repair';
+DELETE FROM mongo_migrate.run WHERE server = 'repair';
+DELETE FROM mongo_migrate.quarantine WHERE server = 'repair';
+DELETE FROM mongo_migrate.dangling_reference WHERE server = 'repair';
+DELETE FROM mongo_migrate.verification WHERE server = 'repair';
+DROP SCHEMA repair CASCADE;

@@ -1,0 +1,149 @@
+-- repair.sql: the rows of documents, made anew where a verification found differences.
+
+CREATE FUNCTION mongo_migrate.forget_references(server name, collection text, ids bytea[])
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    r record;
+    row_ids text[];
+BEGIN
+    FOR r IN
+        SELECT t.target, t.kind, c.column_name, d.column_name AS document_column, d.type, mongo_migrate.value_column(c) IS NOT NULL AS looked_up
+          FROM mongo_migrate.plan_target AS t
+          JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
+         CROSS JOIN LATERAL mongo_migrate.document_column(server, collection, t.target) AS d
+         WHERE (t.server, t.collection) = (server, collection) AND t.included AND c.included AND c.role = 'reference'
+    LOOP
+        row_ids := coalesce(row_ids, ARRAY(
+            SELECT mongo_migrate.target_id(server, collection, mongo_migrate.key_to_json(mongo_migrate.document_key(id)))
+              FROM unnest(ids) AS id));
+        DELETE FROM mongo_migrate.dangling_reference d
+         WHERE (d.server, d.collection, d.target, d.column_name) = (server, collection, r.target, r.column_name)
+           AND d.row_key ->> r.document_column = ANY (row_ids);
+        -- Child rows are new.
+        IF r.looked_up AND r.kind = 'root' THEN
+            EXECUTE format('UPDATE %1$s AS t SET %2$I = NULL WHERE t.%3$I = ANY ($1::%4$s[]) AND t.%2$I IS NOT NULL',
+                           r.target, r.column_name, r.document_column, r.type) USING row_ids;
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.forget_references(name, text, bytea[]) IS
+    'what was recorded of dangling references of documents whose rows were replaced, and the ids of references that were looked up, go: apply_references() finds both anew; ids: BSON documents with the _id of each';
+
+CREATE FUNCTION mongo_migrate.replace_and_refer(server name, collection text, ids bytea[], delete_gone boolean,
+        OUT inserted bigint, OUT replaced bigint, OUT deleted bigint, OUT rejected bigint, OUT rounded bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    retry constant boolean := EXISTS (
+        SELECT FROM mongo_migrate.plan_column AS c
+         WHERE c.server = server AND c.role = 'reference' AND c.included
+           AND ((c.collection = collection AND c.on_dangling = 'null') OR (c.refers_to = collection AND delete_gone)));
+    first record;
+    again record;
+BEGIN
+    first := mongo_migrate.replace_documents(server, collection, ids, delete_gone, retry);
+    PERFORM mongo_migrate.forget_references(server, collection, first.written);
+    inserted := first.inserted;
+    replaced := first.replaced;
+    deleted := first.deleted;
+    rejected := first.rejected;
+    rounded := first.rounded;
+    -- The plan says what becomes of a reference that leads nowhere: such foreign keys come after the rows, as in a migration.
+    IF first.dangling <> '{}' THEN
+        PERFORM mongo_migrate.drop_foreign_keys(server, collection, NULL, 'null');
+        IF delete_gone THEN
+            PERFORM mongo_migrate.drop_foreign_keys(server, NULL, collection);
+        END IF;
+        again := mongo_migrate.replace_documents(server, collection, first.dangling, delete_gone, false);
+        PERFORM mongo_migrate.forget_references(server, collection, again.written);
+        inserted := inserted + again.inserted;
+        replaced := replaced + again.replaced;
+        deleted := deleted + again.deleted;
+        rejected := rejected - cardinality(first.dangling) + again.rejected;
+        rounded := rounded + again.rounded;
+    END IF;
+    PERFORM mongo_migrate.name_dangling(server, collection);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.replace_and_refer(name, text, bytea[], boolean) IS
+    'replace_documents(), and for documents that a foreign key refuses once more without those that apply_references(), which is to follow, makes again';
+
+CREATE FUNCTION mongo_migrate.repair(server name, collection text, delete_extra boolean DEFAULT false,
+        INOUT verification_id bigint DEFAULT NULL,
+        OUT documents bigint, OUT inserted bigint, OUT replaced bigint, OUT deleted bigint, OUT rejected bigint,
+        OUT rounded bigint, OUT unrepaired bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    last text := '';
+    sources text[];         -- ids as findings have them, some at a time
+    ids bytea[];
+    found text[];           -- of those the ones of documents that are in the source
+    counts record;
+BEGIN
+    PERFORM mongo_migrate.require_source(server, collection);
+    PERFORM mongo_migrate.require_plan(server, collection);
+    verification_id := (
+        SELECT max(v.verification_id) FROM mongo_migrate.verification AS v
+         WHERE (v.server, v.collection) = (server, collection) AND v.kind IN ('sample', 'full') AND v.ended_at IS NOT NULL
+           AND v.verification_id = coalesce(repair.verification_id, v.verification_id));
+    IF verification_id IS NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('collection "%s" of server "%s" has no such verification', collection, server),
+            DETAIL = 'What it found is what is repaired.',
+            HINT = format('SELECT count(*) FROM mongo_migrate.verify_full(%L, %L);', server, collection);
+    END IF;
+    PERFORM mongo_migrate.lock_collection(server, collection);
+    -- Its documents would all be gone.
+    PERFORM mongo_migrate.require_collection(server, collection);
+    PERFORM mongo_migrate.prepare_id_maps(server, collection);
+
+    documents := 0; inserted := 0; replaced := 0; deleted := 0; rejected := 0; rounded := 0;
+    unrepaired := (SELECT count(*) FROM mongo_migrate.finding AS f
+                    WHERE (f.verification_id, f.collection) = (verification_id, collection)
+                      AND f.kind IN ('missing', 'extra', 'mismatch') AND f.source_id IS NULL
+                      -- The rows that a sum is wrong by are findings of their own.
+                      AND NOT coalesce(starts_with(f.source_value, 'sum '), false));
+    LOOP
+        SELECT array_agg(s.source_id ORDER BY s.source_id), max(s.source_id) INTO sources, last
+          FROM (SELECT DISTINCT f.source_id COLLATE "C" AS source_id FROM mongo_migrate.finding AS f
+                 WHERE (f.verification_id, f.collection) = (verification_id, collection)
+                   AND f.kind IN ('missing', 'extra', 'mismatch') AND f.source_id COLLATE "C" > last
+                 ORDER BY 1 LIMIT 1000) AS s;
+        EXIT WHEN sources IS NULL;
+        SELECT coalesce(array_agg(mongo_migrate.bson_from_json(d.document)), '{}'),
+               coalesce(array_agg(mongo_migrate.verify_source_id(mongo_migrate.key_to_json(mongo_migrate.verify_document_key(d.document)))), '{}')
+          INTO ids, found
+          FROM mongo_migrate.find_documents(server, collection,
+                   mongo_migrate.verify_filter('{}', (SELECT json_agg(c) FROM unnest(sources) AS s, mongo_migrate.verify_candidates(s) AS c)),
+                   '{"projection": {"_id": 1}}', 'canonical') AS d (document);
+        IF delete_extra THEN
+            ids := ids || ARRAY(
+                SELECT mongo_migrate.bson_from_json(json_build_object('_id', c))
+                  FROM unnest(sources) AS s, mongo_migrate.verify_candidates(s) AS c
+                 WHERE s <> ALL (found));
+        ELSE
+            unrepaired := unrepaired + (SELECT count(*) FROM unnest(sources) AS s WHERE s <> ALL (found));
+        END IF;
+        counts := mongo_migrate.replace_and_refer(server, collection, ids, delete_extra);
+        inserted := inserted + counts.inserted;
+        replaced := replaced + counts.replaced;
+        deleted := deleted + counts.deleted;
+        rejected := rejected + counts.rejected;
+        rounded := rounded + counts.rounded;
+    END LOOP;
+    documents := inserted + replaced + deleted + rejected;
+    PERFORM mongo_migrate.apply_references(server, collection);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.repair(name, text, boolean, bigint) IS
+    'reads the documents in which a verification has found missing, extra or mismatch anew, and makes their rows what they would be now; verification_id: the one to go by, by default the last of verify_sample() or verify_full() of the collection; delete_extra: rows of documents that are not in the source any more, or that the filter leaves out, are deleted. Result: the documents that were written, those rejected, which keep their rows, with a warning, or go into quarantine, values rounded, and unrepaired, findings that were left: of such rows, unless delete_extra, and of rows that lead to no document. Errors: no plan; 55000 where there is no verification; 55006 while the collection is being migrated';
