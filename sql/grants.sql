@@ -62,7 +62,13 @@ ROLLBACK;
 RESET SESSION AUTHORIZATION;
 SELECT count(*) FROM grants_test.policed;
 DELETE FROM mongo_migrate.plan_target WHERE target = 'grants_test.policed';
+-- Others may have plans in schemas that a role cannot use.
+CREATE SCHEMA grants_others;
+CREATE TABLE grants_others.theirs (id integer);
+INSERT INTO mongo_migrate.plan (server, collection) VALUES ('grants_others', 'theirs');
+INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal) VALUES ('grants_others', 'theirs', 'grants_others.theirs', 'root', 1);
 SET SESSION AUTHORIZATION regress_grants_migrator;
+SELECT severity, problem FROM mongo_migrate.check_plan('grants_test');
 -- An expression has the rights of whoever runs it, and no others.
 UPDATE mongo_migrate.plan_column SET expression = '(SELECT rolpassword FROM pg_authid LIMIT 1)' WHERE server = 'grants_test' AND column_name = 'name';
 SELECT inserted, complete FROM mongo_migrate.migrate_collection('grants_test', 'things');
@@ -73,7 +79,8 @@ RESET SESSION AUTHORIZATION;
 SET client_min_messages = warning;
 SELECT relation AS map FROM mongo_migrate.id_map WHERE (server, collection) = ('grants_test', 'others') \gset
 DROP TABLE :map;
-DROP SCHEMA grants_test CASCADE;
+DELETE FROM mongo_migrate.plan WHERE server = 'grants_others';
+DROP SCHEMA grants_test, grants_others CASCADE;
 RESET client_min_messages;
 SELECT mongo_migrate.run_command('grants_test', '{"dropDatabase": 1}') -> 'ok' AS ok;
 DROP USER MAPPING FOR regress_grants_migrator SERVER grants_test;

@@ -507,7 +507,11 @@ BEGIN
                       'and reset_collection(truncate => true) empties both', o.collection, o.server) INTO problem
         FROM mongo_migrate.plan_target AS o
         WHERE (o.server, o.collection) <> (server, planned.collection) AND o.included
-          AND (o.target = planned.target OR to_regclass(o.target) = relation)
+          -- Of what lies in a schema that one may not use, to_regclass() is an error.
+          AND (o.target = planned.target OR CASE
+                  WHEN cardinality(parse_ident(o.target)) = 1 OR EXISTS (
+                      SELECT FROM pg_namespace AS n WHERE n.nspname = (parse_ident(o.target))[1] AND has_schema_privilege(n.oid, 'USAGE'))
+                  THEN to_regclass(o.target) = relation END)
         ORDER BY o.server, o.collection LIMIT 1;
         IF FOUND THEN
             hint := 'To have a table of its own: ' || mongo_migrate.mend_target(planned, 'target = ''schema.table'', existing = false');
