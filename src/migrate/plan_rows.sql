@@ -167,18 +167,30 @@ COMMENT ON FUNCTION mongo_migrate.plan_relation(name, text, text, boolean) IS
 REVOKE ALL ON FUNCTION mongo_migrate.plan_relation(name, text, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.free_target(schema text, wanted text, created text[] DEFAULT NULL) RETURNS text
-    LANGUAGE sql STABLE
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT format('%I.%I', schema, mongo_migrate.free_name(wanted, ARRAY(
-        SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-        WHERE n.nspname = schema AND (c.relkind NOT IN ('r', 'p') OR format('%I.%I', n.nspname, c.relname) <> ALL (created))
-        UNION ALL
-        SELECT (parse_ident(t.target))[2] FROM mongo_migrate.plan_target AS t
-        WHERE (parse_ident(t.target))[1] = schema)))
+DECLARE
+    free text;
+    locked text;
+BEGIN
+    LOOP
+        free := format('%I.%I', schema, mongo_migrate.free_name(wanted, ARRAY(
+            SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+            WHERE n.nspname = schema AND (c.relkind NOT IN ('r', 'p') OR format('%I.%I', n.nspname, c.relname) <> ALL (created))
+            UNION ALL
+            SELECT (parse_ident(t.target))[2] FROM mongo_migrate.plan_target AS t
+            WHERE (parse_ident(t.target))[1] = schema)));
+        EXIT WHEN free = locked;
+        -- Another session may just have planned it.
+        PERFORM pg_advisory_xact_lock(hashtextextended('mongo_migrate_target_' || free, 0));
+        locked := free;
+    END LOOP;
+    RETURN free;
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.free_target(text, text, text[]) IS
-    'a qualified table name that no plan uses; an existing table may bear it: one of those created, NULL: any';
+    'a qualified table name that no plan uses, nor one that another session makes until this transaction ends; an existing table may bear it: one of those created, NULL: any';
 REVOKE ALL ON FUNCTION mongo_migrate.free_target(text, text, text[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.add_plan_column(new mongo_migrate.plan_column, relation regclass) RETURNS name

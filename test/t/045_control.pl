@@ -177,6 +177,16 @@ wait_until("count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AN
 $first->ask('COMMIT');
 is(($session->result)[0], 'f|t', 'migrate_all has one row for what it could not plan');
 
+# Two collections that are planned at the same time have two tables.
+query("CREATE SERVER crm FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '" . $mongo->uri . "', database 'crm')");
+query("SELECT mongo_migrate.run_command('$_', '{\"insert\": \"g\", \"documents\": [{\"_id\": 1, \"of\": \"$_\"}]}')") foreach qw(shop crm);
+$first->ask("BEGIN; SELECT mongo_migrate.plan_collection('shop', 'g')");
+$session = starts("SELECT complete FROM mongo_migrate.migrate_collection('crm', 'g')");
+wait_until("count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND backend_type = 'mongo_migrate worker'", 'a name is waited for');
+$first->ask("COMMIT; SELECT complete FROM mongo_migrate.migrate_collection('shop', 'g')");
+is_deeply([ $session->result ], [ 't', '' ], 'both are migrated');
+is(query("SELECT g.of, g_2.of FROM g, g_2"), 'shop|crm', 'to tables of their own');
+
 # Loaded by the postmaster, the driver is that of all sessions; new ObjectIds are still each session's own.
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'mongo_migrate'");
 $node->restart;
