@@ -50,6 +50,27 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.last_given(regclass, bigint) IS
     'the greatest id that a sequence may have given, where each of its values stands for a block of so many';
 
+CREATE FUNCTION mongo_migrate.column_sequence(target text, column_name name)
+    RETURNS regclass
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT q.seqrelid::regclass
+      FROM (SELECT pg_get_serial_sequence($1, $2)::regclass AS sequence) own
+      JOIN pg_sequence q ON q.seqrelid = coalesce(own.sequence, (
+               -- Of DEFAULT nextval('...') alone: what else a default makes of it is no id of the sequence.
+               SELECT d.refobjid
+                 FROM pg_attribute a
+                 JOIN pg_attrdef e ON (e.adrelid, e.adnum) = (a.attrelid, a.attnum)
+                 JOIN pg_depend d ON (d.classid, d.objid, d.refclassid) = ('pg_attrdef'::regclass, e.oid, 'pg_class'::regclass)
+                WHERE a.attrelid = to_regclass($1) AND a.attname = $2
+                  AND pg_get_expr(e.adbin, e.adrelid) = format('nextval(%L::regclass)', d.refobjid::regclass)))
+     WHERE q.seqincrement > 0
+       AND (own.sequence IS NOT NULL OR (has_sequence_privilege(q.seqrelid, 'SELECT') AND has_sequence_privilege(q.seqrelid, 'UPDATE')))
+$$;
+COMMENT ON FUNCTION mongo_migrate.column_sequence(text, name) IS
+    'the sequence that a column takes its values from: its own, or one by its default, which the caller may set; NULL where there is none, or it counts down';
+
 CREATE FUNCTION mongo_migrate.id_sequences(server name, collection text)
     RETURNS TABLE (sequence regclass, block bigint, target text, column_name name)
     LANGUAGE plpgsql STABLE
@@ -72,7 +93,7 @@ BEGIN
     SELECT m.sequence, s.seqincrement, NULL::text, NULL::name
       FROM of_map m JOIN pg_sequence s ON s.seqrelid = m.sequence
      UNION ALL
-    SELECT pg_get_serial_sequence(t.target, t.column_name)::regclass, 1::bigint, t.target, t.column_name
+    SELECT mongo_migrate.column_sequence(t.target, t.column_name), 1::bigint, t.target, t.column_name
       FROM of_tables t
      WHERE EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = t.relation AND a.attname = t.column_name);
 END
@@ -188,7 +209,7 @@ DECLARE
 BEGIN
     FOR source IN
         WITH filled AS MATERIALIZED (
-            SELECT c.target, c.column_name, pg_get_serial_sequence(c.target, c.column_name)::regclass AS sequence
+            SELECT c.target, c.column_name, mongo_migrate.column_sequence(c.target, c.column_name) AS sequence
               FROM mongo_migrate.plan_column c
               JOIN mongo_migrate.plan_target t USING (server, collection, target)
               JOIN pg_attribute a ON a.attrelid = to_regclass(c.target) AND a.attname = c.column_name
@@ -197,7 +218,7 @@ BEGIN
         )
         SELECT f.target, f.column_name, f.sequence, q.seqmax
           FROM filled f JOIN pg_sequence q ON q.seqrelid = f.sequence
-         WHERE q.seqincrement > 0 AND has_sequence_privilege(q.seqrelid, 'SELECT') AND has_sequence_privilege(q.seqrelid, 'UPDATE')
+         WHERE has_sequence_privilege(q.seqrelid, 'SELECT') AND has_sequence_privilege(q.seqrelid, 'UPDATE')
     LOOP
         EXECUTE format('SELECT max(%I) FROM %s', source.column_name, source.target) INTO largest;
         PERFORM setval(source.sequence, largest)
