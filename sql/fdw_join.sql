@@ -243,6 +243,24 @@ SELECT u.name, b.n FROM users u JOIN bad b ON u._id = b."user" WHERE u.n = 1;
 SELECT u.name, b.n FROM users u JOIN bad b ON u._id = b."user" WHERE u.n = 2;
 SELECT u.name, b._id FROM users u LEFT JOIN bad b ON u._id = b."user" WHERE u.n = 3;
 
+-- A write between two rows of a cursor, which has the rest read ahead: the next outer document is known by then, or has matches that are still to come.
+SELECT mongo_migrate.run_command('fdw_join', '{"insert": "kept", "documents": [{"_id": 1, "t": 5}, {"_id": 2, "t": 5}, {"_id": 3, "t": "5"}]}') ->> 'n' AS inserted;
+SELECT mongo_migrate.run_command('fdw_join', '{"createIndexes": "kept", "indexes": [{"key": {"t": 1}, "name": "t"}]}') ->> 'ok' AS ok;
+CREATE FOREIGN TABLE kept (_id integer, t text) SERVER fdw_join;
+ANALYZE kept;
+BEGIN;
+DECLARE unmatched CURSOR FOR SELECT a._id, b._id FROM kept a LEFT JOIN kept b ON b._id = a._id AND b.t || '' = '6';
+DECLARE asked CURSOR FOR SELECT a._id, b._id FROM kept a JOIN kept b ON b.t = a.t;
+FETCH 1 FROM unmatched;
+FETCH 1 FROM asked;
+INSERT INTO kept VALUES (4, '7');
+SELECT count(*) FROM kept WHERE _id > 3;
+FETCH ALL FROM unmatched;
+FETCH ALL FROM asked;
+ROLLBACK;
+INSERT INTO kept SELECT 10 * a._id + b._id FROM kept a JOIN kept b ON b.t = a.t;
+SELECT array_agg(_id ORDER BY _id) FROM kept;
+
 -- Two documents that are too large for one: an error, unless the statistics show it before.
 CREATE FOREIGN TABLE large (_id integer, other integer, t text) SERVER fdw_join;
 INSERT INTO large SELECT i, i % 2 + 1, repeat('x', 9000000) FROM generate_series(1, 2) i;
