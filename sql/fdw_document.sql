@@ -223,6 +223,15 @@ SELECT show('canonical', 'doc @> ''{"_id": {"$numberInt": "5"}, "a": true}''');
 
 SELECT _id FROM docs WHERE (doc ->> 'a')::numeric > 4;
 
+-- Paths longer, and documents deeper, than MongoDB looks into are left to PostgreSQL.
+SELECT repeat(' -> ''a''', 195) AS steps, repeat('a.', 195) || 'a' AS path, repeat('[1, {"a": 1}, {"a": ', 95) || '1' || repeat('}]', 95) AS json \gset
+SELECT count(*) FROM docs WHERE doc :steps @> '5';
+SELECT count(*) FROM docs WHERE doc :steps IS NULL;
+SELECT count(*) FROM docs WHERE doc -> 'a' @> :'json';
+CREATE FOREIGN TABLE deep (_id integer, a integer OPTIONS (path :'path')) SERVER fdw_document OPTIONS (collection 'docs');
+SELECT count(*) FROM deep WHERE a IS NULL;
+SELECT a, count(*) FROM deep GROUP BY a;
+
 SELECT mongo_migrate.run_command('fdw_document', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 DROP FUNCTION show;
 DROP SERVER fdw_document CASCADE;

@@ -191,6 +191,16 @@ SELECT show('(i = 5) IS NOT TRUE');
 SELECT show('n = 0.1 OR (f > 5 AND t IN (''5'', ''true''))');
 \t off
 
+-- What is nested deeper than MongoDB's documents may be is left to PostgreSQL: all of it, or but for the outer ANDs.
+SELECT string_agg(format('_id = %s OR (i <> %s AND n <> %s AND (', n, n, n), '' ORDER BY n) || '_id = 1' || repeat('))', 100) AS deep FROM generate_series(1, 100) AS n \gset
+SELECT array_agg(_id ORDER BY _id) FROM "values" WHERE :deep;
+SELECT array_agg(_id ORDER BY _id) FROM "values" WHERE i = 5 AND (:deep);
+SELECT b, count(*) FROM "values" WHERE :deep GROUP BY b ORDER BY b;
+SET mongo_migrate.enable_pushdown = off;
+SELECT array_agg(_id ORDER BY _id) FROM "values" WHERE :deep;
+SELECT array_agg(_id ORDER BY _id) FROM "values" WHERE i = 5 AND (:deep);
+RESET mongo_migrate.enable_pushdown;
+
 -- ids: objectid, uuid, text, dates
 SELECT mongo_migrate.run_command('fdw_pushdown', '{"insert": "ids", "documents": [
     {"_id": {"$oid": "5f0000000000000000000001"}, "u": {"$uuid": "00112233-4455-6677-8899-aabbccddeeff"}, "day": {"$date": "2024-02-29T00:00:00Z"}},

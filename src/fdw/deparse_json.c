@@ -25,8 +25,11 @@
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 
-/* MongoDB takes no paths of more than 200 segments. */
-#define MAX_SEGMENTS 100
+/*
+ * How deep a jsonb is looked into.  A segment is one of a path, of which MongoDB
+ * has a limit, and may be two levels of the match document, which has 200.
+ */
+#define MAX_DEPTH 50
 
 /* Decimals have 34 digits; a number of more digits may have been written with an exponent. */
 #define MAX_DIGITS 34
@@ -247,7 +250,7 @@ match_json_container(const Filter *filter, const char *path, JsonbContainer *con
 	List	   *matches = NIL;
 
 	check_stack_depth();
-	if (depth >= MAX_SEGMENTS)
+	if (depth >= MAX_DEPTH)
 		return match_exists(path);
 	while ((token = JsonbIteratorNext(&iterator, &value, true)) != WJB_DONE)
 	{

@@ -15,6 +15,9 @@
 #include "lib/stringinfo.h"
 #include "mongo/options.h"
 
+/* MongoDB takes paths of fewer than 190 segments.  What is compared with a jsonb may add some. */
+#define MAX_SEGMENTS	100
+
 /* Can dotted notation name the segment? */
 static bool
 segment_is_plain(const char *segment)
@@ -42,9 +45,12 @@ char *
 path_for_match_below(const char *path, List *keys)
 {
 	char	   *result = "";
+	List	   *segments = document_path_split(path);
 	ListCell   *lc;
 
-	foreach(lc, document_path_split(path))
+	if (list_length(segments) + list_length(keys) > MAX_SEGMENTS)
+		return NULL;
+	foreach(lc, segments)
 	{
 		result = path_below(result, lfirst(lc));
 		if (result == NULL)

@@ -29,6 +29,12 @@
 #include "utils/pg_locale.h"
 #include "utils/typcache.h"
 
+/*
+ * How many ANDs and ORs may be within each other.  Each is two levels of a
+ * document, of which MongoDB takes 200.
+ */
+#define MAX_NESTING 30
+
 static Filter *filter_from_node(ClauseContext *context, Node *node);
 
 /* Can the scan evaluate the expression beforehand, once? */
@@ -333,7 +339,8 @@ filter_from_not(ClauseContext *context, Node *node)
 
 /*
  * AND or OR.  Arms of an AND that cannot be shipped are left out, which makes
- * it a superset; an OR needs all of its arms.
+ * it a superset; an OR needs all of its arms.  So what is nested too deep is
+ * left out of the AND around it.
  */
 static Filter *
 filter_from_bool(ClauseContext *context, BoolExpr *clause)
@@ -363,6 +370,20 @@ filter_from_bool(ClauseContext *context, BoolExpr *clause)
 	return filter->arms == NIL ? NULL : filter;
 }
 
+/* AND, OR or NOT. */
+static Filter *
+filter_from_bool_or_not(ClauseContext *context, BoolExpr *clause)
+{
+	Filter	   *filter = NULL;
+
+	if (clause->boolop == NOT_EXPR)
+		return filter_from_not(context, linitial(clause->args));
+	if (context->depth++ < MAX_NESTING)
+		filter = filter_from_bool(context, clause);
+	context->depth--;
+	return filter;
+}
+
 /* Any condition. */
 static Filter *
 filter_from_node(ClauseContext *context, Node *node)
@@ -378,9 +399,7 @@ filter_from_node(ClauseContext *context, Node *node)
 		case T_NullTest:
 			return filter_from_null_test(context, (NullTest *) node);
 		case T_BoolExpr:
-			if (((BoolExpr *) node)->boolop == NOT_EXPR)
-				return filter_from_not(context, linitial(((BoolExpr *) node)->args));
-			return filter_from_bool(context, (BoolExpr *) node);
+			return filter_from_bool_or_not(context, (BoolExpr *) node);
 		case T_BooleanTest:
 			{
 				BooleanTest *test = (BooleanTest *) node;

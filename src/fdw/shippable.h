@@ -15,6 +15,7 @@ typedef struct ClauseContext
 	RelOptInfo *rel;
 	FdwRelation *relation;
 	List	  **comparands;
+	int			depth;			/* of AND and OR around it */
 } ClauseContext;
 
 /* shippable_operand.c */
