@@ -51,6 +51,9 @@ SELECT count(*) AS plans FROM mongo_migrate.plan WHERE server = 'migrate_test';
 SET client_min_messages = warning;
 SELECT result(mongo_migrate.migrate_collection('migrate_test', 'orders', dry_run => true));
 SELECT result(r) FROM mongo_migrate.migrate_all('migrate_test', dry_run => true) r ORDER BY 1;
+-- Nor does one that has no time to plan.
+SELECT count(*) FROM mongo_migrate.migrate_all('migrate_test', max_duration => '1 us');
+SELECT count(*) FROM mongo_migrate.migrate_all('migrate_test', max_duration => '1 us', workers => 0);
 RESET client_min_messages;
 SELECT (SELECT count(*) FROM mongo_migrate.plan WHERE server = 'migrate_test') AS plans,
        (SELECT count(*) FROM mongo_migrate.id_map WHERE server = 'migrate_test') AS maps,

@@ -393,7 +393,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.migration_order(name) IS
     'the planned collections, those that others refer to first as far as there is such an order';
 
-CREATE FUNCTION mongo_migrate.plan_collections(server name, collections text[], asked_at timestamptz)
+CREATE FUNCTION mongo_migrate.plan_collections(server name, collections text[], asked_at timestamptz, deadline timestamptz)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -402,7 +402,7 @@ DECLARE
     collection text;
 BEGIN
     FOREACH collection IN ARRAY collections LOOP
-        EXIT WHEN mongo_migrate.stop_requested(server, NULL, asked_at);
+        EXIT WHEN mongo_migrate.stop_requested(server, NULL, asked_at) OR clock_timestamp() >= deadline;
         BEGIN
             PERFORM mongo_migrate.plan_collection(server, collection);
         EXCEPTION
@@ -414,8 +414,8 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.plan_collections(name, text[], timestamptz) IS
-    'plans collections as far as that can be done; what keeps one from being planned is told when it is migrated; calls of stop_migration() after asked_at end it';
+COMMENT ON FUNCTION mongo_migrate.plan_collections(name, text[], timestamptz, timestamptz) IS
+    'plans collections as far as that can be done; what keeps one from being planned is told when it is migrated; calls of stop_migration() after asked_at, and the deadline, end it';
 
 CREATE FUNCTION mongo_migrate.migrate_all(server name,
         batch_size integer DEFAULT 5000, workers integer DEFAULT 2,
@@ -454,16 +454,20 @@ BEGIN
     END LOOP;
     IF unplanned <> '{}' AND NOT dry_run THEN
         IF workers = 0 THEN
-            PERFORM mongo_migrate.plan_collection(server, collection) FROM unnest(unplanned) AS collection;
+            PERFORM mongo_migrate.plan_collection(server, collection) FROM unnest(unplanned) AS collection
+              WHERE coalesce(clock_timestamp() < deadline, true);
         ELSE
             -- Each slice is a transaction, which asks once what keys there are for references to lead to.
             FOR n IN 1 .. cardinality(unplanned) BY slice LOOP
                 BEGIN
                     PERFORM mongo_migrate.run_patiently(server, NULL, ARRAY[
-                        format('SELECT mongo_migrate.plan_collections(%L, %L, %L)', server,
-                               unplanned[n : n + slice - 1], to_json(begun) #>> '{}')], NULL, retry_for);
-                EXCEPTION WHEN OTHERS THEN
-                    NULL;       -- each is told of in its turn
+                        format('SELECT mongo_migrate.plan_collections(%L, %L, %L, %L)', server,
+                               unplanned[n : n + slice - 1], to_json(begun) #>> '{}', to_json(deadline) #>> '{}')], NULL, retry_for);
+                EXCEPTION
+                    WHEN connection_exception THEN
+                        EXIT;
+                    WHEN OTHERS THEN
+                        NULL;       -- each is told of in its turn
                 END;
             END LOOP;
         END IF;

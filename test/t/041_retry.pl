@@ -135,6 +135,16 @@ is(finish($session), "t\n", 'planning goes on, and all is migrated');
 unlike(errors($session), qr/documents are done/, 'it does not tell of documents');
 is(query($counts), $all, 'every document once');
 
+# When it stays away, that is found out once, and not for each slice of the collections.
+query("SELECT mongo_migrate.run_command('shop', format('{\"create\": \"empty%s\"}', n)::json) FROM generate_series(1, 60) n");
+$mongo->fail_point('{"mode": "alwaysOn", "data": {"failCommands": ["find", "aggregate", "count"], "closeConnection": true}}');
+$session = begin("SELECT count(*) FROM mongo_migrate.migrate_all('shop', retry_for => '2s', max_duration => '6s') WHERE complete");
+is(finish($session), "0\n", 'nothing is migrated from a source that stays away');
+my @interrupted = errors($session) =~ /planning of server "shop" is interrupted/g;
+is(@interrupted, 1, 'it was waited for once');
+$mongo->fail_point_off;
+query("SELECT mongo_migrate.run_command('shop', format('{\"drop\": \"empty%s\"}', n)::json) FROM generate_series(1, 60) n");
+
 # A step that MongoDB answers with what its drivers try again, until the fail point is over: the driver itself does once.
 sub fail_some
 {
