@@ -126,6 +126,21 @@ COMMENT ON FUNCTION mongo_migrate.plan_extra(name, text, text) IS
     'plans a column extra for the fields that the plan does not know, in each table that has rows of documents, or in one';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_extra(name, text, text) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.refuse_planned(server name, collection text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
+        MESSAGE = format('collection "%s" of server "%s" is planned already', collection, server),
+        HINT = format('SELECT mongo_migrate.plan_collection(%L, %L, replan => true) makes its plan anew and keeps the edits of it.',
+                      server, collection);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.refuse_planned(name, text) IS
+    'the error that a collection has a plan';
+REVOKE ALL ON FUNCTION mongo_migrate.refuse_planned(name, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.plan_collection(server name, collection text, target text DEFAULT NULL,
         sample_size bigint DEFAULT 10000, id_type text DEFAULT NULL, schema text DEFAULT 'public',
         replan boolean DEFAULT false, extra boolean DEFAULT NULL, distribute_by text DEFAULT NULL,
@@ -178,10 +193,7 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM mongo_migrate.plan AS p
                WHERE (p.server, p.collection) = ($1, $2)) AND NOT replan THEN
-        RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
-            MESSAGE = format('collection "%s" of server "%s" is planned already', collection, server),
-            HINT = format('SELECT mongo_migrate.plan_collection(%L, %L, replan => true) makes its plan anew and keeps the edits of it.',
-                          server, collection);
+        PERFORM mongo_migrate.refuse_planned(server, collection);
     END IF;
     IF EXISTS (SELECT FROM mongo_migrate.chunk AS c
                WHERE (c.server, c.collection) = ($1, $2) AND c.documents > 0) THEN
@@ -210,7 +222,11 @@ BEGIN
 
     -- What the documents show.
     id_type := coalesce(id_type, asked_type);
-    INSERT INTO mongo_migrate.plan (server, collection, created, id_type) VALUES (server, collection, created, id_type);
+    INSERT INTO mongo_migrate.plan (server, collection, created, id_type) VALUES (server, collection, created, id_type)
+        ON CONFLICT ON CONSTRAINT plan_pkey DO NOTHING;
+    IF NOT FOUND THEN
+        PERFORM mongo_migrate.refuse_planned(server, collection);   -- by another session, meanwhile
+    END IF;
     INSERT INTO mongo_migrate.plan_path (server, collection, path, ordinal, parent, key, types, present,
             nulls, missing, is_map, is_unique, proposed_type, proposed_nullable, max_length, refers_to, refers_key, key_form, note, few_values,
             proposed_check)

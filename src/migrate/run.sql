@@ -269,7 +269,15 @@ BEGIN
     PERFORM mongo_migrate.reach_shards();
     IF NOT EXISTS (SELECT FROM mongo_migrate.plan
                     WHERE server = prepare_targets.server AND collection = prepare_targets.collection) THEN
-        PERFORM mongo_migrate.plan_collection(server, collection);
+        BEGIN
+            PERFORM mongo_migrate.plan_collection(server, collection);
+        EXCEPTION WHEN duplicate_object THEN
+            -- By another session, meanwhile.
+            IF NOT EXISTS (SELECT FROM mongo_migrate.plan
+                            WHERE server = prepare_targets.server AND collection = prepare_targets.collection) THEN
+                RAISE;
+            END IF;
+        END;
     ELSE
         PERFORM mongo_migrate.require_collection(server, collection);
     END IF;

@@ -177,6 +177,13 @@ wait_until("count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AN
 $first->ask('COMMIT');
 is(($session->result)[0], 'f|t', 'migrate_all has one row for what it could not plan');
 
+query("SELECT mongo_migrate.run_command('shop', '{\"insert\": \"h\", \"documents\": [{\"_id\": 1}]}')");
+$first->ask("BEGIN; SELECT mongo_migrate.plan_collection('shop', 'h')");
+$session = starts("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'h')");
+wait_until("count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND backend_type = 'mongo_migrate worker'", 'a worker waits for a plan');
+$first->ask('COMMIT');
+is_deeply([ $session->result ], [ 't', '' ], 'and goes on with it');
+
 # Two collections that are planned at the same time have two tables.
 query("CREATE SERVER crm FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '" . $mongo->uri . "', database 'crm')");
 query("SELECT mongo_migrate.run_command('$_', '{\"insert\": \"g\", \"documents\": [{\"_id\": 1, \"of\": \"$_\"}]}')") foreach qw(shop crm);
