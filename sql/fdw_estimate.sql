@@ -119,6 +119,16 @@ CREATE FOREIGN TABLE readings (at timestamptz, sensor integer) SERVER fdw_estima
 ANALYZE readings;
 SELECT reltuples FROM pg_class WHERE oid = 'readings'::regclass;
 
+-- A sample of large documents has fewer of them.
+SELECT mongo_migrate.run_command('fdw_estimate', json_build_object('insert', 'wide', 'documents', json_agg(json_build_object('_id', n, 'n', n,
+    't', repeat('x', 100000))))) ->> 'n' AS inserted FROM generate_series(1, 40) AS n;
+CREATE FOREIGN TABLE wide (_id integer, n integer, t text) SERVER fdw_estimate;
+SET maintenance_work_mem = '1MB';
+ANALYZE wide;
+RESET maintenance_work_mem;
+SELECT reltuples FROM pg_class WHERE oid = 'wide'::regclass;
+SELECT attname, avg_width, array_length(histogram_bounds::text::text[], 1) AS rows FROM pg_stats WHERE tablename = 'wide' AND attname IN ('n', 't') ORDER BY attname;
+
 SELECT mongo_migrate.run_command('fdw_estimate', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 DROP FUNCTION expected, plan;
 DROP TABLE customers, wanted;

@@ -4,7 +4,8 @@
  *
  * A document that the table's columns cannot hold is left out of the sample,
  * with a message at the level that PostgreSQL asks for: statistics are of use
- * though a query of that column would fail.
+ * though a query of that column would fail.  A sample has no more rows than
+ * maintenance_work_mem holds: documents come at random, so that those are one, too.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -36,10 +37,9 @@ count_documents(MongoConnection *connection, const char *collection)
 	return documents;
 }
 
-/* Begins to read so many documents, at random unless there are no more than that. */
+/* Begins to read so many documents at random, or all in any order where size is 0. */
 static MongoCursor *
-open_sample(MongoConnection *connection, const char *collection, List *paths, double documents,
-			int size)
+open_sample(MongoConnection *connection, const char *collection, List *paths, int size)
 {
 	bson_t	   *pipeline = owned_bson_new(CurrentMemoryContext);
 	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
@@ -49,7 +49,7 @@ open_sample(MongoConnection *connection, const char *collection, List *paths, do
 	bson_t		stage;
 
 	bson_append_array_begin(pipeline, "pipeline", -1, &stages);
-	if (documents > size)
+	if (size > 0)
 	{
 		bson_append_document_begin(&stages, "0", -1, &stage);
 		BCON_APPEND(&stage, "$sample", "{", "size", BCON_INT32(size), "}");
@@ -58,7 +58,7 @@ open_sample(MongoConnection *connection, const char *collection, List *paths, do
 	find_append_projection(projection, "projection", paths);
 	if (bson_iter_init_find(&iter, projection, "projection"))
 	{
-		bson_append_document_begin(&stages, documents > size ? "1" : "0", -1, &stage);
+		bson_append_document_begin(&stages, size > 0 ? "1" : "0", -1, &stage);
 		bson_append_iter(&stage, "$project", -1, &iter);
 		bson_append_document_end(&stages, &stage);
 	}
@@ -90,6 +90,8 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 	const bson_t *document;
 	DocumentError error;
 	double		bytes;
+	Size		limit = (Size) maintenance_work_mem * 1024;
+	Size		used = 0;
 	int			nrows = 0;
 	double		skipped = 0;
 
@@ -101,15 +103,18 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 		*totalrows = count_documents(connection, table->collection);
 	*totaldeadrows = 0;
 
-	cursor = open_sample(connection, table->collection, reader->paths, *totalrows, targrows);
-	while (nrows < targrows && (document = mongo_cursor_next(cursor)) != NULL)
+	/* A row may have a field twice, as a column and in that of the whole document. */
+	cursor = open_sample(connection, table->collection, reader->paths,
+						 *totalrows > targrows || bytes > limit / 2 ? targrows : 0);
+	while (nrows < targrows && used < limit && (document = mongo_cursor_next(cursor)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(per_document);
 		if (row_reader_read(reader, document, values, nulls, &error))
 		{
 			MemoryContextSwitchTo(old);
-			rows[nrows++] = heap_form_tuple(descriptor, values, nulls);
+			rows[nrows] = heap_form_tuple(descriptor, values, nulls);
+			used += HEAPTUPLESIZE + rows[nrows++]->t_len;
 		}
 		else
 			skipped++;
