@@ -37,7 +37,8 @@ CREATE TABLE ids AS SELECT id, email FROM users;
 
 SELECT mongo_migrate.repair('repair', 'orders');
 SELECT * FROM pg_temp.verify('users');
-SELECT * FROM mongo_migrate.repair('repair', 'users');
+SELECT verification_id > 0 AS new, documents, inserted, replaced, deleted, rejected, rounded, unrepaired
+  FROM mongo_migrate.repair('repair', 'users');
 
 -- Changed, new and deleted documents, and rows that somebody has changed.
 SELECT mongo_migrate.run_command('repair', '{"update": "users", "updates": [
