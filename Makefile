@@ -58,6 +58,7 @@ SQL_PARTS = \
 	src/migrate/verify_document.sql \
 	src/migrate/verify_schedule.sql \
 	src/migrate/repair.sql \
+	src/sync/sync.sql \
 	src/migrate/settings.sql \
 	src/migrate/grants.sql
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql

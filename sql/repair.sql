@@ -125,6 +125,14 @@ SELECT * FROM things ORDER BY 1;
 SELECT * FROM things_tags ORDER BY 1, 2;
 SELECT * FROM done ORDER BY 1;
 
+-- A unique value that one document has given up is another's.
+ALTER TABLE things ADD UNIQUE (n);
+SELECT mongo_migrate.run_command('repair', '{"update": "things", "updates": [
+    {"q": {"_id": 3}, "u": {"$set": {"n": 30}}}, {"q": {"_id": 2}, "u": {"$set": {"n": 3}}}, {"q": {"_id": 20}, "u": {"state": "open", "n": 2}, "upsert": true}]}') -> 'n' AS n;
+SELECT count(*) FROM pg_temp.verify('things');
+SELECT documents, inserted, replaced, rejected FROM mongo_migrate.repair('repair', 'things');
+SELECT * FROM pg_temp.verify('things');
+
 -- References by another key, which are looked up, and documents that the plan wants in quarantine for a reference.
 SELECT mongo_migrate.run_command('repair', '{"insert": "visits", "documents": [
     {"_id": 1, "who": "ann@y.org", "user": {"$oid": "00000000000000000000000a"}}, {"_id": 2, "who": "cid@x.org", "user": {"$oid": "00000000000000000000000c"}}, {"_id": 3, "who": "no@x.org", "user": {"$oid": "00000000000000000000000c"}}]}') -> 'n' AS n;

@@ -56,7 +56,7 @@ static const ServerError server_errors[] = {
 	{40573, ERRCODE_FDW_ERROR,	/* $changeStream on a standalone */
 	"Change streams need a replica set: start mongod with --replSet and run rs.initiate()."},
 	{286, ERRCODE_FDW_ERROR,	/* ChangeStreamHistoryLost */
-	"The oplog no longer reaches back to where the stream was left."},
+	"The oplog no longer reaches back to where the stream was left; mongo_migrate.start_sync(server, from_now => true) goes on from now."},
 	{79, ERRCODE_FDW_ERROR, HINT_WRITE_CONCERN},	/* UnknownReplWriteConcern */
 	{100, ERRCODE_FDW_ERROR, HINT_WRITE_CONCERN},	/* UnsatisfiableWriteConcern */
 	{43, ERRCODE_INVALID_CURSOR_STATE,	/* CursorNotFound */

@@ -41,8 +41,8 @@ extern PGDLLEXPORT void mm_worker_main(Datum arg);
  * Messages go to a backend, in the database's encoding.  Transactions are like
  * the caller's present one (see check_caller()), not as its settings have them.
  */
-static void
-become_caller(const WorkerIdentity *identity, void *settings)
+void
+worker_become(const WorkerIdentity *identity, void *settings)
 {
 	StartTransactionCommand();
 	if (identity->take_settings)
@@ -68,8 +68,8 @@ become_caller(const WorkerIdentity *identity, void *settings)
  * it calls may commit.  Advisory locks that it leaves are released, as the end
  * of a session would.
  */
-static void
-execute_command(const char *command)
+void
+worker_execute(const char *command)
 {
 	MemoryContext context = AllocSetContextCreate(TopMemoryContext,
 												  "mongo_migrate worker command",
@@ -148,10 +148,10 @@ mm_worker_main(Datum arg)
 	identity = shm_toc_lookup(toc, WORKER_KEY_IDENTITY, false);
 	BackgroundWorkerInitializeConnectionByOid(identity->database, identity->session_user,
 											  MM_WORKER_CONNECTION_FLAGS);
-	become_caller(identity, shm_toc_lookup(toc, WORKER_KEY_SETTINGS, false));
+	worker_become(identity, shm_toc_lookup(toc, WORKER_KEY_SETTINGS, false));
 	while (shm_mq_receive(commands, &length, &command, false) == SHM_MQ_SUCCESS)
 	{
-		execute_command(command);
+		worker_execute(command);
 		pq_putmessage(WORKER_DONE, NULL, 0);
 	}
 }

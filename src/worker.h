@@ -31,4 +31,11 @@ typedef struct WorkerIdentity
 	bool		take_settings;	/* as they are in the caller's session */
 } WorkerIdentity;
 
+/* worker_pool.c */
+extern void worker_describe_caller(WorkerIdentity *identity);
+
+/* worker.c */
+extern void worker_become(const WorkerIdentity *identity, void *settings);
+extern void worker_execute(const char *command);
+
 #endif							/* MM_WORKER_H */

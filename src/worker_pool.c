@@ -116,8 +116,8 @@ check_caller(void)
  * more.  Within a SECURITY DEFINER function the worker's session is one of the
  * function's owner, with the owner's own settings: RESET ROLE leads nowhere.
  */
-static void
-describe_caller(WorkerIdentity *identity)
+void
+worker_describe_caller(WorkerIdentity *identity)
 {
 	identity->database = MyDatabaseId;
 	identity->user = GetUserId();
@@ -236,7 +236,7 @@ prepare_pool(int needed)
 														ALLOCSET_SMALL_SIZES));
 	fresh = palloc0(sizeof(WorkerPool));
 	fresh->context = CurrentMemoryContext;
-	describe_caller(&fresh->identity);
+	worker_describe_caller(&fresh->identity);
 	fresh->settings_size = EstimateGUCStateSpace();
 	fresh->settings = palloc0(fresh->settings_size);
 	SerializeGUCState(fresh->settings_size, fresh->settings);

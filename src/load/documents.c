@@ -60,6 +60,9 @@ typedef struct Request
 	int64		replaced;
 	int64		deleted;
 	ArrayBuildState *written;	/* replace: documents whose rows changed */
+	ArrayBuildState *refused;	/* replace: those whose rows stay as they were */
+	ArrayBuildState *reasons;
+	uint64		after;			/* the time of the cluster to read at or after */
 	ArrayBuildState *dangling;	/* replace: those that a foreign key refused,
 								 * and that are to be tried again */
 } Request;
@@ -196,6 +199,7 @@ run_request(Request *request, FunctionCallInfo fcinfo)
 	read_ids(request, PG_GETARG_ARRAYTYPE_P(2));
 	request->session = load_session_create(PG_GETARG_NAME(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), -1,
 										   caller);
+	request->session->after = request->after;
 	synchronize_ids(request->session);
 	batch_start(request->session);
 	MemoryContextSwitchTo(range);
@@ -359,9 +363,9 @@ take_id(ArrayBuildState **array, Request *request, const bson_t *document)
 }
 
 static Datum
-finish_ids(ArrayBuildState *array)
+finish_array(ArrayBuildState *array, Oid type)
 {
-	return array == NULL ? PointerGetDatum(construct_empty_array(BYTEAOID)) :
+	return array == NULL ? PointerGetDatum(construct_empty_array(type)) :
 		makeArrayResult(array, CurrentMemoryContext);
 }
 
@@ -375,9 +379,47 @@ settle_rejected(Request *request, LoadDocument *document)
 	if (document->rejection->sqlstate == ERRCODE_FOREIGN_KEY_VIOLATION && request->retry_dangling)
 		take_id(&request->dangling, request, document_bson(document, &bson));
 	else if (document->present)
+	{
+		take_id(&request->refused, request, document_bson(document, &bson));
+		request->reasons = accumArrayResult(request->reasons,
+											CStringGetTextDatum(document->rejection->reason), false,
+											TEXTOID, request->context);
 		warn_rejected(request, document);
+	}
 	else
 		quarantine_put(request->session, document, no_run);
+}
+
+/*
+ * A unique value may go from one document of the batch to another: tries those
+ * again that met it, as long as that helps.
+ */
+static void
+retry_doubles(LoadSession *session)
+{
+	int			before = session->ndocuments;
+	int			doubles = 0;
+
+	for (;;)
+	{
+		for (int i = 0; i < session->ndocuments; i++)
+		{
+			LoadDocument *document = &session->documents[i];
+
+			if (document->state != DOCUMENT_REJECTED || document->quarantined ||
+				document->rejection->sqlstate != ERRCODE_UNIQUE_VIOLATION)
+				continue;
+			document->state = DOCUMENT_READ;
+			doubles++;
+		}
+		if (doubles == 0)
+			return;
+		batch_write(session, replace_rows);
+		if (doubles == before)
+			return;
+		before = doubles;
+		doubles = 0;
+	}
 }
 
 /*
@@ -406,6 +448,7 @@ replace_batch(Request *request)
 	}
 	batch_decode(session);
 	batch_write(session, replace_rows);
+	retry_doubles(session);
 	drift_count(session);
 	for (int i = 0; i < session->ndocuments; i++)
 	{
@@ -447,17 +490,21 @@ take_gone(Request *request, const bson_t *asked)
 	session->documents[session->ndocuments - 1].gone = true;
 }
 
-/* replace_documents(server, collection, ids bytea[], delete_gone boolean, retry_dangling boolean) */
+/*
+ * replace_documents(server, collection, ids bytea[], delete_gone boolean,
+ *					 retry_dangling boolean, after bigint)
+ */
 Datum
 mm_replace_documents(PG_FUNCTION_ARGS)
 {
 	Request		request = {
 		.write_batch = replace_batch,.not_found = take_gone,
-		.delete_gone = PG_GETARG_BOOL(3),.retry_dangling = PG_GETARG_BOOL(4)
+		.delete_gone = PG_GETARG_BOOL(3),.retry_dangling = PG_GETARG_BOOL(4),
+		.after = PG_GETARG_INT64(5)
 	};
 	TupleDesc	desc;
-	Datum		values[9];
-	bool		nulls[9] = {false};
+	Datum		values[11];
+	bool		nulls[11] = {false};
 
 	run_request(&request, fcinfo);
 	values[0] = Int64GetDatum(request.counts.documents);
@@ -467,8 +514,10 @@ mm_replace_documents(PG_FUNCTION_ARGS)
 	values[4] = Int64GetDatum(request.counts.rejected);
 	values[5] = Int64GetDatum(request.counts.rounded);
 	values[6] = Int64GetDatum(request.gone);
-	values[7] = finish_ids(request.written);
-	values[8] = finish_ids(request.dangling);
+	values[7] = finish_array(request.written, BYTEAOID);
+	values[8] = finish_array(request.dangling, BYTEAOID);
+	values[9] = finish_array(request.refused, BYTEAOID);
+	values[10] = finish_array(request.reasons, TEXTOID);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));

@@ -157,10 +157,16 @@ collection_is_view(LoadSession *session)
 
 /* Appends what all reads have in common. */
 static void
-append_options(bson_t *opts)
+append_options(LoadSession *session, bson_t *opts)
 {
-	BCON_APPEND(opts, "batchSize", BCON_INT32(FETCH_SIZE),
-				"readConcern", "{", "level", BCON_UTF8("majority"), "}");
+	bson_t		concern;
+
+	BSON_APPEND_INT32(opts, "batchSize", FETCH_SIZE);
+	BSON_APPEND_DOCUMENT_BEGIN(opts, "readConcern", &concern);
+	BSON_APPEND_UTF8(&concern, "level", "majority");
+	if (session->after != 0)
+		BSON_APPEND_TIMESTAMP(&concern, "afterClusterTime", session->after >> 32, (uint32) session->after);
+	bson_append_document_end(opts, &concern);
 }
 
 /* Begins to read along the _id index. */
@@ -184,7 +190,7 @@ find_range(LoadSource *source, const bytea *lower, const bytea *upper)
 		boundary_init(&bound, &id, upper);
 		BSON_APPEND_DOCUMENT(opts, "max", &bound);
 	}
-	append_options(opts);
+	append_options(session, opts);
 	source->tail = lower != NULL && upper == NULL;
 	source->cursor = mongo_find(session->connection, session->collection,
 								session->filter == NULL ? none : session->filter,
@@ -213,7 +219,7 @@ find_tail(LoadSource *source)
 	bson_t	   *id = owned_bson_new(CurrentMemoryContext);
 
 	BCON_APPEND(id, "_id", "{", "$type", BCON_UTF8("maxKey"), "}");
-	append_options(opts);
+	append_options(session, opts);
 	source->tail = false;
 	source->cursor = mongo_find(session->connection, session->collection,
 								filter_and(session, id), opts, source->context);
@@ -254,7 +260,7 @@ aggregate_range(LoadSource *source, const bytea *lower, const bytea *upper)
 		append_comparison(&stages, "2", "$lt", upper);
 	BCON_APPEND(&stages, "3", "{", "$sort", "{", "_id", BCON_INT32(1), "}", "}");
 	bson_append_array_end(pipeline, &stages);
-	append_options(opts);
+	append_options(session, opts);
 	BCON_APPEND(opts, "allowDiskUse", BCON_BOOL(true));
 	source->cursor = mongo_aggregate(session->connection, session->collection, pipeline, opts,
 									 source->context);
@@ -446,7 +452,7 @@ source_find(LoadSession *session, const bson_t *ids, MemoryContext context)
 	bson_t	   *opts = owned_bson_new(context);
 
 	BCON_APPEND(filter, "_id", "{", "$in", BCON_ARRAY(ids), "}");
-	append_options(opts);
+	append_options(session, opts);
 	return mongo_find(session->connection, session->collection, filter_and(session, filter), opts, context);
 }
 
@@ -515,7 +521,7 @@ source_match(LoadBranch *branch)
 	qsort(keys, nkeys, sizeof(MatchKey), compare_match_keys);
 	branch->matches = palloc0(session->ndocuments * sizeof(bool));
 	BCON_APPEND(opts, "projection", "{", "_id", BCON_INT32(1), "}");
-	append_options(opts);
+	append_options(session, opts);
 	cursor = mongo_find(session->connection, session->collection, match_of_batch(branch), opts,
 						CurrentMemoryContext);
 	while ((document = mongo_cursor_next(cursor)) != NULL)

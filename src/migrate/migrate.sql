@@ -64,7 +64,14 @@ AS $$
 DECLARE
     wanted bigint := mongo_migrate.run_lock(server, collection);
 BEGIN
-    IF NOT pg_try_advisory_xact_lock(wanted) THEN
+    WHILE NOT pg_try_advisory_xact_lock(wanted) LOOP
+        -- A sync has it for the moment of a step.
+        IF NOT EXISTS (SELECT FROM mongo_migrate.run_lock_held k
+                        WHERE k.lock = wanted AND k.pid IS DISTINCT FROM (
+                              SELECT s.pid FROM mongo_migrate.run_lock_held s WHERE s.lock = mongo_migrate.sync_lock(server))) THEN
+            PERFORM pg_sleep(0.02);
+            CONTINUE;
+        END IF;
         RAISE object_in_use USING
             MESSAGE = format('collection %s is being migrated by another session', collection),
             DETAIL = (SELECT format('The process of that session is %s.',
@@ -72,7 +79,7 @@ BEGIN
                         FROM mongo_migrate.run_lock_held k WHERE k.lock = wanted),
             HINT = format('See mongo_migrate.progress; mongo_migrate.stop_migration(%L, %L) ends it after its present batches.',
                           server, collection);
-    END IF;
+    END LOOP;
     FOR wanted IN
         SELECT mongo_migrate.run_lock(server, collection, chunk) FROM mongo_migrate.chunk
          WHERE server = lock_collection.server AND collection = lock_collection.collection AND NOT complete

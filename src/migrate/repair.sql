@@ -17,6 +17,9 @@ BEGIN
          CROSS JOIN LATERAL mongo_migrate.document_column(server, collection, t.target) AS d
          WHERE (t.server, t.collection) = (server, collection) AND t.included AND c.included AND c.role = 'reference'
     LOOP
+        CONTINUE WHEN NOT (r.looked_up AND r.kind = 'root') AND NOT EXISTS (
+            SELECT FROM mongo_migrate.dangling_reference AS d
+             WHERE (d.server, d.collection, d.target, d.column_name) = (server, collection, r.target, r.column_name));
         row_ids := coalesce(row_ids, ARRAY(
             SELECT mongo_migrate.target_id(server, collection, mongo_migrate.key_to_json(mongo_migrate.document_key(id)))
               FROM unnest(ids) AS id));
@@ -35,7 +38,8 @@ COMMENT ON FUNCTION mongo_migrate.forget_references(name, text, bytea[]) IS
     'what was recorded of dangling references of documents whose rows were replaced, and the ids of references that were looked up, go: apply_references() finds both anew; ids: BSON documents with the _id of each';
 
 CREATE FUNCTION mongo_migrate.replace_and_refer(server name, collection text, ids bytea[], delete_gone boolean,
-        OUT inserted bigint, OUT replaced bigint, OUT deleted bigint, OUT rejected bigint, OUT rounded bigint)
+        OUT inserted bigint, OUT replaced bigint, OUT deleted bigint, OUT rejected bigint, OUT rounded bigint,
+        OUT refused bytea[], OUT reasons text[])
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -55,6 +59,8 @@ BEGIN
     deleted := first.deleted;
     rejected := first.rejected;
     rounded := first.rounded;
+    refused := first.refused;
+    reasons := first.reasons;
     -- The plan says what becomes of a reference that leads nowhere: such foreign keys come after the rows, as in a migration.
     IF first.dangling <> '{}' THEN
         PERFORM mongo_migrate.drop_foreign_keys(server, collection, NULL, 'null');
@@ -68,6 +74,8 @@ BEGIN
         deleted := deleted + again.deleted;
         rejected := rejected - cardinality(first.dangling) + again.rejected;
         rounded := rounded + again.rounded;
+        refused := refused || again.refused;
+        reasons := reasons || again.reasons;
     END IF;
     PERFORM mongo_migrate.name_dangling(server, collection);
 END

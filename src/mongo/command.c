@@ -31,12 +31,23 @@ destroy_bson(void *object)
 	bson_destroy((bson_t *) object);
 }
 
+/* Whether a command opens a change stream. */
+static bool
+opens_stream(const bson_t *command)
+{
+	bson_iter_t iter;
+	bson_iter_t stage;
+
+	return bson_iter_init(&iter, command) && bson_iter_find_descendant(&iter, "pipeline.0.$changeStream", &stage);
+}
+
 /*
  * Whether a command only reads, so that it may go where the read preference
- * says.  Everything else goes to the primary.
+ * says.  Everything else goes to the primary; so does what opens a change
+ * stream, whose getMore comes as a command of its own.
  */
 static bool
-command_reads(const char *name)
+command_reads(const char *name, const bson_t *command)
 {
 	static const char *const readers[] = {
 		"aggregate", "buildInfo", "collStats", "connectionStatus", "count", "dbStats", "distinct",
@@ -46,7 +57,7 @@ command_reads(const char *name)
 
 	for (int i = 0; i < lengthof(readers); i++)
 		if (strcmp(name, readers[i]) == 0)
-			return true;
+			return !opens_stream(command);
 	return false;
 }
 
@@ -91,7 +102,7 @@ mongo_command(MongoConnection *connection, const bson_t *command, MemoryContext 
 	bool		ok;
 
 	ok = mongoc_client_command_simple(client, mongo_connection_database(connection), command,
-									  command_reads(name) ? mongoc_client_get_read_prefs(client) :
+									  command_reads(name, command) ? mongoc_client_get_read_prefs(client) :
 									  NULL, &reply, &error);
 	result = bson_copy(&reply);
 	bson_destroy(&reply);

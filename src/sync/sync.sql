@@ -1,0 +1,451 @@
+-- sync.sql: the tables follow the source.
+--
+--   read_changes      a change stream from a position on (capture.c)
+--   capture_changes   its events become rows of mongo_migrate.change, with the new position
+--   apply_changes     documents of one collection that have changed are read anew, and their rows replaced
+--   follow_changes    both, for ever, in the worker that start_sync() starts
+--
+-- A row of mongo_migrate.change says that a document has changed since its rows
+-- were made, and not how: what is applied is the document as it is by then.  So
+-- events may come twice, or late, or for documents that a copy is about to read,
+-- and all ends in what the source has.  Each step is a transaction: the events
+-- and the position, the rows and the changes that they are of.
+
+CREATE TABLE mongo_migrate.sync
+(
+    server      name        PRIMARY KEY,
+    running     boolean     NOT NULL,       -- false: stop_sync() was called, or it has stopped itself
+    position    bytea       NOT NULL,       -- in the change stream: a resume token
+    cluster_time bigint     NOT NULL,       -- of MongoDB, up to which events were captured: seconds << 32, and a number
+    started_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    captured_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    events      bigint      NOT NULL DEFAULT 0,
+    inserted    bigint      NOT NULL DEFAULT 0,     -- documents
+    replaced    bigint      NOT NULL DEFAULT 0,
+    deleted     bigint      NOT NULL DEFAULT 0,
+    error       text,                       -- the last one, until a step like that has succeeded
+    error_at    timestamptz
+);
+COMMENT ON TABLE mongo_migrate.sync IS 'One row for each server whose changes are followed; see sync_status';
+
+CREATE TABLE mongo_migrate.change
+(
+    server      name        NOT NULL,
+    collection  text COLLATE "C" NOT NULL,
+    key         bytea       NOT NULL,       -- as in quarantine
+    id          bytea       NOT NULL,       -- BSON {"_id": ...}
+    changed_at  timestamptz NOT NULL,       -- by the source's clock
+    due_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    attempts    integer     NOT NULL DEFAULT 0,
+    reason      text,                       -- why the rows could not be replaced
+    PRIMARY KEY (server, collection, key)
+);
+CREATE INDEX ON mongo_migrate.change (server, collection, due_at);
+COMMENT ON TABLE mongo_migrate.change IS 'Documents that have changed in the source since their rows were made';
+
+DO $$
+BEGIN
+    PERFORM pg_catalog.pg_extension_config_dump('mongo_migrate.sync', '');
+    PERFORM pg_catalog.pg_extension_config_dump('mongo_migrate.change', '');
+END
+$$;
+
+CREATE FUNCTION mongo_migrate.sync_lock(server name)
+    RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN pg_catalog.hashtextextended(pg_catalog.format('mongo_migrate sync %I', server), 0);
+COMMENT ON FUNCTION mongo_migrate.sync_lock(name) IS
+    'key of the advisory lock that whoever follows the changes of a server holds';
+
+CREATE FUNCTION mongo_migrate.cluster_timestamp(cluster_time bigint)
+    RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN pg_catalog.to_timestamp((cluster_time >> 32)::double precision);
+COMMENT ON FUNCTION mongo_migrate.cluster_timestamp(bigint) IS
+    'a time of the cluster, in whole seconds';
+
+CREATE FUNCTION mongo_migrate.read_changes(server name, after bytea, wait_ms integer, most integer)
+    RETURNS TABLE (operation text, collection text, id bytea, cluster_time bigint, "position" bytea)
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'mm_read_changes';
+COMMENT ON FUNCTION mongo_migrate.read_changes(name, bytea, integer, integer) IS
+    'the events of the server''s database after a position in its change stream (NULL: from now on), at least most if there are as many, in their order; where there is none, waits so many milliseconds for one; id: BSON with the _id of the document; the last row has no operation and says where the stream stands';
+
+CREATE FUNCTION mongo_migrate.stop_for(server name, problem text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    UPDATE mongo_migrate.sync AS s SET running = false, error = problem || '; the rows stay', error_at = clock_timestamp()
+     WHERE s.server = server;
+    RAISE WARNING '%', format('sync of server "%s" has stopped: %s', server, problem)
+        USING DETAIL = 'The rows stay.',
+              HINT = format('Look what has happened; then SELECT mongo_migrate.start_sync(%L) goes on after it. What the source has then is brought by verify_full() and repair().', server);
+    PERFORM pg_notify('mongo_migrate', json_build_object('alert', 'sync', 'server', server, 'error', left(problem, 1000))::text);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.stop_for(name, text) IS
+    'ends the sync of a server for what somebody has to look at, and tells of it in the log, in sync_status and by a notification';
+
+CREATE FUNCTION mongo_migrate.capture_changes(server name, wait_ms integer DEFAULT 1000)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    s mongo_migrate.sync;
+    operations text[];
+    collections text[];
+    ids bytea[];
+    times bigint[];
+    positions bytea[];
+    events bigint;
+    problem text;
+BEGIN
+    SELECT * INTO s FROM mongo_migrate.sync AS y WHERE y.server = server;
+    SELECT array_agg(c.operation), array_agg(c.collection), array_agg(c.id), array_agg(c.cluster_time), array_agg(c."position")
+      INTO operations, collections, ids, times, positions
+      FROM mongo_migrate.read_changes(server, s."position", wait_ms, 10000) AS c;
+    events := cardinality(operations) - 1;
+
+    -- A statement of its own: what is planned by now counts.  A collection that is planned later is copied later, too.
+    INSERT INTO mongo_migrate.change AS c (server, collection, key, id, changed_at)
+    SELECT DISTINCT ON (e.collection, k.key) server, e.collection, k.key, e.id, mongo_migrate.cluster_timestamp(e.cluster_time)
+      FROM unnest(operations, collections, ids, times) WITH ORDINALITY AS e (operation, collection, id, cluster_time, n)
+     CROSS JOIN LATERAL (SELECT mongo_migrate.quarantine_key(mongo_migrate.document_key(e.id)) AS key) AS k
+     WHERE e.operation IN ('insert', 'update', 'replace', 'delete')
+       AND EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = (server, e.collection))
+     ORDER BY e.collection, k.key, e.n DESC
+        ON CONFLICT ON CONSTRAINT change_pkey DO UPDATE
+       SET changed_at = excluded.changed_at, due_at = excluded.due_at, attempts = 0, reason = NULL;
+
+    IF events > 0 OR s.captured_at < clock_timestamp() - interval '5 seconds' OR s.error IS NOT NULL THEN
+        UPDATE mongo_migrate.sync AS y
+           SET "position" = positions[events + 1], cluster_time = greatest(y.cluster_time, times[events + 1]),
+               captured_at = clock_timestamp(), events = y.events + events
+         WHERE y.server = server;
+    END IF;
+    -- Not documents that were deleted, for all that is known.
+    SELECT string_agg(CASE WHEN e.collection IS NULL THEN 'the database was dropped in the source'
+                           WHEN e.operation = 'rename' THEN format('collection "%s" was renamed in the source, or replaced by another', e.collection)
+                           ELSE format('collection "%s" was dropped in the source', e.collection) END, ', ' ORDER BY e.n) INTO problem
+      FROM unnest(operations, collections) WITH ORDINALITY AS e (operation, collection, n)
+     WHERE e.operation IN ('drop', 'rename', 'dropDatabase')
+       AND EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = (server, coalesce(e.collection, p.collection)));
+    IF problem IS NOT NULL THEN
+        PERFORM mongo_migrate.stop_for(server, problem);
+    END IF;
+    RETURN events;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.capture_changes(name, integer) IS
+    'notes the documents of planned collections that have changed after the position of the sync in mongo_migrate.change, and moves the position; waits so many milliseconds where there is nothing; returns the number of events of the database';
+
+CREATE FUNCTION mongo_migrate.refer_anew(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    r mongo_migrate.loaded_reference;
+BEGIN
+    IF NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS c
+                    WHERE c.server = server AND c.role = 'reference' AND c.included AND (c.refers_to = collection OR c.collection = collection)) THEN
+        RETURN;
+    END IF;
+    FOR r IN SELECT * FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS l LOOP
+        IF r.value_column <> r.column_name THEN
+            PERFORM mongo_migrate.settle_dangling(server, r);
+        ELSIF r.refers_to = collection AND r.policy = 'null' AND EXISTS (
+                SELECT FROM mongo_migrate.dangling_reference AS d
+                 WHERE (d.server, d.collection, d.target, d.column_name) = (server, r.collection, r.target, r.column_name)) THEN
+            PERFORM mongo_migrate.mend_dangling(server, r);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.refer_anew(name, text) IS
+    'after documents of a collection were written: references that dangled and do no more, and those that are looked up by another field';
+
+CREATE FUNCTION mongo_migrate.document_keys(ids bytea[])
+    RETURNS bytea[]
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY(SELECT mongo_migrate.quarantine_key(mongo_migrate.document_key(i.id)) FROM unnest($1) WITH ORDINALITY AS i (id, n) ORDER BY i.n)
+$$;
+COMMENT ON FUNCTION mongo_migrate.document_keys(bytea[]) IS
+    'the keys that mongo_migrate.change has for documents; ids: BSON documents with the _id of each';
+
+CREATE FUNCTION mongo_migrate.apply_changes(server name, collection text, most integer DEFAULT 1000)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '10s'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    changes mongo_migrate.change[];
+    first record;
+    again record;
+    waiting bytea[];        -- keys of those that a foreign key refuses
+    hopeless bytea[];       -- ids of those of them whose documents should have come by now
+    refused bytea[];
+    reasons text[];
+    inserted bigint;
+    replaced bigint;
+    deleted bigint;
+BEGIN
+    IF NOT mongo_migrate.is_loaded(server, collection)
+       OR NOT pg_try_advisory_xact_lock(mongo_migrate.run_lock(server, collection)) THEN
+        RETURN 0;
+    END IF;
+    WITH taken AS (
+        DELETE FROM mongo_migrate.change AS c
+         WHERE c.ctid = ANY (ARRAY(
+                   SELECT d.ctid FROM mongo_migrate.change AS d
+                    WHERE (d.server, d.collection) = (server, collection) AND d.due_at <= clock_timestamp()
+                    ORDER BY d.due_at LIMIT most
+                      FOR UPDATE))
+        RETURNING c.*)
+    SELECT array_agg(t::mongo_migrate.change) INTO changes FROM taken AS t;
+    IF changes IS NULL THEN
+        RETURN 0;
+    END IF;
+
+    PERFORM mongo_migrate.prepare_id_maps(server, collection);
+    first := mongo_migrate.replace_documents(server, collection, ARRAY(SELECT c.id FROM unnest(changes) AS c), true, true,
+                (SELECT y.cluster_time FROM mongo_migrate.sync AS y WHERE y.server = server));
+    PERFORM mongo_migrate.forget_references(server, collection, first.written);
+    refused := first.refused;
+    reasons := first.reasons;
+    inserted := first.inserted;
+    replaced := first.replaced;
+    deleted := first.deleted;
+    waiting := mongo_migrate.document_keys(first.dangling);
+    hopeless := ARRAY(SELECT c.id FROM unnest(changes) AS c WHERE c.attempts >= 3 AND c.key = ANY (waiting));
+    IF hopeless <> '{}' THEN
+        again := mongo_migrate.replace_and_refer(server, collection, hopeless, true);
+        PERFORM mongo_migrate.apply_references(server, collection);
+        refused := refused || again.refused;
+        reasons := reasons || again.reasons;
+        inserted := inserted + again.inserted;
+        replaced := replaced + again.replaced;
+        deleted := deleted + again.deleted;
+    END IF;
+    PERFORM mongo_migrate.refer_anew(server, collection);
+
+    INSERT INTO mongo_migrate.change AS n (server, collection, key, id, changed_at, due_at, attempts, reason)
+    SELECT c.server, c.collection, c.key, c.id, c.changed_at,
+           clock_timestamp() + least(interval '1 second' * 2 ^ least(c.attempts, 20), interval '10 minutes'), c.attempts + 1, u.reason
+      FROM unnest(changes) AS c
+      LEFT JOIN unnest(mongo_migrate.document_keys(refused), reasons) AS u (key, reason) USING (key)
+     WHERE u.key IS NOT NULL OR (c.key = ANY (waiting) AND c.id <> ALL (hopeless));
+    UPDATE mongo_migrate.sync AS y
+       SET inserted = y.inserted + inserted, replaced = y.replaced + replaced, deleted = y.deleted + deleted
+     WHERE y.server = server AND inserted + replaced + deleted > 0;
+    RETURN cardinality(changes);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.apply_changes(name, text, integer) IS
+    'replaces the rows of the documents of a collection that are due in mongo_migrate.change, of so many at most; returns their number: 0 also while the collection is being copied, or is not complete. What a foreign key refuses is tried again when others have come, and settled as the plan says after the third time; what cannot become rows stays there, with the reason, and is tried again ever more seldom';
+
+CREATE FUNCTION mongo_migrate.try_capture(server name, wait_ms integer, OUT events bigint, OUT problem text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hint text;
+BEGIN
+    events := mongo_migrate.capture_changes(server, wait_ms);
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+    problem := concat_ws(E'\n', SQLERRM, nullif(hint, ''));
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.try_capture(name, integer) IS
+    'capture_changes(), or what it fails with';
+
+CREATE FUNCTION mongo_migrate.try_apply(server name, collection text, OUT documents bigint, OUT problem text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hint text;
+BEGIN
+    documents := mongo_migrate.apply_changes(server, collection);
+EXCEPTION WHEN OTHERS THEN
+    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
+    problem := concat_ws(E'\n', format('%s: %s', collection, SQLERRM), nullif(hint, ''));
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.try_apply(name, text) IS
+    'apply_changes(), or what it fails with';
+
+CREATE FUNCTION mongo_migrate.note_problem(server name, problem text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    UPDATE mongo_migrate.sync AS s SET error = problem, error_at = CASE WHEN problem IS NOT NULL THEN clock_timestamp() END
+     WHERE s.server = server AND s.running AND (s.error IS DISTINCT FROM problem OR problem IS NOT NULL);
+    IF problem IS NOT NULL THEN
+        RAISE LOG 'sync of server "%": %', server, problem;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.note_problem(name, text) IS
+    'keeps what a round of a sync has failed with, NULL: nothing, where sync_status shows it';
+
+CREATE FUNCTION mongo_migrate.changed_collections(server name)
+    RETURNS text[]
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY(SELECT o.collection FROM mongo_migrate.migration_order($1) WITH ORDINALITY AS o (collection, n)
+                  WHERE EXISTS (SELECT FROM mongo_migrate.change AS c
+                                 WHERE (c.server, c.collection) = ($1, o.collection) AND c.due_at <= clock_timestamp())
+                  ORDER BY o.n)
+$$;
+COMMENT ON FUNCTION mongo_migrate.changed_collections(name) IS
+    'the collections of which changes are due, those first that others refer to';
+
+CREATE PROCEDURE mongo_migrate.follow_changes(server name, once boolean DEFAULT false, max_duration interval DEFAULT NULL)
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    collection text;
+    applied bigint;
+    problem text;
+    step record;
+    wait_ms integer := 0;
+    due constant timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) max_duration;
+BEGIN
+    -- One that has been told to stop may be at its last step.
+    FOR i IN 1 .. 50 LOOP
+        EXIT WHEN pg_catalog.pg_try_advisory_lock(mongo_migrate.sync_lock(server));
+        IF i = 50 THEN
+            RETURN;
+        END IF;
+        CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '100 milliseconds');
+    END LOOP;
+    WHILE EXISTS (SELECT FROM mongo_migrate.sync s WHERE s.server = follow_changes.server AND s.running) LOOP
+        step := mongo_migrate.try_capture(server, wait_ms);
+        problem := step.problem;
+        COMMIT;
+        applied := 0;
+        FOREACH collection IN ARRAY mongo_migrate.changed_collections(server) LOOP
+            step := mongo_migrate.try_apply(server, collection);
+            problem := coalesce(problem, step.problem);
+            applied := applied + coalesce(step.documents, 0);
+            COMMIT;
+        END LOOP;
+        PERFORM mongo_migrate.note_problem(server, problem);
+        COMMIT;
+        EXIT WHEN (once AND (applied = 0 OR problem IS NOT NULL)) OR pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>=) due;
+        wait_ms := CASE WHEN once OR applied > 0 THEN 0 ELSE 1000 END;
+        IF problem IS NOT NULL THEN
+            CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '5 seconds');
+        END IF;
+    END LOOP;
+    PERFORM pg_catalog.pg_advisory_unlock(mongo_migrate.sync_lock(server));
+END
+$$;
+COMMENT ON PROCEDURE mongo_migrate.follow_changes(name, boolean, interval) IS
+    'captures and applies changes, with commits, until stop_sync() is called, or max_duration is over; once: until there is nothing due any more. It is what the worker of start_sync() runs; one session follows a server at a time, another ends after five seconds';
+
+CREATE FUNCTION mongo_migrate.sync_goes_on(server name)
+    RETURNS boolean
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM mongo_migrate.sync AS s WHERE s.server = $1 AND s.running)
+       AND NOT EXISTS (SELECT FROM mongo_migrate.run_lock_held AS h WHERE h.lock = mongo_migrate.sync_lock($1))
+$$;
+COMMENT ON FUNCTION mongo_migrate.sync_goes_on(name) IS
+    'whether changes of a server are to be followed, and no session does it';
+
+CREATE FUNCTION mongo_migrate.start_sync_worker(server name)
+    RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'mm_start_sync_worker';
+COMMENT ON FUNCTION mongo_migrate.start_sync_worker(name) IS
+    'starts a background worker that runs follow_changes() when the present transaction has ended, with the rights of the caller; it is started again after an error or a crash, but not after a restart of the server. Errors: 53400 without a free slot (max_worker_processes)';
+
+CREATE FUNCTION mongo_migrate.start_sync(server name, from_now boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    s mongo_migrate.sync;
+    begun record;
+    copied text;
+BEGIN
+    PERFORM mongo_migrate.require_source(server);
+    SELECT * INTO s FROM mongo_migrate.sync AS y WHERE y.server = server FOR UPDATE;
+    IF s.server IS NULL OR from_now THEN
+        SELECT c."position", c.cluster_time INTO STRICT begun
+          FROM mongo_migrate.read_changes(server, NULL, 0, 1) AS c WHERE c.operation IS NULL;
+        INSERT INTO mongo_migrate.sync AS y (server, running, "position", cluster_time)
+        VALUES (server, true, begun."position", begun.cluster_time)
+            ON CONFLICT ON CONSTRAINT sync_pkey DO UPDATE
+           SET running = true, "position" = excluded."position", cluster_time = excluded.cluster_time,
+               started_at = excluded.started_at, captured_at = excluded.captured_at, error = NULL, error_at = NULL;
+        SELECT string_agg(DISTINCT k.collection, ', ') INTO copied FROM mongo_migrate.chunk AS k
+         WHERE k.server = server AND k.documents > 0;
+        IF copied IS NOT NULL THEN
+            RAISE NOTICE 'what has changed before now is not followed, and documents of these collections were copied before: %', copied
+                USING HINT = 'To bring that: SELECT count(*) FROM mongo_migrate.verify_full(server, collection), and mongo_migrate.repair(server, collection, delete_extra => true), of each.';
+        END IF;
+    ELSE
+        UPDATE mongo_migrate.sync AS y SET running = true, error = NULL, error_at = NULL
+         WHERE y.server = server AND NOT y.running;
+    END IF;
+    IF s.running IS NOT TRUE OR mongo_migrate.sync_goes_on(server) THEN
+        PERFORM mongo_migrate.start_sync_worker(server);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.start_sync(name, boolean) IS
+    'has a background worker follow the changes of a server''s database, from the position where it was stopped, else from now on: documents of planned collections that change have their rows replaced, once the collection has been copied. To be called before the copy; may be called again, and then starts the worker if it is not there. from_now: changes until now are not followed. Errors: HV000 on a server without a replica set; 53400 without a free slot (max_worker_processes)';
+
+CREATE FUNCTION mongo_migrate.stop_sync(server name)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    UPDATE mongo_migrate.sync AS s SET running = false WHERE s.server = server;
+    IF NOT FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('changes of server "%s" are not followed', server);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.stop_sync(name) IS
+    'has the worker of start_sync() end after its present step, when the transaction has committed; the position stays, for start_sync() to go on from. Errors: 55000 where there is none';
+
+CREATE VIEW mongo_migrate.sync_status AS
+    SELECT s.server, CASE WHEN NOT s.running THEN 'stopped' WHEN h.pid IS NULL THEN 'lost' ELSE 'running' END AS state, h.pid,
+           mongo_migrate.cluster_timestamp(s.cluster_time) AS captured_until,
+           greatest(clock_timestamp() - mongo_migrate.cluster_timestamp(s.cluster_time), interval '0') AS lag,
+           s.events, s.inserted, s.replaced, s.deleted,
+           coalesce(c.pending, 0) AS pending, coalesce(c.refused, 0) AS refused, c.oldest,
+           s.error, s.error_at, s.started_at, s.captured_at
+      FROM mongo_migrate.sync AS s
+      LEFT JOIN mongo_migrate.run_lock_held AS h ON h.lock = mongo_migrate.sync_lock(s.server)
+      LEFT JOIN LATERAL (
+            SELECT count(*) FILTER (WHERE n.reason IS NULL) AS pending, count(*) FILTER (WHERE n.reason IS NOT NULL) AS refused,
+                   min(n.changed_at) FILTER (WHERE n.reason IS NULL) AS oldest
+              FROM mongo_migrate.change AS n WHERE n.server = s.server) AS c ON true;
+COMMENT ON VIEW mongo_migrate.sync_status IS
+    'the sync of each server: state (running; stopped; lost: it should run, and no session does it: start_sync() starts it again); captured_until, by MongoDB''s clock: all changes until then are noted; lag: how long ago that is; events of the database that were read; documents inserted, replaced and deleted; pending: documents whose change is noted and not applied yet, the oldest since; refused: those that cannot become rows, with the reason in mongo_migrate.change; error: what the last round failed with';

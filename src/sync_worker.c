@@ -1,0 +1,148 @@
+/*
+ * sync_worker.c
+ *	  The background worker that follows the changes of a server.
+ *
+ * Unlike the workers of a pool it belongs to no session: it runs
+ * follow_changes() until stop_sync() is called, with the rights of who has
+ * called start_sync().  When it fails, and after a crash, the postmaster starts
+ * it again; after a restart of the server that is for start_sync() to do.
+ */
+#include "postgres.h"
+#include "compat.h"
+
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "parser/parse_func.h"
+#include "postmaster/bgworker.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+#include "worker.h"
+
+/* How long the postmaster waits before it starts a worker again, in seconds. */
+#define RESTART_SECONDS 10
+
+extern PGDLLEXPORT void mm_sync_worker_main(Datum arg);
+
+PG_FUNCTION_INFO_V1(mm_start_sync_worker);
+
+/* What the worker is told, in bgw_extra. */
+typedef struct SyncWorker
+{
+	WorkerIdentity identity;
+	TransactionId starter;		/* what it is to find, this has written */
+	NameData	server;
+} SyncWorker;
+
+StaticAssertDecl(sizeof(SyncWorker) <= BGW_EXTRALEN, "SyncWorker fits bgw_extra");
+
+/* start_sync_worker(server name) */
+Datum
+mm_start_sync_worker(PG_FUNCTION_ARGS)
+{
+	BackgroundWorker entry = {0};
+	SyncWorker	worker = {0};
+
+	PreventCommandDuringRecovery("mongo_migrate.start_sync()");
+	PreventCommandIfReadOnly("mongo_migrate.start_sync()");
+	if (InSecurityRestrictedOperation())
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("cannot start a background worker within a security-restricted operation")));
+
+	worker_describe_caller(&worker.identity);
+	worker.identity.take_settings = false;
+	worker.starter = GetTopTransactionId();
+	worker.server = *PG_GETARG_NAME(0);
+
+	snprintf(entry.bgw_name, BGW_MAXLEN, "mongo_migrate sync of server %s", NameStr(worker.server));
+	strlcpy(entry.bgw_type, "mongo_migrate sync", BGW_MAXLEN);
+	entry.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	entry.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	entry.bgw_restart_time = RESTART_SECONDS;
+	strlcpy(entry.bgw_library_name, "mongo_migrate", BGW_MAXLEN);
+	strlcpy(entry.bgw_function_name, "mm_sync_worker_main", BGW_MAXLEN);
+	memcpy(entry.bgw_extra, &worker, sizeof(worker));
+	if (!RegisterDynamicBackgroundWorker(&entry, NULL))
+		ereport(ERROR,
+				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+				 errmsg("could not start a background worker"),
+				 errdetail("All %d background worker slots of the server are taken.",
+						   max_worker_processes),
+				 errhint("Raise max_worker_processes and restart the server.")));
+	PG_RETURN_VOID();
+}
+
+/* Waits for the transaction that has started the worker, and says whether the extension is there. */
+static bool
+await_start(const SyncWorker *worker)
+{
+	Oid			types[2] = {NAMEOID, BOOLOID};
+	List	   *name = list_make2(makeString("mongo_migrate"), makeString("start_sync"));
+	bool		there;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	XactLockTableWait(worker->starter, NULL, NULL, XLTW_None);
+	there = OidIsValid(get_namespace_oid("mongo_migrate", true)) &&
+		OidIsValid(LookupFuncName(name, lengthof(types), types, true));
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return there;
+}
+
+/* Whether there is still something to follow, and for this worker. */
+static bool
+goes_on(const SyncWorker *worker)
+{
+	Oid			types[1] = {NAMEOID};
+	Datum		values[1] = {NameGetDatum(&worker->server)};
+	bool		isnull;
+	bool		result;
+
+	StartTransactionCommand();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SPI_connect();
+	if (SPI_execute_with_args("SELECT mongo_migrate.sync_goes_on($1)", 1, types, values, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "cannot ask whether to go on");
+	result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+	SPI_finish();
+	PopActiveSnapshot();
+	CommitTransactionCommand();
+	return result;
+}
+
+/*
+ * Entry point of the worker.  Its statement ends from time to time, so that
+ * what it has done to the tables is known to autovacuum.
+ */
+void
+mm_sync_worker_main(Datum arg)
+{
+	SyncWorker	worker;
+
+	memcpy(&worker, MyBgworkerEntry->bgw_extra, sizeof(worker));
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(worker.identity.database, worker.identity.session_user,
+											  MM_WORKER_CONNECTION_FLAGS);
+	worker_become(&worker.identity, NULL);
+	if (await_start(&worker))
+	{
+		char	   *call = psprintf("CALL mongo_migrate.follow_changes(%s, max_duration => '10 seconds')",
+									quote_literal_cstr(NameStr(worker.server)));
+
+		do
+			worker_execute(call);
+		while (goes_on(&worker));
+	}
+	proc_exit(0);				/* and is not started again */
+}

@@ -1,0 +1,246 @@
+# The tables follow the source: changes before, during and after the copy, whatever is killed meanwhile.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use JSON::PP qw(encode_json);
+use MongoServer;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use PsqlSession;
+use Test::More;
+
+my $mongo = MongoServer->new;
+my $node = PostgreSQL::Test::Cluster->new('sync');
+$node->init;
+$node->append_conf('postgresql.conf', "max_worker_processes = 16\nrestart_after_crash = on");
+$node->start;
+sub query { return $node->safe_psql('postgres', $_[0]); }
+query('CREATE EXTENSION mongo_migrate');
+query("CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '" . $mongo->uri . "', database 'shop')");
+
+srand(my $seed = $ENV{MM_SEED} // int(rand(1e6)));
+note("MM_SEED=$seed");
+
+sub user_id { return { '$oid' => sprintf('%024x', $_[0]) }; }
+
+# Statements of MongoDB's commands update and delete, each many in one command.
+sub update
+{
+	my ($collection, @updates) = @_;
+	return $mongo->command('shop', qq({"update": "$collection", "updates": ) . encode_json(\@updates) . '}');
+}
+
+sub replacement
+{
+	my ($document) = @_;
+	return { q => { _id => $document->{_id} }, u => $document, upsert => JSON::PP::true };
+}
+
+sub put
+{
+	my ($collection, @documents) = @_;
+	return update($collection, map { replacement($_) } @documents);
+}
+
+sub remove
+{
+	my ($collection, @ids) = @_;
+	return $mongo->command('shop', qq({"delete": "$collection", "deletes": ) . encode_json([ map { { q => { _id => $_ }, limit => 1 } } @ids ]) . '}');
+}
+
+my $version = 0;
+
+sub user { my ($n) = @_; return { _id => user_id($n), name => "user $n", version => ++$version }; }
+
+sub order
+{
+	my ($n) = @_;
+	return { _id => $n, user => user_id(1 + int(rand(40))), total => int(rand(1000)) / 4, version => ++$version,
+		items => [ map { { sku => "s$_", count => int(rand(9)), parts => [ map { { n => $_ } } 1 .. rand(3) ] } } 0 .. rand(4) ] };
+}
+
+# Some random writes, in a few commands: each is many changes.
+sub write_some
+{
+	my ($count) = @_;
+	my @ids = map { 1 + int(rand(300)) } 1 .. $count / 5 + 1;
+	put('orders', map { order(1 + int(rand(300))) } 0 .. $count);
+	remove('orders', @ids[ 0 .. $#ids / 2 ]);
+	remove('users', map { user_id(1 + int(rand(40))) } 1 .. $count / 20 + 1);
+	put('users', map { user(1 + int(rand(40))) } 1 .. $count / 10 + 1);
+	put('orders', map { order($_) } @ids);
+	return;
+}
+
+# Waits until what was written before has been applied.
+my $marks = 0;
+
+sub caught_up
+{
+	my ($what) = @_;
+	put('marks', { _id => ++$marks, n => $marks });
+	return ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM marks WHERE id = $marks)"
+		  . " AND NOT EXISTS (SELECT FROM mongo_migrate.change WHERE reason IS NULL)"), "$what: all is applied")
+	  || diag(query('SELECT * FROM mongo_migrate.sync_status'), "\n", query('SELECT * FROM mongo_migrate.change'));
+}
+
+# What verification finds, but what the source itself has wrong.
+sub differences
+{
+	return query("SELECT f.* FROM unnest(ARRAY['users', 'orders', 'marks']) AS c, mongo_migrate.verify_full('shop', c) AS f WHERE f.kind <> 'orphan'");
+}
+
+sub status { return query("SELECT $_[0] FROM mongo_migrate.sync_status WHERE server = 'shop'"); }
+
+sub state_becomes
+{
+	my ($state) = @_;
+	return ok($node->poll_query_until('postgres', "SELECT state = '$state' FROM mongo_migrate.sync_status WHERE server = 'shop'"), "the sync is $state")
+	  || diag(status('*'));
+}
+
+# Followed from before the copy on, and written to all the time.
+put('users', map { user($_) } 1 .. 40);
+put('orders', map { order($_) } 1 .. 300);
+put('marks', { _id => 0, n => 0 });
+query("SELECT mongo_migrate.start_sync('shop')");
+state_becomes('running');
+query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest(ARRAY['users', 'orders', 'marks']) AS c");
+write_some(50);
+my $migration = PsqlSession->new($node);
+$migration->send("SELECT collection, complete FROM mongo_migrate.migrate_all('shop', batch_size => 20)");
+write_some(200);
+my ($migrated, $complaints) = $migration->result;
+like($migrated, qr/orders\|t/, 'migrated meanwhile') or diag($complaints);
+write_some(50);
+caught_up('after the copy');
+is(differences(), '', 'the tables are as the source');
+is(status('refused'), '0', 'nothing was refused');
+
+# Each kind of change; the id of a row stays.
+put('users', { _id => user_id(100), name => 'Ann', version => 1 });
+put('orders', { _id => 1000, user => user_id(100), total => 1, version => 1, items => [ { sku => 'a', count => 1, parts => [ { n => 1 } ] } ] });
+caught_up('insert');
+my $id = query(q(SELECT id FROM users WHERE name = 'Ann'));
+is(query('SELECT user_id, count(sku) FROM orders JOIN orders_items ON order_id = orders.id WHERE orders.id = 1000 GROUP BY 1'), "$id|1", 'new documents, and a reference');
+update('users', { q => { name => 'Ann' }, u => { '$set' => { name => 'Anna' } } });
+update('orders', { q => { _id => 1000 }, u => { '$push' => { items => { sku => 'b', count => 2, parts => [] } } } });
+caught_up('update');
+is(query("SELECT id FROM users WHERE name = 'Anna'"), $id, 'the row of a changed document keeps its id');
+is(query('SELECT string_agg(sku, NULL ORDER BY position) FROM orders_items WHERE order_id = 1000'), 'ab', 'child rows are those of the document');
+remove('orders', 1000);
+caught_up('delete');
+is(query('SELECT count(*) FROM orders FULL JOIN orders_items ON order_id = orders.id WHERE 1000 IN (orders.id, order_id)'), '0', 'the rows of a deleted document are gone');
+
+# References: to a document that is not there, comes, and goes.
+put('orders', { _id => 1001, user => user_id(200), total => 1, version => 1, items => [] });
+caught_up('dangling');
+is(query('SELECT user_id IS NULL FROM orders WHERE id = 1001'), 't', 'a reference that dangles is NULL, as the plan says');
+put('users', user(200));
+caught_up('mended');
+is(query('SELECT name FROM orders JOIN users ON users.id = user_id WHERE orders.id = 1001'), 'user 200', 'and is set when its document has come');
+remove('users', user_id(200));
+caught_up('dangling again');
+is(query('SELECT user_id IS NULL FROM orders WHERE id = 1001'), 't', 'and is NULL when that is deleted');
+is(differences(), '', 'the tables are as the source');
+
+# A document that cannot become rows.
+update('orders', { q => { _id => 1001 }, u => { '$set' => { total => 'much' } } });
+ok($node->poll_query_until('postgres', 'SELECT refused = 1 FROM mongo_migrate.sync_status'), 'a bad document is refused');
+is(query('SELECT total FROM orders WHERE id = 1001'), '1', 'its row stays');
+like(query('SELECT reason FROM mongo_migrate.change'), qr/"much" of BSON type string has no exact form in type numeric/, 'the reason is kept');
+put('orders', { _id => 1002, user => undef, total => 'more', version => 1, items => [] });
+caught_up('a new one');
+is(query('SELECT source_id FROM mongo_migrate.quarantine'), '1002', 'a new bad one is in quarantine');
+update('orders', { q => { total => { '$type' => 'string' } }, u => { '$set' => { total => 5 } }, multi => JSON::PP::true });
+caught_up('mended documents');
+is(query('SELECT id, total FROM orders WHERE id > 1000 ORDER BY 1'), "1001|5\n1002|5", 'both are there when they have been mended');
+is(query('SELECT (SELECT count(*) FROM mongo_migrate.change) + (SELECT count(*) FROM mongo_migrate.quarantine)'), '0', 'and nothing waits');
+
+# Beside a run and a repair.
+write_some(20);
+is(query("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders')"), 't', 'a catch-up meanwhile');
+query("SELECT count(*) FROM mongo_migrate.verify_full('shop', 'orders')");
+write_some(20);
+like(query("SELECT mongo_migrate.repair('shop', 'orders')"), qr/^\(/, 'a repair meanwhile');
+
+# Stopped, and started again.
+query("SELECT mongo_migrate.stop_sync('shop')");
+state_becomes('stopped');
+write_some(50);
+query("SELECT mongo_migrate.start_sync('shop')");
+query("SELECT mongo_migrate.start_sync('shop')");
+caught_up('started again');
+is(query("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), '1', 'one worker, however often it is started');
+
+# Killed at random places: the worker, and the cluster with it; the server; MongoDB.
+foreach my $round (1 .. ($ENV{MM_KILLS} // 1))
+{
+	state_becomes('running');
+	write_some(int(rand(30)));
+	kill 'KILL', status('pid');
+	write_some(30);
+	ok($node->poll_query_until('postgres', 'SELECT true'), 'after a crash');
+	caught_up("after crash $round");
+	write_some(int(rand(30)));
+	$node->stop('immediate');
+	write_some(30);
+	$node->start;
+	state_becomes('lost');
+	query("SELECT mongo_migrate.start_sync('shop')");
+	caught_up("after restart $round");
+	write_some(int(rand(30)));
+	$mongo->kill9;
+	ok($node->poll_query_until('postgres', 'SELECT error IS NOT NULL FROM mongo_migrate.sync_status'), 'the status says that MongoDB is gone');
+	$mongo->start;
+	write_some(30);
+	caught_up("after MongoDB's end $round");
+	is(status('error'), '', 'and that it is there again');
+	is(differences(), '', "the tables are as the source, round $round");
+}
+
+# A collection that is dropped is not taken for one without documents.
+$mongo->command('shop', '{"drop": "orders"}');
+state_becomes('stopped');
+like(status('error'), qr/collection "orders" was dropped in the source; the rows stay/, 'the status says why');
+cmp_ok(query('SELECT count(*) FROM orders'), '>', 100, 'its rows are there');
+put('orders', order(5000));
+put('users', user(300));
+query("SELECT mongo_migrate.start_sync('shop')");
+caught_up('after a drop');
+$mongo->command('shop', '{"aggregate": "orders", "cursor": {}, "pipeline": [{"$match": {"_id": 0}}, {"$out": "users"}]}');
+state_becomes('stopped');
+like(status('error'), qr/collection "users" was renamed in the source, or replaced by another/, 'the output of an aggregation is a new collection');
+query("SELECT mongo_migrate.start_sync('shop')");
+put('users', user(301));
+caught_up('after a replacement');
+is(query('SELECT (SELECT count(*) FROM orders WHERE id = 5000), (SELECT count(*) FROM users WHERE name IN (\'user 300\', \'user 301\'))'), '1|2', 'it goes on after both');
+
+# What the source no longer tells.
+query("SELECT mongo_migrate.stop_sync('shop')");
+state_becomes('stopped');
+$mongo->fail_point('{"mode": "alwaysOn", "data": {"failCommands": ["aggregate"], "errorCode": 286}}');
+query("SELECT mongo_migrate.start_sync('shop')");
+ok($node->poll_query_until('postgres', "SELECT error ~ 'start_sync\\(server, from_now => true\\)' FROM mongo_migrate.sync_status"), 'a position that the oplog has no longer')
+  or diag(status('error'));
+$mongo->fail_point_off;
+query("SELECT mongo_migrate.stop_sync('shop')");
+state_becomes('stopped');
+my ($ret, $out, $err) = $node->psql('postgres', "SELECT mongo_migrate.start_sync('shop', from_now => true)");
+like($err, qr/NOTICE:  what has changed before now is not followed, and documents of these collections were copied before: marks, orders, users/, 'from now on');
+caught_up('from now on');
+query("SELECT mongo_migrate.stop_sync('shop')");
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), 'the worker ends');
+query('DROP EXTENSION mongo_migrate CASCADE');
+
+my $standalone = MongoServer->new(standalone => 1);
+query('CREATE EXTENSION mongo_migrate');
+query("CREATE SERVER alone FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '" . $standalone->uri . "', database 'shop')");
+($ret, $out, $err) = $node->psql('postgres', "SELECT mongo_migrate.start_sync('alone')");
+like($err, qr/HINT:  Change streams need a replica set/, 'without a replica set');
+($ret, $out, $err) = $node->psql('postgres', "SELECT mongo_migrate.stop_sync('alone')");
+like($err, qr/changes of server "alone" are not followed/, 'nothing to stop');
+
+done_testing();
