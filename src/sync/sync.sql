@@ -23,7 +23,7 @@ CREATE TABLE mongo_migrate.sync
     inserted    bigint      NOT NULL DEFAULT 0,     -- documents
     replaced    bigint      NOT NULL DEFAULT 0,
     deleted     bigint      NOT NULL DEFAULT 0,
-    error       text,                       -- the last one, until a step like that has succeeded
+    error       text,                       -- of the last round
     error_at    timestamptz
 );
 COMMENT ON TABLE mongo_migrate.sync IS 'One row for each server whose changes are followed; see sync_status';
@@ -226,6 +226,10 @@ BEGIN
     inserted := first.inserted;
     replaced := first.replaced;
     deleted := first.deleted;
+    IF first.deleted > 0 THEN
+        -- What is told by an event that has not been read yet: they were not deleted one by one.
+        PERFORM mongo_migrate.require_collection(server, collection);
+    END IF;
     waiting := mongo_migrate.document_keys(first.dangling);
     hopeless := ARRAY(SELECT c.id FROM unnest(changes) AS c WHERE c.attempts >= 3 AND c.key = ANY (waiting));
     IF hopeless <> '{}' THEN
@@ -294,14 +298,14 @@ AS $$
 #variable_conflict use_variable
 BEGIN
     UPDATE mongo_migrate.sync AS s SET error = problem, error_at = CASE WHEN problem IS NOT NULL THEN clock_timestamp() END
-     WHERE s.server = server AND s.running AND (s.error IS DISTINCT FROM problem OR problem IS NOT NULL);
-    IF problem IS NOT NULL THEN
+     WHERE s.server = server AND s.running AND s.error IS DISTINCT FROM problem;
+    IF FOUND AND problem IS NOT NULL THEN
         RAISE LOG 'sync of server "%": %', server, problem;
     END IF;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.note_problem(name, text) IS
-    'keeps what a round of a sync has failed with, NULL: nothing, where sync_status shows it';
+    'keeps what rounds of a sync fail with, NULL: nothing, where sync_status shows it, and tells the log of it once';
 
 CREATE FUNCTION mongo_migrate.changed_collections(server name)
     RETURNS text[]
@@ -339,6 +343,7 @@ BEGIN
         step := mongo_migrate.try_capture(server, wait_ms);
         problem := step.problem;
         COMMIT;
+        EXIT WHEN NOT EXISTS (SELECT FROM mongo_migrate.sync s WHERE s.server = follow_changes.server AND s.running);
         applied := 0;
         FOREACH collection IN ARRAY mongo_migrate.changed_collections(server) LOOP
             step := mongo_migrate.try_apply(server, collection);
@@ -448,4 +453,4 @@ CREATE VIEW mongo_migrate.sync_status AS
                    min(n.changed_at) FILTER (WHERE n.reason IS NULL) AS oldest
               FROM mongo_migrate.change AS n WHERE n.server = s.server) AS c ON true;
 COMMENT ON VIEW mongo_migrate.sync_status IS
-    'the sync of each server: state (running; stopped; lost: it should run, and no session does it: start_sync() starts it again); captured_until, by MongoDB''s clock: all changes until then are noted; lag: how long ago that is; events of the database that were read; documents inserted, replaced and deleted; pending: documents whose change is noted and not applied yet, the oldest since; refused: those that cannot become rows, with the reason in mongo_migrate.change; error: what the last round failed with';
+    'the sync of each server: state (running; stopped; lost: it should run, and no session does it: start_sync() starts it again); captured_until, by MongoDB''s clock: all changes until then are noted; lag: how long ago that is; events of the database that were read; documents inserted, replaced and deleted; pending: documents whose change is noted and not applied yet, the oldest since; refused: those that cannot become rows, with the reason in mongo_migrate.change; error: what rounds fail with, since error_at';

@@ -202,8 +202,10 @@ foreach my $round (1 .. ($ENV{MM_KILLS} // 1))
 }
 
 # A collection that is dropped is not taken for one without documents.
+put('orders', order(1));
 $mongo->command('shop', '{"drop": "orders"}');
 state_becomes('stopped');
+is(query('SELECT count(*) FROM orders WHERE id = 1'), '1', 'nor are those that changed just before');
 like(status('error'), qr/collection "orders" was dropped in the source; the rows stay/, 'the status says why');
 cmp_ok(query('SELECT count(*) FROM orders'), '>', 100, 'its rows are there');
 put('orders', order(5000));
