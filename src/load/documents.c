@@ -54,7 +54,8 @@ typedef struct Request
 	bool		delete_gone;	/* replace: documents that are not in the
 								 * source lose their rows */
 	bool		retry_dangling; /* replace: what a foreign key refuses will be
-								 * tried again */
+								 * tried again; else references that dangle
+								 * are null where they may */
 	LoadCounts	counts;
 	int64		gone;
 	int64		replaced;
@@ -65,6 +66,8 @@ typedef struct Request
 	uint64		after;			/* the time of the cluster to read at or after */
 	ArrayBuildState *dangling;	/* replace: those that a foreign key refused,
 								 * and that are to be tried again */
+	ArrayBuildState *held;		/* the same of those that are gone, and
+								 * referred to */
 } Request;
 
 /* Lends what is asked for, and its _id. */
@@ -377,7 +380,8 @@ settle_rejected(Request *request, LoadDocument *document)
 	bson_t		bson;
 
 	if (document->rejection->sqlstate == ERRCODE_FOREIGN_KEY_VIOLATION && request->retry_dangling)
-		take_id(&request->dangling, request, document_bson(document, &bson));
+		take_id(document->gone ? &request->held : &request->dangling, request,
+				document_bson(document, &bson));
 	else if (document->present)
 	{
 		take_id(&request->refused, request, document_bson(document, &bson));
@@ -430,6 +434,7 @@ static void
 replace_batch(Request *request)
 {
 	LoadSession *session = request->session;
+	List	   *nulled = NIL;
 	bson_t		bson;
 
 	batch_in_quarantine(session);
@@ -447,8 +452,11 @@ replace_batch(Request *request)
 			document->state = DOCUMENT_READ;
 	}
 	batch_decode(session);
+	if (!request->retry_dangling)
+		nulled = dangling_find(session);
 	batch_write(session, replace_rows);
 	retry_doubles(session);
+	dangling_record(session, nulled);
 	drift_count(session);
 	for (int i = 0; i < session->ndocuments; i++)
 	{
@@ -503,8 +511,8 @@ mm_replace_documents(PG_FUNCTION_ARGS)
 		.after = PG_GETARG_INT64(5)
 	};
 	TupleDesc	desc;
-	Datum		values[11];
-	bool		nulls[11] = {false};
+	Datum		values[12];
+	bool		nulls[12] = {false};
 
 	run_request(&request, fcinfo);
 	values[0] = Int64GetDatum(request.counts.documents);
@@ -516,8 +524,9 @@ mm_replace_documents(PG_FUNCTION_ARGS)
 	values[6] = Int64GetDatum(request.gone);
 	values[7] = finish_array(request.written, BYTEAOID);
 	values[8] = finish_array(request.dangling, BYTEAOID);
-	values[9] = finish_array(request.refused, BYTEAOID);
-	values[10] = finish_array(request.reasons, TEXTOID);
+	values[9] = finish_array(request.held, BYTEAOID);
+	values[10] = finish_array(request.refused, BYTEAOID);
+	values[11] = finish_array(request.reasons, TEXTOID);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));

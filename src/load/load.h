@@ -72,6 +72,8 @@ typedef struct LoadColumn
 	Converter  *from_key;		/* the value is a key until this makes a value
 								 * of it; or NULL */
 	struct LoadColumn *parent;	/* parent: the column of the parent's target */
+	char	   *refers_to;		/* reference: the collection */
+	bool		null_dangling;	/* reference by _id: null, where it dangles */
 	char	   *expression;		/* SQL over value and doc, or NULL */
 	char	   *cast;			/* the type that its result has to be cast to,
 								 * or NULL */
@@ -249,6 +251,10 @@ extern void expression_check(LoadSession *session, LoadTarget *target, LoadColum
 							 Oid type, int32 typmod);
 
 /* statement.c */
+
+/* What statements know the batch as; no table and no expression's sub-query has that name by accident. */
+#define BATCH "mongo_migrate batch"
+#define BATCH_NAME "\"" BATCH "\""
 extern char *full_type_name(Oid type, int32 typmod);
 extern void statement_show_rows(const char *name, TupleDesc desc, Tuplestorestate *rows);
 extern void target_prepare_insert(LoadSession *session, LoadTarget *target);
@@ -259,6 +265,10 @@ extern void target_run_insert_values(LoadSession *session, LoadTarget *target, i
 extern void target_evaluate(LoadSession *session, LoadTarget *target, int field, int document);
 extern void target_run_merge(LoadSession *session, LoadTarget *target, int from, int to);
 extern void target_run_delete(LoadSession *session, LoadTarget *target, LoadColumn *column, int from, int to);
+extern void statement_run(LoadSession *session, LoadTarget *target, TupleDesc desc, Tuplestorestate *rows,
+						  SPIPlanPtr plan, const char *sql, DestReceiver *receiver);
+extern void statement_finish(LoadTarget *target, Tuplestorestate *rows);
+extern char *equality_operator(Oid type);
 extern void batch_mark_skipped(LoadSession *session);
 extern void target_mark_present(LoadSession *session, LoadTarget *target, int from, int to);
 
@@ -321,6 +331,10 @@ extern void batch_write(LoadSession *session, AttemptFunction function);
 extern void batch_insert(LoadSession *session);
 extern void batch_mark_present(LoadSession *session, LoadTarget *target);
 extern bool sqlstate_is_data(int sqlstate);
+
+/* dangling.c */
+extern List *dangling_find(LoadSession *session);
+extern void dangling_record(LoadSession *session, List *found);
 
 /* direct.c */
 typedef struct DirectInsert DirectInsert;

@@ -40,7 +40,8 @@ enum
 	PLAN_PARENT_COLUMN,
 	PLAN_REFERS_TO,
 	PLAN_REFERS_KEY,
-	PLAN_KEY_FORM
+	PLAN_KEY_FORM,
+	PLAN_ON_DANGLING
 };
 
 /* A value of a row in the session's context; NULL for null. */
@@ -308,6 +309,10 @@ compile_column(LoadSession *session, LoadTarget *target, LoadColumn *column,
 			column->converter = converter_create(column->type, typmod, json_mode, true);
 			return;
 		case COLUMN_REFERENCE:
+			column->refers_to = refers_to;
+			column->null_dangling = !column->not_null &&
+				strcmp(plan_value(session, rows, row, PLAN_REFERS_KEY), "_id") == 0 &&
+				strcmp(plan_value(session, rows, row, PLAN_ON_DANGLING), "null") == 0;
 			compile_key(session, target, column, refers_to,
 						plan_value(session, rows, row, PLAN_REFERS_KEY),
 						plan_value(session, rows, row, PLAN_KEY_FORM), type, typmod);
@@ -731,7 +736,7 @@ load_plan_compile(LoadSession *session)
 	make_branches(session);
 	rows = plan_query(session,
 					  "SELECT target, column_name, role, path, type, source_type, expression,"
-					  "       parent_column, refers_to, refers_key, key_form"
+					  "       parent_column, refers_to, refers_key, key_form, on_dangling"
 					  "  FROM mongo_migrate.plan_column AS c"
 					  " WHERE server OPERATOR(pg_catalog.=) $1"
 					  "   AND collection OPERATOR(pg_catalog.=) $2 AND included"

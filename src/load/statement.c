@@ -41,9 +41,6 @@
 PG_FUNCTION_INFO_V1(mm_batch_document);
 PG_FUNCTION_INFO_V1(mm_batch_rows);
 
-/* A name that no table and no expression's sub-query has by accident. */
-#define BATCH "mongo_migrate batch"
-
 /* The session whose statement is running, for batch_document(), and its rows, for batch_rows(). */
 static LoadSession *running = NULL;
 static Tuplestorestate *running_rows = NULL;
@@ -77,11 +74,11 @@ statement_show_rows(const char *name, TupleDesc desc, Tuplestorestate *rows)
 
 /*
  * Runs a statement of the session for a target over rows in an SPI
- * connection of its own, which the caller ends by finish_statement(): plan,
+ * connection of its own, which the caller ends by statement_finish(): plan,
  * whose rows go to receiver where there is one, or else sql.
  */
-static void
-run_statement(LoadSession *session, LoadTarget *target, TupleDesc desc, Tuplestorestate *rows,
+void
+statement_run(LoadSession *session, LoadTarget *target, TupleDesc desc, Tuplestorestate *rows,
 			  SPIPlanPtr plan, const char *sql, DestReceiver *receiver)
 {
 	SPIExecuteOptions options = {.dest = receiver};
@@ -112,9 +109,9 @@ run_statement(LoadSession *session, LoadTarget *target, TupleDesc desc, Tuplesto
 	PG_END_TRY();
 }
 
-/* Ends what run_statement() began.  Rows of batch_rows() are the executor's to end. */
-static void
-finish_statement(LoadTarget *target, Tuplestorestate *rows)
+/* Ends what statement_run() began.  Rows of batch_rows() are the executor's to end. */
+void
+statement_finish(LoadTarget *target, Tuplestorestate *rows)
 {
 	SPI_finish();
 	if (!target->distributed)
@@ -231,7 +228,7 @@ append_batch(StringInfo sql, LoadTarget *target, TupleDesc desc)
 {
 	if (!target->distributed)
 	{
-		appendStringInfoString(sql, "\"" BATCH "\" AS b");
+		appendStringInfoString(sql, BATCH_NAME " AS b");
 		return;
 	}
 	appendStringInfoString(sql, "mongo_migrate.batch_rows() AS b (");
@@ -334,7 +331,7 @@ target_prepare_select(LoadSession *session, LoadTarget *target, TupleDesc desc)
 	prepare_statement(session, target, select.data);
 }
 
-/* A target's rows of a range of documents as its statements see them, for run_statement(). */
+/* A target's rows of a range of documents as its statements see them, for statement_run(). */
 static Tuplestorestate *
 target_rows(LoadSession *session, LoadTarget *target, int from, int to)
 {
@@ -364,8 +361,8 @@ target_run_insert(LoadSession *session, LoadTarget *target, int from, int to)
 {
 	Tuplestorestate *rows = target_rows(session, target, from, to);
 
-	run_statement(session, target, target->desc, rows, target->statement, NULL, NULL);
-	finish_statement(target, rows);
+	statement_run(session, target, target->desc, rows, target->statement, NULL, NULL);
+	statement_finish(target, rows);
 }
 
 /* Where the rows of a SELECT go: into a table, by its access method. */
@@ -438,8 +435,8 @@ target_run_select(LoadSession *session, LoadTarget *target, Relation relation, i
 		.target = target,.relation = relation,.context = CurrentMemoryContext
 	};
 
-	run_statement(session, target, target->desc, rows, target->statement, NULL, &receiver.pub);
-	finish_statement(target, rows);
+	statement_run(session, target, target->desc, rows, target->statement, NULL, &receiver.pub);
+	statement_finish(target, rows);
 }
 
 /* The same for a distributed target, a row at a time. */
@@ -456,7 +453,7 @@ target_run_insert_values(LoadSession *session, LoadTarget *target, int from, int
 	char	   *nulls;
 	StringInfoData sql;
 
-	run_statement(session, target, target->desc, rows, NULL, target->select, NULL);
+	statement_run(session, target, target->desc, rows, NULL, target->select, NULL);
 	found = SPI_tuptable;
 	nfound = SPI_processed;
 	n = found->tupdesc->natts;
@@ -480,7 +477,7 @@ target_run_insert_values(LoadSession *session, LoadTarget *target, int from, int
 		if (SPI_execute_with_args(sql.data, n, types, values, nulls, false, 0) < 0)
 			elog(ERROR, "cannot insert a row: %s", SPI_result_code_string(SPI_result));
 	}
-	finish_statement(target, rows);
+	statement_finish(target, rows);
 }
 
 /*
@@ -502,7 +499,7 @@ target_evaluate(LoadSession *session, LoadTarget *target, int field, int documen
 	appendStringInfo(&sql, "SELECT CAST(e.v AS %s) FROM ", full_type_name(type, -1));
 	append_batch(&sql, target, target->desc);
 	append_lateral(&sql, target->columns[field]->expression, field, "e");
-	run_statement(session, target, target->desc, rows, NULL, sql.data, NULL);
+	statement_run(session, target, target->desc, rows, NULL, sql.data, NULL);
 	/* A cast to a length would cut where an assignment refuses. */
 	if (typmod >= 0 && find_typmod_coercion_function(type, &length_function) == COERCION_PATH_FUNC)
 		for (uint64 i = 0; i < SPI_processed; i++)
@@ -513,7 +510,7 @@ target_evaluate(LoadSession *session, LoadTarget *target, int field, int documen
 			if (!isnull)
 				OidFunctionCall3(length_function, value, Int32GetDatum(typmod), BoolGetDatum(false));
 		}
-	finish_statement(target, rows);
+	statement_finish(target, rows);
 }
 
 /* Whether the batch has a row of a document for a target. */
@@ -588,14 +585,19 @@ batch_id(LoadTarget *root, LoadTarget *target, LoadColumn *column)
 					full_type_name(get_atttype(target->relid, column->attnum), -1));
 }
 
+/* The equality of a type, by its full name. */
+char *
+equality_operator(Oid type)
+{
+	return full_operator_name(lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr);
+}
+
 /* "t.column =", by the equality of the column's type. */
 static char *
 same_as(LoadTarget *target, LoadColumn *column)
 {
-	Oid			type = getBaseType(get_atttype(target->relid, column->attnum));
-
 	return psprintf("t.%s %s", quote_identifier(column->name),
-					full_operator_name(lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr));
+					equality_operator(getBaseType(get_atttype(target->relid, column->attnum))));
 }
 
 /* The rows of find_ids() as a FROM clause in a statement for a target. */
@@ -638,9 +640,9 @@ target_mark_present(LoadSession *session, LoadTarget *target, int from, int to)
 	else
 		sql = psprintf("SELECT b.document %s WHERE EXISTS (SELECT FROM %s WHERE %s %s)",
 					   batch.data, table, same, id);
-	run_statement(session, target, desc, rows, NULL, sql, NULL);
+	statement_run(session, target, desc, rows, NULL, sql, NULL);
 	batch_mark_skipped(session);
-	finish_statement(target, rows);
+	statement_finish(target, rows);
 }
 
 /* The number of a column among its target's, from 1. */
@@ -689,10 +691,10 @@ target_run_delete(LoadSession *session, LoadTarget *target, LoadColumn *column, 
 	}
 	initStringInfo(&ids);
 	append_ids(&ids, root, target, desc);
-	run_statement(session, target, desc, rows, NULL,
+	statement_run(session, target, desc, rows, NULL,
 				  psprintf("DELETE FROM %s AS t WHERE EXISTS (SELECT %s WHERE %s %s)", full_table_name(target->relid),
 						   ids.data, same_as(target, column), batch_id(root, target, column)), NULL);
-	finish_statement(target, rows);
+	statement_finish(target, rows);
 }
 
 /*
@@ -733,12 +735,12 @@ target_run_merge(LoadSession *session, LoadTarget *target, int from, int to)
 		if (target->columns[i] != target->id)
 			appendStringInfo(&update, "%s%s = s.\"%d\"", update.len == 0 ? "UPDATE SET " : ", ", name, i + 1);
 	}
-	run_statement(session, target, target->desc, rows, NULL,
+	statement_run(session, target, target->desc, rows, NULL,
 				  psprintf("MERGE INTO %s AS t USING (%s) AS s (%s) ON %s s.\"%d\""
 						   " WHEN MATCHED THEN %s"
 						   " WHEN NOT MATCHED THEN INSERT (%s) OVERRIDING SYSTEM VALUE VALUES (%s)",
 						   full_table_name(target->relid), source.data, names.data,
 						   same_as(target, target->id), column_number(target, target->id), update.len == 0 ? "DO NOTHING" : update.data,
 						   columns.data, values.data), NULL);
-	finish_statement(target, rows);
+	statement_finish(target, rows);
 }

@@ -200,7 +200,6 @@ DECLARE
     settled_at constant timestamptz := clock_timestamp();
     row_key text;
     id text;
-    source text;
     result bigint;
 BEGIN
     IF r.by_id THEN
@@ -234,12 +233,7 @@ BEGIN
              WHERE (d.server, d.collection, d.target, d.column_name, d.at)
                  = (server, r.collection, r.target, r.column_name, settled_at)
         LOOP
-            BEGIN
-                source := mongo_migrate.source_id(server, r.refers_to, id);
-            EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
-                source := NULL;
-            END;
-            UPDATE mongo_migrate.dangling_reference d SET source_value = source
+            UPDATE mongo_migrate.dangling_reference d SET source_value = mongo_migrate.source_text(server, r.refers_to, id)
              WHERE (d.server, d.collection, d.target, d.column_name, d.at, d.source_value)
                  = (server, r.collection, r.target, r.column_name, settled_at, id);
         END LOOP;
@@ -249,6 +243,20 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.record_dangling(name, mongo_migrate.loaded_reference, text) IS
     'records the rows, t, of which a condition says that their reference dangles; returns their number';
+
+CREATE FUNCTION mongo_migrate.source_text(server name, collection text, id text)
+    RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN mongo_migrate.source_id(server, collection, id)::text;
+EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.source_text(name, text, text) IS
+    'source_id() as text; NULL for what has no form in JSON';
 
 CREATE FUNCTION mongo_migrate.allow_null(server name, r mongo_migrate.loaded_reference)
     RETURNS void

@@ -1,6 +1,6 @@
 -- repair.sql: the rows of documents, made anew where a verification found differences.
 
-CREATE FUNCTION mongo_migrate.forget_references(server name, collection text, ids bytea[])
+CREATE FUNCTION mongo_migrate.forget_references(server name, collection text, ids bytea[], before timestamptz)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -25,7 +25,7 @@ BEGIN
               FROM unnest(ids) AS id));
         DELETE FROM mongo_migrate.dangling_reference d
          WHERE (d.server, d.collection, d.target, d.column_name) = (server, collection, r.target, r.column_name)
-           AND d.row_key ->> r.document_column = ANY (row_ids);
+           AND d.row_key ->> r.document_column = ANY (row_ids) AND d.at < before;
         -- Child rows are new.
         IF r.looked_up AND r.kind = 'root' THEN
             EXECUTE format('UPDATE %1$s AS t SET %2$I = NULL WHERE t.%3$I = ANY ($1::%4$s[]) AND t.%2$I IS NOT NULL',
@@ -34,26 +34,66 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.forget_references(name, text, bytea[]) IS
-    'what was recorded of dangling references of documents whose rows were replaced, and the ids of references that were looked up, go: apply_references() finds both anew; ids: BSON documents with the _id of each';
+COMMENT ON FUNCTION mongo_migrate.forget_references(name, text, bytea[], timestamptz) IS
+    'what was recorded before then of dangling references of documents whose rows were replaced, and the ids of references that were looked up, go: apply_references() finds both anew; ids: BSON documents with the _id of each';
 
-CREATE FUNCTION mongo_migrate.replace_and_refer(server name, collection text, ids bytea[], delete_gone boolean,
-        OUT inserted bigint, OUT replaced bigint, OUT deleted bigint, OUT rejected bigint, OUT rounded bigint,
-        OUT refused bytea[], OUT reasons text[])
+CREATE FUNCTION mongo_migrate.release_references(server name, collection text, ids bytea[])
+    RETURNS boolean
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    retry constant boolean := EXISTS (
-        SELECT FROM mongo_migrate.plan_column AS c
-         WHERE c.server = server AND c.role = 'reference' AND c.included
-           AND ((c.collection = collection AND c.on_dangling = 'null') OR (c.refers_to = collection AND delete_gone)));
+    row_ids constant text[] := ARRAY(
+        SELECT mongo_migrate.target_id(server, collection, mongo_migrate.key_to_json(mongo_migrate.document_key(id)))
+          FROM unnest(ids) AS id);
+    r mongo_migrate.loaded_reference;
+    condition text;
+    count bigint;
+    released boolean := false;
+BEGIN
+    IF row_ids = '{}' THEN
+        RETURN false;
+    END IF;
+    FOR r IN
+        SELECT * FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS l
+         WHERE l.refers_to = collection AND l.foreign_key IS NOT NULL AND l.value_column = l.column_name
+    LOOP
+        IF r.policy = 'null' THEN
+            condition := format('t.%I = ANY (%L::%s[])', r.column_name, row_ids,
+                (SELECT format_type(a.atttypid, NULL) FROM pg_attribute AS a
+                  WHERE a.attrelid = to_regclass(r.target) AND a.attname = r.column_name));
+            count := mongo_migrate.record_dangling(server, r, condition);
+            IF count > 0 THEN
+                PERFORM mongo_migrate.allow_null(server, r);
+                EXECUTE format('UPDATE %s AS t SET %I = NULL WHERE %s', r.target, r.column_name, condition);
+                RAISE NOTICE '%.%: references to missing documents of % set to NULL: %', r.target, quote_ident(r.column_name), collection, count;
+            END IF;
+        ELSIF r.policy = 'quarantine' THEN
+            PERFORM mongo_migrate.drop_foreign_keys(server, NULL, collection, 'quarantine');
+            released := true;
+        END IF;
+    END LOOP;
+    RETURN released;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.release_references(name, text, bytea[]) IS
+    'before documents of a collection lose their rows: references to them become NULL and are recorded where the plan says so; where it says quarantine, their foreign keys are dropped, and apply_references() is to follow (true)';
+
+CREATE FUNCTION mongo_migrate.replace_and_refer(server name, collection text, ids bytea[], delete_gone boolean,
+        OUT inserted bigint, OUT replaced bigint, OUT deleted bigint, OUT rejected bigint, OUT rounded bigint,
+        OUT refused bytea[], OUT reasons text[], OUT released boolean)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    begun timestamptz := clock_timestamp();
     first record;
     again record;
 BEGIN
-    first := mongo_migrate.replace_documents(server, collection, ids, delete_gone, retry);
-    PERFORM mongo_migrate.forget_references(server, collection, first.written);
+    first := mongo_migrate.replace_documents(server, collection, ids, delete_gone, true);
+    PERFORM mongo_migrate.forget_references(server, collection, first.written, begun);
     inserted := first.inserted;
     replaced := first.replaced;
     deleted := first.deleted;
@@ -61,18 +101,17 @@ BEGIN
     rounded := first.rounded;
     refused := first.refused;
     reasons := first.reasons;
-    -- The plan says what becomes of a reference that leads nowhere: such foreign keys come after the rows, as in a migration.
-    IF first.dangling <> '{}' THEN
-        PERFORM mongo_migrate.drop_foreign_keys(server, collection, NULL, 'null');
-        IF delete_gone THEN
-            PERFORM mongo_migrate.drop_foreign_keys(server, NULL, collection);
-        END IF;
-        again := mongo_migrate.replace_documents(server, collection, first.dangling, delete_gone, false);
-        PERFORM mongo_migrate.forget_references(server, collection, again.written);
+    released := false;
+    -- The plan says what becomes of a reference that leads nowhere.
+    IF first.dangling <> '{}' OR first.held <> '{}' THEN
+        released := mongo_migrate.release_references(server, collection, first.held);
+        begun := clock_timestamp();     -- what that has recorded of documents that are replaced now goes, too
+        again := mongo_migrate.replace_documents(server, collection, first.dangling || first.held, delete_gone, false);
+        PERFORM mongo_migrate.forget_references(server, collection, again.written, begun);
         inserted := inserted + again.inserted;
         replaced := replaced + again.replaced;
         deleted := deleted + again.deleted;
-        rejected := rejected - cardinality(first.dangling) + again.rejected;
+        rejected := rejected - cardinality(first.dangling) - cardinality(first.held) + again.rejected;
         rounded := rounded + again.rounded;
         refused := refused || again.refused;
         reasons := reasons || again.reasons;
@@ -81,7 +120,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.replace_and_refer(name, text, bytea[], boolean) IS
-    'replace_documents(), and for documents that a foreign key refuses once more without those that apply_references(), which is to follow, makes again';
+    'replace_documents(), and for documents that a foreign key refuses once more, with references as the plan has them where they dangle; released: apply_references() is to follow';
 
 CREATE FUNCTION mongo_migrate.repair(server name, collection text, delete_extra boolean DEFAULT false,
         INOUT verification_id bigint DEFAULT NULL,

@@ -189,6 +189,7 @@ CREATE FUNCTION mongo_migrate.apply_changes(server name, collection text, most i
 AS $$
 #variable_conflict use_variable
 DECLARE
+    begun constant timestamptz := clock_timestamp();
     changes mongo_migrate.change[];
     first record;
     again record;
@@ -220,7 +221,7 @@ BEGIN
     PERFORM mongo_migrate.prepare_id_maps(server, collection);
     first := mongo_migrate.replace_documents(server, collection, ARRAY(SELECT c.id FROM unnest(changes) AS c), true, true,
                 (SELECT y.cluster_time FROM mongo_migrate.sync AS y WHERE y.server = server));
-    PERFORM mongo_migrate.forget_references(server, collection, first.written);
+    PERFORM mongo_migrate.forget_references(server, collection, first.written, begun);
     refused := first.refused;
     reasons := first.reasons;
     inserted := first.inserted;
@@ -230,11 +231,13 @@ BEGIN
         -- What is told by an event that has not been read yet: they were not deleted one by one.
         PERFORM mongo_migrate.require_collection(server, collection);
     END IF;
-    waiting := mongo_migrate.document_keys(first.dangling);
-    hopeless := ARRAY(SELECT c.id FROM unnest(changes) AS c WHERE c.attempts >= 3 AND c.key = ANY (waiting));
+    waiting := mongo_migrate.document_keys(first.dangling || first.held);
+    hopeless := ARRAY(SELECT c.id FROM unnest(changes) AS c WHERE c.attempts >= 2 AND c.key = ANY (waiting));
     IF hopeless <> '{}' THEN
         again := mongo_migrate.replace_and_refer(server, collection, hopeless, true);
-        PERFORM mongo_migrate.apply_references(server, collection);
+        IF again.released THEN
+            PERFORM mongo_migrate.apply_references(server, collection);
+        END IF;
         refused := refused || again.refused;
         reasons := reasons || again.reasons;
         inserted := inserted + again.inserted;
@@ -256,7 +259,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.apply_changes(name, text, integer) IS
-    'replaces the rows of the documents of a collection that are due in mongo_migrate.change, of so many at most; returns their number: 0 also while the collection is being copied, or is not complete. What a foreign key refuses is tried again when others have come, and settled as the plan says after the third time; what cannot become rows stays there, with the reason, and is tried again ever more seldom';
+    'replaces the rows of the documents of a collection that are due in mongo_migrate.change, of so many at most; returns their number: 0 also while the collection is being copied, or is not complete. What a foreign key refuses is tried again when others have come, and settled as the plan says at the third time; what cannot become rows stays there, with the reason, and is tried again ever more seldom';
 
 CREATE FUNCTION mongo_migrate.try_capture(server name, wait_ms integer, OUT events bigint, OUT problem text)
     LANGUAGE plpgsql VOLATILE
