@@ -103,7 +103,10 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 		*totalrows = count_documents(connection, table->collection);
 	*totaldeadrows = 0;
 
-	/* A row may have a field twice, as a column and in that of the whole document. */
+	/*
+	 * A row may have a field twice, as a column and in that of the whole
+	 * document.
+	 */
 	cursor = open_sample(connection, table->collection, reader->paths,
 						 *totalrows > targrows || bytes > limit / 2 ? targrows : 0);
 	while (nrows < targrows && used < limit && (document = mongo_cursor_next(cursor)) != NULL)
