@@ -87,6 +87,26 @@ query("CREATE FOREIGN TABLE notes (_id integer, note text) SERVER shop OPTIONS (
 query("INSERT INTO notes VALUES (1, 'one')");
 is($members[0]->command('shop', '{"count": "notes"}')->{n}, 1, 'rows of a foreign table go to the primary');
 
+# A sync reads documents that have changed from a secondary, which may be behind: what was noted is what it reads.
+sub follow
+{
+	my ($member, $state) = @_;
+	$member->command('shop', '{"update": "things", "updates": [{"q": {}, "u": {"$set": {"state": "' . $state . '"}}, "multi": true}]}');
+	$member->command('shop', qq({"insert": "things", "documents": [{"state": "$state"}]}));
+	my $count = $member->command('shop', '{"count": "things"}')->{n};
+	ok($node->poll_query_until('postgres', "SELECT pending = 0 AND (SELECT count(*) FROM things) = $count FROM mongo_migrate.sync_status"),
+		"$state: all is applied") || diag(query('SELECT * FROM mongo_migrate.sync_status'));
+	is(query("SELECT count(*) FROM things WHERE state <> '$state'"), 0, "$state: and none as it was before");
+	return;
+}
+$members[$victim]->start;
+$members[0]->command('shop', '{"insert": "things", "documents": [' . join(', ', ('{"state": "new"}') x 50) . "], $all_have}");
+query("SELECT mongo_migrate.start_sync('shop')");
+query("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'things')");
+follow($members[0], 'by a secondary');
+query("SELECT mongo_migrate.stop_sync('shop')");
+$members[$victim]->kill9;
+
 # The primary, asked itself, steps down for good: the migration goes on with the new one.
 $members[$victim]->start;
 query("ALTER SERVER shop OPTIONS (SET read_preference 'primary')");
@@ -105,6 +125,9 @@ is($out, 't', 'it completes when the primary has stepped down and is gone');
 is(query($counts), $all, 'every document once');
 ok($new && $new != $primary, 'there is another primary');
 cmp_ok(queries($new), '>', 0, 'which was asked');
+query("SELECT mongo_migrate.start_sync('shop')");
+follow($new, 'by the new primary');
+query("SELECT mongo_migrate.stop_sync('shop')");
 query("INSERT INTO notes VALUES (2, 'two')");
 is($new->command('shop', '{"count": "notes"}')->{n}, 2, 'and written to');
 
