@@ -380,7 +380,12 @@ BEGIN
              ORDER BY mongo_migrate.bson_key(d -> '_id') <> mongo_migrate.bson_key(source) LIMIT 1;
         END;
         IF source IS NULL OR (own_ids AND document IS NULL) THEN
-            strangers := strangers || id;
+            -- One that a sync has noted was deleted since it was copied: its rows would go with the note, and go now.
+            IF NOT EXISTS (SELECT FROM json_array_elements(filter #> '{_id,$in}') AS i
+                             JOIN mongo_migrate.change AS c ON c.key = mongo_migrate.quarantine_key(mongo_migrate.bson_key(i))
+                            WHERE (c.server, c.collection) = (server, collection)) THEN
+                strangers := strangers || id;
+            END IF;
             CONTINUE;
         END IF;
         document := coalesce(document, json_build_object('_id', source));

@@ -80,7 +80,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.release_references(name, text, bytea[]) IS
     'before documents of a collection lose their rows: references to them become NULL and are recorded where the plan says so; where it says quarantine, their foreign keys are dropped, and apply_references() is to follow (true)';
 
-CREATE FUNCTION mongo_migrate.replace_and_refer(server name, collection text, ids bytea[], delete_gone boolean,
+CREATE FUNCTION mongo_migrate.replace_and_refer(server name, collection text, ids bytea[], delete_gone boolean, after bigint DEFAULT 0,
         OUT inserted bigint, OUT replaced bigint, OUT deleted bigint, OUT rejected bigint, OUT rounded bigint,
         OUT refused bytea[], OUT reasons text[], OUT released boolean)
     LANGUAGE plpgsql VOLATILE
@@ -92,7 +92,7 @@ DECLARE
     first record;
     again record;
 BEGIN
-    first := mongo_migrate.replace_documents(server, collection, ids, delete_gone, true);
+    first := mongo_migrate.replace_documents(server, collection, ids, delete_gone, true, after);
     PERFORM mongo_migrate.forget_references(server, collection, first.written, begun);
     inserted := first.inserted;
     replaced := first.replaced;
@@ -106,7 +106,7 @@ BEGIN
     IF first.dangling <> '{}' OR first.held <> '{}' THEN
         released := mongo_migrate.release_references(server, collection, first.held);
         begun := clock_timestamp();     -- what that has recorded of documents that are replaced now goes, too
-        again := mongo_migrate.replace_documents(server, collection, first.dangling || first.held, delete_gone, false);
+        again := mongo_migrate.replace_documents(server, collection, first.dangling || first.held, delete_gone, false, after);
         PERFORM mongo_migrate.forget_references(server, collection, again.written, begun);
         inserted := inserted + again.inserted;
         replaced := replaced + again.replaced;
@@ -119,7 +119,7 @@ BEGIN
     PERFORM mongo_migrate.name_dangling(server, collection);
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.replace_and_refer(name, text, bytea[], boolean) IS
+COMMENT ON FUNCTION mongo_migrate.replace_and_refer(name, text, bytea[], boolean, bigint) IS
     'replace_documents(), and for documents that a foreign key refuses once more, with references as the plan has them where they dangle; released: apply_references() is to follow';
 
 CREATE FUNCTION mongo_migrate.repair(server name, collection text, delete_extra boolean DEFAULT false,

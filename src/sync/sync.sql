@@ -93,6 +93,7 @@ CREATE FUNCTION mongo_migrate.capture_changes(server name, wait_ms integer DEFAU
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '10s'
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -103,14 +104,34 @@ DECLARE
     times bigint[];
     positions bytea[];
     events bigint;
+    ended text[];           -- collections that are not what they were; NULL: all
+    ended_at bigint[];      -- by which event
     problem text;
 BEGIN
+    -- An older snapshot would not have the plans that are there when events are read.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE feature_not_supported USING
+            MESSAGE = 'changes are followed in READ COMMITTED transactions only',
+            HINT = 'SET default_transaction_isolation = ''read committed''; and call it again.';
+    END IF;
     SELECT * INTO s FROM mongo_migrate.sync AS y WHERE y.server = server;
     SELECT array_agg(c.operation), array_agg(c.collection), array_agg(c.id), array_agg(c.cluster_time), array_agg(c."position")
       INTO operations, collections, ids, times, positions
       FROM mongo_migrate.read_changes(server, s."position", wait_ms, 10000) AS c;
     events := cardinality(operations) - 1;
 
+    -- Not documents that were deleted, for all that is known: what was noted of them goes, and their rows stay.
+    SELECT array_agg(e.collection), array_agg(e.n) INTO ended, ended_at
+      FROM unnest(operations, collections) WITH ORDINALITY AS e (operation, collection, n)
+     WHERE e.operation IN ('drop', 'rename', 'dropDatabase');
+    DELETE FROM mongo_migrate.change AS c USING unnest(ended) AS d (collection)
+     WHERE c.server = server AND c.collection = coalesce(d.collection, c.collection);
+    -- A transaction that has planned a collection, and is not committed yet, may have copied it already.
+    IF EXISTS (SELECT FROM unnest(operations, collections) AS e (operation, collection)
+                WHERE e.operation IN ('insert', 'update', 'replace', 'delete')
+                  AND NOT EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = (server, e.collection))) THEN
+        LOCK TABLE mongo_migrate.plan IN SHARE MODE;
+    END IF;
     -- A statement of its own: what is planned by now counts.  A collection that is planned later is copied later, too.
     INSERT INTO mongo_migrate.change AS c (server, collection, key, id, changed_at)
     SELECT DISTINCT ON (e.collection, k.key) server, e.collection, k.key, e.id, mongo_migrate.cluster_timestamp(e.cluster_time)
@@ -118,6 +139,8 @@ BEGIN
      CROSS JOIN LATERAL (SELECT mongo_migrate.quarantine_key(mongo_migrate.document_key(e.id)) AS key) AS k
      WHERE e.operation IN ('insert', 'update', 'replace', 'delete')
        AND EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = (server, e.collection))
+       AND NOT EXISTS (SELECT FROM unnest(ended, ended_at) AS d (collection, n)
+                        WHERE d.n > e.n AND coalesce(d.collection, e.collection) = e.collection)
      ORDER BY e.collection, k.key, e.n DESC
         ON CONFLICT ON CONSTRAINT change_pkey DO UPDATE
        SET changed_at = excluded.changed_at, due_at = excluded.due_at, attempts = 0, reason = NULL;
@@ -128,7 +151,6 @@ BEGIN
                captured_at = clock_timestamp(), events = y.events + events
          WHERE y.server = server;
     END IF;
-    -- Not documents that were deleted, for all that is known.
     SELECT string_agg(CASE WHEN e.collection IS NULL THEN 'the database was dropped in the source'
                            WHEN e.operation = 'rename' THEN format('collection "%s" was renamed in the source, or replaced by another', e.collection)
                            ELSE format('collection "%s" was dropped in the source', e.collection) END, ', ' ORDER BY e.n) INTO problem
@@ -200,6 +222,7 @@ DECLARE
     inserted bigint;
     replaced bigint;
     deleted bigint;
+    cluster_time bigint;    -- what is read is of then, or later
 BEGIN
     IF NOT mongo_migrate.is_loaded(server, collection)
        OR NOT pg_try_advisory_xact_lock(mongo_migrate.run_lock(server, collection)) THEN
@@ -218,23 +241,20 @@ BEGIN
         RETURN 0;
     END IF;
 
+    SELECT y.cluster_time INTO cluster_time FROM mongo_migrate.sync AS y WHERE y.server = server;
     PERFORM mongo_migrate.prepare_id_maps(server, collection);
     first := mongo_migrate.replace_documents(server, collection, ARRAY(SELECT c.id FROM unnest(changes) AS c), true, true,
-                (SELECT y.cluster_time FROM mongo_migrate.sync AS y WHERE y.server = server));
+                cluster_time);
     PERFORM mongo_migrate.forget_references(server, collection, first.written, begun);
     refused := first.refused;
     reasons := first.reasons;
     inserted := first.inserted;
     replaced := first.replaced;
     deleted := first.deleted;
-    IF first.deleted > 0 THEN
-        -- What is told by an event that has not been read yet: they were not deleted one by one.
-        PERFORM mongo_migrate.require_collection(server, collection);
-    END IF;
     waiting := mongo_migrate.document_keys(first.dangling || first.held);
     hopeless := ARRAY(SELECT c.id FROM unnest(changes) AS c WHERE c.attempts >= 2 AND c.key = ANY (waiting));
     IF hopeless <> '{}' THEN
-        again := mongo_migrate.replace_and_refer(server, collection, hopeless, true);
+        again := mongo_migrate.replace_and_refer(server, collection, hopeless, true, cluster_time);
         IF again.released THEN
             PERFORM mongo_migrate.apply_references(server, collection);
         END IF;
@@ -243,6 +263,10 @@ BEGIN
         inserted := inserted + again.inserted;
         replaced := replaced + again.replaced;
         deleted := deleted + again.deleted;
+    END IF;
+    -- What is told by an event that has not been read yet: they were not deleted one by one.
+    IF deleted > 0 THEN
+        PERFORM mongo_migrate.require_collection(server, collection);
     END IF;
     PERFORM mongo_migrate.refer_anew(server, collection);
 

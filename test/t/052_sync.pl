@@ -201,13 +201,53 @@ foreach my $round (1 .. ($ENV{MM_KILLS} // 1))
 	is(differences(), '', "the tables are as the source, round $round");
 }
 
-# A collection that is dropped is not taken for one without documents.
+# A collection that one transaction plans and copies, and that changes before the commit.
+put('late', map { { _id => $_, n => 1 } } 1 .. 3);
+caught_up('before a transaction');
+my $events = status('events');
+my $transaction = PsqlSession->new($node);
+$transaction->send("BEGIN; SELECT complete FROM mongo_migrate.migrate_collection('shop', 'late', workers => 0)");
+is(($transaction->result)[0], 't', 'copied in a transaction');
+update('late', { q => { _id => 2 }, u => { '$set' => { n => 7 } } });
+ok($node->poll_query_until('postgres', "SELECT events > $events OR EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'mongo_migrate.plan'::regclass)"
+	  . " FROM mongo_migrate.sync_status"), 'the change is captured, or its capture waits');
+$transaction->send('COMMIT');
+$transaction->result;
+caught_up('after a transaction');
+is(query('SELECT n FROM late WHERE id = 2'), '7', 'what has changed before the commit is not lost');
+my ($result, $output, $error) = $node->psql('postgres', "SET default_transaction_isolation = 'repeatable read'; SELECT mongo_migrate.capture_changes('shop', 0)");
+like($error, qr/READ COMMITTED transactions only/, 'nor does an older snapshot decide what is planned');
+
+# A document that is deleted after its copy, and would go into quarantine.
+put('payers', { _id => user_id(1), n => 1 }, { _id => user_id(2), n => 2 });
+put('bills', map { { _id => $_, payer => user_id($_) } } 1 .. 2);
+query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest(ARRAY['payers', 'bills']) AS c");
+query("UPDATE mongo_migrate.plan_column SET on_dangling = 'quarantine' WHERE collection = 'bills' AND role = 'reference'");
+query("SELECT mongo_migrate.migrate_collection('shop', 'bills')");
+remove('payers', user_id(2));
+$transaction->send("BEGIN; SELECT mongo_migrate.lock_collection('shop', 'bills')");
+$transaction->result;
+remove('bills', 2);
+ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM mongo_migrate.change WHERE collection = 'bills')"), 'the deletion is noted');
+$transaction->send("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'payers', workers => 0)");
+is(($transaction->result)[0], 't', 'a document that is deleted meanwhile does not end a migration');
+$transaction->send('COMMIT');
+$transaction->result;
+caught_up('after that');
+is(query('SELECT count(*), (SELECT count(*) FROM mongo_migrate.quarantine) FROM bills'), '1|0', 'its rows are gone, and it is not in quarantine');
+
+# A collection that is dropped is not taken for one without documents, though they have changed before.
+query("SELECT mongo_migrate.stop_sync('shop')");
+state_becomes('stopped');
 put('orders', order(1));
+update('orders', { q => {}, u => { '$set' => { version => 0 } }, multi => JSON::PP::true });
 $mongo->command('shop', '{"drop": "orders"}');
+query("SELECT mongo_migrate.start_sync('shop')");
 state_becomes('stopped');
 is(query('SELECT count(*) FROM orders WHERE id = 1'), '1', 'nor are those that changed just before');
 like(status('error'), qr/collection "orders" was dropped in the source; the rows stay/, 'the status says why');
 cmp_ok(query('SELECT count(*) FROM orders'), '>', 100, 'its rows are there');
+is(status('pending'), '0', 'what was noted of it is forgotten');
 put('orders', order(5000));
 put('users', user(300));
 query("SELECT mongo_migrate.start_sync('shop')");
@@ -231,7 +271,7 @@ $mongo->fail_point_off;
 query("SELECT mongo_migrate.stop_sync('shop')");
 state_becomes('stopped');
 my ($ret, $out, $err) = $node->psql('postgres', "SELECT mongo_migrate.start_sync('shop', from_now => true)");
-like($err, qr/NOTICE:  what has changed before now is not followed, and documents of these collections were copied before: marks, orders, users/, 'from now on');
+like($err, qr/NOTICE:  what has changed before now is not followed, and documents of these collections were copied before: bills, late, marks, orders, payers, users/, 'from now on');
 caught_up('from now on');
 query("SELECT mongo_migrate.stop_sync('shop')");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), 'the worker ends');
