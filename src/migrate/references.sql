@@ -362,6 +362,8 @@ DECLARE
     statement text;
     own_ids constant boolean := (mongo_migrate.id_map_of(server, collection)).id_type = 'source';
     strangers text[] := '{}';   -- ids of rows that no document is known to have made
+    patience constant timestamptz := clock_timestamp() + interval '5 seconds';
+    noted boolean;
 BEGIN
     PERFORM mongo_migrate.finish_id_map(server, collection);
     FOREACH id IN ARRAY ids LOOP
@@ -380,10 +382,16 @@ BEGIN
              ORDER BY mongo_migrate.bson_key(d -> '_id') <> mongo_migrate.bson_key(source) LIMIT 1;
         END;
         IF source IS NULL OR (own_ids AND document IS NULL) THEN
-            -- One that a sync has noted was deleted since it was copied: its rows would go with the note, and go now.
-            IF NOT EXISTS (SELECT FROM json_array_elements(filter #> '{_id,$in}') AS i
-                             JOIN mongo_migrate.change AS c ON c.key = mongo_migrate.quarantine_key(mongo_migrate.bson_key(i))
-                            WHERE (c.server, c.collection) = (server, collection)) THEN
+            -- One that a sync has noted, or is about to, was deleted since it was copied: its rows would go with the note, and go now.
+            LOOP
+                noted := own_ids AND EXISTS (SELECT FROM json_array_elements(filter #> '{_id,$in}') AS i
+                                   JOIN mongo_migrate.change AS c ON c.key = mongo_migrate.quarantine_key(mongo_migrate.bson_key(i))
+                                  WHERE (c.server, c.collection) = (server, collection));
+                EXIT WHEN noted OR NOT own_ids OR clock_timestamp() > patience
+                       OR NOT EXISTS (SELECT FROM mongo_migrate.sync AS s WHERE s.server = server AND s.running);
+                PERFORM pg_sleep(0.1);
+            END LOOP;
+            IF NOT noted THEN
                 strangers := strangers || id;
             END IF;
             CONTINUE;
