@@ -150,6 +150,28 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.dangling_condition(name, mongo_migrate.loaded_reference) IS
     'SQL for whether the column of a row of the target, t, refers to a row that does not exist';
 
+CREATE FUNCTION mongo_migrate.reference_keys(server name, r mongo_migrate.loaded_reference)
+    RETURNS TABLE (target text, id name, key name, matches text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT t.target, i.column_name, min(c.column_name)::name,
+           format('k.%I = %s', min(c.column_name), CASE r.key_form
+                WHEN 'objectid_text' THEN format('CASE WHEN %1$s ~ ''^[0-9a-fA-F]{24}$'' THEN %1$s::mongo_migrate.objectid END', v.value)
+                WHEN 'number_text' THEN format('CASE WHEN %1$s ~ ''^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$'' THEN %1$s::numeric END', v.value)
+                ELSE v.value END)
+      FROM mongo_migrate.plan_target t
+      JOIN mongo_migrate.plan_column i USING (server, collection, target)
+      JOIN mongo_migrate.plan_column c USING (server, collection, target)
+     CROSS JOIN (SELECT format('t.%I', r.value_column) AS value) AS v
+     WHERE (t.server, t.collection) = ($1, r.refers_to) AND t.kind = 'root' AND t.included
+       AND i.role = 'id' AND i.included
+       AND c.role = 'value' AND c.included AND c.expression IS NULL AND c.path = r.refers_key
+     GROUP BY t.target, i.column_name, v.value
+$$;
+COMMENT ON FUNCTION mongo_migrate.reference_keys(name, mongo_migrate.loaded_reference) IS
+    'the tables in which a reference by another field than _id is looked up: k; matches: SQL for whether a row of it is what a row of the target, t, refers to';
+
 CREATE FUNCTION mongo_migrate.look_up_references(server name, r mongo_migrate.loaded_reference)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -158,29 +180,15 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     key_table record;
-    value constant text := format('t.%I', r.value_column);
 BEGIN
     EXECUTE format('UPDATE %s AS t SET %I = NULL WHERE %s', r.target, r.column_name, mongo_migrate.dangling_condition(server, r));
-    FOR key_table IN
-        SELECT t.target, i.column_name AS id, min(c.column_name) AS key
-          FROM mongo_migrate.plan_target t
-          JOIN mongo_migrate.plan_column i USING (server, collection, target)
-          JOIN mongo_migrate.plan_column c USING (server, collection, target)
-         WHERE (t.server, t.collection) = (server, r.refers_to) AND t.kind = 'root' AND t.included
-           AND i.role = 'id' AND i.included
-           AND c.role = 'value' AND c.included AND c.expression IS NULL AND c.path = r.refers_key
-         GROUP BY t.target, i.column_name
-    LOOP
+    FOR key_table IN SELECT * FROM mongo_migrate.reference_keys(server, r) LOOP
         -- OFFSET 0 has Citus gather the keys, wherever they lie.
-        EXECUTE format('UPDATE %s AS t SET %I = k.%I FROM %s AS k WHERE k.%I = %s AND t.%2$I IS NULL',
+        EXECUTE format('UPDATE %s AS t SET %I = k.%I FROM %s AS k WHERE %s AND t.%2$I IS NULL',
             r.target, r.column_name, key_table.id,
             CASE WHEN (mongo_migrate.citus_distribution(to_regclass(key_table.target))).kind IS NULL THEN key_table.target
                  ELSE format('(SELECT s.%I, s.%I FROM %s AS s OFFSET 0)', key_table.id, key_table.key, key_table.target) END,
-            key_table.key,
-            CASE r.key_form
-                WHEN 'objectid_text' THEN format('CASE WHEN %1$s ~ ''^[0-9a-fA-F]{24}$'' THEN %1$s::mongo_migrate.objectid END', value)
-                WHEN 'number_text' THEN format('CASE WHEN %1$s ~ ''^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$'' THEN %1$s::numeric END', value)
-                ELSE value END);
+            key_table.matches);
     END LOOP;
     -- Those without a document are recorded anew.
     DELETE FROM mongo_migrate.dangling_reference d

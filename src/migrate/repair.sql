@@ -8,6 +8,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     r record;
+    l mongo_migrate.loaded_reference;
     row_ids text[];
 BEGIN
     FOR r IN
@@ -31,6 +32,23 @@ BEGIN
             EXECUTE format('UPDATE %1$s AS t SET %2$I = NULL WHERE t.%3$I = ANY ($1::%4$s[]) AND t.%2$I IS NOT NULL',
                            r.target, r.column_name, r.document_column, r.type) USING row_ids;
         END IF;
+    END LOOP;
+    -- Others may refer to these documents by a value that they have no longer.
+    FOR l IN
+        SELECT * FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS o
+         WHERE o.refers_to = collection AND o.value_column <> o.column_name
+           AND (mongo_migrate.citus_distribution(to_regclass(o.target))).kind IS NULL
+    LOOP
+        row_ids := coalesce(row_ids, ARRAY(
+            SELECT mongo_migrate.target_id(server, collection, mongo_migrate.key_to_json(mongo_migrate.document_key(id)))
+              FROM unnest(ids) AS id));
+        EXECUTE format('UPDATE %1$s AS t SET %2$I = NULL WHERE t.%2$I = ANY ($1::%3$s[]) AND t.%4$I IS NOT NULL', l.target, l.column_name,
+                       (SELECT format_type(a.atttypid, NULL) FROM pg_attribute AS a WHERE (a.attrelid, a.attname) = (to_regclass(l.target), l.column_name)),
+                       l.value_column)
+            || (SELECT coalesce(string_agg(format(' AND NOT EXISTS (SELECT FROM %s AS k WHERE k.%I = t.%I AND %s)', k.target, k.id, l.column_name, k.matches), ''),
+                                ' AND false')
+                  FROM mongo_migrate.reference_keys(server, l) AS k)
+          USING row_ids;
     END LOOP;
 END
 $$;

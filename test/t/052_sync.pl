@@ -236,6 +236,20 @@ $transaction->result;
 caught_up('after that');
 is(query('SELECT count(*), (SELECT count(*) FROM mongo_migrate.quarantine) FROM bills'), '1|0', 'its rows are gone, and it is not in quarantine');
 
+# A reference by another field, whose value goes from one document to another.
+put('clients', { _id => user_id(1), email => 'a' }, { _id => user_id(2), email => 'b' });
+put('visits', map { { _id => $_, email => [ 'a', 'b', 'c' ]->[ $_ - 1 ] } } 1 .. 3);
+query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest(ARRAY['clients', 'visits']) AS c");
+query("INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, refers_to, refers_key, nullable)"
+	  . " VALUES ('shop', 'visits', 'public.visits', 'client_id', 50, 'reference', 'email', 'bigint', 'clients', 'email', true)");
+query("SELECT count(*) FROM mongo_migrate.migrate_all('shop')");
+caught_up('references by a field');
+my $visits = q(SELECT string_agg(concat(c.id, c.email), ' ' ORDER BY v.id) FROM visits AS v LEFT JOIN clients AS c ON c.id = v.client_id);
+is(query($visits), '1a 2b ', 'references by a field');
+update('clients', { q => { email => 'a' }, u => { '$set' => { email => 'c' } } }, { q => { email => 'b' }, u => { '$set' => { email => 'a' } } });
+caught_up('values have changed');
+is(query($visits), '2a  1c', 'they follow the value, not the document');
+
 # A collection that is dropped is not taken for one without documents, though they have changed before.
 query("SELECT mongo_migrate.stop_sync('shop')");
 state_becomes('stopped');
@@ -271,7 +285,7 @@ $mongo->fail_point_off;
 query("SELECT mongo_migrate.stop_sync('shop')");
 state_becomes('stopped');
 my ($ret, $out, $err) = $node->psql('postgres', "SELECT mongo_migrate.start_sync('shop', from_now => true)");
-like($err, qr/NOTICE:  what has changed before now is not followed, and documents of these collections were copied before: bills, late, marks, orders, payers, users/, 'from now on');
+like($err, qr/NOTICE:  what has changed before now is not followed, and documents of these collections were copied before: bills, clients, late, marks, orders, payers, users, visits/, 'from now on');
 caught_up('from now on');
 query("SELECT mongo_migrate.stop_sync('shop')");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), 'the worker ends');
