@@ -67,8 +67,8 @@ BEGIN
     WHILE NOT pg_try_advisory_xact_lock(wanted) LOOP
         -- A sync has it for the moment of a step.
         IF NOT EXISTS (SELECT FROM mongo_migrate.run_lock_held k
-                        WHERE k.lock = wanted AND k.pid IS DISTINCT FROM (
-                              SELECT s.pid FROM mongo_migrate.run_lock_held s WHERE s.lock = mongo_migrate.sync_lock(server))) THEN
+                        WHERE k.lock = wanted AND (k.pid IS NULL OR k.pid NOT IN (
+                              SELECT s.pid FROM mongo_migrate.run_lock_held s WHERE s.lock = mongo_migrate.sync_lock(server) AND s.pid IS NOT NULL))) THEN
             PERFORM pg_sleep(0.02);
             CONTINUE;
         END IF;
