@@ -64,12 +64,8 @@ mm_start_sync_worker(PG_FUNCTION_ARGS)
 	worker.server = *PG_GETARG_NAME(0);
 
 	snprintf(entry.bgw_name, BGW_MAXLEN, "mongo_migrate sync of server %s", NameStr(worker.server));
-	strlcpy(entry.bgw_type, "mongo_migrate sync", BGW_MAXLEN);
-	entry.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	entry.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker_entry(&entry, "mongo_migrate sync", "mm_sync_worker_main");
 	entry.bgw_restart_time = RESTART_SECONDS;
-	strlcpy(entry.bgw_library_name, "mongo_migrate", BGW_MAXLEN);
-	strlcpy(entry.bgw_function_name, "mm_sync_worker_main", BGW_MAXLEN);
 	memcpy(entry.bgw_extra, &worker, sizeof(worker));
 	if (!RegisterDynamicBackgroundWorker(&entry, NULL))
 		ereport(ERROR,

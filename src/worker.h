@@ -12,6 +12,8 @@
 #ifndef MM_WORKER_H
 #define MM_WORKER_H
 
+#include "postmaster/bgworker.h"
+
 #define WORKER_MAGIC		0x6d6d776b
 #define WORKER_KEY_IDENTITY	1
 #define WORKER_KEY_SETTINGS	2
@@ -32,6 +34,7 @@ typedef struct WorkerIdentity
 } WorkerIdentity;
 
 /* worker_pool.c */
+extern void worker_entry(BackgroundWorker *entry, const char *type, const char *function);
 extern void worker_describe_caller(WorkerIdentity *identity);
 
 /* worker.c */

@@ -126,6 +126,17 @@ worker_describe_caller(WorkerIdentity *identity)
 	identity->role = GetUserId() == identity->session_user ? InvalidOid : GetUserId();
 }
 
+/* Fills what every worker of a database has in its entry. */
+void
+worker_entry(BackgroundWorker *entry, const char *type, const char *function)
+{
+	strlcpy(entry->bgw_type, type, BGW_MAXLEN);
+	entry->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	entry->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	strlcpy(entry->bgw_library_name, "mongo_migrate", BGW_MAXLEN);
+	strlcpy(entry->bgw_function_name, function, BGW_MAXLEN);
+}
+
 /* ---------- the pool ---------- */
 
 /* Tells a worker to end, once its command has. */
@@ -320,12 +331,8 @@ start_worker(void)
 	create_segment(worker);
 	snprintf(entry.bgw_name, BGW_MAXLEN, "mongo_migrate worker %d of session %d",
 			 list_length(pool->workers) + 1, MyProcPid);
-	strlcpy(entry.bgw_type, "mongo_migrate worker", BGW_MAXLEN);
-	entry.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	entry.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker_entry(&entry, "mongo_migrate worker", "mm_worker_main");
 	entry.bgw_restart_time = BGW_NEVER_RESTART;
-	strlcpy(entry.bgw_library_name, "mongo_migrate", BGW_MAXLEN);
-	strlcpy(entry.bgw_function_name, "mm_worker_main", BGW_MAXLEN);
 	entry.bgw_main_arg = UInt32GetDatum(dsm_segment_handle(worker->segment));
 	entry.bgw_notify_pid = MyProcPid;
 

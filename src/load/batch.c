@@ -427,6 +427,19 @@ batch_skip_present(LoadSession *session, LoadMode mode)
 				 errhint("Without one a collection can be loaded once only, into empty tables.")));
 }
 
+/* errdetail: what a rejection is about. */
+int
+rejection_detail(const Rejection *rejection)
+{
+	if (rejection->path != NULL && rejection->target != NULL)
+		return errdetail("It is about path \"%s\" and table %s.", rejection->path, rejection->target);
+	if (rejection->target != NULL)
+		return errdetail("It is about table %s.", rejection->target);
+	if (rejection->path != NULL)
+		return errdetail("It is about path \"%s\".", rejection->path);
+	return 0;
+}
+
 /* Throws the first rejection, if there is one. */
 static void
 throw_rejection(LoadSession *session)
@@ -444,11 +457,7 @@ throw_rejection(LoadSession *session)
 				 errmsg("document %s of collection \"%s\" cannot be loaded: %s",
 						json_preview_id(document_bson(document, &bson)), session->collection,
 						rejection->reason),
-				 rejection->path == NULL && rejection->target == NULL ? 0 :
-				 rejection->path == NULL ? errdetail("It is about table %s.", rejection->target) :
-				 rejection->target == NULL ? errdetail("It is about path \"%s\".", rejection->path) :
-				 errdetail("It is about path \"%s\" and table %s.",
-						   rejection->path, rejection->target),
+				 rejection_detail(rejection),
 				 rejection->hint == NULL ? 0 : errhint("%s", rejection->hint)));
 	}
 }

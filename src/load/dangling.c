@@ -20,13 +20,14 @@
 #include "utils/tuplestore.h"
 #include "utils/varlena.h"
 
-/* A reference that was made null; the row's value is still there. */
-struct DanglingReference
+/* A column of the batch of which references were made null; the rows' values are still there. */
+typedef struct DanglingColumn
 {
 	LoadTarget *target;
 	int			field;
-	int			row;
-};
+	char	   *row_key;		/* SQL: see row_key() */
+	List	   *rows;			/* their numbers */
+} DanglingColumn;
 
 /* Runs a query of two or three arguments: server, a collection, a text; rows stay until SPI_finish(). */
 static uint64
@@ -133,13 +134,13 @@ add_own_ids(LoadSession *session, TupleDesc desc, Tuplestorestate *rows)
 	return true;
 }
 
-/* Makes the references of one column null that dangle, and adds them to a list. */
-static List *
-find_in_column(LoadSession *session, LoadTarget *target, int field, List *found)
+/* Makes the references of one column null that dangle; NULL where there is none. */
+static DanglingColumn *
+find_in_column(LoadSession *session, LoadTarget *target, int field)
 {
 	MemoryContext context = CurrentMemoryContext;
 	LoadColumn *column = target->columns[field];
-	bool		own = strcmp(column->refers_to, session->collection) == 0;
+	DanglingColumn *found = palloc0(sizeof(DanglingColumn));
 	Tuplestorestate *rows;
 	TupleDesc	desc;
 	char	   *table;
@@ -149,8 +150,11 @@ find_in_column(LoadSession *session, LoadTarget *target, int field, List *found)
 
 	for (int row = 0; row < target->nrows && !any; row++)
 		any = !target->nulls[(Size) row * target->ncolumns + field];
-	if (!any || row_key(session, target) == NULL || !find_referred(session, column, &table, &name))
-		return found;
+	found->target = target;
+	found->field = field;
+	if (!any || (found->row_key = row_key(session, target)) == NULL ||
+		!find_referred(session, column, &table, &name))
+		return NULL;
 
 	desc = CreateTemplateTupleDesc(3);
 	TupleDescInitEntry(desc, 1, "1", column->type, -1, 0);
@@ -166,10 +170,10 @@ find_in_column(LoadSession *session, LoadTarget *target, int field, List *found)
 		if (session->documents[target->documents[row]].state == DOCUMENT_READ && !target->nulls[at])
 			tuplestore_putvalues(rows, desc, values, nulls);
 	}
-	if (own && !add_own_ids(session, desc, rows))
+	if (strcmp(column->refers_to, session->collection) == 0 && !add_own_ids(session, desc, rows))
 	{
 		tuplestore_end(rows);
-		return found;
+		return NULL;
 	}
 	same = equality_operator(column->type);
 	statement_run(session, target, desc, rows, NULL,
@@ -180,19 +184,16 @@ find_in_column(LoadSession *session, LoadTarget *target, int field, List *found)
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool		isnull;
+		int			row = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1,
+													  &isnull));
 		MemoryContext spi = MemoryContextSwitchTo(context);
-		struct DanglingReference *reference = palloc(sizeof(*reference));
 
-		reference->target = target;
-		reference->field = field;
-		reference->row = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1,
-													 &isnull));
-		target->nulls[(Size) reference->row * target->ncolumns + field] = true;
-		found = lappend(found, reference);
+		target->nulls[(Size) row * target->ncolumns + field] = true;
+		found->rows = lappend_int(found->rows, row);
 		MemoryContextSwitchTo(spi);
 	}
 	statement_finish(target, rows);
-	return found;
+	return found->rows == NIL ? NULL : found;
 }
 
 /*
@@ -203,34 +204,58 @@ find_in_column(LoadSession *session, LoadTarget *target, int field, List *found)
 List *
 dangling_find(LoadSession *session)
 {
-	List	   *found = NIL;
+	List	   *columns = NIL;
 
 	for (int i = 0; i < session->ntargets; i++)
-		for (int field = 0; session->targets[i]->included && field < session->targets[i]->ndecoded; field++)
-			if (session->targets[i]->columns[field]->null_dangling)
-				found = find_in_column(session, session->targets[i], field, found);
-	return found;
+	{
+		LoadTarget *target = session->targets[i];
+
+		for (int field = 0; target->included && field < target->ndecoded; field++)
+		{
+			DanglingColumn *found = target->columns[field]->null_dangling ?
+				find_in_column(session, target, field) : NULL;
+
+			if (found != NULL)
+				columns = lappend(columns, found);
+		}
+	}
+	return columns;
 }
 
-/* Records a reference of a document that has been written. */
+/* Records the references of a column whose documents have been written, and tells how many. */
 static void
-record(LoadSession *session, const struct DanglingReference *reference)
+record(LoadSession *session, const DanglingColumn *dangling)
 {
-	LoadTarget *target = reference->target;
-	LoadColumn *column = target->columns[reference->field];
+	LoadTarget *target = dangling->target;
+	LoadColumn *column = target->columns[dangling->field];
 	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
 	Datum	   *values = palloc((target->ncolumns + 1) * sizeof(Datum));
 	bool	   *nulls = palloc((target->ncolumns + 1) * sizeof(bool));
-	Size		at = (Size) reference->row * target->ncolumns;
 	char	   *refers_to = quote_literal_cstr(column->refers_to);
 	char	   *server = quote_literal_cstr(NameStr(session->server));
+	int64		count;
+	ListCell   *cell;
 
-	memcpy(values, target->values + at, target->ncolumns * sizeof(Datum));
-	memcpy(nulls, target->nulls + at, target->ncolumns * sizeof(bool));
-	nulls[reference->field] = false;
-	values[target->ncolumns] = Int32GetDatum(target->documents[reference->row]);
-	nulls[target->ncolumns] = false;
-	tuplestore_putvalues(rows, target->desc, values, nulls);
+	foreach(cell, dangling->rows)
+	{
+		int			row = lfirst_int(cell);
+		Size		at = (Size) row * target->ncolumns;
+
+		if (session->documents[target->documents[row]].state != DOCUMENT_INSERTED)
+			continue;
+		memcpy(values, target->values + at, target->ncolumns * sizeof(Datum));
+		memcpy(nulls, target->nulls + at, target->ncolumns * sizeof(bool));
+		nulls[dangling->field] = false;
+		values[target->ncolumns] = Int32GetDatum(target->documents[row]);
+		nulls[target->ncolumns] = false;
+		tuplestore_putvalues(rows, target->desc, values, nulls);
+	}
+	count = tuplestore_tuple_count(rows);
+	if (count == 0)
+	{
+		tuplestore_end(rows);
+		return;
+	}
 	statement_run(session, target, target->desc, rows, NULL,
 				  psprintf("INSERT INTO mongo_migrate.dangling_reference"
 						   " (server, collection, target, column_name, row_key, refers_to, source_value, policy)"
@@ -238,46 +263,20 @@ record(LoadSession *session, const struct DanglingReference *reference)
 						   "   mongo_migrate.source_text(%s, %s, b.\"%d\"::pg_catalog.text), 'null'"
 						   " FROM " BATCH_NAME " AS b",
 						   server, quote_literal_cstr(session->collection), quote_literal_cstr(target->name),
-						   quote_literal_cstr(column->name), row_key(session, target), refers_to, server,
-						   refers_to, reference->field + 1), NULL);
+						   quote_literal_cstr(column->name), dangling->row_key, refers_to, server,
+						   refers_to, dangling->field + 1), NULL);
 	statement_finish(target, rows);
+	ereport(NOTICE,
+			(errmsg("%s.%s: references to missing documents of %s set to NULL: " INT64_FORMAT,
+					target->name, quote_identifier(column->name), column->refers_to, count)));
 }
 
-/* Tells how many references of a column were made null. */
-static void
-tell(const struct DanglingReference *reference, int count)
-{
-	LoadColumn *column = reference->target->columns[reference->field];
-
-	if (count > 0)
-		ereport(NOTICE,
-				(errmsg("%s.%s: references to missing documents of %s set to NULL: %d",
-						reference->target->name, quote_identifier(column->name), column->refers_to, count)));
-}
-
-/* Records what dangling_find() has found, of the documents that were written. */
+/* Records what dangling_find() has found. */
 void
-dangling_record(LoadSession *session, List *found)
+dangling_record(LoadSession *session, List *columns)
 {
-	struct DanglingReference *last = NULL;
-	int			count = 0;
 	ListCell   *cell;
 
-	foreach(cell, found)
-	{
-		struct DanglingReference *reference = lfirst(cell);
-
-		if (last != NULL && (reference->target != last->target || reference->field != last->field))
-		{
-			tell(last, count);
-			count = 0;
-		}
-		last = reference;
-		if (session->documents[reference->target->documents[reference->row]].state != DOCUMENT_INSERTED)
-			continue;
-		record(session, reference);
-		count++;
-	}
-	if (last != NULL)
-		tell(last, count);
+	foreach(cell, columns)
+		record(session, lfirst(cell));
 }

@@ -350,10 +350,7 @@ warn_rejected(Request *request, LoadDocument *document)
 			(errcode(rejection->sqlstate),
 			 errmsg("the rows of document %s of collection \"%s\" stay as they were: %s",
 					json_preview_id(&bson), request->session->collection, rejection->reason),
-			 rejection->path == NULL && rejection->target == NULL ? 0 :
-			 rejection->path == NULL ? errdetail("It is about table %s.", rejection->target) :
-			 rejection->target == NULL ? errdetail("It is about path \"%s\".", rejection->path) :
-			 errdetail("It is about path \"%s\" and table %s.", rejection->path, rejection->target),
+			 rejection_detail(rejection),
 			 rejection->hint == NULL ? 0 : errhint("%s", rejection->hint)));
 }
 

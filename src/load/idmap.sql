@@ -267,6 +267,16 @@ COMMENT ON FUNCTION mongo_migrate.target_id(name, text, json) IS
     'the id in PostgreSQL of the document with this _id (Extended JSON), as text; NULL where it has none';
 REVOKE ALL ON FUNCTION mongo_migrate.target_id(name, text, json) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.target_ids(server name, collection text, ids bytea[]) RETURNS text[]
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY(SELECT mongo_migrate.target_id($1, $2, mongo_migrate.key_to_json(mongo_migrate.document_key(i.id))) FROM unnest($3) AS i (id))
+$$;
+COMMENT ON FUNCTION mongo_migrate.target_ids(name, text, bytea[]) IS
+    'target_id() of each of some documents; ids: BSON documents with their _id';
+REVOKE ALL ON FUNCTION mongo_migrate.target_ids(name, text, bytea[]) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.source_id(server name, collection text, id text) RETURNS json
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp

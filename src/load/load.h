@@ -315,6 +315,7 @@ typedef enum LoadMode
 extern void batch_start(LoadSession *session);
 extern void batch_add_document(LoadSession *session, const bson_t *document);
 extern bool batch_full(LoadSession *session, int documents);
+extern int	rejection_detail(const Rejection *rejection);
 extern void batch_skip_present(LoadSession *session, LoadMode mode);
 extern void batch_decode(LoadSession *session);
 extern void batch_load(LoadSession *session, LoadMode mode, bool quarantine, NullableDatum run_id);
@@ -335,7 +336,7 @@ extern bool sqlstate_is_data(int sqlstate);
 
 /* dangling.c */
 extern List *dangling_find(LoadSession *session);
-extern void dangling_record(LoadSession *session, List *found);
+extern void dangling_record(LoadSession *session, List *columns);
 
 /* direct.c */
 typedef struct DirectInsert DirectInsert;

@@ -152,8 +152,8 @@ quarantine_mark_present(LoadSession *session)
 		tuplestore_putvalues(rows, desc, row, nulls);
 	}
 	SPI_connect();
-	statement_show_rows("mongo_migrate batch", desc, rows);
-	SPI_execute_with_args("SELECT b.document FROM \"mongo_migrate batch\" AS b"
+	statement_show_rows(BATCH, desc, rows);
+	SPI_execute_with_args("SELECT b.document FROM " BATCH_NAME " AS b"
 						  " WHERE EXISTS (SELECT FROM mongo_migrate.quarantine AS q"
 						  "   WHERE q.server OPERATOR(pg_catalog.=) $1"
 						  "     AND q.collection OPERATOR(pg_catalog.=) $2"

@@ -21,9 +21,7 @@ BEGIN
         CONTINUE WHEN NOT (r.looked_up AND r.kind = 'root') AND NOT EXISTS (
             SELECT FROM mongo_migrate.dangling_reference AS d
              WHERE (d.server, d.collection, d.target, d.column_name) = (server, collection, r.target, r.column_name));
-        row_ids := coalesce(row_ids, ARRAY(
-            SELECT mongo_migrate.target_id(server, collection, mongo_migrate.key_to_json(mongo_migrate.document_key(id)))
-              FROM unnest(ids) AS id));
+        row_ids := coalesce(row_ids, mongo_migrate.target_ids(server, collection, ids));
         DELETE FROM mongo_migrate.dangling_reference d
          WHERE (d.server, d.collection, d.target, d.column_name) = (server, collection, r.target, r.column_name)
            AND d.row_key ->> r.document_column = ANY (row_ids) AND d.at < before;
@@ -33,17 +31,20 @@ BEGIN
                            r.target, r.column_name, r.document_column, r.type) USING row_ids;
         END IF;
     END LOOP;
+    IF NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS c
+                    WHERE (c.server, c.refers_to) = (server, collection) AND c.role = 'reference' AND c.included
+                      AND mongo_migrate.value_column(c) IS NOT NULL) THEN
+        RETURN;
+    END IF;
     -- Others may refer to these documents by a value that they have no longer.
     FOR l IN
         SELECT * FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS o
          WHERE o.refers_to = collection AND o.value_column <> o.column_name
            AND (mongo_migrate.citus_distribution(to_regclass(o.target))).kind IS NULL
     LOOP
-        row_ids := coalesce(row_ids, ARRAY(
-            SELECT mongo_migrate.target_id(server, collection, mongo_migrate.key_to_json(mongo_migrate.document_key(id)))
-              FROM unnest(ids) AS id));
+        row_ids := coalesce(row_ids, mongo_migrate.target_ids(server, collection, ids));
         EXECUTE format('UPDATE %1$s AS t SET %2$I = NULL WHERE t.%2$I = ANY ($1::%3$s[]) AND t.%4$I IS NOT NULL', l.target, l.column_name,
-                       (SELECT format_type(a.atttypid, NULL) FROM pg_attribute AS a WHERE (a.attrelid, a.attname) = (to_regclass(l.target), l.column_name)),
+                       mongo_migrate.column_type(to_regclass(l.target), l.column_name)::regtype,
                        l.value_column)
             || (SELECT coalesce(string_agg(format(' AND NOT EXISTS (SELECT FROM %s AS k WHERE k.%I = t.%I AND %s)', k.target, k.id, l.column_name, k.matches), ''),
                                 ' AND false')
@@ -62,9 +63,7 @@ CREATE FUNCTION mongo_migrate.release_references(server name, collection text, i
 AS $$
 #variable_conflict use_variable
 DECLARE
-    row_ids constant text[] := ARRAY(
-        SELECT mongo_migrate.target_id(server, collection, mongo_migrate.key_to_json(mongo_migrate.document_key(id)))
-          FROM unnest(ids) AS id);
+    row_ids constant text[] := mongo_migrate.target_ids(server, collection, ids);
     r mongo_migrate.loaded_reference;
     condition text;
     count bigint;
@@ -79,8 +78,7 @@ BEGIN
     LOOP
         IF r.policy = 'null' THEN
             condition := format('t.%I = ANY (%L::%s[])', r.column_name, row_ids,
-                (SELECT format_type(a.atttypid, NULL) FROM pg_attribute AS a
-                  WHERE a.attrelid = to_regclass(r.target) AND a.attname = r.column_name));
+                mongo_migrate.column_type(to_regclass(r.target), r.column_name)::regtype);
             count := mongo_migrate.record_dangling(server, r, condition);
             IF count > 0 THEN
                 PERFORM mongo_migrate.allow_null(server, r);

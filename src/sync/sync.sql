@@ -285,37 +285,22 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.apply_changes(name, text, integer) IS
     'replaces the rows of the documents of a collection that are due in mongo_migrate.change, of so many at most; returns their number: 0 also while the collection is being copied, or is not complete. What a foreign key refuses is tried again when others have come, and settled as the plan says at the third time; what cannot become rows stays there, with the reason, and is tried again ever more seldom';
 
-CREATE FUNCTION mongo_migrate.try_capture(server name, wait_ms integer, OUT events bigint, OUT problem text)
+CREATE FUNCTION mongo_migrate.try_step(server name, collection text, wait_ms integer, OUT count bigint, OUT problem text)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     hint text;
 BEGIN
-    events := mongo_migrate.capture_changes(server, wait_ms);
+    count := CASE WHEN collection IS NULL THEN mongo_migrate.capture_changes(server, wait_ms)
+                  ELSE mongo_migrate.apply_changes(server, collection) END;
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-    problem := concat_ws(E'\n', SQLERRM, nullif(hint, ''));
+    problem := concat_ws(E'\n', concat_ws(': ', collection, SQLERRM), nullif(hint, ''));
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.try_capture(name, integer) IS
-    'capture_changes(), or what it fails with';
-
-CREATE FUNCTION mongo_migrate.try_apply(server name, collection text, OUT documents bigint, OUT problem text)
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    hint text;
-BEGIN
-    documents := mongo_migrate.apply_changes(server, collection);
-EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-    problem := concat_ws(E'\n', format('%s: %s', collection, SQLERRM), nullif(hint, ''));
-END
-$$;
-COMMENT ON FUNCTION mongo_migrate.try_apply(name, text) IS
-    'apply_changes(), or what it fails with';
+COMMENT ON FUNCTION mongo_migrate.try_step(name, text, integer) IS
+    'apply_changes() to a collection, or capture_changes() (NULL): what it returns, or what it fails with';
 
 CREATE FUNCTION mongo_migrate.note_problem(server name, problem text)
     RETURNS void
@@ -367,15 +352,15 @@ BEGIN
         CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '100 milliseconds');
     END LOOP;
     WHILE EXISTS (SELECT FROM mongo_migrate.sync s WHERE s.server = follow_changes.server AND s.running) LOOP
-        step := mongo_migrate.try_capture(server, wait_ms);
+        step := mongo_migrate.try_step(server, NULL, wait_ms);
         problem := step.problem;
         COMMIT;
         EXIT WHEN NOT EXISTS (SELECT FROM mongo_migrate.sync s WHERE s.server = follow_changes.server AND s.running);
         applied := 0;
         FOREACH collection IN ARRAY mongo_migrate.changed_collections(server) LOOP
-            step := mongo_migrate.try_apply(server, collection);
+            step := mongo_migrate.try_step(server, collection, NULL);
             problem := coalesce(problem, step.problem);
-            applied := applied + coalesce(step.documents, 0);
+            applied := applied + coalesce(step.count, 0);
             COMMIT;
         END LOOP;
         PERFORM mongo_migrate.note_problem(server, problem);
