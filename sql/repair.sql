@@ -151,6 +151,18 @@ SELECT v.id, v.who, u.email, r.email AS refers FROM visits AS v LEFT JOIN users 
 SELECT source_id, reason, hint FROM mongo_migrate.quarantine WHERE server = 'repair';
 SELECT column_name, row_key, source_value, policy FROM mongo_migrate.dangling_reference WHERE server = 'repair' AND collection = 'visits' ORDER BY row_key::text;
 
+-- Ids of type char(n), which a cast to its name alone would cut.
+SELECT mongo_migrate.run_command('repair', '{"insert": "lands", "documents": [{"_id": "de", "code": "49"}, {"_id": "fr", "code": "33"}]}') -> 'n' AS n;
+SELECT mongo_migrate.run_command('repair', '{"insert": "towns", "documents": [{"_id": 1, "land": "de", "code": "49"}, {"_id": 2, "land": "fr", "code": "33"}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('repair', c, target => 'repair.' || c, id_type => 'source') FROM unnest(ARRAY['lands', 'towns']) AS c;
+UPDATE mongo_migrate.plan_column SET type = 'char(2)' WHERE server = 'repair' AND (collection, path) IN (('lands', '_id'), ('towns', 'land'));
+UPDATE mongo_migrate.plan_column SET nullable = true, on_dangling = 'null' WHERE server = 'repair' AND (collection, path) = ('towns', 'land');
+SELECT collection, inserted, complete FROM mongo_migrate.migrate_all('repair') WHERE collection IN ('lands', 'towns');
+SELECT mongo_migrate.run_command('repair', '{"delete": "lands", "deletes": [{"q": {"_id": "fr"}, "limit": 1}]}') -> 'n' AS n;
+SELECT * FROM pg_temp.verify('lands');
+SELECT documents, deleted, rejected FROM mongo_migrate.repair('repair', 'lands', delete_extra => true);
+SELECT * FROM towns ORDER BY id;
+
 -- Errors.
 SELECT mongo_migrate.repair('repair', 'nothing');
 SELECT mongo_migrate.repair('repair', 'visits', verification_id => 0);

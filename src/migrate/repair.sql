@@ -44,7 +44,7 @@ BEGIN
     LOOP
         row_ids := coalesce(row_ids, mongo_migrate.target_ids(server, collection, ids));
         EXECUTE format('UPDATE %1$s AS t SET %2$I = NULL WHERE t.%2$I = ANY ($1::%3$s[]) AND t.%4$I IS NOT NULL', l.target, l.column_name,
-                       mongo_migrate.column_type(to_regclass(l.target), l.column_name)::regtype,
+                       format_type(mongo_migrate.column_type(to_regclass(l.target), l.column_name)::regtype, -1),
                        l.value_column)
             || (SELECT coalesce(string_agg(format(' AND NOT EXISTS (SELECT FROM %s AS k WHERE k.%I = t.%I AND %s)', k.target, k.id, l.column_name, k.matches), ''),
                                 ' AND false')
@@ -78,7 +78,7 @@ BEGIN
     LOOP
         IF r.policy = 'null' THEN
             condition := format('t.%I = ANY (%L::%s[])', r.column_name, row_ids,
-                mongo_migrate.column_type(to_regclass(r.target), r.column_name)::regtype);
+                format_type(mongo_migrate.column_type(to_regclass(r.target), r.column_name)::regtype, -1));
             count := mongo_migrate.record_dangling(server, r, condition);
             IF count > 0 THEN
                 PERFORM mongo_migrate.allow_null(server, r);
