@@ -202,7 +202,7 @@ run_request(Request *request, FunctionCallInfo fcinfo)
 	read_ids(request, PG_GETARG_ARRAYTYPE_P(2));
 	request->session = load_session_create(PG_GETARG_NAME(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), -1,
 										   caller);
-	request->session->after = request->after;
+	request->session->after = Max(request->session->after, request->after);
 	synchronize_ids(request->session);
 	batch_start(request->session);
 	MemoryContextSwitchTo(range);

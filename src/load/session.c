@@ -16,6 +16,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "load/load.h"
 #include "miscadmin.h"
@@ -126,6 +127,32 @@ watch(void)
 }
 
 /*
+ * What a sync of the server is past, no event tells any more: reads are to see
+ * it, though the member of the set that is read may be behind.
+ */
+static void
+read_after_sync(LoadSession *session)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[1] = {NAMEOID};
+	Datum		values[1] = {NameGetDatum(&session->server)};
+	bool		isnull;
+
+	SPI_connect();
+	statement_prepared(&plan,
+					   "SELECT cluster_time FROM mongo_migrate.sync"
+					   " WHERE server OPERATOR(pg_catalog.=) $1", 1, types);
+	SPI_execute_plan(plan, values, NULL, false, 0);
+	if (SPI_processed > 0)
+	{
+		Datum		time = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+
+		session->after = Max(session->after, (uint64) DatumGetInt64(time));
+	}
+	SPI_finish();
+}
+
+/*
  * Makes a session in a context of its own below parent, without a source.
  * Throws for what is wrong with server, plan, tables or maps.
  */
@@ -144,6 +171,7 @@ load_session_create(Name server, const char *collection, int chunk, MemoryContex
 	session->userid = GetUserId();
 	session->connection = mongo_connect(session->serverid, session->userid);
 	session->plan_version = plan_version;
+	read_after_sync(session);
 	load_plan_compile(session);
 	return session;
 }
@@ -222,6 +250,7 @@ begin_chunk(LoadSession *session, int chunk, const Checkpoint *checkpoint)
 	end_chunk(session);
 	session->chunk = chunk;
 	session->last_id = bytes_copy(checkpoint->last_id, session->context);
+	read_after_sync(session);
 	session->source = source_open(session, checkpoint);
 }
 

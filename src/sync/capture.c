@@ -155,18 +155,29 @@ add_event(ChangeReader *reader, const bson_t *event)
 		add_row(reader, event, "to.coll");
 }
 
-/* Adds the row that a result ends with: where the stream stands. */
+/*
+ * Adds the row that a result ends with: where the stream stands.  One that has
+ * begun now is past what the primary has, of which a majority may lack some;
+ * only the time of the cluster covers that.
+ */
 static void
-add_position(ChangeReader *reader)
+add_position(ChangeReader *reader, bool begun)
 {
 	Datum		values[CHANGE_COLUMNS];
 	bool		nulls[CHANGE_COLUMNS];
 	bson_iter_t iter;
+	bson_iter_t found;
 
 	memset(nulls, true, sizeof(nulls));
 	if (bson_iter_init_find(&iter, reader->reply, "operationTime") && BSON_ITER_HOLDS_TIMESTAMP(&iter))
 	{
 		values[CHANGE_CLUSTER_TIME] = time_datum(&iter);
+		nulls[CHANGE_CLUSTER_TIME] = false;
+	}
+	if (begun && bson_iter_init(&iter, reader->reply) &&
+		bson_iter_find_descendant(&iter, "$clusterTime.clusterTime", &found) && BSON_ITER_HOLDS_TIMESTAMP(&found))
+	{
+		values[CHANGE_CLUSTER_TIME] = time_datum(&found);
 		nulls[CHANGE_CLUSTER_TIME] = false;
 	}
 	take_document(values, nulls, CHANGE_POSITION, reader->reply, "cursor.postBatchResumeToken");
@@ -295,7 +306,7 @@ mm_read_changes(PG_FUNCTION_ARGS)
 		get_more(&reader, 1);
 		total += reader.events;
 	}
-	add_position(&reader);
+	add_position(&reader, PG_ARGISNULL(1));
 	close_stream(&reader);
 	MemoryContextSwitchTo(caller);
 	MemoryContextDelete(reader.reply_context);

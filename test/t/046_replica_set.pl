@@ -94,7 +94,7 @@ sub follow
 	$member->command('shop', '{"update": "things", "updates": [{"q": {}, "u": {"$set": {"state": "' . $state . '"}}, "multi": true}]}');
 	$member->command('shop', qq({"insert": "things", "documents": [{"state": "$state"}]}));
 	my $count = $member->command('shop', '{"count": "things"}')->{n};
-	ok($node->poll_query_until('postgres', "SELECT pending = 0 AND (SELECT count(*) FROM things) = $count FROM mongo_migrate.sync_status"),
+	ok($node->poll_query_until('postgres', "SELECT pending = 0 AND (SELECT count(*) FROM things) = $count FROM mongo_migrate.sync_status WHERE server = 'shop'"),
 		"$state: all is applied") || diag(query('SELECT * FROM mongo_migrate.sync_status'));
 	is(query("SELECT count(*) FROM things WHERE state <> '$state'"), 0, "$state: and none as it was before");
 	return;
@@ -104,8 +104,61 @@ $members[0]->command('shop', '{"insert": "things", "documents": [' . join(', ', 
 query("SELECT mongo_migrate.start_sync('shop')");
 query("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'things')");
 follow($members[0], 'by a secondary');
+
+# So does a copy: what the stream is past when it begins, no event tells.
+my @secondaries = @members[ $victim, 3 - $victim ];
+
+sub lag
+{
+	my ($mode, @lagging) = @_;
+	$_->command('admin', qq({"configureFailPoint": "rsSyncApplyStop", "mode": "$mode"})) foreach @lagging;
+	return;
+}
+
+sub change
+{
+	my ($collection, $concern) = @_;
+	$members[0]->command('shop', qq({"update": "$collection", "updates": [{"q": {}, "u": {"\$set": {"state": "changed"}}, "multi": true}], "writeConcern": {"w": $concern}}));
+	return;
+}
+
+# Copies a collection, and has its members go on when one of them waits with an answer.
+sub copy_from
+{
+	my ($server, $collection, @lagging) = @_;
+	my $session = PsqlSession->new($node);
+	my $tries = 3600;
+	$session->send("SELECT complete FROM mongo_migrate.migrate_collection('$server', '$collection')");
+	until (query("SELECT count(*) FROM mongo_migrate.chunk WHERE collection = '$collection' AND complete")
+		|| grep { @{ $_->command('admin', qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$currentOp": {"allUsers": true}}, {"\$match": {"command.find": "$collection",)
+				  . ' "command.readConcern.afterClusterTime": {"$exists": true}}}]}')->{cursor}{firstBatch} } } @lagging)
+	{
+		die "'$collection' is not copied: " . query('SELECT * FROM mongo_migrate.chunk') if --$tries == 0;
+		usleep(50_000);
+	}
+	lag('off', @lagging);
+	is(($session->result)[0], 't', "$collection is copied");
+	is(query("SELECT state, count(*) FROM $collection GROUP BY 1"), 'changed|50', "$collection as it was when the sync went past it");
+	return;
+}
+$members[0]->command('shop', qq({"insert": "$_", "documents": [) . join(', ', ('{"state": "new"}') x 50) . "], $all_have}") foreach qw(few many);
+query("CREATE SERVER anew FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '$uri', database 'shop', read_preference 'secondary')");
+query("SELECT mongo_migrate.plan_collection('anew', 'few'), mongo_migrate.plan_collection('shop', 'many')");
+
+# A change that a majority does not have yet.
+lag('alwaysOn', @secondaries);
+change('few', 1);
+query("SELECT mongo_migrate.start_sync('anew'); SELECT mongo_migrate.stop_sync('anew')");
+copy_from('anew', 'few', @secondaries);
+
+# One that all have but the member that is read.
 query("SELECT mongo_migrate.stop_sync('shop')");
-$members[$victim]->kill9;
+lag('alwaysOn', $secondaries[1]);
+change('many', '"majority"');
+query("SELECT mongo_migrate.start_sync('shop', from_now => true)");
+$secondaries[0]->kill9;
+copy_from('shop', 'many', $secondaries[1]);
+query("SELECT mongo_migrate.stop_sync('shop')");
 
 # The primary, asked itself, steps down for good: the migration goes on with the new one.
 $members[$victim]->start;
