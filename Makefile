@@ -58,7 +58,10 @@ SQL_PARTS = \
 	src/migrate/verify_document.sql \
 	src/migrate/verify_schedule.sql \
 	src/migrate/repair.sql \
+	src/sync/rebuild.sql \
 	src/sync/sync.sql \
+	src/sync/write_back.sql \
+	src/sync/cutover.sql \
 	src/migrate/settings.sql \
 	src/migrate/grants.sql
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql

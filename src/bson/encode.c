@@ -441,6 +441,42 @@ choose(Oid type, bson_type_t *usual, uint32 *others)
 	}
 }
 
+/* The BSON type that a word of option bson_type names, or BSON_TYPE_EOD. */
+static bson_type_t
+word_type(const char *word)
+{
+	for (int i = 0; i < lengthof(bson_types); i++)
+		if (strcmp(bson_types[i].word, word) == 0)
+			return bson_types[i].type;
+	return BSON_TYPE_EOD;
+}
+
+/* Whether a function encodes as a BSON type, by what choose() says of it. */
+static bool
+is_choice(EncodeFunction encode, bson_type_t usual, uint32 others, bson_type_t wanted, bool uuid)
+{
+	if (wanted == BSON_TYPE_EOD || (wanted != usual && !(others & LATTICE_BIT(wanted))))
+		return false;
+	return wanted != BSON_TYPE_BINARY || uuid || encode != encode_text;
+}
+
+/* Whether values of a type become a BSON type; see encode.h. */
+bool
+encoder_takes(Oid type, const char *bson_type)
+{
+	Oid			base = getBaseType(type);
+	Oid			element = get_element_type(base);
+	bson_type_t usual;
+	uint32		others;
+	EncodeFunction encode;
+
+	if (OidIsValid(element) && get_typlen(base) == -1)
+		return encoder_takes(element, bson_type);
+	encode = choose(base, &usual, &others);
+	return encode != NULL &&
+		is_choice(encode, usual, others, word_type(bson_type), strcmp(bson_type, "uuid") == 0);
+}
+
 /* The encoder of an array type, whose elements have the BSON type that is named. */
 static Encoder *
 create_array(Encoder *self, Oid element, const char *bson_type)
@@ -462,7 +498,7 @@ encoder_create(Oid type, const char *bson_type)
 	Oid			output;
 	bool		varlena;
 	uint32		others;
-	bson_type_t wanted = BSON_TYPE_EOD;
+	bson_type_t wanted;
 
 	self->type = getBaseType(type);
 	getTypeOutputInfo(self->type, &output, &varlena);
@@ -480,13 +516,9 @@ encoder_create(Oid type, const char *bson_type)
 	if (bson_type == NULL)
 		return self;
 
-	for (int i = 0; i < lengthof(bson_types); i++)
-		if (strcmp(bson_types[i].word, bson_type) == 0)
-			wanted = bson_types[i].type;
 	self->uuid = strcmp(bson_type, "uuid") == 0;
-	if (wanted == BSON_TYPE_EOD ||
-		(wanted != self->target && !(others & LATTICE_BIT(wanted))) ||
-		(wanted == BSON_TYPE_BINARY && !self->uuid && self->encode == encode_text))
+	wanted = word_type(bson_type);
+	if (!is_choice(self->encode, self->target, others, wanted, self->uuid))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_DATA_TYPE),
 				 errmsg("values of type %s cannot be written as BSON type %s",

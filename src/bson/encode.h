@@ -44,6 +44,9 @@ struct Encoder
  */
 extern Encoder *encoder_create(Oid type, const char *bson_type);
 
+/* Whether encoder_create() takes a type, or the elements of an array type, with such a word. */
+extern bool encoder_takes(Oid type, const char *bson_type);
+
 /* A primary message for a failure, palloc'd, such as
  * "value 1.23 of type numeric cannot be held exactly by BSON type int". */
 extern char *encode_message(ConvertStatus status, const Encoder *encoder, Datum value);

@@ -64,6 +64,11 @@ AS $$
 DECLARE
     wanted bigint := mongo_migrate.run_lock(server, collection);
 BEGIN
+    IF mongo_migrate.is_cut_over(server) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('server "%s" is cut over: the rows of collection %s are right, and its documents follow them', server, collection),
+            HINT = format('SELECT mongo_migrate.rollback_cutover(%L) goes back; SELECT mongo_migrate.finalize(%1$L) ends it.', server);
+    END IF;
     WHILE NOT pg_try_advisory_xact_lock(wanted) LOOP
         -- A sync has it for the moment of a step.
         IF NOT EXISTS (SELECT FROM mongo_migrate.run_lock_held k

@@ -506,6 +506,42 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_known(name, text, text) IS
     'the fields of a target''s rows that its plan knows, in columns or tables, included or not';
 
+-- After a cutover positions may have gaps, where an application has deleted
+-- rows; an array has none.
+CREATE FUNCTION mongo_migrate.verify_dense(name text, server name, collection text, target text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+AS $$
+    WITH chain AS (
+        SELECT c.* FROM mongo_migrate.verify_chain($2, $3, $4) AS c
+    ), key AS (         -- of the table and those above it, but maps
+        SELECT chain.depth, chain.target, k.column_name, k.source, k.type, k.role
+          FROM chain CROSS JOIN LATERAL mongo_migrate.verify_columns($2, $3, chain.target) AS k
+         WHERE k.source IS NOT NULL OR (k.role = 'parent_position' AND chain.target = $4)
+    ), place AS (       -- a position in the table, and the table that counts it
+        SELECT o.column_name, o.type, c.target, c.depth, p.column_name AS counted
+          FROM key AS o
+          JOIN chain AS c ON c.depth = CASE o.role WHEN 'parent_position' THEN o.depth ELSE nullif(substr(o.source, 2), 'd')::integer END
+          JOIN key AS p ON p.target = c.target AND p.source = 'p' || c.depth
+         WHERE o.target = $4 AND o.source IS DISTINCT FROM 'id' AND c.kind <> 'map'
+    )
+    SELECT format(', %s AS MATERIALIZED (SELECT %s FROM %s AS g WHERE EXISTS (SELECT FROM source AS o WHERE g.%I %s o.id))', $1,
+               string_agg(CASE WHEN place.column_name IS NULL THEN format('g.%I', a.attname)
+                   ELSE format('CASE WHEN g.%1$I IS NOT NULL THEN (SELECT count(*) FROM %2$s AS u WHERE %3$s AND u.%4$I < g.%1$I)::%5$s END AS %1$I',
+                       a.attname, place.target,
+                       (SELECT string_agg(format('u.%I %s g.%I', u.column_name, mongo_migrate.verify_equals(u.type), o.column_name), ' AND ')
+                          FROM key AS u JOIN key AS o USING (source)
+                         WHERE u.target = place.target AND o.target = $4 AND u.source <> 'p' || place.depth),
+                       place.counted, format_type(place.type, -1)) END, ', ' ORDER BY a.attnum),
+               $4, (SELECT k.column_name FROM key AS k WHERE k.target = $4 AND k.source = 'id'),
+               mongo_migrate.verify_equals((SELECT k.type FROM key AS k WHERE k.target = $4 AND k.source = 'id')))
+      FROM pg_attribute AS a LEFT JOIN place ON place.column_name = a.attname
+     WHERE a.attrelid = to_regclass($4) AND a.attnum > 0 AND NOT a.attisdropped
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_dense(text, name, text, text) IS
+    'the WITH clause of a verification that has the rows of a child table with positions counted anew, without gaps';
+
 -- What a statement for one target is made of.
 CREATE FUNCTION mongo_migrate.verify_parts(server name, collection text, target text, every boolean,
     OUT relation text,      -- what has the table's rows, as t
@@ -531,6 +567,7 @@ DECLARE
     depth   integer;
     test    record;
     uses_doc boolean := false;
+    cut_over constant boolean := mongo_migrate.is_cut_over(server);
 BEGIN
     SELECT c.kind, c.depth INTO kind, depth FROM mongo_migrate.verify_chain(server, collection, target) AS c
     ORDER BY c.depth DESC LIMIT 1;
@@ -540,6 +577,10 @@ BEGIN
     cells := '{}';
     FOR col IN SELECT * FROM mongo_migrate.verify_columns(server, collection, target) LOOP
         stored := format('t.%I', col.column_name);
+        -- What an application writes is written back to the millisecond.
+        IF cut_over AND (mongo_migrate.verify_base_type(col.type, -1)).type IN ('timestamptz'::regtype, 'timestamp'::regtype) THEN
+            stored := format('date_trunc(''milliseconds'', %s)', stored);
+        END IF;
         steps := mongo_migrate.verify_steps(col.path);
         is_name := kind = 'map' AND col.path = '$key';
         content := CASE WHEN is_name THEN format('to_jsonb(l.p%s)', depth) ELSE format('l.content #> %L', steps) END;
@@ -554,6 +595,9 @@ BEGIN
                 IF mongo_migrate.verify_is_elsewhere(target) THEN
                     relation := 'stored';
                     lookups := mongo_migrate.verify_gather(relation, target, col.column_name, col.type, 'ids');
+                ELSIF cut_over AND depth > 0 THEN
+                    relation := 'dense';
+                    lookups := mongo_migrate.verify_dense(relation, server, collection, target);
                 END IF;
             END IF;
             IF every THEN

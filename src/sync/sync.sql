@@ -17,12 +17,14 @@ CREATE TABLE mongo_migrate.sync
     running     boolean     NOT NULL,       -- false: stop_sync() was called, or it has stopped itself
     position    bytea       NOT NULL,       -- in the change stream: a resume token
     cluster_time bigint     NOT NULL,       -- of MongoDB, up to which events were captured: seconds << 32, and a number
+    cut_over_at timestamptz,                -- since then the documents follow the rows; NULL: the rows the documents
     started_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     captured_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     events      bigint      NOT NULL DEFAULT 0,
     inserted    bigint      NOT NULL DEFAULT 0,     -- documents
     replaced    bigint      NOT NULL DEFAULT 0,
     deleted     bigint      NOT NULL DEFAULT 0,
+    written     bigint      NOT NULL DEFAULT 0,     -- documents, in the source
     error       text,                       -- of the last round
     error_at    timestamptz
 );
@@ -43,9 +45,26 @@ CREATE TABLE mongo_migrate.change
 CREATE INDEX ON mongo_migrate.change (server, collection, due_at);
 COMMENT ON TABLE mongo_migrate.change IS 'Documents that have changed in the source since their rows were made';
 
+CREATE TABLE mongo_migrate.row_change
+(
+    server      name        NOT NULL,
+    collection  text COLLATE "C" NOT NULL,
+    id          text,                       -- of the row of the document; NULL: the table has no such column any more
+    changed_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    due_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    attempts    integer     NOT NULL DEFAULT 0,
+    reason      text                        -- why the document could not be written
+);
+CREATE INDEX ON mongo_migrate.row_change (server, collection, due_at);
+CREATE INDEX ON mongo_migrate.row_change (server, collection, id) WHERE attempts > 0;
+-- Without a primary key, a publication FOR ALL TABLES would forbid to delete from it.
+ALTER TABLE mongo_migrate.row_change REPLICA IDENTITY FULL;
+COMMENT ON TABLE mongo_migrate.row_change IS 'Rows that have changed since their documents were written, after a cutover';
+
 DO $$
 BEGIN
     PERFORM pg_catalog.pg_extension_config_dump('mongo_migrate.sync', '');
+    PERFORM pg_catalog.pg_extension_config_dump('mongo_migrate.row_change', '');
     PERFORM pg_catalog.pg_extension_config_dump('mongo_migrate.change', '');
 END
 $$;
@@ -285,22 +304,40 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.apply_changes(name, text, integer) IS
     'replaces the rows of the documents of a collection that are due in mongo_migrate.change, of so many at most; returns their number: 0 also while the collection is being copied, or is not complete. What a foreign key refuses is tried again when others have come, and settled as the plan says at the third time; what cannot become rows stays there, with the reason, and is tried again ever more seldom';
 
-CREATE FUNCTION mongo_migrate.try_step(server name, collection text, wait_ms integer, OUT count bigint, OUT problem text)
+CREATE FUNCTION mongo_migrate.is_cut_over(server name)
+    RETURNS boolean
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM mongo_migrate.sync AS s WHERE s.server = $1 AND s.cut_over_at IS NOT NULL)
+$$;
+COMMENT ON FUNCTION mongo_migrate.is_cut_over(name) IS
+    'whether the documents of a server follow the rows, and not the other way round';
+
+CREATE FUNCTION mongo_migrate.try_step(step text, server name, collection text, wait_ms integer DEFAULT NULL, OUT count bigint, OUT problem text)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     hint text;
 BEGIN
-    count := CASE WHEN collection IS NULL THEN mongo_migrate.capture_changes(server, wait_ms)
-                  ELSE mongo_migrate.apply_changes(server, collection) END;
+    -- Who changes the direction has the lock alone.
+    PERFORM pg_advisory_xact_lock_shared(mongo_migrate.sync_step_lock(server));
+    IF mongo_migrate.is_cut_over(server) <> (step IN ('assign', 'write')) THEN
+        count := 0;
+        RETURN;
+    END IF;
+    count := CASE step WHEN 'capture' THEN mongo_migrate.capture_changes(server, wait_ms)
+                       WHEN 'apply' THEN mongo_migrate.apply_changes(server, collection)
+                       WHEN 'assign' THEN mongo_migrate.assign_documents(server, collection)
+                       WHEN 'write' THEN mongo_migrate.write_changes(server, collection) END;
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
     problem := concat_ws(E'\n', concat_ws(': ', collection, SQLERRM), nullif(hint, ''));
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.try_step(name, text, integer) IS
-    'apply_changes() to a collection, or capture_changes() (NULL): what it returns, or what it fails with';
+COMMENT ON FUNCTION mongo_migrate.try_step(text, name, text, integer) IS
+    'a step of a sync, capture, apply, assign or write: what capture_changes(), apply_changes(), assign_documents() or write_changes() returns, or what it fails with; 0 where the sync goes the other way';
 
 CREATE FUNCTION mongo_migrate.note_problem(server name, problem text)
     RETURNS void
@@ -352,13 +389,25 @@ BEGIN
         CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '100 milliseconds');
     END LOOP;
     WHILE EXISTS (SELECT FROM mongo_migrate.sync s WHERE s.server = follow_changes.server AND s.running) LOOP
-        step := mongo_migrate.try_step(server, NULL, wait_ms);
+        step := mongo_migrate.try_step('capture', server, NULL, wait_ms);
         problem := step.problem;
         COMMIT;
         EXIT WHEN NOT EXISTS (SELECT FROM mongo_migrate.sync s WHERE s.server = follow_changes.server AND s.running);
         applied := 0;
         FOREACH collection IN ARRAY mongo_migrate.changed_collections(server) LOOP
-            step := mongo_migrate.try_step(server, collection, NULL);
+            step := mongo_migrate.try_step('apply', server, collection);
+            problem := coalesce(problem, step.problem);
+            applied := applied + coalesce(step.count, 0);
+            COMMIT;
+        END LOOP;
+        -- All that is new first: documents refer to each other.
+        FOREACH collection IN ARRAY mongo_migrate.written_collections(server) LOOP
+            step := mongo_migrate.try_step('assign', server, collection);
+            problem := coalesce(problem, step.problem);
+            COMMIT;
+        END LOOP;
+        FOREACH collection IN ARRAY mongo_migrate.written_collections(server) LOOP
+            step := mongo_migrate.try_step('write', server, collection);
             problem := coalesce(problem, step.problem);
             applied := applied + coalesce(step.count, 0);
             COMMIT;
@@ -367,6 +416,10 @@ BEGIN
         COMMIT;
         EXIT WHEN (once AND (applied = 0 OR problem IS NOT NULL)) OR pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>=) due;
         wait_ms := CASE WHEN once OR applied > 0 THEN 0 ELSE 1000 END;
+        -- Nothing tells of a new note.
+        IF wait_ms > 0 AND mongo_migrate.is_cut_over(server) THEN
+            CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '200 milliseconds');
+        END IF;
         IF problem IS NOT NULL THEN
             CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '5 seconds');
         END IF;
@@ -375,7 +428,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE mongo_migrate.follow_changes(name, boolean, interval) IS
-    'captures and applies changes, with commits, until stop_sync() is called, or max_duration is over; once: until there is nothing due any more. It is what the worker of start_sync() runs; one session follows a server at a time, another ends after five seconds';
+    'captures and applies changes, or after a cutover writes changed rows back, with commits, until stop_sync() is called, or max_duration is over; once: until there is nothing due any more. It is what the worker of start_sync() runs; one session follows a server at a time, another ends after five seconds';
 
 CREATE FUNCTION mongo_migrate.sync_goes_on(server name)
     RETURNS boolean
@@ -408,6 +461,11 @@ DECLARE
 BEGIN
     PERFORM mongo_migrate.require_source(server);
     SELECT * INTO s FROM mongo_migrate.sync AS y WHERE y.server = server FOR UPDATE;
+    IF from_now AND s.cut_over_at IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('server "%s" is cut over: its changes are not followed', server),
+            HINT = format('SELECT mongo_migrate.start_sync(%L) has its rows written back; mongo_migrate.rollback_cutover(%1$L) goes back.', server);
+    END IF;
     IF s.server IS NULL OR from_now THEN
         SELECT c."position", c.cluster_time INTO STRICT begun
           FROM mongo_migrate.read_changes(server, NULL, 0, 1) AS c WHERE c.operation IS NULL;
@@ -454,15 +512,17 @@ COMMENT ON FUNCTION mongo_migrate.stop_sync(name) IS
 CREATE VIEW mongo_migrate.sync_status AS
     SELECT s.server, CASE WHEN NOT s.running THEN 'stopped' WHEN h.pid IS NULL THEN 'lost' ELSE 'running' END AS state, h.pid,
            mongo_migrate.cluster_timestamp(s.cluster_time) AS captured_until,
-           greatest(clock_timestamp() - mongo_migrate.cluster_timestamp(s.cluster_time), interval '0') AS lag,
+           greatest(clock_timestamp() - CASE WHEN s.cut_over_at IS NULL THEN mongo_migrate.cluster_timestamp(s.cluster_time) ELSE c.oldest END, interval '0') AS lag,
            s.events, s.inserted, s.replaced, s.deleted,
            coalesce(c.pending, 0) AS pending, coalesce(c.refused, 0) AS refused, c.oldest,
-           s.error, s.error_at, s.started_at, s.captured_at
+           s.error, s.error_at, s.started_at, s.captured_at, s.cut_over_at, s.written
       FROM mongo_migrate.sync AS s
       LEFT JOIN mongo_migrate.run_lock_held AS h ON h.lock = mongo_migrate.sync_lock(s.server)
       LEFT JOIN LATERAL (
             SELECT count(*) FILTER (WHERE n.reason IS NULL) AS pending, count(*) FILTER (WHERE n.reason IS NOT NULL) AS refused,
                    min(n.changed_at) FILTER (WHERE n.reason IS NULL) AS oldest
-              FROM mongo_migrate.change AS n WHERE n.server = s.server) AS c ON true;
+              FROM (SELECT c.changed_at, c.reason FROM mongo_migrate.change AS c WHERE c.server = s.server AND s.cut_over_at IS NULL
+                     UNION ALL
+                    SELECT r.changed_at, r.reason FROM mongo_migrate.row_change AS r WHERE r.server = s.server AND s.cut_over_at IS NOT NULL) AS n) AS c ON true;
 COMMENT ON VIEW mongo_migrate.sync_status IS
-    'the sync of each server: state (running; stopped; lost: it should run, and no session does it: start_sync() starts it again); captured_until, by MongoDB''s clock: all changes until then are noted; lag: how long ago that is; events of the database that were read; documents inserted, replaced and deleted; pending: documents whose change is noted and not applied yet, the oldest since; refused: those that cannot become rows, with the reason in mongo_migrate.change; error: what rounds fail with, since error_at';
+    'the sync of each server: state (running; stopped; lost: it should run, and no session does it: start_sync() starts it again); captured_until, by MongoDB''s clock: all changes until then are noted; lag: how long ago that is; events of the database that were read; documents inserted, replaced and deleted; pending: documents whose change is noted and not applied yet, the oldest since; refused: those that cannot become rows, with the reason in mongo_migrate.change; error: what rounds fail with, since error_at; cut_over_at: since then it goes the other way: pending, oldest, refused and lag are of rows to be written back (mongo_migrate.row_change), and written counts documents that were written in the source';

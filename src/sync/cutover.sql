@@ -1,0 +1,308 @@
+-- cutover.sql: the application changes over to PostgreSQL, and back if it has to.
+--
+-- Before a cutover the documents are right and the rows follow them; after it
+-- the rows are right and the documents follow.  sync.cut_over_at says which.
+-- Both ways the change is one transaction, in which nothing is under way:
+-- neither a step of the sync, nor a write that is still to be followed.
+
+CREATE FUNCTION mongo_migrate.sync_step_lock(server name)
+    RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN pg_catalog.hashtextextended(pg_catalog.format('mongo_migrate sync step %I', server), 0);
+COMMENT ON FUNCTION mongo_migrate.sync_step_lock(name) IS
+    'key of the advisory lock that each step of a sync shares, and who changes its direction has alone';
+
+CREATE FUNCTION mongo_migrate.require_sync(server name, cut_over boolean)
+    RETURNS mongo_migrate.sync
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    s mongo_migrate.sync;
+BEGIN
+    PERFORM mongo_migrate.require_source(server);
+    SELECT y.* INTO s FROM mongo_migrate.sync AS y WHERE y.server = require_sync.server;
+    IF cut_over AND s.cut_over_at IS NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('server "%s" is not cut over', server),
+            HINT = format('SELECT mongo_migrate.cutover(%L);', server);
+    ELSIF s.cut_over_at IS NOT NULL AND NOT cut_over THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('server "%s" is cut over', server),
+            DETAIL = 'The rows are right, and the documents follow them.',
+            HINT = format('SELECT mongo_migrate.rollback_cutover(%L) goes back; SELECT mongo_migrate.finalize(%1$L) ends it.', server);
+    ELSIF s.running IS NOT TRUE THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('changes of server "%s" are not followed: %s', server,
+                             CASE WHEN s.running IS NULL THEN 'there is no sync' ELSE concat_ws(': ', 'the sync has been stopped', s.error) END),
+            HINT = format('SELECT mongo_migrate.start_sync(%L); it is to run from before the copy on.', server);
+    ELSIF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE feature_not_supported USING
+            MESSAGE = 'a cutover is for READ COMMITTED transactions only',
+            DETAIL = 'Another would not see what the sync does meanwhile.';
+    END IF;
+    RETURN s;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_sync(name, boolean) IS
+    'the sync of a server, or an error where it does not run, or is cut over and should not be, or the other way round';
+
+CREATE FUNCTION mongo_migrate.check_write_back(server name)
+    RETURNS TABLE (collection text, target text, column_name name, severity text, problem text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    c record;
+BEGIN
+    PERFORM mongo_migrate.require_plan(server, NULL);
+    -- Tables whose changes cannot be noted, or whose documents cannot be found.
+    RETURN QUERY
+        SELECT t.collection, t.target, NULL::name, 'error', p.problem
+          FROM mongo_migrate.plan_target AS t
+         CROSS JOIN LATERAL (SELECT to_regclass(t.target) AS relation) AS r
+         CROSS JOIN LATERAL (
+            SELECT CASE WHEN r.relation IS NULL THEN 'the table does not exist'
+                        WHEN (mongo_migrate.citus_distribution(r.relation)).kind IS NOT NULL THEN 'Citus has no triggers on tables that it distributes'
+                        WHEN NOT EXISTS (SELECT FROM mongo_migrate.document_column(server, t.collection, t.target) AS d
+                                          WHERE d.included) THEN 'no column has the id of the document''s row' END AS problem) AS p
+         WHERE t.server = check_write_back.server AND t.included AND p.problem IS NOT NULL
+         UNION ALL
+        SELECT t.collection, t.target, c.column_name, 'error', 'the id of the document''s row is made by an expression'
+          FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
+         WHERE t.server = check_write_back.server AND t.included AND c.role = 'id' AND c.expression IS NOT NULL
+         UNION ALL
+        SELECT t.collection, t.target, NULL, 'error', format('table %s, to whose rows these belong, is left out of the plan', t.parent)
+          FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_target AS u ON (u.server, u.collection, u.target) = (t.server, t.collection, t.parent)
+         WHERE t.server = check_write_back.server AND t.included AND NOT u.included
+         UNION ALL
+        SELECT p.collection, NULL, NULL, 'error', format('the source is a %s, which cannot be written to so', l.kind)
+          FROM mongo_migrate.plan AS p JOIN mongo_migrate.list_collections(server) AS l ON l.collection = p.collection
+         WHERE p.server = check_write_back.server AND l.kind <> 'collection';
+    IF EXISTS (SELECT FROM mongo_migrate.plan_target AS t WHERE t.server = check_write_back.server AND t.included AND to_regclass(t.target) IS NULL) THEN
+        RETURN;
+    END IF;
+    -- Columns whose values cannot become fields.
+    FOR c IN
+        SELECT o.collection, o.target, v.*, o.reverse_expression
+          FROM mongo_migrate.plan_column AS o JOIN mongo_migrate.plan_target AS t USING (server, collection, target)
+         CROSS JOIN LATERAL mongo_migrate.verify_columns(server, o.collection, o.target) AS v
+         WHERE o.server = check_write_back.server AND t.included AND o.included AND v.column_name = o.column_name
+           AND v.role = 'value' AND v.source IS NULL AND NOT (v.path = '$' AND t.kind = 'root')
+         ORDER BY o.collection, t.ordinal, o.ordinal
+    LOOP
+        IF c.expression IS NOT NULL AND c.reverse_expression IS NULL THEN
+            RETURN QUERY SELECT c.collection, c.target, c.column_name, 'incomplete',
+                                format('its expression has no reverse_expression: field "%s" is not written', c.path);
+            CONTINUE;
+        END IF;
+        BEGIN
+            EXECUTE format('SELECT mongo_migrate.written_value(NULL, %s, ''{}'', ''relaxed'', true)',
+                CASE WHEN c.expression IS NULL THEN format('NULL::%s', format_type(c.type, c.typmod))
+                     ELSE format('(SELECT (%s' || chr(10) || ') FROM (SELECT NULL::%s AS value) AS x)::%s', c.reverse_expression,
+                                 format_type(c.type, c.typmod), format_type(coalesce(to_regtype(c.source_type), c.type), -1)) END);
+        EXCEPTION WHEN OTHERS THEN
+            RETURN QUERY SELECT c.collection, c.target, c.column_name, 'incomplete', SQLERRM;
+        END;
+    END LOOP;
+    -- Fields that the plan has nothing for: documents keep them, but elements that move do not, and new documents have none.
+    RETURN QUERY
+        SELECT p.collection, NULL::text, NULL::name, 'note', format('field "%s" has no column: documents keep it, new ones have none', p.path)
+          FROM mongo_migrate.plan_path AS p
+         WHERE p.server = check_write_back.server AND p.path <> '_id' AND p.key IS NOT NULL
+           AND NOT EXISTS (SELECT FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS o USING (server, collection, target)
+                            CROSS JOIN LATERAL (SELECT mongo_migrate.full_path(mongo_migrate.target_base(server, t.collection, t.target), o.path) AS path) AS f
+                            WHERE (t.server, t.collection) = (p.server, p.collection) AND t.included AND o.included
+                              AND (o.role = 'extra' OR (o.path IS NOT NULL AND NOT (t.kind = 'root' AND o.path = '$')
+                                   AND (p.path = f.path OR starts_with(f.path, p.path || '.') OR starts_with(f.path, p.path || '[]') OR starts_with(f.path, p.path || '{}')
+                                        OR starts_with(p.path, f.path || '.') OR starts_with(p.path, f.path || '[]') OR starts_with(p.path, f.path || '{}')))));
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_write_back(name) IS
+    'what cutover() would find wrong with the plans of a server, read backwards; severity: error: cannot be; incomplete: is possible with incomplete => true; note: to be known';
+
+CREATE FUNCTION mongo_migrate.await_sync(server name, what text, until timestamptz, cluster_time bigint DEFAULT NULL)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    s record;
+BEGIN
+    LOOP
+        SELECT v.state, v.pending, v.error, y.cluster_time INTO s
+          FROM mongo_migrate.sync_status AS v JOIN mongo_migrate.sync AS y USING (server) WHERE v.server = await_sync.server;
+        EXIT WHEN s.pending = 0 AND s.cluster_time >= coalesce(await_sync.cluster_time, 0);
+        IF clock_timestamp() > until OR s.state IS NULL OR s.state = 'stopped' THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = format('%s: %s', what, CASE WHEN s.pending > 0 THEN format('%s are still to be followed', s.pending)
+                                                      ELSE 'the sync does not come to the present' END),
+                DETAIL = concat_ws('; ', 'The sync is ' || s.state, s.error),
+                HINT = 'Look at mongo_migrate.sync_status, and call it again, with a larger timeout if need be.';
+        END IF;
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.await_sync(name, text, timestamptz, bigint) IS
+    'waits until nothing is pending, and the source was read up to a time of the cluster; error 55000 when the time is over, or the sync has ended';
+
+CREATE FUNCTION mongo_migrate.write_back_triggers(server name)
+    RETURNS TABLE (target text, trigger name, definition text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+AS $$
+    SELECT t.target, k.name, format('CREATE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION mongo_migrate.note_row(%L, %L, %L)',
+                                    k.name, k.event, t.target, k.each, $1, t.collection, d.column_name)
+      FROM mongo_migrate.plan_target AS t
+      JOIN pg_class AS c ON c.oid = to_regclass(t.target)
+     CROSS JOIN LATERAL mongo_migrate.document_column($1, t.collection, t.target) AS d
+     CROSS JOIN (VALUES ('mongo_migrate_write_back', 'AFTER INSERT OR UPDATE OR DELETE', 'ROW'),
+                        ('mongo_migrate_write_back_all', 'BEFORE TRUNCATE', 'STATEMENT')) AS k (name, event, each)
+     WHERE t.server = $1 AND t.included AND (k.each = 'ROW' OR c.relkind <> 'f')
+     ORDER BY t.target COLLATE "C", k.name
+$$;
+COMMENT ON FUNCTION mongo_migrate.write_back_triggers(name) IS
+    'the triggers that tables have while a server is cut over, with the statements that make them';
+
+CREATE FUNCTION mongo_migrate.cutover(server name, timeout interval DEFAULT '1 minute', incomplete boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    until constant timestamptz := clock_timestamp() + timeout;
+    s mongo_migrate.sync;
+    problem record;
+    present bigint;         -- time of the cluster
+    written text;
+    t record;
+BEGIN
+    s := mongo_migrate.require_sync(server, false);
+    SELECT string_agg(p.collection, ', ' ORDER BY p.collection) INTO written FROM mongo_migrate.plan AS p
+     WHERE p.server = server AND NOT mongo_migrate.is_loaded(server, p.collection);
+    IF written IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('collections of server "%s" are not migrated yet: %s', server, written),
+            HINT = format('SELECT * FROM mongo_migrate.migrate_all(%L);', server);
+    END IF;
+    FOR problem IN SELECT * FROM mongo_migrate.check_write_back(server) AS c
+                    WHERE c.severity = 'error' OR (c.severity = 'incomplete' AND NOT incomplete) ORDER BY c.severity, c.collection, c.target LIMIT 1 LOOP
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('documents of collection "%s" cannot be made of their rows: %s', problem.collection,
+                             concat_ws(': ', concat_ws('.', problem.target, quote_ident(problem.column_name)), problem.problem)),
+            HINT = format('SELECT * FROM mongo_migrate.check_write_back(%L) has all%s', server,
+                          CASE problem.severity WHEN 'incomplete' THEN '; incomplete => true goes on, and leaves such fields as they are.' ELSE '.' END);
+    END LOOP;
+
+    -- Everything that was written until now.
+    SELECT c.cluster_time INTO STRICT present FROM mongo_migrate.read_changes(server, NULL, 0, 1) AS c WHERE c.operation IS NULL;
+    PERFORM mongo_migrate.await_sync(server, 'documents that have changed', until, present);
+    PERFORM pg_advisory_xact_lock(mongo_migrate.sync_step_lock(server));
+    SELECT * INTO s FROM mongo_migrate.sync AS y WHERE y.server = server FOR UPDATE;
+    IF EXISTS (SELECT FROM mongo_migrate.change AS c WHERE c.server = server AND (c.reason IS NULL OR NOT incomplete)) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('documents of server "%s" have changed and cannot become rows', server),
+            DETAIL = (SELECT format('%s of collection "%s", and %s in all: %s', mongo_migrate.bson_to_json(c.id), c.collection, count(*) OVER (), coalesce(c.reason, 'not tried yet'))
+                        FROM mongo_migrate.change AS c WHERE c.server = server ORDER BY c.changed_at LIMIT 1),
+            HINT = 'mongo_migrate.change has them, with the reasons; incomplete => true leaves them behind.';
+    END IF;
+    SELECT string_agg(DISTINCT c.collection, ', ') FILTER (WHERE c.operation IS NOT NULL AND EXISTS (
+               SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = (server, c.collection)))
+      INTO written
+      FROM mongo_migrate.read_changes(server, s."position", 0, 10000) AS c;
+    IF written IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('collections of server "%s" are still being written to: %s', server, written),
+            HINT = 'Stop whatever writes to them, and call it again.';
+    END IF;
+
+    UPDATE mongo_migrate.sync AS y SET cut_over_at = clock_timestamp() WHERE y.server = server;
+    FOR t IN SELECT * FROM mongo_migrate.write_back_triggers(server) LOOP
+        EXECUTE t.definition;
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.target, t.trigger);
+    END LOOP;
+    PERFORM mongo_migrate.synchronize_sequences(server, p.collection) FROM mongo_migrate.plan AS p WHERE p.server = server;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.cutover(name, interval, boolean) IS
+    'the application changes over to PostgreSQL: waits, for timeout at most, until all that was written to the source has come, and has the documents follow the rows from then on, by triggers and the worker of start_sync(). To be called after the application has stopped writing to MongoDB, and before it writes to PostgreSQL. incomplete: also where columns cannot be written back, or changed documents could not become rows. Errors: 55000 where the sync does not run, the source is still written to, collections are not migrated, or check_write_back() has something';
+
+CREATE FUNCTION mongo_migrate.end_write_back(server name, timeout interval, incomplete boolean)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    until constant timestamptz := clock_timestamp() + timeout;
+    what constant text := 'rows that have changed';
+    t record;
+    refused bigint;
+BEGIN
+    PERFORM mongo_migrate.require_sync(server, true);
+    PERFORM mongo_migrate.await_sync(server, what, until);
+    -- Who writes now waits for the end of the transaction; what was written is read by the worker.
+    FOR t IN SELECT DISTINCT w.target FROM mongo_migrate.write_back_triggers(server) AS w ORDER BY w.target LOOP
+        EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', t.target);
+    END LOOP;
+    PERFORM mongo_migrate.await_sync(server, what, until);
+    PERFORM pg_advisory_xact_lock(mongo_migrate.sync_step_lock(server));
+    DELETE FROM mongo_migrate.row_change AS c WHERE c.server = server AND incomplete;
+    GET DIAGNOSTICS refused = ROW_COUNT;
+    IF refused > 0 THEN
+        RAISE WARNING 'documents of server "%" that could not be written stay as they are: %', server, refused;
+    ELSIF EXISTS (SELECT FROM mongo_migrate.row_change AS c WHERE c.server = server) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('rows of server "%s" have changed and cannot become documents', server),
+            DETAIL = (SELECT format('Collection "%s", row %s, and %s in all: %s', c.collection, c.id, count(*) OVER (), coalesce(c.reason, 'not tried yet'))
+                        FROM mongo_migrate.row_change AS c WHERE c.server = server ORDER BY c.changed_at LIMIT 1),
+            HINT = 'mongo_migrate.row_change has them, with the reasons; incomplete => true leaves them behind.';
+    END IF;
+    FOR t IN SELECT * FROM mongo_migrate.write_back_triggers(server) LOOP
+        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', t.trigger, t.target);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.end_write_back(name, interval, boolean) IS
+    'waits until all rows that have changed are documents, and takes the triggers away';
+
+CREATE FUNCTION mongo_migrate.rollback_cutover(server name, timeout interval DEFAULT '1 minute', incomplete boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    begun record;
+BEGIN
+    PERFORM mongo_migrate.end_write_back(server, timeout, incomplete);
+    SELECT c."position", c.cluster_time INTO STRICT begun
+      FROM mongo_migrate.read_changes(server, NULL, 0, 1) AS c WHERE c.operation IS NULL;
+    DELETE FROM mongo_migrate.change AS c WHERE c.server = server;
+    UPDATE mongo_migrate.sync AS y SET cut_over_at = NULL, "position" = begun."position", cluster_time = begun.cluster_time
+     WHERE y.server = server;
+    PERFORM mongo_migrate.synchronize_sequences(server, p.collection) FROM mongo_migrate.plan AS p WHERE p.server = server;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.rollback_cutover(name, interval, boolean) IS
+    'the application goes back to MongoDB: waits, for timeout at most, until all rows that have changed are documents, and has the rows follow the documents again. To be called after the application has stopped writing to PostgreSQL, and before it writes to MongoDB. incomplete: also where rows could not become documents. Errors: 55000 where the server is not cut over, the worker does not run, or rows are left';
+
+CREATE FUNCTION mongo_migrate.finalize(server name, timeout interval DEFAULT '1 minute', incomplete boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM mongo_migrate.end_write_back(server, timeout, incomplete);
+    DELETE FROM mongo_migrate.change AS c WHERE c.server = server;
+    DELETE FROM mongo_migrate.sync AS y WHERE y.server = server;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.finalize(name, interval, boolean) IS
+    'ends what a cutover has begun: the last changed rows become documents, then nothing is written to MongoDB any more, and there is no way back. The plan, the id maps and the findings stay until the extension is dropped. incomplete, errors: as of rollback_cutover()';

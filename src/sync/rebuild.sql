@@ -1,0 +1,368 @@
+-- rebuild.sql: documents made of the rows of a plan's tables.
+--
+-- The plan is read backwards.  written_statement() writes a statement for each
+-- root: it takes documents as the source has them ($1 text[], the ids of their
+-- rows, $2 json[]), and yields what their rows make of them.  A value that
+-- means what the row's column has stays as it is, and so does everything that
+-- the plan does not know.
+
+CREATE FUNCTION mongo_migrate.written_value(present json, stored anyelement, bson_types text[], mode text, absent boolean)
+    RETURNS json
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_written_value';
+COMMENT ON FUNCTION mongo_migrate.written_value(json, anyelement, text[], text, boolean) IS
+    'a field as canonical Extended JSON, from the column''s value: as it is (present) where a migration makes the same of it, else of the first of the BSON types that holds the value exactly, times to the millisecond; NULL: no such field; absent: a NULL takes the field away, rather than set it to null';
+
+CREATE FUNCTION mongo_migrate.set_fields(document json, paths text[], "values" json[])
+    RETURNS json
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_set_fields';
+COMMENT ON FUNCTION mongo_migrate.set_fields(json, text[], json[]) IS
+    'a document with fields at paths of a plan set to values, or without them (NULL); those that have the value stay, in their place, new ones come last';
+
+CREATE FUNCTION mongo_migrate.set_map(document json, names text[], "values" json[])
+    RETURNS json
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_set_map';
+COMMENT ON FUNCTION mongo_migrate.set_map(json, text[], json[]) IS
+    'a document with these fields and no others; those there are in their order, new ones come last';
+
+CREATE FUNCTION mongo_migrate.written_types(server name, collection text, path text, OUT types text[], OUT absent boolean)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY(SELECT t.key FROM mongo_migrate.plan_path AS p, jsonb_each_text(p.types) AS t
+                  WHERE (p.server, p.collection) = ($1, $2) AND p.path IN ($3, $3 || '[]') AND t.key NOT IN ('null', 'undefined')
+                  ORDER BY length(p.path), t.value::bigint DESC, t.key),
+           coalesce((SELECT p.nulls = 0 OR p.missing > p.nulls FROM mongo_migrate.plan_path AS p
+                      WHERE (p.server, p.collection, p.path) = ($1, $2, $3)), true)
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_types(name, text, text) IS
+    'the BSON types that a field, or the elements of an array, had when the plan was made, the most frequent first; absent: it is missing, rather than null, where it has no value';
+
+CREATE FUNCTION mongo_migrate.written_reference(present json, key bytea, form text, types text[], refers_to text)
+    RETURNS json
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    value json;
+BEGIN
+    IF key IS NULL THEN
+        RAISE foreign_key_violation USING
+            MESSAGE = format('the row refers to one whose document in collection "%s" is not known yet', refers_to);
+    END IF;
+    IF mongo_migrate.verify_reference(present, mongo_migrate.verify_without_nul(present)::jsonb, form) = key THEN
+        RETURN present;
+    END IF;
+    value := mongo_migrate.key_to_json(key);
+    RETURN CASE WHEN form <> 'exact' AND types[1] = 'string' THEN to_json(mongo_migrate.verify_text(value::jsonb)) ELSE value END;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_reference(json, bytea, text, text[], text) IS
+    'a field that refers to the document with a key: as it is where it does, else by the key_form of the plan, as text where the field was text';
+
+CREATE FUNCTION mongo_migrate.written_set(present json, elements json[])
+    RETURNS json
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH new AS (
+        SELECT e.element, mongo_migrate.bson_key(e.element) AS key, e.n,
+               row_number() OVER (PARTITION BY mongo_migrate.bson_key(e.element) ORDER BY e.n) AS copy
+          FROM unnest($2) WITH ORDINALITY AS e (element, n)
+    ), old AS (
+        SELECT e.element, mongo_migrate.bson_key(e.element) AS key, e.n,
+               row_number() OVER (PARTITION BY mongo_migrate.bson_key(e.element) ORDER BY e.n) AS copy
+          FROM json_array_elements(CASE WHEN json_typeof($1) = 'array' THEN $1 END) WITH ORDINALITY AS e (element, n)
+    )
+    SELECT CASE WHEN count(*) > 0 THEN json_agg(coalesce(o.element, n.element) ORDER BY o.n, n.n)
+                WHEN json_typeof($1) = 'array' THEN '[]'::json ELSE $1 END
+      FROM new AS n LEFT JOIN old AS o USING (key, copy)
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_set(json, json[]) IS
+    'an array of elements that have no position: those there are in their order, new ones come last';
+
+CREATE FUNCTION mongo_migrate.tree_elements(present json, nested_path text)
+    RETURNS json[]
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE walk AS (
+        SELECT e.element, ARRAY[e.n] AS place
+          FROM json_array_elements(CASE WHEN json_typeof($1) = 'array' THEN $1 END) WITH ORDINALITY AS e (element, n)
+         UNION ALL
+        SELECT e.element, w.place || e.n
+          FROM walk AS w CROSS JOIN LATERAL (SELECT w.element #> mongo_migrate.verify_steps($2) AS nested) AS a
+         CROSS JOIN LATERAL json_array_elements(CASE WHEN json_typeof(a.nested) = 'array' THEN a.nested END) WITH ORDINALITY AS e (element, n)
+    )
+    SELECT ARRAY(SELECT w.element FROM walk AS w ORDER BY w.place)
+$$;
+COMMENT ON FUNCTION mongo_migrate.tree_elements(json, text) IS
+    'the elements of a tree, each before those within it, as positions number them';
+
+CREATE FUNCTION mongo_migrate.written_tree(present json, nested_path text, positions integer[], parents integer[], elements json[])
+    RETURNS json
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    steps constant text[] := mongo_migrate.verify_steps(nested_path);
+    within json[] := array_fill(NULL::json, ARRAY[coalesce(cardinality(elements), 0)]);
+    nested json;
+    roots json[] := '{}';
+    above integer;
+BEGIN
+    IF elements IS NULL THEN
+        RETURN CASE WHEN json_typeof(present) = 'array' THEN '[]'::json ELSE present END;
+    END IF;
+    -- From the last on, so that what is within an element is there before it.
+    FOR i IN REVERSE cardinality(elements) .. 1 LOOP
+        nested := elements[i] #> steps;
+        IF within[i] IS NOT NULL OR json_typeof(nested) = 'array' THEN
+            elements[i] := mongo_migrate.set_fields(elements[i], ARRAY[nested_path], ARRAY[coalesce(within[i], '[]')]);
+        END IF;
+        IF parents[i] IS NULL THEN
+            roots := elements[i] || roots;
+        ELSE
+            above := array_position(positions, parents[i]);
+            IF above IS NULL THEN
+                RAISE foreign_key_violation USING
+                    MESSAGE = format('a row of a tree is within one at position %s, which is not there', parents[i]);
+            END IF;
+            within[above] := (SELECT json_agg(e.element ORDER BY e.n) FROM (
+                SELECT elements[i] AS element, 0 AS n UNION ALL
+                SELECT o.element, o.n FROM json_array_elements(within[above]) WITH ORDINALITY AS o (element, n)) AS e);
+        END IF;
+    END LOOP;
+    RETURN array_to_json(roots);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_tree(json, text, integer[], integer[], json[]) IS
+    'a tree from its elements in the order of their positions; parents: the position of the element that each is within';
+
+CREATE FUNCTION mongo_migrate.set_extra(document json, stored jsonb, known text[], mode text)
+    RETURNS json
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT mongo_migrate.set_fields($1,
+               coalesce(array_agg(regexp_replace(k.name, '([.\\])', '\\\1', 'g')), '{}'),
+               coalesce(array_agg(CASE WHEN jsonb_typeof($2) = 'object' AND $2 ? k.name THEN
+                   coalesce(mongo_migrate.written_value($1 -> k.name, $2 -> k.name, '{}', $4, false), 'null') END), '{}'))
+      FROM (SELECT o.name FROM json_object_keys(CASE WHEN json_typeof($1) = 'object' THEN $1 END) AS o (name)
+             UNION
+            SELECT o.name FROM jsonb_object_keys(CASE WHEN jsonb_typeof($2) = 'object' THEN $2 END) AS o (name)) AS k
+     WHERE k.name <> ALL ($3) AND k.name <> '_id'
+$$;
+COMMENT ON FUNCTION mongo_migrate.set_extra(json, jsonb, text[], text) IS
+    'a document with those of its fields that a plan does not know as a column of the role extra has them';
+
+-- SQL for the values of columns.  a<depth> is the row, p<depth>.document what is there now.
+
+CREATE FUNCTION mongo_migrate.written_by_id(server name, col record, stored text, present text, types text[], absent boolean)
+    RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    map constant mongo_migrate.id_map := mongo_migrate.id_map_of(server, col.refers_to);
+    mode constant text := mongo_migrate.verify_mode(server);
+    plain constant text := format('mongo_migrate.verify_without_nul(%s)::jsonb', present);
+    referred record := mongo_migrate.referred_rows(server, col.refers_to, '_id');
+    exists_ text;       -- whether the document that is referred to now has a row
+BEGIN
+    -- A reference that dangles is NULL in the row.
+    exists_ := CASE
+        WHEN referred.relation IS NULL THEN 'false'
+        WHEN map.id_type = 'source' THEN
+            format('EXISTS (SELECT FROM %s AS k WHERE k.%I = (%s)::%s)', referred.relation, referred.column_name,
+                   (mongo_migrate.verify_fragments(col.type, -1, '(' || plain || ')', 'NULL', 'relaxed')).typed, format_type(col.type, -1))
+        ELSE
+            format('EXISTS (SELECT FROM %s AS m JOIN %s AS k ON k.%I = m.id WHERE m.key = mongo_migrate.verify_reference(%s, %s, %L))',
+                   map.relation, referred.relation, referred.column_name, present, plain, col.key_form) END;
+    RETURN format('CASE WHEN %1$s IS NULL AND NOT %2$s THEN %3$s WHEN %1$s IS NULL THEN mongo_migrate.written_value(%3$s, NULL::text, ''{}'', %4$L, %5$L) ELSE %6$s END',
+                  stored, exists_, present, mode, absent,
+                  CASE WHEN map.id_type = 'source' THEN
+                      format('mongo_migrate.written_value(%s, %s, %L, %L, %L)', present, stored, types, mode, absent)
+                  ELSE
+                      format('mongo_migrate.written_reference(%s, (SELECT m.key FROM %s AS m WHERE m.id = %s), %L, %L, %L)',
+                             present, map.relation, stored, col.key_form, types, col.refers_to) END);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_by_id(name, record, text, text, text[], boolean) IS
+    'SQL for the field of a reference by _id; col: of verify_columns()';
+
+CREATE FUNCTION mongo_migrate.written_by_key(server name, collection text, target text, column_name name, row_ text)
+    RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('coalesce(%s, %s.%I)', string_agg(
+               format('(SELECT CASE WHEN %1$s THEN t.%2$I ELSE k.%3$I::%4$s END FROM (SELECT %5$s.*) AS t JOIN %6$s AS k ON k.%7$I = t.%8$I)',
+                      k.matches, r.value_column, k.key, format_type(mongo_migrate.column_type(to_regclass($3), r.value_column)::regtype, -1),
+                      $5, k.target, k.id, r.column_name), ', '), $5, min(r.value_column))
+      FROM mongo_migrate.loaded_references($1, ARRAY[$2]) AS r, mongo_migrate.reference_keys($1, r) AS k
+     WHERE (r.collection, r.target, r.column_name) = ($2, $3, $4)
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_by_key(name, text, text, name, text) IS
+    'SQL for the value of a reference by another field than _id, by the row that the column refers to, of the type of the column with the value; NULL where nothing is referred to';
+
+CREATE FUNCTION mongo_migrate.written_column(server name, collection text, target text, col record, reverse text, depth integer)
+    RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    mode constant text := mongo_migrate.verify_mode(server);
+    row_ constant text := 'a' || depth;
+    stored text := format('%s.%I', row_, col.column_name);
+    present constant text := format('(p%s.document #> %L)', depth, mongo_migrate.verify_steps(col.path));
+    field record;
+    source oid;
+    value text;
+BEGIN
+    field := mongo_migrate.written_types(server, collection,
+                 mongo_migrate.full_path(mongo_migrate.target_base(server, collection, target), col.path));
+    -- An element of an array is never missing.
+    field.absent := field.absent AND col.path <> '$';
+    IF col.expression IS NOT NULL THEN
+        source := coalesce(to_regtype(col.source_type), col.type);
+        value := format('mongo_migrate.verify_without_nul(%s)::jsonb', present);
+        RETURN format('CASE WHEN (SELECT (%1$s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%2$s) THEN %3$s END AS value, '
+                      'mongo_migrate.verify_json(mongo_migrate.verify_without_nul(p0.document)::jsonb, ''relaxed'') AS doc) AS x)::%4$s IS NOT DISTINCT FROM %5$s THEN %6$s '
+                      'ELSE mongo_migrate.written_value(%6$s, (SELECT (%7$s' || chr(10) || ') FROM (SELECT %5$s AS value) AS x)::%8$s, %9$L, %10$L, %11$L) END',
+                      col.expression, value, (mongo_migrate.verify_fragments(source, -1, '(' || value || ')', 'NULL', 'relaxed')).typed,
+                      format_type(col.type, col.typmod), stored, present, reverse, format_type(source, -1), field.types, mode, field.absent);
+    ELSIF col.role = 'reference' AND col.holds_ids AND col.refers_key = '_id' THEN
+        RETURN mongo_migrate.written_by_id(server, col, stored, present, field.types, field.absent);
+    ELSIF col.role = 'reference' AND col.holds_ids THEN
+        stored := mongo_migrate.written_by_key(server, collection, target, col.column_name, row_);
+    END IF;
+    RETURN format('mongo_migrate.written_value(%s, %s, %L, %L, %L)', present, stored, field.types, mode, field.absent);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_column(name, text, text, record, text, integer) IS
+    'SQL for the field that a column of a target has, over its row a<depth> and the document or element p<depth>; col: of verify_columns(), reverse: its reverse_expression';
+
+CREATE FUNCTION mongo_migrate.written_child(server name, collection text, child mongo_migrate.plan_target, depth integer)
+    RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    array_ constant text := format('(p%s.document #> %L)', depth - 1, mongo_migrate.verify_steps(child.path));
+    element constant text := format('coalesce(%s, ''null'')', mongo_migrate.written_row(server, collection, child.target, depth));
+    keys text;
+    place record;       -- names of columns
+    rows_ text;
+    now_ text;          -- SQL for the element that a row belongs to
+BEGIN
+    SELECT string_agg(format('c.%I = a%s.%I', c.column_name, depth - 1, c.parent_column), ' AND ' ORDER BY c.ordinal) INTO keys
+      FROM mongo_migrate.plan_column AS c
+     WHERE (c.server, c.collection, c.target) = (child.server, child.collection, child.target) AND c.role = 'parent' AND c.included
+       AND mongo_migrate.verify_key_source(c.server, c.collection, c.target, c.column_name) IS NOT NULL;
+    SELECT min(c.column_name) FILTER (WHERE c.role = 'position') AS position, min(c.column_name) FILTER (WHERE c.role = 'key') AS name,
+           min(c.column_name) FILTER (WHERE c.role = 'parent_position') AS parent INTO place
+      FROM mongo_migrate.plan_column AS c
+     WHERE (c.server, c.collection, c.target) = (child.server, child.collection, child.target) AND c.included;
+
+    IF child.kind = 'map' THEN
+        RETURN format('(SELECT CASE WHEN count(*) > 0 THEN mongo_migrate.set_map(%1$s, array_agg(e.name), array_agg(e.element)) '
+                      'WHEN json_typeof(%1$s) = ''object'' THEN ''{}''::json ELSE %1$s END '
+                      'FROM (SELECT a%2$s.%3$I::text AS name, %4$s AS element FROM (SELECT c.* FROM %5$s AS c WHERE %6$s ORDER BY c.%3$I) AS a%2$s '
+                      'CROSS JOIN LATERAL (SELECT CASE WHEN json_typeof(%1$s) = ''object'' THEN %1$s -> a%2$s.%3$I::text END AS document) AS p%2$s) AS e)',
+                      array_, depth, place.name, element, child.target, keys);
+    ELSIF place.position IS NULL THEN
+        RETURN format('mongo_migrate.written_set(%1$s, ARRAY(SELECT %2$s FROM (SELECT c.* FROM %3$s AS c WHERE %4$s) AS a%5$s '
+                      'CROSS JOIN (SELECT NULL::json AS document) AS p%5$s))',
+                      array_, element, child.target, keys, depth);
+    END IF;
+    -- Positions without a gap are those that the array's elements have, until the last of them.
+    rows_ := format('(SELECT c.*, row_number() OVER (ORDER BY c.%1$I) AS "mm n", max(c.%1$I) OVER () = count(*) OVER () - 1 AS "mm dense" '
+                    'FROM %2$s AS c WHERE %3$s) AS a%4$s', place.position, child.target, keys, depth);
+    IF child.nested_path IS NOT NULL THEN
+        RETURN format('(SELECT mongo_migrate.written_tree(%1$s, %2$L, array_agg(e.position ORDER BY e.n), array_agg(e.parent ORDER BY e.n), array_agg(e.element ORDER BY e.n)) '
+                      'FROM (SELECT a%3$s.%4$I AS position, a%3$s.%5$I AS parent, a%3$s."mm n" AS n, %6$s AS element '
+                      'FROM (SELECT mongo_migrate.tree_elements(%1$s, %2$L) AS elements) AS f CROSS JOIN %7$s '
+                      'CROSS JOIN LATERAL (SELECT CASE WHEN a%3$s."mm dense" THEN f.elements[a%3$s."mm n"] END AS document) AS p%3$s) AS e)',
+                      array_, child.nested_path, depth, place.position, place.parent, element, rows_);
+    END IF;
+    now_ := format('CASE WHEN a%1$s."mm dense" AND json_typeof(%2$s) = ''array'' THEN %2$s -> (a%1$s."mm n" - 1)::integer END', depth, array_);
+    RETURN format('(SELECT CASE WHEN count(*) > 0 THEN json_agg(e.element ORDER BY e.n) WHEN json_typeof(%1$s) = ''array'' THEN ''[]''::json ELSE %1$s END '
+                  'FROM (SELECT %2$s AS element, a%3$s."mm n" AS n FROM %4$s CROSS JOIN LATERAL (SELECT %5$s AS document) AS p%3$s) AS e)',
+                  array_, element, depth, rows_, now_);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_child(name, text, mongo_migrate.plan_target, integer) IS
+    'SQL for the array or map that the rows of a child table are, in the parent''s row at depth - 1';
+
+CREATE FUNCTION mongo_migrate.written_row(server name, collection text, target text, depth integer)
+    RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    element text := format('p%s.document', depth);
+    col record;
+    reverse text;
+    child mongo_migrate.plan_target;
+    paths text[] := '{}';
+    fields text[] := '{}';
+    extra text;
+    -- Of a reference by another field the row that it refers to says what the field is.
+    by_reference constant name[] := ARRAY(SELECT r.value_column FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS r
+                                           WHERE (r.collection, r.target) = (collection, target) AND r.value_column <> r.column_name);
+BEGIN
+    FOR col IN SELECT * FROM mongo_migrate.verify_columns(server, collection, target) LOOP
+        reverse := (SELECT c.reverse_expression FROM mongo_migrate.plan_column AS c
+                     WHERE (c.server, c.collection, c.target, c.column_name) = (server, collection, target, col.column_name));
+        CONTINUE WHEN col.source IS NOT NULL OR col.role NOT IN ('value', 'reference', 'extra') OR col.path = '$key'
+                   OR (depth = 0 AND col.path = '_id') OR (col.expression IS NOT NULL AND reverse IS NULL) OR col.column_name = ANY (by_reference);
+        IF col.role = 'extra' THEN
+            extra := col.column_name;
+        ELSIF col.path <> '$' THEN
+            paths := paths || col.path;
+            fields := fields || mongo_migrate.written_column(server, collection, target, col, reverse, depth);
+        ELSIF depth > 0 THEN
+            element := mongo_migrate.written_column(server, collection, target, col, reverse, depth);
+        END IF;
+    END LOOP;
+    FOR child IN
+        SELECT * FROM mongo_migrate.plan_target AS t
+         WHERE (t.server, t.collection, t.parent) = (server, collection, target) AND t.included
+         ORDER BY t.ordinal, t.target
+    LOOP
+        IF child.path = '$' THEN
+            element := mongo_migrate.written_child(server, collection, child, depth + 1);
+        ELSE
+            paths := paths || child.path;
+            fields := fields || mongo_migrate.written_child(server, collection, child, depth + 1);
+        END IF;
+    END LOOP;
+    IF paths <> '{}' THEN
+        element := format('mongo_migrate.set_fields(%s, %L, ARRAY[%s]::json[])', element, paths, array_to_string(fields, ', '));
+    END IF;
+    IF extra IS NOT NULL THEN
+        element := format('mongo_migrate.set_extra(%s, a%s.%I::jsonb, %L, %L)', element, depth, extra,
+                          mongo_migrate.verify_known(server, collection, target), mongo_migrate.verify_mode(server));
+    END IF;
+    RETURN element;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_row(name, text, text, integer) IS
+    'SQL for what a row of a target and its child rows make of the document or element p<depth>';
+
+CREATE FUNCTION mongo_migrate.written_statement(server name, collection text, root text)
+    RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('SELECT d.n, %s AS document FROM unnest($1, $2) WITH ORDINALITY AS d (id, now_, n) '
+                  'JOIN %s AS a0 ON a0.%I %s d.id::%s CROSS JOIN LATERAL (SELECT d.now_ AS document) AS p0',
+                  mongo_migrate.written_row($1, $2, $3, 0), $3, r.key, mongo_migrate.verify_equals(r.key_type), format_type(r.key_type, -1))
+      FROM mongo_migrate.verify_root($1, $2, $3) AS r
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_statement(name, text, text) IS
+    'the statement that makes documents of the rows of a root: $1 text[], their ids, $2 json[], the documents as they are; a row (n, document) for each that has a row';

@@ -1,0 +1,431 @@
+-- write_back.sql: after a cutover the documents follow the rows.
+--
+--   note_row          a trigger: a row has changed (note.c)
+--   assign_documents  new rows get the _id of the documents that they will be
+--   write_changes     documents of one collection whose rows have changed are made anew, and written
+--
+-- A note says whose rows have changed, and not how: what is written is the
+-- document that the rows are by then.  So notes may come twice, and a crash
+-- between a write and the commit writes the same document again.
+
+-- An application's role need not have rights here.  Ids are written as text, which is to be read back.
+CREATE FUNCTION mongo_migrate.note_row()
+    RETURNS trigger
+    LANGUAGE c VOLATILE SECURITY DEFINER
+    SET datestyle = 'ISO, YMD'
+    SET extra_float_digits = 1
+    AS 'MODULE_PATHNAME', 'mm_note_row';
+COMMENT ON FUNCTION mongo_migrate.note_row() IS
+    'trigger of a table of a plan after a cutover: notes in mongo_migrate.row_change whose document has changed; arguments: server, collection, the column with the id of the document''s row';
+
+-- Where each document of a collection has its rows.
+CREATE FUNCTION mongo_migrate.written_roots(server name, collection text)
+    RETURNS TABLE (target text, filter jsonb, key name, key_type text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT t.target, t.filter, r.key, format_type(r.key_type, -1)
+      FROM mongo_migrate.plan_target AS t CROSS JOIN LATERAL mongo_migrate.verify_root($1, $2, t.target) AS r
+     WHERE (t.server, t.collection) = ($1, $2) AND t.kind = 'root' AND t.included
+     ORDER BY t.ordinal, t.target
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_roots(name, text) IS
+    'the roots of a plan, with the column of their rows'' ids';
+
+CREATE FUNCTION mongo_migrate.rows_there(server name, collection text, ids text[])
+    RETURNS text[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET row_security = off      -- rows that are not to be seen are not gone: an error
+AS $$
+DECLARE
+    there text[];
+BEGIN
+    EXECUTE (SELECT 'SELECT ARRAY(SELECT i.id FROM unnest($1) AS i (id) WHERE '
+                    || string_agg(format('EXISTS (SELECT FROM %s AS t WHERE t.%I = i.id::%s)', r.target, r.key, r.key_type), ' OR ') || ')'
+               FROM mongo_migrate.written_roots(server, collection) AS r) INTO there USING ids;
+    RETURN there;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.rows_there(name, text, text[]) IS
+    'those of some ids that a row of a root of the collection has';
+
+CREATE FUNCTION mongo_migrate.assign_documents(server name, collection text)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    map constant mongo_migrate.id_map := mongo_migrate.id_map_of(server, collection);
+    ids text[];
+    assigned bigint;
+BEGIN
+    IF map.id_type = 'source' THEN
+        RETURN 0;
+    END IF;
+    EXECUTE format('SELECT ARRAY(SELECT DISTINCT c.id FROM mongo_migrate.row_change AS c '
+                   'WHERE (c.server, c.collection) = ($1, $2) AND c.due_at <= clock_timestamp() AND c.id IS NOT NULL '
+                   'AND NOT EXISTS (SELECT FROM %s AS m WHERE m.id = c.id::%s) LIMIT 10000)', map.relation, map.id_type)
+       INTO ids USING server, collection;
+    EXECUTE format('INSERT INTO %s (key, id) SELECT mongo_migrate.bson_key(json_build_object(''$oid'', mongo_migrate.objectid_generate()::text)), i.id::%s '
+                   'FROM unnest($1) AS i (id) ON CONFLICT DO NOTHING', map.relation, map.id_type)
+      USING mongo_migrate.rows_there(server, collection, ids);
+    GET DIAGNOSTICS assigned = ROW_COUNT;
+    RETURN assigned;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.assign_documents(name, text) IS
+    'gives the rows of a collection that are new, and noted, an _id each: a new ObjectId, in the id map; to be committed before they are written, so that a crash does not write two documents';
+
+CREATE FUNCTION mongo_migrate.send_writes(server name, collection text, kind text, items json[])
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    reply json;
+BEGIN
+    IF cardinality(items) = 0 THEN
+        RETURN 0;
+    END IF;
+    reply := mongo_migrate.run_command(server,
+        format('{%s: %s, %s: [%s], "ordered": false, "writeConcern": {"w": "majority"}}', to_json(kind), to_json(collection),
+               to_json(CASE kind WHEN 'insert' THEN 'documents' ELSE kind || 's' END), array_to_string(items, ', '))::json, 'canonical');
+    IF kind <> 'delete' AND (mongo_migrate.verify_number((reply -> 'n')::jsonb)) IS DISTINCT FROM cardinality(items) THEN
+        RAISE no_data_found USING
+            MESSAGE = format('a document of collection "%s" is not in the source any more', collection);
+    END IF;
+    RETURN ((reply -> 'operationTime' -> '$timestamp' ->> 't')::bigint << 32) | (reply -> 'operationTime' -> '$timestamp' ->> 'i')::bigint;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.send_writes(name, text, text, json[]) IS
+    'runs a command insert, update or delete with so many items, and waits until a majority has it; returns the time of the cluster then';
+
+-- The equalities of a filter, as fields.
+CREATE FUNCTION mongo_migrate.set_filter(document json, filter jsonb)
+    RETURNS json
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT mongo_migrate.set_fields($1, coalesce(array_agg(f.path), '{}'), coalesce(array_agg(f.value::json), '{}'))
+      FROM (SELECT e.key AS path, CASE WHEN e.value ? '$eq' THEN e.value -> '$eq' ELSE e.value END AS value
+              FROM jsonb_each(coalesce($2, '{}')) AS e
+             WHERE e.key !~ '^[$]') AS f
+     WHERE (SELECT bool_and(k !~ '^[$]' OR k IN ('$oid', '$numberInt', '$numberLong', '$numberDouble', '$numberDecimal', '$date', '$uuid', '$binary'))
+              FROM jsonb_object_keys(CASE WHEN jsonb_typeof(f.value) = 'object' THEN f.value ELSE '{"": 0}' END) AS k)
+       AND $1 #> string_to_array(f.path, '.') IS NULL
+$$;
+COMMENT ON FUNCTION mongo_migrate.set_filter(json, jsonb) IS
+    'a new document with the values that the filter of its table wants, where it has none';
+
+CREATE FUNCTION mongo_migrate.require_match(server name, collection text, target text, filter jsonb, documents json[])
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    matching bigint;
+BEGIN
+    IF filter IS NULL OR cardinality(documents) = 0 THEN
+        RETURN;
+    END IF;
+    -- $collStats yields one document, even of an empty collection.
+    SELECT count(*) INTO matching
+      FROM mongo_migrate.aggregate_documents(server, collection,
+               format('[{"$collStats": {}}, {"$limit": 1}, {"$project": {"_id": 0, "d": {"$literal": [%s]}}}, {"$unwind": "$d"}, {"$replaceRoot": {"newRoot": "$d"}}, {"$match": %s}, {"$project": {"_id": 1}}]',
+                      array_to_string(documents, ', '), filter)::json);
+    IF matching < cardinality(documents) THEN
+        RAISE check_violation USING
+            MESSAGE = format('the document would not match the filter of table %s', target),
+            DETAIL = format('The filter is %s.', filter),
+            HINT = 'A row whose document belongs to another table is to be moved there.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_match(name, text, text, jsonb, json[]) IS
+    'an error unless all documents match the filter of their table';
+
+-- What documents of a collection are made by.
+CREATE TYPE mongo_migrate.write_job AS (
+    server      name,
+    collection  text,
+    roots       text[],
+    filters     jsonb[],    -- of the roots
+    statements  text[]      -- of the roots, from written_statement()
+);
+COMMENT ON TYPE mongo_migrate.write_job IS 'a collection whose documents are written back';
+
+CREATE FUNCTION mongo_migrate.write_job(server name, collection text)
+    RETURNS mongo_migrate.write_job
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ROW ($1, $2, array_agg(r.target ORDER BY r.n), array_agg(r.filter ORDER BY r.n),
+                array_agg(mongo_migrate.written_statement($1, $2, r.target) ORDER BY r.n))::mongo_migrate.write_job
+      FROM mongo_migrate.written_roots($1, $2) WITH ORDINALITY AS r (target, filter, key, key_type, n)
+$$;
+COMMENT ON FUNCTION mongo_migrate.write_job(name, text) IS
+    'what documents of a collection are made by';
+
+CREATE FUNCTION mongo_migrate.rebuild_documents(job mongo_migrate.write_job, ids text[], sources json[], INOUT documents json[])
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET row_security = off      -- as above
+    SET extra_float_digits = 1
+    SET enable_seqscan = off    -- a few documents look their rows up
+    SET jit = off
+AS $$
+DECLARE
+    new constant boolean[] := ARRAY(SELECT d.document IS NULL FROM unnest(documents) WITH ORDINALITY AS d (document, n) ORDER BY d.n);
+    found boolean[] := array_fill(false, ARRAY[cardinality(ids)]);     -- which have a row
+    of_root json[];
+    part record;
+BEGIN
+    documents := ARRAY(SELECT coalesce(d.document, json_build_object('_id', s.source))
+                         FROM unnest(documents) WITH ORDINALITY AS d (document, n)
+                         JOIN unnest(sources) WITH ORDINALITY AS s (source, n) USING (n) ORDER BY n);
+    FOR i IN 1 .. cardinality(job.roots) LOOP
+        of_root := '{}';
+        FOR part IN EXECUTE job.statements[i] USING ids, documents LOOP
+            documents[part.n] := CASE WHEN new[part.n] THEN mongo_migrate.set_filter(part.document, job.filters[i]) ELSE part.document END;
+            found[part.n] := true;
+            of_root := of_root || documents[part.n];
+        END LOOP;
+        PERFORM mongo_migrate.require_match(job.server, job.collection, job.roots[i], job.filters[i], of_root);
+    END LOOP;
+    FOR n IN 1 .. cardinality(ids) LOOP
+        IF NOT found[n] THEN
+            documents[n] := NULL;
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.rebuild_documents(mongo_migrate.write_job, text[], json[], json[]) IS
+    'what the rows with some ids make of their documents as they are (NULL: none); sources: the _id of each; NULL where there is no row';
+
+CREATE FUNCTION mongo_migrate.find_present(server name, collection text, filter json, max_bytes bigint)
+    RETURNS SETOF json
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    -- Not what a member has that has not heard of the last writes.
+    SELECT mongo_migrate.find_documents($1, $2, $3,
+        json_build_object('readConcern', json_build_object('level', 'majority', 'afterClusterTime',
+            json_build_object('$timestamp', json_build_object('t', s.cluster_time >> 32, 'i', s.cluster_time & 4294967295)))), 'canonical', $4)
+      FROM mongo_migrate.sync AS s WHERE s.server = $1
+$$;
+COMMENT ON FUNCTION mongo_migrate.find_present(name, text, json, bigint) IS
+    'documents of a collection as the last write has left them';
+
+CREATE FUNCTION mongo_migrate.write_documents(job mongo_migrate.write_job, ids text[], sources json[], documents json[],
+        OUT written bigint, OUT deleted bigint, OUT refused text[], OUT reasons text[], OUT cluster_time bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    half constant integer := cardinality(ids) / 2;
+    inserts json[];
+    updates json[];
+    deletes json[];
+    part record;
+    detail text;
+    hint text;
+BEGIN
+    written := 0; deleted := 0; refused := '{}'; reasons := '{}'; cluster_time := 0;
+    IF ids IS NULL THEN
+        RETURN;
+    END IF;
+    BEGIN
+        SELECT coalesce(array_agg(d.new) FILTER (WHERE d.old IS NULL AND d.new IS NOT NULL), '{}'),
+               coalesce(array_agg(json_build_object('q', json_build_object('_id', d.old -> '_id'), 'u', d.new))
+                        FILTER (WHERE d.old IS NOT NULL AND d.new::text <> d.old::text), '{}'),
+               coalesce(array_agg(json_build_object('q', json_build_object('_id', d.old -> '_id'), 'limit', 1))
+                        FILTER (WHERE d.old IS NOT NULL AND d.new IS NULL), '{}')
+          INTO inserts, updates, deletes
+          FROM unnest(documents, mongo_migrate.rebuild_documents(job, ids, sources, documents)) AS d (old, new);
+        -- What is deleted may have a unique value that another is to have.
+        cluster_time := greatest(mongo_migrate.send_writes(job.server, job.collection, 'delete', deletes),
+                                 mongo_migrate.send_writes(job.server, job.collection, 'update', updates),
+                                 mongo_migrate.send_writes(job.server, job.collection, 'insert', inserts));
+        written := cardinality(inserts) + cardinality(updates);
+        deleted := cardinality(deletes);
+        RETURN;
+    EXCEPTION WHEN OTHERS OR assert_failure THEN
+        IF NOT mongo_migrate.may_be_data(SQLSTATE) THEN
+            RAISE;
+        END IF;
+        GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+        IF half = 0 THEN
+            refused := ids;
+            reasons := ARRAY[concat_ws(E'\n', SQLERRM, nullif(detail, ''), nullif(hint, ''))];
+            RETURN;
+        END IF;
+    END;
+    -- What was written is found to be there, and written no more.
+    FOR part IN
+        SELECT w.* FROM (VALUES (1, half), (half + 1, cardinality(ids))) AS h (low, high)
+         CROSS JOIN LATERAL mongo_migrate.write_present(job, ids[h.low:h.high], sources[h.low:h.high]) AS w
+    LOOP
+        written := written + part.written;
+        deleted := deleted + part.deleted;
+        refused := refused || part.refused;
+        reasons := reasons || part.reasons;
+        cluster_time := greatest(cluster_time, part.cluster_time);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.write_documents(mongo_migrate.write_job, text[], json[], json[]) IS
+    'writes the documents of rows with some ids, whose _id are sources, and which are documents now (NULL: none); those that cannot be written are refused, with reasons, and the others are written';
+
+CREATE FUNCTION mongo_migrate.write_present(job mongo_migrate.write_job, ids text[], sources json[],
+        OUT written bigint, OUT deleted bigint, OUT refused text[], OUT reasons text[], OUT cluster_time bigint)
+    RETURNS SETOF record
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    max_bytes constant integer := mongo_migrate.verify_batch_bytes();
+    present json[];
+    part record;
+    last boolean := false;
+BEGIN
+    WHILE NOT last LOOP
+        present := ARRAY(SELECT mongo_migrate.find_present(job.server, job.collection,
+            mongo_migrate.verify_filter('{}', (SELECT json_agg(s) FROM unnest(sources) AS s)), max_bytes));
+        last := cardinality(present) = cardinality(sources)
+             OR (SELECT coalesce(sum(length(mongo_migrate.bson_from_json(p))), 0) FROM unnest(present) AS p) < max_bytes;
+        -- Some that there are; at last all, and those that there are not.
+        SELECT array_agg(i.id ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR last) AS ids,
+               array_agg(i.source ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR last) AS sources,
+               array_agg(f.document ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR last) AS documents,
+               array_agg(i.id ORDER BY i.n) FILTER (WHERE f.document IS NULL) AS other_ids,
+               array_agg(i.source ORDER BY i.n) FILTER (WHERE f.document IS NULL) AS other_sources INTO part
+          FROM unnest(ids, sources) WITH ORDINALITY AS i (id, source, n)
+          LEFT JOIN (SELECT p AS document, mongo_migrate.verify_document_key(p) AS key FROM unnest(present) AS p) AS f
+            ON f.key = mongo_migrate.bson_key(i.source);
+        ids := part.other_ids;
+        sources := part.other_sources;
+        RETURN QUERY SELECT w.* FROM mongo_migrate.write_documents(job, part.ids, part.sources, part.documents) AS w;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.write_present(mongo_migrate.write_job, text[], json[]) IS
+    'reads the documents with some _id, which belong to rows with some ids, a few megabytes at a time, and writes them; result as of write_documents(), in parts';
+
+CREATE FUNCTION mongo_migrate.source_ids(server name, collection text, ids text[])
+    RETURNS json[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    map constant mongo_migrate.id_map := mongo_migrate.id_map_of(server, collection);
+    types constant text[] := (mongo_migrate.written_types(server, collection, '_id')).types;
+    documents json[];
+    sources json[];
+BEGIN
+    IF map.id_type <> 'source' THEN
+        EXECUTE format('SELECT ARRAY(SELECT (SELECT mongo_migrate.key_to_json(m.key) FROM %s AS m WHERE m.id = i.id::%s) '
+                       'FROM unnest($1) WITH ORDINALITY AS i (id, n) ORDER BY i.n)', map.relation, map.id_type) INTO sources USING ids;
+        RETURN sources;
+    END IF;
+    -- Of those that a column's value may stand for the one that is there; a new one is of the type that they had.
+    documents := ARRAY(SELECT mongo_migrate.find_present(server, collection,
+        mongo_migrate.verify_filter('{}', (SELECT json_agg(c) FROM unnest(ids) AS i, mongo_migrate.verify_candidates(i) AS c)), 0));
+    EXECUTE format('SELECT ARRAY(SELECT coalesce(f.source, mongo_migrate.written_value(NULL, i.id::%s, $3, %L, false)) '
+                   'FROM unnest($1) WITH ORDINALITY AS i (id, n) LEFT JOIN ('
+                   'SELECT DISTINCT ON (1) mongo_migrate.target_id($4, $5, d -> %L) AS id, d -> %2$L AS source FROM unnest($2) AS d) AS f USING (id) ORDER BY i.n)',
+                   (SELECT min(r.key_type) FROM mongo_migrate.written_roots(server, collection) AS r), 'relaxed', '_id')
+       INTO sources USING ids, documents, types, server, collection;
+    RETURN sources;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.source_ids(name, text, text[]) IS
+    'the _id, in canonical Extended JSON, of the documents whose rows have some ids; NULL: not known';
+
+CREATE FUNCTION mongo_migrate.write_changes(server name, collection text, most integer DEFAULT 500)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = '10s'
+AS $$
+#variable_conflict use_variable
+DECLARE
+    taken bigint;
+    changes mongo_migrate.row_change[];     -- one for each document
+    ids text[];
+    sources json[];
+    there text[];
+    part record;
+    written bigint := 0;
+    refused text[];
+    reasons text[];
+    cluster_time bigint := 0;
+BEGIN
+    WITH due AS (
+        DELETE FROM mongo_migrate.row_change AS c
+         WHERE c.ctid = ANY (ARRAY(
+                   SELECT d.ctid FROM mongo_migrate.row_change AS d
+                    WHERE (d.server, d.collection) = (server, collection) AND d.due_at <= clock_timestamp()
+                    ORDER BY d.due_at LIMIT most
+                      FOR UPDATE))
+        RETURNING c.*)
+    SELECT count(*), array_agg(ROW (server, collection, d.id, d.changed_at, d.due_at, d.attempts, d.reason)::mongo_migrate.row_change)
+               FILTER (WHERE d.n = 1)
+      INTO taken, changes
+      FROM (SELECT due.id, due.changed_at, due.due_at, due.reason, min(due.attempts) OVER (PARTITION BY due.id) AS attempts,
+                   row_number() OVER (PARTITION BY due.id ORDER BY due.changed_at) AS n FROM due) AS d;
+    IF taken = 0 THEN
+        RETURN 0;
+    END IF;
+    DELETE FROM mongo_migrate.row_change AS c
+     WHERE (c.server, c.collection) = (server, collection) AND c.attempts > 0 AND c.id IN (SELECT h.id FROM unnest(changes) AS h);
+
+    ids := ARRAY(SELECT h.id FROM unnest(changes) AS h WHERE h.id IS NOT NULL);
+    sources := mongo_migrate.source_ids(server, collection, ids);
+    -- New ones of which assign_documents() has not heard; rows that came and went are nothing.
+    there := mongo_migrate.rows_there(server, collection,
+                 ARRAY(SELECT i.id FROM unnest(ids, sources) AS i (id, source) WHERE i.source IS NULL));
+    FOR part IN
+        SELECT w.* FROM (SELECT array_agg(i.id) AS ids, array_agg(i.source) AS sources FROM unnest(ids, sources) AS i (id, source)
+                          WHERE i.source IS NOT NULL HAVING count(*) > 0) AS k
+         CROSS JOIN LATERAL mongo_migrate.write_present(mongo_migrate.write_job(server, collection), k.ids, k.sources) AS w
+    LOOP
+        written := written + part.written + part.deleted;
+        refused := refused || part.refused;
+        reasons := reasons || part.reasons;
+        cluster_time := greatest(cluster_time, part.cluster_time);
+    END LOOP;
+
+    INSERT INTO mongo_migrate.row_change AS n (server, collection, id, changed_at, due_at, attempts, reason)
+    SELECT h.server, h.collection, h.id, h.changed_at,
+           clock_timestamp() + CASE WHEN p.reason IS NULL THEN interval '0' ELSE least(interval '1 second' * 2 ^ least(h.attempts, 20), interval '10 minutes') END,
+           h.attempts + CASE WHEN p.reason IS NULL THEN 0 ELSE 1 END, p.reason
+      FROM (SELECT r.id, r.reason FROM unnest(refused, reasons) AS r (id, reason)
+             UNION ALL SELECT t.id, NULL FROM unnest(there) AS t (id)
+             UNION ALL SELECT NULL, 'a table of the collection has no longer the column with the id of the document''s row') AS p
+      JOIN unnest(changes) AS h ON h.id IS NOT DISTINCT FROM p.id;
+    UPDATE mongo_migrate.sync AS y
+       SET written = y.written + written, cluster_time = greatest(y.cluster_time, cluster_time)
+     WHERE y.server = server AND written > 0;
+    RETURN taken;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.write_changes(name, text, integer) IS
+    'writes the documents of a collection whose rows have changed, by so many notes of mongo_migrate.row_change at most; returns their number. A document that cannot be written stays there, with the reason, and is tried again ever more seldom';
+
+CREATE FUNCTION mongo_migrate.written_collections(server name)
+    RETURNS text[]
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY(SELECT o.collection FROM mongo_migrate.migration_order($1) WITH ORDINALITY AS o (collection, n)
+                  WHERE EXISTS (SELECT FROM mongo_migrate.row_change AS c
+                                 WHERE (c.server, c.collection) = ($1, o.collection) AND c.due_at <= clock_timestamp())
+                  ORDER BY o.n)
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_collections(name) IS
+    'the collections of which documents are due to be written, those first that others refer to';
