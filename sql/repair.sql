@@ -163,6 +163,19 @@ SELECT * FROM pg_temp.verify('lands');
 SELECT documents, deleted, rejected FROM mongo_migrate.repair('repair', 'lands', delete_extra => true);
 SELECT * FROM towns ORDER BY id;
 
+-- A table that has become a view.
+SELECT mongo_migrate.run_command('repair', '{"insert": "seen", "documents": [{"_id": 1, "n": 1}, {"_id": 2, "n": 2}, {"_id": 3, "n": 3}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('repair', 'seen', target => 'repair.seen');
+SELECT inserted FROM mongo_migrate.migrate_collection('repair', 'seen');
+ALTER TABLE seen RENAME TO stored;
+CREATE VIEW seen AS SELECT * FROM stored;
+UPDATE stored SET n = 4 WHERE id = 1;
+DELETE FROM stored WHERE id = 2;
+INSERT INTO stored VALUES (5, 5);
+SELECT * FROM pg_temp.verify('seen');
+SELECT documents, inserted, replaced, deleted, unrepaired FROM mongo_migrate.repair('repair', 'seen', delete_extra => true);
+SELECT * FROM stored ORDER BY id;
+
 -- Errors.
 SELECT mongo_migrate.repair('repair', 'nothing');
 SELECT mongo_migrate.repair('repair', 'visits', verification_id => 0);

@@ -138,7 +138,6 @@ add_own_ids(LoadSession *session, TupleDesc desc, Tuplestorestate *rows)
 static DanglingColumn *
 find_in_column(LoadSession *session, LoadTarget *target, int field)
 {
-	MemoryContext context = CurrentMemoryContext;
 	LoadColumn *column = target->columns[field];
 	DanglingColumn *found = palloc0(sizeof(DanglingColumn));
 	Tuplestorestate *rows;
@@ -146,6 +145,7 @@ find_in_column(LoadSession *session, LoadTarget *target, int field)
 	char	   *table;
 	char	   *name;
 	char	   *same;
+	bool	   *leads;			/* by row: it leads somewhere */
 	bool		any = false;
 
 	for (int row = 0; row < target->nrows && !any; row++)
@@ -176,23 +176,33 @@ find_in_column(LoadSession *session, LoadTarget *target, int field)
 		return NULL;
 	}
 	same = equality_operator(column->type);
-	statement_run(session, target, desc, rows, NULL,
-				  psprintf("SELECT b.\"2\" FROM " BATCH_NAME " AS b WHERE NOT b.\"3\""
-						   " AND NOT EXISTS (SELECT FROM %s AS r WHERE r.%s %s b.\"1\")"
-						   " AND NOT EXISTS (SELECT FROM " BATCH_NAME " AS o WHERE o.\"3\" AND o.\"1\" %s b.\"1\")",
-						   table, quote_identifier(name), same, same), NULL);
+	leads = palloc0(target->nrows * sizeof(bool));
+	statement_run_over_arrays(session, false, desc, rows,
+							  "SELECT pg_catalog.array_agg(b.\"1\"), pg_catalog.array_agg(b.\"2\"), pg_catalog.array_agg(b.\"3\")"
+							  " FROM " BATCH_NAME " AS b",
+							  psprintf("WITH b AS MATERIALIZED (SELECT * FROM ROWS FROM (pg_catalog.unnest($1),"
+									   "   pg_catalog.unnest($2), pg_catalog.unnest($3)) AS b (id, number, own))"
+									   " SELECT b.number FROM b JOIN %s AS r ON r.%s %s b.id WHERE NOT b.own"
+									   " UNION ALL"
+									   " SELECT b.number FROM b JOIN b AS o ON o.own AND o.id %s b.id WHERE NOT b.own",
+									   table, quote_identifier(name), same, same));
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool		isnull;
-		int			row = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1,
-													  &isnull));
-		MemoryContext spi = MemoryContextSwitchTo(context);
+		Datum		row = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
 
-		target->nulls[(Size) row * target->ncolumns + field] = true;
-		found->rows = lappend_int(found->rows, row);
-		MemoryContextSwitchTo(spi);
+		leads[DatumGetInt32(row)] = true;
 	}
-	statement_finish(target, rows);
+	statement_finish(false, rows);
+	for (int row = 0; row < target->nrows; row++)
+	{
+		bool	   *null = &target->nulls[(Size) row * target->ncolumns + field];
+
+		if (session->documents[target->documents[row]].state != DOCUMENT_READ || *null || leads[row])
+			continue;
+		*null = true;
+		found->rows = lappend_int(found->rows, row);
+	}
 	return found->rows == NIL ? NULL : found;
 }
 
@@ -256,7 +266,7 @@ record(LoadSession *session, const DanglingColumn *dangling)
 		tuplestore_end(rows);
 		return;
 	}
-	statement_run(session, target, target->desc, rows, NULL,
+	statement_run(session, false, target->desc, rows, NULL,
 				  psprintf("INSERT INTO mongo_migrate.dangling_reference"
 						   " (server, collection, target, column_name, row_key, refers_to, source_value, policy)"
 						   " SELECT %s, %s, %s, %s, %s, %s,"
@@ -265,7 +275,7 @@ record(LoadSession *session, const DanglingColumn *dangling)
 						   server, quote_literal_cstr(session->collection), quote_literal_cstr(target->name),
 						   quote_literal_cstr(column->name), dangling->row_key, refers_to, server,
 						   refers_to, dangling->field + 1), NULL);
-	statement_finish(target, rows);
+	statement_finish(false, rows);
 	ereport(NOTICE,
 			(errmsg("%s.%s: references to missing documents of %s set to NULL: " INT64_FORMAT,
 					target->name, quote_identifier(column->name), column->refers_to, count)));

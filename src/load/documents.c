@@ -304,38 +304,33 @@ document_column(LoadSession *session, LoadTarget *target)
 
 /*
  * Makes the rows of a range of documents what the batch has.  Child rows go
- * first and come last: they refer to their parents'.
+ * and come anew: while their parents are there.
  */
 static void
 replace_rows(Attempt *attempt)
 {
 	LoadSession *session = attempt->session;
 
+	for (int i = 0; i < session->ntargets; i++)
+	{
+		LoadTarget *target = session->targets[i];
+
+		attempt->target = target;
+		if (target->included && target->parent == NULL && document_column(session, target) != NULL)
+			target_write(attempt, target);
+	}
 	for (int i = session->ntargets - 1; i >= 0; i--)
 	{
 		LoadTarget *target = session->targets[i];
 
 		CHECK_FOR_INTERRUPTS();
 		attempt->target = target;
-		if (target->included && target->parent != NULL)
+		if (target->included)
 			target_run_delete(session, target, document_column(session, target), attempt->from, attempt->to);
 	}
 	for (int i = 0; i < session->ntargets; i++)
-	{
-		LoadTarget *target = session->targets[i];
-
-		CHECK_FOR_INTERRUPTS();
-		attempt->target = target;
-		if (!target->included)
-			continue;
-		if (target->parent != NULL)
-		{
-			target_insert(attempt, target);
-			continue;
-		}
-		target_run_merge(session, target, attempt->from, attempt->to);
-		target_run_delete(session, target, document_column(session, target), attempt->from, attempt->to);
-	}
+		if (session->targets[i]->included && session->targets[i]->parent != NULL)
+			target_insert(attempt, session->targets[i]);
 }
 
 /* Tells of a document that stays as it was. */

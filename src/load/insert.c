@@ -78,20 +78,29 @@ mm_may_be_data(PG_FUNCTION_ARGS)
 				   sqlstate == ERRCODE_SYNTAX_ERROR);
 }
 
-/* Inserts a target's rows of a range of documents, as they were decoded, through the access method. */
+/* Whether a row of the batch is to be written; skip as in an Attempt. */
+bool
+row_due(LoadSession *session, LoadTarget *target, int row, const bool *skip)
+{
+	int			document = target->documents[row];
+
+	return session->documents[document].state == DOCUMENT_READ && (skip == NULL || !skip[document]);
+}
+
+/* Inserts a target's rows of an attempt, as they were decoded, through the access method. */
 static void
-insert_decoded(LoadSession *session, LoadTarget *target, Relation relation, int from, int to)
+insert_decoded(Attempt *attempt, LoadTarget *target, Relation relation)
 {
 	DirectInsert *insert = direct_begin(relation);
 
-	for (int row = target_first_row(target, from);
-		 row < target->nrows && target->documents[row] < to; row++)
+	for (int row = target_first_row(target, attempt->from);
+		 row < target->nrows && target->documents[row] < attempt->to; row++)
 	{
 		Datum	   *values = target->values + (Size) row * target->ncolumns;
 		bool	   *nulls = target->nulls + (Size) row * target->ncolumns;
 		TupleTableSlot *slot;
 
-		if (session->documents[target->documents[row]].state != DOCUMENT_READ)
+		if (!row_due(attempt->session, target, row, attempt->skip))
 			continue;
 		slot = direct_slot(insert);
 		for (int i = 0; i < target->ncolumns; i++)
@@ -104,37 +113,39 @@ insert_decoded(LoadSession *session, LoadTarget *target, Relation relation, int 
 	direct_end(insert);
 }
 
-/* Inserts a target's rows of a range of documents through the access method. */
+/* Inserts a target's rows of an attempt through the access method. */
 static void
-insert_direct(LoadSession *session, LoadTarget *target, int from, int to)
+insert_direct(Attempt *attempt, LoadTarget *target)
 {
 	Relation	relation = table_open(target->relid, RowExclusiveLock);
 
 	if (target->statement != NULL)
-		target_run_select(session, target, relation, from, to);
+		target_run_select(attempt, target, relation);
 	else
-		insert_decoded(session, target, relation, from, to);
+		insert_decoded(attempt, target, relation);
 	table_close(relation, NoLock);
 	CommandCounterIncrement();
 }
 
-/* Inserts the rows of a range of documents into a table. */
+/* Inserts the rows of an attempt into a table. */
 void
 target_insert(Attempt *attempt, LoadTarget *target)
 {
-	LoadSession *session = attempt->session;
 	int			row = target_first_row(target, attempt->from);
 
 	CHECK_FOR_INTERRUPTS();
+	while (row < target->nrows && target->documents[row] < attempt->to &&
+		   !row_due(attempt->session, target, row, attempt->skip))
+		row++;
 	if (row >= target->nrows || target->documents[row] >= attempt->to)
 		return;
 	attempt->target = target;
 	if (target->direct)
-		insert_direct(session, target, attempt->from, attempt->to);
+		insert_direct(attempt, target);
 	else if (target->distributed && attempt->to - attempt->from == 1)
-		target_run_insert_values(session, target, attempt->from, attempt->to);
+		target_run_insert_values(attempt, target);
 	else
-		target_run_insert(session, target, attempt->from, attempt->to);
+		target_run_insert(attempt, target);
 }
 
 /* Inserts the rows of a range of documents, parents before children. */

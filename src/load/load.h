@@ -110,6 +110,8 @@ struct LoadTarget
 	char	   *insert_into;	/* distributed: its parts */
 	char	   *select;
 	LoadColumn *id;				/* root: its column of role id, or NULL */
+	LoadColumn *place;			/* root that Citus distributes by another
+								 * column: that; or NULL */
 	DocumentPlan *id_plan;		/* that column alone, where it has no map */
 
 	/* The batch's rows, in the order of documents. */
@@ -238,6 +240,21 @@ typedef struct LoadCounts
 	int64		bytes;			/* of the documents */
 } LoadCounts;
 
+/* What becomes of a range of documents in a subtransaction. */
+typedef struct Attempt Attempt;
+typedef void (*AttemptFunction) (Attempt *attempt);
+struct Attempt
+{
+	LoadSession *session;
+	AttemptFunction function;
+	int			from;
+	int			to;
+	LoadTarget *target;			/* the table that is being filled */
+	int			field;			/* the column whose expression is evaluated */
+	const bool *skip;			/* by document: its row is not to be inserted;
+								 * or NULL */
+};
+
 /* plan.c */
 extern void load_plan_compile(LoadSession *session);
 
@@ -257,21 +274,32 @@ extern void expression_check(LoadSession *session, LoadTarget *target, LoadColum
 #define BATCH "mongo_migrate batch"
 #define BATCH_NAME "\"" BATCH "\""
 extern char *full_type_name(Oid type, int32 typmod);
+extern char *full_operator_name(Oid operator);
+extern char *full_table_name(Oid relid);
+extern void append_batch(StringInfo sql, bool distributed, TupleDesc desc);
+extern void append_lateral(StringInfo sql, const char *expression, int field, const char *alias);
+extern void append_select(StringInfo sql, LoadTarget *target, TupleDesc desc);
 extern void statement_show_rows(const char *name, TupleDesc desc, Tuplestorestate *rows);
 extern void target_prepare_insert(LoadSession *session, LoadTarget *target);
 extern void target_prepare_select(LoadSession *session, LoadTarget *target, TupleDesc desc);
-extern void target_run_insert(LoadSession *session, LoadTarget *target, int from, int to);
-extern void target_run_select(LoadSession *session, LoadTarget *target, Relation relation, int from, int to);
-extern void target_run_insert_values(LoadSession *session, LoadTarget *target, int from, int to);
+extern Tuplestorestate *target_rows(LoadSession *session, LoadTarget *target, int from, int to,
+									const bool *skip);
+extern void target_run_insert(Attempt *attempt, LoadTarget *target);
+extern void target_run_select(Attempt *attempt, LoadTarget *target, Relation relation);
+extern void target_run_insert_values(Attempt *attempt, LoadTarget *target);
 extern void target_evaluate(LoadSession *session, LoadTarget *target, int field, int document);
-extern void target_run_merge(LoadSession *session, LoadTarget *target, int from, int to);
-extern void target_run_delete(LoadSession *session, LoadTarget *target, LoadColumn *column, int from, int to);
-extern void statement_run(LoadSession *session, LoadTarget *target, TupleDesc desc, Tuplestorestate *rows,
+extern void statement_run(LoadSession *session, bool distributed, TupleDesc desc, Tuplestorestate *rows,
 						  SPIPlanPtr plan, const char *sql, DestReceiver *receiver);
-extern void statement_finish(LoadTarget *target, Tuplestorestate *rows);
-extern char *equality_operator(Oid type);
+extern void statement_run_over_arrays(LoadSession *session, bool distributed, TupleDesc desc,
+									  Tuplestorestate *rows, const char *query, const char *sql);
+extern void statement_finish(bool distributed, Tuplestorestate *rows);
 extern void batch_mark_skipped(LoadSession *session);
+
+/* replace.c */
+extern char *equality_operator(Oid type);
 extern void target_mark_present(LoadSession *session, LoadTarget *target, int from, int to);
+extern void target_write(Attempt *attempt, LoadTarget *target);
+extern void target_run_delete(LoadSession *session, LoadTarget *target, LoadColumn *column, int from, int to);
 
 /* session.c */
 extern LoadSession *load_session_create(Name server, const char *collection, int chunk,
@@ -289,19 +317,6 @@ extern void source_close(LoadSource *source);
 extern const bson_t *source_next(LoadSource *source);
 extern MongoCursor *source_find(LoadSession *session, const bson_t *ids, MemoryContext context);
 extern void source_match(LoadBranch *branch);
-
-/* What becomes of a range of documents in a subtransaction. */
-typedef struct Attempt Attempt;
-typedef void (*AttemptFunction) (Attempt *attempt);
-struct Attempt
-{
-	LoadSession *session;
-	AttemptFunction function;
-	int			from;
-	int			to;
-	LoadTarget *target;			/* the table that is being filled */
-	int			field;			/* the column whose expression is evaluated */
-};
 
 /* batch.c */
 typedef enum LoadMode
@@ -328,6 +343,7 @@ extern void document_reject(LoadSession *session, LoadDocument *document, const 
 
 /* insert.c */
 extern const char *target_path(LoadTarget *target, const char *path);
+extern bool row_due(LoadSession *session, LoadTarget *target, int row, const bool *skip);
 extern void target_insert(Attempt *attempt, LoadTarget *target);
 extern void batch_write(LoadSession *session, AttemptFunction function);
 extern void batch_insert(LoadSession *session);

@@ -39,7 +39,7 @@ COMMENT ON FUNCTION mongo_migrate.batch_document(integer) IS
 REVOKE ALL ON FUNCTION mongo_migrate.batch_document(integer) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.batch_rows() RETURNS SETOF record
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 1 ROWS 1000
+    LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1 ROWS 1000
     AS 'MODULE_PATHNAME', 'mm_batch_rows';
 COMMENT ON FUNCTION mongo_migrate.batch_rows() IS
     'for the statements of a batch: its rows for one table, which can be read once';

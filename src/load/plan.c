@@ -649,6 +649,24 @@ compile_id(LoadSession *session, LoadTarget *target)
 	document_plan_finish(target->id_plan);
 }
 
+/* The column by which Citus distributes a root, where that is another than its id. */
+static LoadColumn *
+find_place(LoadTarget *target)
+{
+	Oid			type = REGCLASSOID;
+	Datum		value = ObjectIdGetDatum(target->relid);
+	MemoryContext context = CurrentMemoryContext;
+	char	   *name;
+
+	SPI_execute_with_args("SELECT (mongo_migrate.citus_distribution($1)).column_name", 1, &type, &value, NULL, false, 0);
+	MemoryContextSwitchTo(context); /* SPI leaves its own */
+	name = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	for (int i = 0; name != NULL && i < target->ncolumns; i++)
+		if (strcmp(target->columns[i]->name, name) == 0 && target->columns[i] != target->id)
+			return target->columns[i];
+	return NULL;
+}
+
 /* Compiles a target with its columns. */
 static void
 compile_target(LoadSession *session, LoadTarget *target, SPITupleTable *rows)
@@ -665,6 +683,8 @@ compile_target(LoadSession *session, LoadTarget *target, SPITupleTable *rows)
 		return;
 	defaults = check_unplanned(session, target, relation);
 	target->distributed = table_distributed(target->relid);
+	if (target->distributed && target->parent == NULL)
+		target->place = find_place(target);
 	target->direct = !defaults && choose_direct(target, relation);
 	if (!target->direct)
 		target_prepare_insert(session, target);

@@ -15,7 +15,7 @@
  * own, which does not see what SPI knows by a name.  Such a statement sends the
  * rows on by COPY, and what another node finds wrong with one comes back as an
  * internal error.  Single documents are inserted by their values, which keeps
- * the SQLSTATE.
+ * the SQLSTATE.  replace.c has the statements that change what is there.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -73,12 +73,13 @@ statement_show_rows(const char *name, TupleDesc desc, Tuplestorestate *rows)
 }
 
 /*
- * Runs a statement of the session for a target over rows in an SPI
- * connection of its own, which the caller ends by statement_finish(): plan,
- * whose rows go to receiver where there is one, or else sql.
+ * Runs a statement of the session over rows in an SPI connection of its own,
+ * which the caller ends by statement_finish(): plan, whose rows go to receiver
+ * where there is one, or else sql.  distributed: Citus has a table of it, so
+ * that the rows are those of batch_rows().
  */
 void
-statement_run(LoadSession *session, LoadTarget *target, TupleDesc desc, Tuplestorestate *rows,
+statement_run(LoadSession *session, bool distributed, TupleDesc desc, Tuplestorestate *rows,
 			  SPIPlanPtr plan, const char *sql, DestReceiver *receiver)
 {
 	SPIExecuteOptions options = {.dest = receiver};
@@ -88,10 +89,10 @@ statement_run(LoadSession *session, LoadTarget *target, TupleDesc desc, Tuplesto
 	int			result;
 
 	SPI_connect();
-	if (!target->distributed)
+	if (!distributed)
 		statement_show_rows(BATCH, desc, rows);
 	running = session;
-	running_rows = target->distributed ? rows : NULL;
+	running_rows = distributed ? rows : NULL;
 	running_desc = desc;
 	PG_TRY();
 	{
@@ -109,12 +110,42 @@ statement_run(LoadSession *session, LoadTarget *target, TupleDesc desc, Tuplesto
 	PG_END_TRY();
 }
 
+/*
+ * The same for a query that gives one row, of arrays, with which sql, a
+ * statement that has them as its parameters, is run then.
+ */
+void
+statement_run_over_arrays(LoadSession *session, bool distributed, TupleDesc desc, Tuplestorestate *rows,
+						  const char *query, const char *sql)
+{
+	int			narrays;
+	Oid		   *types;
+	Datum	   *values;
+	bool	   *isnull;
+	char	   *nulls;
+
+	statement_run(session, distributed, desc, rows, NULL, query, NULL);
+	narrays = SPI_tuptable->tupdesc->natts;
+	types = palloc(narrays * sizeof(Oid));
+	values = palloc(narrays * sizeof(Datum));
+	isnull = palloc(narrays * sizeof(bool));
+	nulls = palloc(narrays * sizeof(char));
+	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, isnull);
+	for (int i = 0; i < narrays; i++)
+	{
+		types[i] = TupleDescAttr(SPI_tuptable->tupdesc, i)->atttypid;
+		nulls[i] = isnull[i] ? 'n' : ' ';
+	}
+	if (SPI_execute_with_args(sql, narrays, types, values, nulls, false, 0) < 0)
+		elog(ERROR, "cannot run a batch's statement: %s", SPI_result_code_string(SPI_result));
+}
+
 /* Ends what statement_run() began.  Rows of batch_rows() are the executor's to end. */
 void
-statement_finish(LoadTarget *target, Tuplestorestate *rows)
+statement_finish(bool distributed, Tuplestorestate *rows)
 {
 	SPI_finish();
-	if (!target->distributed)
+	if (!distributed)
 		tuplestore_end(rows);
 }
 
@@ -198,7 +229,7 @@ full_type_name(Oid type, int32 typmod)
 }
 
 /* An operator's full name. */
-static char *
+char *
 full_operator_name(Oid operator)
 {
 	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(operator));
@@ -215,18 +246,18 @@ full_operator_name(Oid operator)
 }
 
 /* A table's full name. */
-static char *
+char *
 full_table_name(Oid relid)
 {
 	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
 									  get_rel_name(relid));
 }
 
-/* The batch as a relation b, whose columns are those of desc, in a statement for a target. */
-static void
-append_batch(StringInfo sql, LoadTarget *target, TupleDesc desc)
+/* The batch as a relation b, whose columns are those of desc, for statement_run(). */
+void
+append_batch(StringInfo sql, bool distributed, TupleDesc desc)
 {
-	if (!target->distributed)
+	if (!distributed)
 	{
 		appendStringInfoString(sql, BATCH_NAME " AS b");
 		return;
@@ -240,7 +271,7 @@ append_batch(StringInfo sql, LoadTarget *target, TupleDesc desc)
 }
 
 /* An expression over a value of the batch b as one more relation, alias (v). */
-static void
+void
 append_lateral(StringInfo sql, const char *expression, int field, const char *alias)
 {
 	appendStringInfo(sql, " CROSS JOIN LATERAL (SELECT (%s\n) AS v FROM (SELECT b.\"%d\" AS value,"
@@ -253,13 +284,13 @@ append_lateral(StringInfo sql, const char *expression, int field, const char *al
  * columns in order.  desc: the table's, to whose types results of expressions
  * are cast; or NULL where an assignment follows.
  */
-static void
+void
 append_select(StringInfo sql, LoadTarget *target, TupleDesc desc)
 {
 	StringInfoData from;
 
 	initStringInfo(&from);
-	append_batch(&from, target, target->desc);
+	append_batch(&from, target->distributed, target->desc);
 	appendStringInfoString(sql, "SELECT ");
 	for (int i = 0; i < target->ncolumns; i++)
 	{
@@ -331,9 +362,12 @@ target_prepare_select(LoadSession *session, LoadTarget *target, TupleDesc desc)
 	prepare_statement(session, target, select.data);
 }
 
-/* A target's rows of a range of documents as its statements see them, for statement_run(). */
-static Tuplestorestate *
-target_rows(LoadSession *session, LoadTarget *target, int from, int to)
+/*
+ * A target's rows of a range of documents as its statements see them, for
+ * statement_run(); skip as in an Attempt.
+ */
+Tuplestorestate *
+target_rows(LoadSession *session, LoadTarget *target, int from, int to, const bool *skip)
 {
 	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
 	Datum	   *values = palloc((target->ncolumns + 1) * sizeof(Datum));
@@ -344,7 +378,7 @@ target_rows(LoadSession *session, LoadTarget *target, int from, int to)
 	{
 		Size		at = (Size) row * target->ncolumns;
 
-		if (session->documents[target->documents[row]].state != DOCUMENT_READ)
+		if (!row_due(session, target, row, skip))
 			continue;
 		memcpy(values, target->values + at, target->ncolumns * sizeof(Datum));
 		memcpy(nulls, target->nulls + at, target->ncolumns * sizeof(bool));
@@ -355,14 +389,14 @@ target_rows(LoadSession *session, LoadTarget *target, int from, int to)
 	return rows;
 }
 
-/* Fills a target with its rows of the documents from and up to, not with, to. */
+/* Fills a target with its rows of the documents of an attempt. */
 void
-target_run_insert(LoadSession *session, LoadTarget *target, int from, int to)
+target_run_insert(Attempt *attempt, LoadTarget *target)
 {
-	Tuplestorestate *rows = target_rows(session, target, from, to);
+	Tuplestorestate *rows = target_rows(attempt->session, target, attempt->from, attempt->to, attempt->skip);
 
-	statement_run(session, target, target->desc, rows, target->statement, NULL, NULL);
-	statement_finish(target, rows);
+	statement_run(attempt->session, target->distributed, target->desc, rows, target->statement, NULL, NULL);
+	statement_finish(target->distributed, rows);
 }
 
 /* Where the rows of a SELECT go: into a table, by its access method. */
@@ -423,27 +457,28 @@ receiver_destroy(DestReceiver *self)
 }
 
 /*
- * Fills a target's table, which is open, with its rows of the documents from
- * and up to, not with, to, past the executor but for the expressions.
+ * Fills a target's table, which is open, with its rows of the documents of an
+ * attempt, past the executor but for the expressions.
  */
 void
-target_run_select(LoadSession *session, LoadTarget *target, Relation relation, int from, int to)
+target_run_select(Attempt *attempt, LoadTarget *target, Relation relation)
 {
-	Tuplestorestate *rows = target_rows(session, target, from, to);
+	Tuplestorestate *rows = target_rows(attempt->session, target, attempt->from, attempt->to, attempt->skip);
 	TableReceiver receiver = {
 		.pub = {receiver_take, receiver_start, receiver_end, receiver_destroy, DestNone},
 		.target = target,.relation = relation,.context = CurrentMemoryContext
 	};
 
-	statement_run(session, target, target->desc, rows, target->statement, NULL, &receiver.pub);
-	statement_finish(target, rows);
+	statement_run(attempt->session, target->distributed, target->desc, rows, target->statement, NULL,
+				  &receiver.pub);
+	statement_finish(target->distributed, rows);
 }
 
 /* The same for a distributed target, a row at a time. */
 void
-target_run_insert_values(LoadSession *session, LoadTarget *target, int from, int to)
+target_run_insert_values(Attempt *attempt, LoadTarget *target)
 {
-	Tuplestorestate *rows = target_rows(session, target, from, to);
+	Tuplestorestate *rows = target_rows(attempt->session, target, attempt->from, attempt->to, attempt->skip);
 	SPITupleTable *found;
 	uint64		nfound;
 	int			n;
@@ -453,7 +488,7 @@ target_run_insert_values(LoadSession *session, LoadTarget *target, int from, int
 	char	   *nulls;
 	StringInfoData sql;
 
-	statement_run(session, target, target->desc, rows, NULL, target->select, NULL);
+	statement_run(attempt->session, target->distributed, target->desc, rows, NULL, target->select, NULL);
 	found = SPI_tuptable;
 	nfound = SPI_processed;
 	n = found->tupdesc->natts;
@@ -477,7 +512,7 @@ target_run_insert_values(LoadSession *session, LoadTarget *target, int from, int
 		if (SPI_execute_with_args(sql.data, n, types, values, nulls, false, 0) < 0)
 			elog(ERROR, "cannot insert a row: %s", SPI_result_code_string(SPI_result));
 	}
-	statement_finish(target, rows);
+	statement_finish(target->distributed, rows);
 }
 
 /*
@@ -487,7 +522,7 @@ target_run_insert_values(LoadSession *session, LoadTarget *target, int from, int
 void
 target_evaluate(LoadSession *session, LoadTarget *target, int field, int document)
 {
-	Tuplestorestate *rows = target_rows(session, target, document, document + 1);
+	Tuplestorestate *rows = target_rows(session, target, document, document + 1, NULL);
 	Oid			type;
 	int32		typmod;
 	Oid			collation;
@@ -497,9 +532,9 @@ target_evaluate(LoadSession *session, LoadTarget *target, int field, int documen
 	get_atttypetypmodcoll(target->relid, target->columns[field]->attnum, &type, &typmod, &collation);
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT CAST(e.v AS %s) FROM ", full_type_name(type, -1));
-	append_batch(&sql, target, target->desc);
+	append_batch(&sql, target->distributed, target->desc);
 	append_lateral(&sql, target->columns[field]->expression, field, "e");
-	statement_run(session, target, target->desc, rows, NULL, sql.data, NULL);
+	statement_run(session, target->distributed, target->desc, rows, NULL, sql.data, NULL);
 	/* A cast to a length would cut where an assignment refuses. */
 	if (typmod >= 0 && find_typmod_coercion_function(type, &length_function) == COERCION_PATH_FUNC)
 		for (uint64 i = 0; i < SPI_processed; i++)
@@ -510,237 +545,5 @@ target_evaluate(LoadSession *session, LoadTarget *target, int field, int documen
 			if (!isnull)
 				OidFunctionCall3(length_function, value, Int32GetDatum(typmod), BoolGetDatum(false));
 		}
-	statement_finish(target, rows);
-}
-
-/* Whether the batch has a row of a document for a target. */
-static bool
-has_row(LoadTarget *target, int document)
-{
-	int			row = target_first_row(target, document);
-
-	return row < target->nrows && target->documents[row] == document;
-}
-
-/*
- * Finds the _id of each document as the root's table may have it: (id,
- * document).  without: of those alone for which the batch has no row there.
- */
-static Tuplestorestate *
-find_ids(LoadSession *session, LoadTarget *target, int from, int to, bool without, TupleDesc desc)
-{
-	Tuplestorestate *rows = tuplestore_begin_heap(true, false, work_mem);
-	Datum	   *ids = palloc(session->ndocuments * sizeof(Datum));
-	bool	   *nulls = palloc(session->ndocuments * sizeof(bool));
-
-	for (int i = from; i < to; i++)
-	{
-		DocumentError error;
-		bson_t		bson;
-
-		nulls[i] = true;
-		if (session->documents[i].state != DOCUMENT_READ || (without && has_row(target, i)))
-			continue;
-		document_bson(&session->documents[i], &bson);
-		if (target->id->map == NULL)
-		{
-			if (!document_decode_row(target->id_plan, &bson, &ids[i], &nulls[i], &error))
-				nulls[i] = true;
-			continue;
-		}
-		ids[i] = PointerGetDatum(document_key(&bson));
-		nulls[i] = DatumGetPointer(ids[i]) == NULL;
-		if (!nulls[i])
-			id_map_want(target->id->map, &ids[i], &nulls[i], false);
-	}
-	if (target->id->map != NULL)
-		id_map_resolve(target->id->map, false);
-	for (int i = from; i < to; i++)
-	{
-		Datum		row[2] = {ids[i], Int32GetDatum(i)};
-		bool		row_nulls[2] = {false, false};
-
-		if (!nulls[i])
-			tuplestore_putvalues(rows, desc, row, row_nulls);
-	}
-	return rows;
-}
-
-/* Describes the rows of find_ids(). */
-static TupleDesc
-describe_ids(LoadTarget *root)
-{
-	TupleDesc	desc = CreateTemplateTupleDesc(2);
-
-	TupleDescInitEntry(desc, 1, "1", root->id->type, root->id->typmod, 0);
-	TupleDescInitEntry(desc, 2, "document", INT4OID, -1, 0);
-	return desc;
-}
-
-/* SQL for an id of append_ids(), as a column of a target has it. */
-static char *
-batch_id(LoadTarget *root, LoadTarget *target, LoadColumn *column)
-{
-	return psprintf("CAST(%s AS %s)", root->id->expression != NULL ? "e.v" : "b.\"1\"",
-					full_type_name(get_atttype(target->relid, column->attnum), -1));
-}
-
-/* The equality of a type, by its full name. */
-char *
-equality_operator(Oid type)
-{
-	return full_operator_name(lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr);
-}
-
-/* "t.column =", by the equality of the column's type. */
-static char *
-same_as(LoadTarget *target, LoadColumn *column)
-{
-	return psprintf("t.%s %s", quote_identifier(column->name),
-					equality_operator(getBaseType(get_atttype(target->relid, column->attnum))));
-}
-
-/* The rows of find_ids() as a FROM clause in a statement for a target. */
-static void
-append_ids(StringInfo sql, LoadTarget *root, LoadTarget *target, TupleDesc desc)
-{
-	appendStringInfoString(sql, "FROM ");
-	append_batch(sql, target, desc);
-	if (root->id->expression != NULL)
-		append_lateral(sql, root->id->expression, 0, "e");
-}
-
-/*
- * Marks those of a range of documents that have their row in a root's table
- * already as skipped.  The statement is planned anew each time: the table
- * may have grown, or have got its index, since the last.
- */
-void
-target_mark_present(LoadSession *session, LoadTarget *target, int from, int to)
-{
-	TupleDesc	desc = describe_ids(target);
-	Tuplestorestate *rows = find_ids(session, target, from, to, false, desc);
-	StringInfoData batch;
-	char	   *id = batch_id(target, target, target->id);
-	char	   *table = psprintf("%s AS t", full_table_name(target->relid));
-	char	   *same = same_as(target, target->id);
-	char	   *sql;
-
-	initStringInfo(&batch);
-	append_ids(&batch, target, target, desc);
-
-	/*
-	 * Citus refuses EXISTS between rows of a function and a distributed
-	 * table, and plans this.
-	 */
-	if (target->distributed)
-		sql = psprintf("WITH ids AS MATERIALIZED (SELECT b.document, %s AS id %s)"
-					   " SELECT i.document FROM ids AS i JOIN %s ON %s i.id",
-					   id, batch.data, table, same);
-	else
-		sql = psprintf("SELECT b.document %s WHERE EXISTS (SELECT FROM %s WHERE %s %s)",
-					   batch.data, table, same, id);
-	statement_run(session, target, desc, rows, NULL, sql, NULL);
-	batch_mark_skipped(session);
-	statement_finish(target, rows);
-}
-
-/* The number of a column among its target's, from 1. */
-static int
-column_number(LoadTarget *target, LoadColumn *column)
-{
-	int			number = 0;
-
-	while (target->columns[number++] != column)
-		continue;
-	return number;
-}
-
-/* Throws where a statement that replaces rows cannot be had. */
-static void
-check_replaceable(LoadTarget *target)
-{
-	if (target->distributed)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("rows of table %s cannot be replaced: Citus distributes it", target->name)));
-}
-
-/*
- * Deletes rows of the documents from and up to, not with, to, by the column
- * that has the id of their document: of a child table all of them; of a root
- * the row of each document for which the batch has none.
- */
-void
-target_run_delete(LoadSession *session, LoadTarget *target, LoadColumn *column, int from, int to)
-{
-	LoadTarget *root = target;
-	TupleDesc	desc;
-	Tuplestorestate *rows;
-	StringInfoData ids;
-
-	check_replaceable(target);
-	while (root->parent != NULL)
-		root = root->parent;
-	desc = describe_ids(root);
-	rows = find_ids(session, root, from, to, target == root, desc);
-	if (tuplestore_tuple_count(rows) == 0)
-	{
-		tuplestore_end(rows);
-		return;
-	}
-	initStringInfo(&ids);
-	append_ids(&ids, root, target, desc);
-	statement_run(session, target, desc, rows, NULL,
-				  psprintf("DELETE FROM %s AS t WHERE EXISTS (SELECT %s WHERE %s %s)", full_table_name(target->relid),
-						   ids.data, same_as(target, column), batch_id(root, target, column)), NULL);
-	statement_finish(target, rows);
-}
-
-/*
- * Has a root's table hold its rows of the documents from and up to, not with,
- * to: those that are there by their id are updated, the others inserted.
- */
-void
-target_run_merge(LoadSession *session, LoadTarget *target, int from, int to)
-{
-	Tuplestorestate *rows;
-	StringInfoData source;
-	StringInfoData names;
-	StringInfoData columns;
-	StringInfoData values;
-	StringInfoData update;
-
-	check_replaceable(target);
-	rows = target_rows(session, target, from, to);
-	if (tuplestore_tuple_count(rows) == 0)
-	{
-		tuplestore_end(rows);
-		return;
-	}
-	initStringInfo(&source);
-	initStringInfo(&names);
-	initStringInfo(&columns);
-	initStringInfo(&values);
-	initStringInfo(&update);
-	append_select(&source, target, NULL);
-	for (int i = 0; i < target->ncolumns; i++)
-	{
-		const char *name = quote_identifier(target->columns[i]->name);
-		const char *comma = i == 0 ? "" : ", ";
-
-		appendStringInfo(&names, "%s\"%d\"", comma, i + 1);
-		appendStringInfo(&columns, "%s%s", comma, name);
-		appendStringInfo(&values, "%ss.\"%d\"", comma, i + 1);
-		if (target->columns[i] != target->id)
-			appendStringInfo(&update, "%s%s = s.\"%d\"", update.len == 0 ? "UPDATE SET " : ", ", name, i + 1);
-	}
-	statement_run(session, target, target->desc, rows, NULL,
-				  psprintf("MERGE INTO %s AS t USING (%s) AS s (%s) ON %s s.\"%d\""
-						   " WHEN MATCHED THEN %s"
-						   " WHEN NOT MATCHED THEN INSERT (%s) OVERRIDING SYSTEM VALUE VALUES (%s)",
-						   full_table_name(target->relid), source.data, names.data,
-						   same_as(target, target->id), column_number(target, target->id), update.len == 0 ? "DO NOTHING" : update.data,
-						   columns.data, values.data), NULL);
-	statement_finish(target, rows);
+	statement_finish(target->distributed, rows);
 }

@@ -40,13 +40,14 @@ BEGIN
     FOR l IN
         SELECT * FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS o
          WHERE o.refers_to = collection AND o.value_column <> o.column_name
-           AND (mongo_migrate.citus_distribution(to_regclass(o.target))).kind IS NULL
     LOOP
         row_ids := coalesce(row_ids, mongo_migrate.target_ids(server, collection, ids));
         EXECUTE format('UPDATE %1$s AS t SET %2$I = NULL WHERE t.%2$I = ANY ($1::%3$s[]) AND t.%4$I IS NOT NULL', l.target, l.column_name,
                        format_type(mongo_migrate.column_type(to_regclass(l.target), l.column_name)::regtype, -1),
                        l.value_column)
-            || (SELECT coalesce(string_agg(format(' AND NOT EXISTS (SELECT FROM %s AS k WHERE k.%I = t.%I AND %s)', k.target, k.id, l.column_name, k.matches), ''),
+            -- Citus does not compare rows that lie apart: all of these are looked up anew.
+            || (SELECT coalesce(string_agg(CASE WHEN mongo_migrate.verify_is_elsewhere(l.target) OR mongo_migrate.verify_is_elsewhere(k.target) THEN ''
+                                                ELSE format(' AND NOT EXISTS (SELECT FROM %s AS k WHERE k.%I = t.%I AND %s)', k.target, k.id, l.column_name, k.matches) END, ''),
                                 ' AND false')
                   FROM mongo_migrate.reference_keys(server, l) AS k)
           USING row_ids;
@@ -168,6 +169,7 @@ BEGIN
     PERFORM mongo_migrate.lock_collection(server, collection);
     -- Its documents would all be gone.
     PERFORM mongo_migrate.require_collection(server, collection);
+    PERFORM mongo_migrate.reach_shards();
     PERFORM mongo_migrate.prepare_id_maps(server, collection);
 
     documents := 0; inserted := 0; replaced := 0; deleted := 0; rejected := 0; rounded := 0;

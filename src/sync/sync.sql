@@ -261,6 +261,7 @@ BEGIN
     END IF;
 
     SELECT y.cluster_time INTO cluster_time FROM mongo_migrate.sync AS y WHERE y.server = server;
+    PERFORM mongo_migrate.reach_shards();
     PERFORM mongo_migrate.prepare_id_maps(server, collection);
     first := mongo_migrate.replace_documents(server, collection, ARRAY(SELECT c.id FROM unnest(changes) AS c), true, true,
                 cluster_time);
