@@ -84,7 +84,10 @@ BEGIN
     other := mongo_migrate.target_distribution(server, refers_to, refers_target);
     own_place := (mongo_migrate.citus_distribution(to_regclass(target))).colocation;
     other_place := (mongo_migrate.citus_distribution(to_regclass(refers_target))).colocation;
-    IF other.kind = 'reference' OR (own.kind IS NULL AND other.kind IS NULL) THEN
+    IF own.kind IS NULL AND own_place IS NULL AND (other.kind = 'reference' OR (other.kind IS NULL AND other_place IS NOT NULL)) THEN
+        -- Citus would make it one, which it cannot in every transaction.
+        RETURN format('%s is not a table of Citus; SELECT citus_add_local_table_to_metadata(%L); makes it one', target, target);
+    ELSIF other.kind = 'reference' OR (own.kind IS NULL AND other.kind IS NULL) THEN
         RETURN NULL;
     ELSIF other.kind IS NULL THEN
         RETURN format('%s is on one node, and the rows of %s are on all', refers_target, target);
