@@ -204,17 +204,19 @@ BEGIN
     PERFORM mongo_migrate.await_sync(server, 'documents that have changed', until, present);
     PERFORM pg_advisory_xact_lock(mongo_migrate.sync_step_lock(server));
     SELECT * INTO s FROM mongo_migrate.sync AS y WHERE y.server = server FOR UPDATE;
-    IF EXISTS (SELECT FROM mongo_migrate.change AS c WHERE c.server = server AND (c.reason IS NULL OR NOT incomplete)) THEN
+    IF NOT incomplete AND EXISTS (SELECT FROM mongo_migrate.change AS c WHERE c.server = server AND c.reason IS NOT NULL) THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('documents of server "%s" have changed and cannot become rows', server),
-            DETAIL = (SELECT format('%s of collection "%s", and %s in all: %s', mongo_migrate.bson_to_json(c.id), c.collection, count(*) OVER (), coalesce(c.reason, 'not tried yet'))
-                        FROM mongo_migrate.change AS c WHERE c.server = server ORDER BY c.changed_at LIMIT 1),
+            DETAIL = (SELECT format('%s of collection "%s", and %s in all: %s', mongo_migrate.bson_to_json(c.id), c.collection, count(*) OVER (), c.reason)
+                        FROM mongo_migrate.change AS c WHERE c.server = server AND c.reason IS NOT NULL ORDER BY c.changed_at LIMIT 1),
             HINT = 'mongo_migrate.change has them, with the reasons; incomplete => true leaves them behind.';
     END IF;
-    SELECT string_agg(DISTINCT c.collection, ', ') FILTER (WHERE c.operation IS NOT NULL AND EXISTS (
-               SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = (server, c.collection)))
-      INTO written
-      FROM mongo_migrate.read_changes(server, s."position", 0, 10000) AS c;
+    SELECT string_agg(DISTINCT p.collection, ', ') INTO written
+      FROM mongo_migrate.plan AS p
+     WHERE p.server = server AND p.collection IN (
+           SELECT c.collection FROM mongo_migrate.change AS c WHERE c.server = server AND c.reason IS NULL
+            UNION ALL
+           SELECT c.collection FROM mongo_migrate.read_changes(server, s."position", 0, 10000) AS c);
     IF written IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('collections of server "%s" are still being written to: %s', server, written),

@@ -9,13 +9,19 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/htup_details.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(mm_note_row);
 
@@ -33,9 +39,25 @@ enum
 
 static SPIPlanPtr insert_note;	/* (server, collection, id) */
 
+/* The owner of a table. */
+static Oid
+owner_of(Oid relid)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", relid);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
 /*
- * Adds a note.  A column that is there no more has no id: a note of NULL, which
- * write-back complains of, rather than an error in the application's statement.
+ * Adds a note, with the rights of who owns the notes: the application has none
+ * here, as with the look-ups of a foreign key.  A column that is there no more
+ * has no id: a note of NULL, which write-back complains of, rather than an error
+ * in the application's statement.
  */
 static void
 note(char **arguments, const char *id)
@@ -43,11 +65,17 @@ note(char **arguments, const char *id)
 	Oid			types[NOTE_ARGUMENTS] = {NAMEOID, TEXTOID, TEXTOID};
 	Datum		values[NOTE_ARGUMENTS];
 	char		nulls[NOTE_ARGUMENTS] = {' ', ' ', ' '};
+	Oid			user;
+	int			context;
 
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner_of(get_relname_relid("row_change",
+													  get_namespace_oid("mongo_migrate", false))),
+						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
 	if (insert_note == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare("INSERT INTO mongo_migrate.row_change (server, collection, id) VALUES ($1, $2, $3)",
-											 NOTE_ARGUMENTS, types);
+		SPIPlanPtr	plan = SPI_prepare("INSERT INTO mongo_migrate.row_change (server, collection, id) "
+									   "VALUES ($1, $2, $3)", NOTE_ARGUMENTS, types);
 
 		if (plan == NULL || SPI_keepplan(plan) != 0)
 			elog(ERROR, "cannot prepare a note of a changed row");
@@ -60,20 +88,51 @@ note(char **arguments, const char *id)
 		nulls[NOTE_COLUMN] = 'n';
 	if (SPI_execute_plan(insert_note, values, nulls, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "cannot note a changed row");
+	SetUserIdAndSecContext(user, context);
 }
 
-/* The id that a row has, as text; NULL: none. */
+/*
+ * A value as text that reads back the same anywhere, whatever the settings of
+ * the application's session.
+ */
+static char *
+portable_text(HeapTuple row, TupleDesc desc, int number)
+{
+	int			level;
+	char	   *result;
+
+	switch (SPI_gettypeid(desc, number))
+	{
+		case FLOAT4OID:
+		case FLOAT8OID:
+		case DATEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			break;
+		default:
+			return SPI_getvalue(row, desc, number);
+	}
+	level = NewGUCNestLevel();
+	set_config_option("datestyle", "ISO, YMD", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	set_config_option("extra_float_digits", "1", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	result = SPI_getvalue(row, desc, number);
+	AtEOXact_GUC(true, level);
+	return result;
+}
+
+/* The id that a row has; NULL: none. */
 static char *
 row_id(Relation relation, HeapTuple row, const char *column)
 {
 	int			number = SPI_fnumber(RelationGetDescr(relation), column);
 
-	return number <= 0 ? NULL : SPI_getvalue(row, RelationGetDescr(relation), number);
+	return number <= 0 ? NULL : portable_text(row, RelationGetDescr(relation), number);
 }
 
 /*
- * Notes all rows of a table that is about to be truncated.  Their ids become
- * text by the type's output function: a cast may be somebody else's function.
+ * Notes all rows of a table that is about to be truncated, read with the rights
+ * of its owner: who may truncate it need not see them.  Their ids become text
+ * by the type's output function: a cast may be somebody else's function.
  */
 static void
 note_all(Relation relation, char **arguments)
@@ -81,12 +140,18 @@ note_all(Relation relation, char **arguments)
 	char	   *table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 												   RelationGetRelationName(relation));
 	Portal		portal;
+	Oid			user;
+	int			context;
 
 	if (SPI_fnumber(RelationGetDescr(relation), arguments[NOTE_COLUMN]) <= 0)
 	{
 		note(arguments, NULL);
 		return;
 	}
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(relation->rd_rel->relowner,
+						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION |
+						   SECURITY_NOFORCE_RLS);
 	portal = SPI_cursor_open_with_args(NULL, psprintf("SELECT t.%s FROM %s AS t",
 													  quote_identifier(arguments[NOTE_COLUMN]), table),
 									   0, NULL, NULL, NULL, true, 0);
@@ -99,10 +164,11 @@ note_all(Relation relation, char **arguments)
 		if (SPI_processed == 0)
 			break;
 		for (uint64 i = 0, count = SPI_processed; i < count; i++)
-			note(arguments, SPI_getvalue(rows->vals[i], rows->tupdesc, 1));
+			note(arguments, portable_text(rows->vals[i], rows->tupdesc, 1));
 		SPI_freetuptable(rows);
 	}
 	SPI_cursor_close(portal);
+	SetUserIdAndSecContext(user, context);
 }
 
 /* note_row() returns trigger; arguments: server, collection, column */

@@ -40,27 +40,32 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.written_types(name, text, text) IS
     'the BSON types that a field, or the elements of an array, had when the plan was made, the most frequent first; absent: it is missing, rather than null, where it has no value';
 
-CREATE FUNCTION mongo_migrate.written_reference(present json, key bytea, form text, types text[], refers_to text)
+CREATE FUNCTION mongo_migrate.written_reference(present json, key bytea, form text, types text[], server name, refers_to text, id text)
     RETURNS json
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     value json;
 BEGIN
+    -- A row that is new itself.  Should this be rolled back, it refers to another _id the next time.
     IF key IS NULL THEN
-        RAISE foreign_key_violation USING
-            MESSAGE = format('the row refers to one whose document in collection "%s" is not known yet', refers_to);
-    END IF;
-    IF mongo_migrate.verify_reference(present, mongo_migrate.verify_without_nul(present)::jsonb, form) = key THEN
+        PERFORM mongo_migrate.assign_keys(mongo_migrate.id_map_of(server, refers_to), ARRAY[id]);
+        value := mongo_migrate.source_id(server, refers_to, id);
+        IF value IS NULL THEN
+            RAISE foreign_key_violation USING
+                MESSAGE = format('the row refers to row %s of collection "%s", which does not exist', id, refers_to);
+        END IF;
+    ELSIF mongo_migrate.verify_reference(present, mongo_migrate.verify_without_nul(present)::jsonb, form) = key THEN
         RETURN present;
+    ELSE
+        value := mongo_migrate.key_to_json(key);
     END IF;
-    value := mongo_migrate.key_to_json(key);
     RETURN CASE WHEN form <> 'exact' AND types[1] = 'string' THEN to_json(mongo_migrate.verify_text(value::jsonb)) ELSE value END;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.written_reference(json, bytea, text, text[], text) IS
-    'a field that refers to the document with a key: as it is where it does, else by the key_form of the plan, as text where the field was text';
+COMMENT ON FUNCTION mongo_migrate.written_reference(json, bytea, text, text[], name, text, text) IS
+    'a field that refers to the document with a key, whose row has an id: as it is where it does, else by the key_form of the plan, as text where the field was text';
 
 CREATE FUNCTION mongo_migrate.written_set(present json, elements json[])
     RETURNS json
@@ -186,8 +191,8 @@ BEGIN
                   CASE WHEN map.id_type = 'source' THEN
                       format('mongo_migrate.written_value(%s, %s, %L, %L, %L)', present, stored, types, mode, absent)
                   ELSE
-                      format('mongo_migrate.written_reference(%s, (SELECT m.key FROM %s AS m WHERE m.id = %s), %L, %L, %L)',
-                             present, map.relation, stored, col.key_form, types, col.refers_to) END);
+                      format('mongo_migrate.written_reference(%s, (SELECT m.key FROM %s AS m WHERE m.id = %s), %L, %L, %L, %L, %3$s::text)',
+                             present, map.relation, stored, col.key_form, types, server, col.refers_to) END);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.written_by_id(name, record, text, text, text[], boolean) IS

@@ -8,12 +8,9 @@
 -- document that the rows are by then.  So notes may come twice, and a crash
 -- between a write and the commit writes the same document again.
 
--- An application's role need not have rights here.  Ids are written as text, which is to be read back.
 CREATE FUNCTION mongo_migrate.note_row()
     RETURNS trigger
-    LANGUAGE c VOLATILE SECURITY DEFINER
-    SET datestyle = 'ISO, YMD'
-    SET extra_float_digits = 1
+    LANGUAGE c VOLATILE
     AS 'MODULE_PATHNAME', 'mm_note_row';
 COMMENT ON FUNCTION mongo_migrate.note_row() IS
     'trigger of a table of a plan after a cutover: notes in mongo_migrate.row_change whose document has changed; arguments: server, collection, the column with the id of the document''s row';
@@ -50,7 +47,25 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.rows_there(name, text, text[]) IS
     'those of some ids that a row of a root of the collection has';
 
-CREATE FUNCTION mongo_migrate.assign_documents(server name, collection text)
+CREATE FUNCTION mongo_migrate.assign_keys(map mongo_migrate.id_map, ids text[])
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    assigned bigint;
+BEGIN
+    EXECUTE format('INSERT INTO %s (key, id) SELECT mongo_migrate.bson_key(json_build_object(''$oid'', mongo_migrate.objectid_generate()::text)), i.id::%s '
+                   'FROM unnest($1) AS i (id) ON CONFLICT DO NOTHING', map.relation, map.id_type)
+      USING mongo_migrate.rows_there(map.server, map.collection, ids);
+    GET DIAGNOSTICS assigned = ROW_COUNT;
+    RETURN assigned;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.assign_keys(mongo_migrate.id_map, text[]) IS
+    'gives those of some rows that have no _id in the id map a new ObjectId there';
+
+CREATE FUNCTION mongo_migrate.assign_documents(server name, collection text, most integer DEFAULT 1000)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -59,24 +74,19 @@ AS $$
 DECLARE
     map constant mongo_migrate.id_map := mongo_migrate.id_map_of(server, collection);
     ids text[];
-    assigned bigint;
 BEGIN
     IF map.id_type = 'source' THEN
         RETURN 0;
     END IF;
-    EXECUTE format('SELECT ARRAY(SELECT DISTINCT c.id FROM mongo_migrate.row_change AS c '
-                   'WHERE (c.server, c.collection) = ($1, $2) AND c.due_at <= clock_timestamp() AND c.id IS NOT NULL '
-                   'AND NOT EXISTS (SELECT FROM %s AS m WHERE m.id = c.id::%s) LIMIT 10000)', map.relation, map.id_type)
-       INTO ids USING server, collection;
-    EXECUTE format('INSERT INTO %s (key, id) SELECT mongo_migrate.bson_key(json_build_object(''$oid'', mongo_migrate.objectid_generate()::text)), i.id::%s '
-                   'FROM unnest($1) AS i (id) ON CONFLICT DO NOTHING', map.relation, map.id_type)
-      USING mongo_migrate.rows_there(server, collection, ids);
-    GET DIAGNOSTICS assigned = ROW_COUNT;
-    RETURN assigned;
+    EXECUTE format('SELECT ARRAY(SELECT DISTINCT c.id FROM (SELECT r.id FROM mongo_migrate.row_change AS r '
+                   'WHERE (r.server, r.collection) = ($1, $2) AND r.due_at <= clock_timestamp() ORDER BY r.due_at LIMIT $3) AS c '
+                   'WHERE c.id IS NOT NULL AND NOT EXISTS (SELECT FROM %s AS m WHERE m.id = c.id::%s))', map.relation, map.id_type)
+       INTO ids USING server, collection, most;
+    RETURN mongo_migrate.assign_keys(map, ids);
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.assign_documents(name, text) IS
-    'gives the rows of a collection that are new, and noted, an _id each: a new ObjectId, in the id map; to be committed before they are written, so that a crash does not write two documents';
+COMMENT ON FUNCTION mongo_migrate.assign_documents(name, text, integer) IS
+    'gives those rows of a collection that are new, of so many notes, an _id each, in the id map; to be committed before they are written, so that a crash does not write two documents';
 
 CREATE FUNCTION mongo_migrate.send_writes(server name, collection text, kind text, items json[])
     RETURNS bigint
@@ -346,7 +356,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.source_ids(name, text, text[]) IS
     'the _id, in canonical Extended JSON, of the documents whose rows have some ids; NULL: not known';
 
-CREATE FUNCTION mongo_migrate.write_changes(server name, collection text, most integer DEFAULT 500)
+CREATE FUNCTION mongo_migrate.write_changes(server name, collection text, most integer DEFAULT 1000)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
