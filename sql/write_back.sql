@@ -76,6 +76,7 @@ DELETE FROM mongo_migrate.plan_column WHERE server = 'back' AND target = 'back.t
 SELECT target, kind, path, nested_path FROM mongo_migrate.plan_target WHERE server = 'back' ORDER BY collection, ordinal;
 SELECT target, column_name, role, path, type FROM mongo_migrate.plan_column WHERE server = 'back' AND included ORDER BY collection, target, ordinal;
 SELECT mongo_migrate.cutover('back');
+SELECT pg_temp.run('{"insert": "things", "documents": [{"_id": 9, "state": "open", "n": "none", "name": "x"}]}');
 SET client_min_messages = warning;
 SELECT collection, inserted, complete FROM mongo_migrate.migrate_all('back');
 RESET client_min_messages;
@@ -261,6 +262,8 @@ DELETE FROM mongo_migrate.plan WHERE server = 'back';
 DELETE FROM mongo_migrate.id_map WHERE server = 'back';
 DELETE FROM mongo_migrate.chunk WHERE server = 'back';
 DELETE FROM mongo_migrate.run WHERE server = 'back';
+DELETE FROM mongo_migrate.quarantine WHERE server = 'back';
+DELETE FROM mongo_migrate.drift WHERE server = 'back';
 DELETE FROM mongo_migrate.dangling_reference WHERE server = 'back';
 DELETE FROM mongo_migrate.verification WHERE server = 'back';
 DROP SCHEMA back CASCADE;

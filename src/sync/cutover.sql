@@ -80,7 +80,10 @@ BEGIN
          UNION ALL
         SELECT p.collection, NULL, NULL, 'error', format('the source is a %s, which cannot be written to so', l.kind)
           FROM mongo_migrate.plan AS p JOIN mongo_migrate.list_collections(server) AS l ON l.collection = p.collection
-         WHERE p.server = check_write_back.server AND l.kind <> 'collection';
+         WHERE p.server = check_write_back.server AND l.kind <> 'collection'
+         UNION ALL
+        SELECT q.collection, NULL, NULL, 'incomplete', format('documents in quarantine, which have no rows: %s', count(*))
+          FROM mongo_migrate.quarantine AS q WHERE q.server = check_write_back.server GROUP BY q.collection;
     IF EXISTS (SELECT FROM mongo_migrate.plan_target AS t WHERE t.server = check_write_back.server AND t.included AND to_regclass(t.target) IS NULL) THEN
         RETURN;
     END IF;
@@ -117,7 +120,15 @@ BEGIN
                             WHERE (t.server, t.collection) = (p.server, p.collection) AND t.included AND o.included
                               AND (o.role = 'extra' OR (o.path IS NOT NULL AND NOT (t.kind = 'root' AND o.path = '$')
                                    AND (p.path = f.path OR starts_with(f.path, p.path || '.') OR starts_with(f.path, p.path || '[]') OR starts_with(f.path, p.path || '{}')
-                                        OR starts_with(p.path, f.path || '.') OR starts_with(p.path, f.path || '[]') OR starts_with(p.path, f.path || '{}')))));
+                                        OR starts_with(p.path, f.path || '.') OR starts_with(p.path, f.path || '[]') OR starts_with(p.path, f.path || '{}')))))
+         UNION
+        SELECT d.collection, NULL, NULL, 'note', format('field "%s" has no column: documents keep it, new ones have none', d.path)
+          FROM mongo_migrate.drift AS d
+         WHERE d.server = check_write_back.server
+           AND NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS o
+                            CROSS JOIN LATERAL (SELECT nullif(mongo_migrate.target_base(server, o.collection, o.target), '') || '.' AS base) AS b
+                            WHERE (o.server, o.collection, o.role) = (d.server, d.collection, 'extra') AND o.included
+                              AND starts_with(d.path, coalesce(b.base, '')) AND substr(d.path, coalesce(length(b.base), 0) + 1) !~ '\[\]|\{\}');
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_write_back(name) IS
@@ -194,7 +205,7 @@ BEGIN
                     WHERE c.severity = 'error' OR (c.severity = 'incomplete' AND NOT incomplete) ORDER BY c.severity, c.collection, c.target LIMIT 1 LOOP
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('documents of collection "%s" cannot be made of their rows: %s', problem.collection,
-                             concat_ws(': ', concat_ws('.', problem.target, quote_ident(problem.column_name)), problem.problem)),
+                             concat_ws(': ', nullif(concat_ws('.', problem.target, quote_ident(problem.column_name)), ''), problem.problem)),
             HINT = format('SELECT * FROM mongo_migrate.check_write_back(%L) has all%s', server,
                           CASE problem.severity WHEN 'incomplete' THEN '; incomplete => true goes on, and leaves such fields as they are.' ELSE '.' END);
     END LOOP;
@@ -285,7 +296,6 @@ BEGIN
     PERFORM mongo_migrate.end_write_back(server, timeout, incomplete);
     SELECT c."position", c.cluster_time INTO STRICT begun
       FROM mongo_migrate.read_changes(server, NULL, 0, 1) AS c WHERE c.operation IS NULL;
-    DELETE FROM mongo_migrate.change AS c WHERE c.server = server;
     UPDATE mongo_migrate.sync AS y SET cut_over_at = NULL, "position" = begun."position", cluster_time = begun.cluster_time
      WHERE y.server = server;
     PERFORM mongo_migrate.synchronize_sequences(server, p.collection) FROM mongo_migrate.plan AS p WHERE p.server = server;
