@@ -243,9 +243,9 @@ caught_up('after');
 is_exact('what is prepared on a node');
 
 # Killed: the sync, the nodes.
-foreach my $victim (qw(worker worker1 coordinator))
+foreach my $victim ((qw(worker worker1 coordinator)) x ($ENV{MM_KILLS} // 1))
 {
-	write_some(20);
+	write_some(int(rand(30)));
 	if ($victim eq 'worker')
 	{
 		query("SELECT pg_terminate_backend(pid) FROM mongo_migrate.sync_status");
