@@ -176,6 +176,24 @@ SELECT * FROM pg_temp.verify('seen');
 SELECT documents, inserted, replaced, deleted, unrepaired FROM mongo_migrate.repair('repair', 'seen', delete_extra => true);
 SELECT * FROM stored ORDER BY id;
 
+-- Rows that a role does not see it cannot replace.
+CREATE ROLE regress_repair_towns;
+SELECT mongo_migrate.grant_usage('regress_repair_towns');
+GRANT USAGE ON FOREIGN SERVER repair TO regress_repair_towns;
+CREATE USER MAPPING FOR regress_repair_towns SERVER repair;
+GRANT ALL ON SCHEMA repair TO regress_repair_towns;
+GRANT ALL ON ALL TABLES IN SCHEMA repair TO regress_repair_towns;
+SELECT mongo_migrate.run_command('repair', '{"delete": "towns", "deletes": [{"q": {"_id": 1}, "limit": 1}]}') -> 'n' AS n;
+SELECT count(*) FROM pg_temp.verify('towns');
+ALTER TABLE towns ENABLE ROW LEVEL SECURITY;
+CREATE POLICY german ON towns USING (land_id <> 'de');
+SET ROLE regress_repair_towns;
+SELECT deleted FROM mongo_migrate.repair('repair', 'towns', delete_extra => true);
+RESET ROLE;
+SELECT deleted FROM mongo_migrate.repair('repair', 'towns', delete_extra => true);
+DROP OWNED BY regress_repair_towns;
+DROP ROLE regress_repair_towns;
+
 -- Errors.
 SELECT mongo_migrate.repair('repair', 'nothing');
 SELECT mongo_migrate.repair('repair', 'visits', verification_id => 0);

@@ -25,6 +25,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/rls.h"
 
 PG_FUNCTION_INFO_V1(mm_copy_documents);
 PG_FUNCTION_INFO_V1(mm_replace_documents);
@@ -418,6 +419,20 @@ retry_doubles(LoadSession *session)
 	}
 }
 
+/* Throws where row security applies to a table: a row that is not seen would stay. */
+static void
+check_row_security(LoadSession *session)
+{
+	for (int i = 0; i < session->ntargets; i++)
+		if (session->targets[i]->included &&
+			check_enable_rls(session->targets[i]->relid, InvalidOid, true) == RLS_ENABLED)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("rows of table %s cannot be replaced: its row security may hide some from role \"%s\"",
+							session->targets[i]->name, GetUserNameFromId(GetUserId(), false)),
+					 errhint("Let its owner do it, or a role with BYPASSRLS.")));
+}
+
 /*
  * Replaces the documents of the batch.  A document in quarantine has no rows:
  * the loader's check that a row with its id is another's holds here, too.
@@ -429,6 +444,7 @@ replace_batch(Request *request)
 	List	   *nulled = NIL;
 	bson_t		bson;
 
+	check_row_security(session);
 	batch_in_quarantine(session);
 	for (int i = 0; i < session->ndocuments; i++)
 		if (session->documents[i].gone && session->documents[i].quarantined)
