@@ -17,6 +17,7 @@
 
 #include "bson/json.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "load/load.h"
@@ -304,6 +305,25 @@ document_column(LoadSession *session, LoadTarget *target)
 }
 
 /*
+ * Has constraints that wait for the commit checked, where the rows of targets
+ * are concerned: what one document violates shall not keep others out.
+ */
+static void
+check_deferred(LoadSession *session)
+{
+	ConstraintsSetStmt *statement = makeNode(ConstraintsSetStmt);
+	bool		pending = false;
+
+	for (int i = 0; i < session->ntargets; i++)
+		pending |= session->targets[i]->included && AfterTriggerPendingOnRel(session->targets[i]->relid);
+	if (!pending)
+		return;
+	AfterTriggerSetState(statement);
+	statement->deferred = true;
+	AfterTriggerSetState(statement);
+}
+
+/*
  * Makes the rows of a range of documents what the batch has.  Child rows go
  * and come anew: while their parents are there.
  */
@@ -332,6 +352,7 @@ replace_rows(Attempt *attempt)
 	for (int i = 0; i < session->ntargets; i++)
 		if (session->targets[i]->included && session->targets[i]->parent != NULL)
 			target_insert(attempt, session->targets[i]);
+	check_deferred(session);
 }
 
 /* Tells of a document that stays as it was. */

@@ -332,6 +332,7 @@ BEGIN
                        WHEN 'apply' THEN mongo_migrate.apply_changes(server, collection)
                        WHEN 'assign' THEN mongo_migrate.assign_documents(server, collection)
                        WHEN 'write' THEN mongo_migrate.write_changes(server, collection) END;
+    SET CONSTRAINTS ALL IMMEDIATE;      -- a commit that fails would end all
 EXCEPTION WHEN OTHERS THEN
     GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
     problem := concat_ws(E'\n', concat_ws(': ', collection, SQLERRM), nullif(hint, ''));

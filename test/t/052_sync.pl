@@ -18,6 +18,7 @@ $node->append_conf('postgresql.conf', "max_worker_processes = 16\nrestart_after_
 $node->start;
 sub query { return $node->safe_psql('postgres', $_[0]); }
 query('CREATE EXTENSION mongo_migrate');
+query('CREATE PUBLICATION everything FOR ALL TABLES');    # and so no row may go that has no identity
 query("CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '" . $mongo->uri . "', database 'shop')");
 
 srand(my $seed = $ENV{MM_SEED} // int(rand(1e6)));
@@ -158,6 +159,18 @@ update('orders', { q => { total => { '$type' => 'string' } }, u => { '$set' => {
 caught_up('mended documents');
 is(query('SELECT id, total FROM orders WHERE id > 1000 ORDER BY 1'), "1001|5\n1002|5", 'both are there when they have been mended');
 is(query('SELECT (SELECT count(*) FROM mongo_migrate.change) + (SELECT count(*) FROM mongo_migrate.quarantine)'), '0', 'and nothing waits');
+
+# Nor one that a constraint refuses at the commit, beside another that has changed.
+query('CREATE FUNCTION positive() RETURNS trigger LANGUAGE plpgsql AS '
+	  . q($$BEGIN IF NEW.total < 0 THEN RAISE EXCEPTION 'total % is negative', NEW.total; END IF; RETURN NULL; END$$));
+query('CREATE CONSTRAINT TRIGGER positive AFTER INSERT OR UPDATE ON orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION positive()');
+update('orders', { q => { _id => 1001 }, u => { '$set' => { total => -1 } } }, { q => { _id => 1002 }, u => { '$set' => { total => 6 } } });
+caught_up('a constraint that waits for the commit');
+is(query('SELECT id, total FROM orders WHERE id > 1000 ORDER BY 1'), "1001|5\n1002|6", 'it keeps no other document out');
+like(query('SELECT reason FROM mongo_migrate.change'), qr/total -1 is negative/, 'the reason is kept');
+query('DROP TRIGGER positive ON orders');
+update('orders', { q => { _id => 1001 }, u => { '$set' => { total => 5 } } });
+caught_up('the constraint is gone');
 
 # Beside a run and a repair.
 write_some(20);
