@@ -374,9 +374,9 @@ COMMENT ON COLUMN mongo_migrate.plan_target.distribute_by IS 'root only: the col
 COMMENT ON COLUMN mongo_migrate.plan_target.reference_table IS 'root only: Citus copies it and its children to every node';
 COMMENT ON COLUMN mongo_migrate.plan_column.role IS 'id: the row''s own id, that of the document; parent: a column of the parent''s row, of its key or besides; position: the element''s place in its array, from 0, or in the whole tree; parent_position: that of the element above in a tree; key: the field''s name in a map; reference: another document''s id; value: a field; extra: the row''s fields that the plan does not know';
 COMMENT ON COLUMN mongo_migrate.plan_column.path IS 'the field, relative to the row; $: the whole document or element; $key: the field''s name in a map; parent, position, parent_position: NULL';
-COMMENT ON COLUMN mongo_migrate.plan_column.source_type IS 'type in which an expression sees value, and writes back; NULL: type';
+COMMENT ON COLUMN mongo_migrate.plan_column.source_type IS 'type in which an expression sees value; NULL: type';
 COMMENT ON COLUMN mongo_migrate.plan_column.expression IS 'SQL over value and doc; NULL: the field''s value as it is';
-COMMENT ON COLUMN mongo_migrate.plan_column.reverse_expression IS 'SQL over value: the field''s value from the column''s';
+COMMENT ON COLUMN mongo_migrate.plan_column.reverse_expression IS 'SQL over value: the field''s value from the column''s, for write-back; its type says what it may become';
 COMMENT ON COLUMN mongo_migrate.plan_column.parent_column IS 'parent: the column of the parent''s table';
 COMMENT ON COLUMN mongo_migrate.plan_column.refers_to IS 'reference: the collection';
 COMMENT ON COLUMN mongo_migrate.plan_column.refers_key IS 'reference: the field there';

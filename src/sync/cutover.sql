@@ -98,14 +98,14 @@ BEGIN
     LOOP
         IF c.expression IS NOT NULL AND c.reverse_expression IS NULL THEN
             RETURN QUERY SELECT c.collection, c.target, c.column_name, 'incomplete',
-                                format('its expression has no reverse_expression: field "%s" is not written', c.path);
+                                format('its expression has no reverse_expression, which may be just value: field "%s" is not written', c.path);
             CONTINUE;
         END IF;
         BEGIN
             EXECUTE format('SELECT mongo_migrate.written_value(NULL, %s, ''{}'', ''relaxed'', true)',
                 CASE WHEN c.expression IS NULL THEN format('NULL::%s', format_type(c.type, c.typmod))
-                     ELSE format('(SELECT (%s' || chr(10) || ') FROM (SELECT NULL::%s AS value) AS x)::%s', c.reverse_expression,
-                                 format_type(c.type, c.typmod), format_type(coalesce(to_regtype(c.source_type), c.type), -1)) END);
+                     ELSE format('(SELECT (%s' || chr(10) || ') FROM (SELECT NULL::%s AS value) AS x)', c.reverse_expression,
+                                 format_type(c.type, c.typmod)) END);
         EXCEPTION WHEN OTHERS THEN
             RETURN QUERY SELECT c.collection, c.target, c.column_name, 'incomplete', SQLERRM;
         END;

@@ -236,9 +236,9 @@ BEGIN
         value := format('mongo_migrate.verify_without_nul(%s)::jsonb', present);
         RETURN format('CASE WHEN (SELECT (%1$s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%2$s) THEN %3$s END AS value, '
                       'mongo_migrate.verify_json(mongo_migrate.verify_without_nul(p0.document)::jsonb, ''relaxed'') AS doc) AS x)::%4$s IS NOT DISTINCT FROM %5$s THEN %6$s '
-                      'ELSE mongo_migrate.written_value(%6$s, (SELECT (%7$s' || chr(10) || ') FROM (SELECT %5$s AS value) AS x)::%8$s, %9$L, %10$L, %11$L) END',
+                      'ELSE mongo_migrate.written_value(%6$s, (SELECT (%7$s' || chr(10) || ') FROM (SELECT %5$s AS value) AS x), %8$L, %9$L, %10$L) END',
                       col.expression, value, (mongo_migrate.verify_fragments(source, -1, '(' || value || ')', 'NULL', 'relaxed')).typed,
-                      format_type(col.type, col.typmod), stored, present, reverse, format_type(source, -1), field.types, mode, field.absent);
+                      format_type(col.type, col.typmod), stored, present, reverse, field.types, mode, field.absent);
     ELSIF col.role = 'reference' AND col.holds_ids AND col.refers_key = '_id' THEN
         RETURN mongo_migrate.written_by_id(server, col, stored, present, field.types, field.absent);
     ELSIF col.role = 'reference' AND col.holds_ids THEN
