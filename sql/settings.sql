@@ -7,6 +7,11 @@ SELECT mongo_migrate.run_command('settings', '{"insert": "userOrders", "document
     {"_id": 1, "orderId": "a\\b", "HTTPCode": 1.5, "at": {"$date": "2024-01-31T23:59:59.123Z"}, "raw": {"$binary": {"base64": "AFwn/w==", "subType": "00"}},
      "a.b": {"c\\d": 1}, "n": "1.5", "tags": ["NULL", "a\"b\\c", null], "lineItems": [{"skuCode": "x", "at": {"$date": "1850-02-01T00:00:00Z"}}]},
     {"_id": 2, "orderId": "c''d", "n": "1x5", "nul": "a\u0000b"}]}') ->> 'n' AS n;
+SELECT mongo_migrate.run_lock('settings', 'userOrders', 1) AS run_lock, mongo_migrate.sync_lock('settings') AS sync_lock, mongo_migrate.sync_step_lock('settings') AS step_lock \gset
+SET quote_all_identifiers = on;
+-- Who has other settings takes the same locks.
+SELECT mongo_migrate.run_lock('settings', 'userOrders', 1) = :run_lock AS run, mongo_migrate.sync_lock('settings') = :sync_lock AS sync, mongo_migrate.sync_step_lock('settings') = :step_lock AS step;
+RESET quote_all_identifiers;
 SET standard_conforming_strings = off;
 SET escape_string_warning = off;
 SET DateStyle = 'SQL, DMY';

@@ -5,7 +5,7 @@ CREATE FUNCTION mongo_migrate.run_lock(server name, collection text, chunk integ
     RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN pg_catalog.hashtextextended(
-        pg_catalog.format('mongo_migrate %I %I %s', server, collection, chunk), 0);
+        pg_catalog.format('mongo_migrate %L %L %s', server, collection, chunk), 0);
 COMMENT ON FUNCTION mongo_migrate.run_lock(name, text, integer) IS
     'key of the advisory lock of a migration of a collection (chunk NULL), or of one of its chunks';
 

@@ -8,7 +8,7 @@
 CREATE FUNCTION mongo_migrate.sync_step_lock(server name)
     RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN pg_catalog.hashtextextended(pg_catalog.format('mongo_migrate sync step %I', server), 0);
+    RETURN pg_catalog.hashtextextended(pg_catalog.format('mongo_migrate sync step %L', server), 0);
 COMMENT ON FUNCTION mongo_migrate.sync_step_lock(name) IS
     'key of the advisory lock that each step of a sync shares, and who changes its direction has alone';
 

@@ -72,7 +72,7 @@ $$;
 CREATE FUNCTION mongo_migrate.sync_lock(server name)
     RETURNS bigint
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN pg_catalog.hashtextextended(pg_catalog.format('mongo_migrate sync %I', server), 0);
+    RETURN pg_catalog.hashtextextended(pg_catalog.format('mongo_migrate sync %L', server), 0);
 COMMENT ON FUNCTION mongo_migrate.sync_lock(name) IS
     'key of the advisory lock that whoever follows the changes of a server holds';
 
