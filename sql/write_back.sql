@@ -53,6 +53,9 @@ SELECT pg_temp.run('{"insert": "things", "documents": [
     {"_id": 1, "state": "open", "n": 1, "name": "a"}, {"_id": 2, "state": "open", "n": 2, "name": "b"}, {"_id": 3, "state": "done", "n": 3, "name": "c"}]}');
 
 
+-- Elements of several types, in a column each.
+SELECT pg_temp.run('{"insert": "mixed", "documents": [{"_id": 1, "l": [1, "a", 2.5, "b", null]}]}');
+
 SELECT mongo_migrate.cutover('back');
 SELECT mongo_migrate.start_sync('back');
 SELECT mongo_migrate.plan_collection('back', 'users', target => 'back.users');
@@ -73,6 +76,13 @@ INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, 
     ('back', 'things', 'back.names', 'id', 1, 'id', '_id', 'integer'), ('back', 'things', 'back.names', 'name', 2, 'value', 'name', 'text');
 UPDATE mongo_migrate.plan_target SET filter = '{"state": "open"}' WHERE server = 'back' AND target = 'back.things';
 DELETE FROM mongo_migrate.plan_column WHERE server = 'back' AND target = 'back.things' AND column_name IN ('name', 'state');
+SELECT mongo_migrate.plan_collection('back', 'mixed', target => 'back.mixed');
+SELECT mongo_migrate.plan_table('back', 'mixed', 'l');
+UPDATE mongo_migrate.plan_column SET column_name = 'number', type = 'numeric', source_type = 'jsonb', reverse_expression = 'value',
+       expression = 'CASE WHEN jsonb_typeof(value) = ''number'' THEN (value #>> ''{}'')::numeric END'
+    WHERE server = 'back' AND target = 'back.mixed_l' AND role = 'value';
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, source_type, reverse_expression, expression)
+    VALUES ('back', 'mixed', 'back.mixed_l', 'string', 9, 'value', '$', 'text', 'jsonb', 'value', 'CASE WHEN jsonb_typeof(value) = ''string'' THEN value #>> ''{}'' END');
 SELECT target, kind, path, nested_path FROM mongo_migrate.plan_target WHERE server = 'back' ORDER BY collection, ordinal;
 SELECT target, column_name, role, path, type FROM mongo_migrate.plan_column WHERE server = 'back' AND included ORDER BY collection, target, ordinal;
 SELECT mongo_migrate.cutover('back');
@@ -142,6 +152,14 @@ INSERT INTO posts_comments (post_id, position, text) SELECT id, 2, 'c' FROM post
 CALL pg_temp.settle();
 SELECT pg_temp.documents('posts') LIMIT 1;
 SELECT * FROM pg_temp.differences();
+
+UPDATE mixed_l SET number = 7 WHERE position = 0;
+UPDATE mixed_l SET number = 8, string = NULL WHERE position = 1;
+UPDATE mixed_l SET string = 'B' WHERE position = 3;
+INSERT INTO mixed_l VALUES (1, 5, NULL, 'new');
+CALL pg_temp.settle();
+SELECT pg_temp.documents('mixed');
+SELECT count(*) FROM mongo_migrate.verify_full('back', 'mixed');
 
 -- References: by _id and by another key, to a new row, to nothing; the one that dangles stays as it is.
 INSERT INTO users (email, age, tags, address_city, address_zip, score, seen, file) VALUES ('dan@x.org', 20, '{}', 'Rom', '9', 1, '2022-01-01', '11111111-2222-3333-4444-555555555556');

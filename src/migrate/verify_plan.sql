@@ -414,7 +414,9 @@ BEGIN
         END IF;
         IF comparable IS NOT NULL THEN
             -- An assignment rounds numbers and times.  What is neither, such as text that is cast, is not looked at.  Evaluated once.
-            kind := format('(SELECT CASE WHEN %1$s::text COLLATE "C" IS DISTINCT FROM y.v::%2$s::text THEN ''mismatch'' '
+            -- What is written back may be a double, which has no zeros at the end.
+            kind := format('(SELECT CASE WHEN ' || CASE WHEN base.type = 'numeric'::regtype AND mongo_migrate.is_cut_over(server)
+                               THEN '%1$s IS DISTINCT FROM y.v::%2$s' ELSE '%1$s::text COLLATE "C" IS DISTINCT FROM y.v::%2$s::text' END || ' THEN ''mismatch'' '
                            'WHEN %4$s AND NOT (%5$s) THEN ''rounded'' END '
                            'FROM (SELECT %3$s AS v OFFSET 0) AS y)', stored, format_type(col.type, col.typmod), result, comparable, exact);
             shown := format('(SELECT CASE WHEN %3$s AND NOT (%4$s) THEN y.v::text '

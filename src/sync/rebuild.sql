@@ -67,6 +67,17 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.written_reference(json, bytea, text, text[], name, text, text) IS
     'a field that refers to the document with a key, whose row has an id: as it is where it does, else by the key_form of the plan, as text where the field was text';
 
+CREATE FUNCTION mongo_migrate.written_element(present json, "values" json[])
+    RETURNS json
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce((SELECT v.value FROM unnest($2) WITH ORDINALITY AS v (value, n)
+                      WHERE v.value::text <> coalesce($1::text, 'null') ORDER BY v.value::text = 'null', v.n LIMIT 1), $1)
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_element(json, json[]) IS
+    'an element that several columns are of, by type: what the one says that says something else than is there';
+
 CREATE FUNCTION mongo_migrate.written_set(present json, elements json[])
     RETURNS json
     LANGUAGE sql STABLE
@@ -316,6 +327,7 @@ DECLARE
     paths text[] := '{}';
     fields text[] := '{}';
     extra text;
+    wholes text[] := '{}';  -- SQL for the element itself
     -- Of a reference by another field the row that it refers to says what the field is.
     by_reference constant name[] := ARRAY(SELECT r.value_column FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS r
                                            WHERE (r.collection, r.target) = (collection, target) AND r.value_column <> r.column_name);
@@ -331,9 +343,12 @@ BEGIN
             paths := paths || col.path;
             fields := fields || mongo_migrate.written_column(server, collection, target, col, reverse, depth);
         ELSIF depth > 0 THEN
-            element := mongo_migrate.written_column(server, collection, target, col, reverse, depth);
+            wholes := wholes || mongo_migrate.written_column(server, collection, target, col, reverse, depth);
         END IF;
     END LOOP;
+    IF wholes <> '{}' THEN
+        element := format('mongo_migrate.written_element(%s, ARRAY[%s]::json[])', element, array_to_string(wholes, ', '));
+    END IF;
     FOR child IN
         SELECT * FROM mongo_migrate.plan_target AS t
          WHERE (t.server, t.collection, t.parent) = (server, collection, target) AND t.included
