@@ -621,7 +621,7 @@ BEGIN
             SELECT planned.target, NULL::name, format('constraint %I is checked at the commit, and what violates it fails its batch', k.conname),
                    CASE k.contype WHEN 'f' THEN format('ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE INITIALLY IMMEDIATE;', planned.target, k.conname)
                        ELSE 'Drop it, and make it again when all documents are copied.' END, 'warning'
-            FROM pg_constraint AS k WHERE k.conrelid = relation AND k.condeferred;
+            FROM pg_constraint AS k WHERE k.conrelid = relation AND k.condeferred ORDER BY k.conname;
         RETURN QUERY
             SELECT planned.target, NULL::name, format('its row security may hide rows from %s: a second run could copy their documents again, or into quarantine', quote_ident(current_user)),
                    'Migrate as its owner, or as a role with BYPASSRLS.', 'warning'
