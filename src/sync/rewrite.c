@@ -36,7 +36,8 @@ typedef struct ValueWriter
 {
 	Converter  *converter;		/* from the document's value to the column's */
 	FmgrInfo	equals;			/* of the column's type; fn_oid invalid: none */
-	Encoder   **encoders;		/* to the BSON types that the field has had, and last the usual one */
+	Encoder   **encoders;		/* to the BSON types that the field has had,
+								 * and last the usual one */
 	int			nencoders;
 	int16		typlen;
 	bool		typbyval;
@@ -391,7 +392,11 @@ mm_set_fields(PG_FUNCTION_ARGS)
 
 		if (!nulls[i])
 			read_value(DatumGetTextPP(values[i]), &value);
-		/* Another column of the same field, or around it, may have another value for it. */
+
+		/*
+		 * Another column of the same field, or around it, may have another
+		 * value for it.
+		 */
 		if (has_at(before, path, nulls[i] ? NULL : &value))
 			continue;
 		bson_iter_init(&fields, document);
