@@ -9,7 +9,7 @@ SET timezone = 'UTC';
 \set SHOW_CONTEXT never
 CREATE FUNCTION pg_temp.run(command json) RETURNS text LANGUAGE sql AS $$SELECT mongo_migrate.run_command('back', command) ->> 'n'$$;
 CREATE FUNCTION pg_temp.documents(collection text) RETURNS SETOF text LANGUAGE sql AS $$
-    SELECT regexp_replace(d::text, '{ "[$]oid" : "(?!0{8})[0-9a-f]{24}" }', 'new', 'g')
+    SELECT regexp_replace(regexp_replace(d::text, '{ "[$]oid" : "(?!0{8})[0-9a-f]{24}" }', 'new', 'g'), '\s+', ' ', 'g')
       FROM mongo_migrate.find_documents('back', collection, '{}', '{"sort": {"_id": 1}}', 'canonical') AS d
 $$;
 CREATE FUNCTION pg_temp.differences() RETURNS TABLE (collection text, source_id text, target text, element text, column_name text, kind text, source_value text, target_value text)
