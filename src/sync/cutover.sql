@@ -47,6 +47,29 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.require_sync(name, boolean) IS
     'the sync of a server, or an error where it does not run, or is cut over and should not be, or the other way round';
 
+CREATE FUNCTION mongo_migrate.has_column(server name, collection text, path text)
+    RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (
+        SELECT FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
+         CROSS JOIN LATERAL (SELECT mongo_migrate.target_base($1, $2, t.target) AS base) AS b
+         CROSS JOIN LATERAL (SELECT mongo_migrate.full_path(b.base, c.path) AS path) AS f
+         WHERE (t.server, t.collection) = ($1, $2) AND t.included AND c.included AND c.path IS NOT NULL
+           AND CASE WHEN c.role = 'extra' THEN starts_with($3, b.base) AND NOT EXISTS (
+                        SELECT FROM mongo_migrate.plan_target AS u CROSS JOIN LATERAL (SELECT mongo_migrate.target_base($1, $2, u.target) AS base) AS n
+                         WHERE (u.server, u.collection) = ($1, $2) AND u.included AND length(n.base) > length(b.base) AND starts_with($3, n.base))
+                    -- A tree's table has all levels.
+                    WHEN starts_with($3, mongo_migrate.full_path(b.base, t.nested_path)) THEN true
+                    WHEN t.kind = 'root' AND c.path = '$' THEN false
+                    -- A map's table has all of the fields in the map.
+                    ELSE $3 = f.path OR f.path ~ ('^' || regexp_replace($3, '(\W)', '\\\1', 'g') || '[.[{]')
+                         OR $3 ~ ('^' || regexp_replace(regexp_replace(f.path, '\{\}.*', ''), '(\W)', '\\\1', 'g') || '[.[{]') END)
+$$;
+COMMENT ON FUNCTION mongo_migrate.has_column(name, text, text) IS
+    'whether a plan has something for a path of plan_path or drift: a column of it, within it or around it, a map, or a column extra';
+
 CREATE FUNCTION mongo_migrate.check_write_back(server name)
     RETURNS TABLE (collection text, target text, column_name name, severity text, problem text)
     LANGUAGE plpgsql VOLATILE
@@ -110,25 +133,12 @@ BEGIN
             RETURN QUERY SELECT c.collection, c.target, c.column_name, 'incomplete', SQLERRM;
         END;
     END LOOP;
-    -- Fields that the plan has nothing for: documents keep them, but elements that move do not, and new documents have none.
     RETURN QUERY
         SELECT p.collection, NULL::text, NULL::name, 'note', format('field "%s" has no column: documents keep it, new ones have none', p.path)
-          FROM mongo_migrate.plan_path AS p
-         WHERE p.server = check_write_back.server AND p.path <> '_id' AND p.key IS NOT NULL
-           AND NOT EXISTS (SELECT FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS o USING (server, collection, target)
-                            CROSS JOIN LATERAL (SELECT mongo_migrate.full_path(mongo_migrate.target_base(server, t.collection, t.target), o.path) AS path) AS f
-                            WHERE (t.server, t.collection) = (p.server, p.collection) AND t.included AND o.included
-                              AND (o.role = 'extra' OR (o.path IS NOT NULL AND NOT (t.kind = 'root' AND o.path = '$')
-                                   AND (p.path = f.path OR starts_with(f.path, p.path || '.') OR starts_with(f.path, p.path || '[]') OR starts_with(f.path, p.path || '{}')
-                                        OR starts_with(p.path, f.path || '.') OR starts_with(p.path, f.path || '[]') OR starts_with(p.path, f.path || '{}')))))
-         UNION
-        SELECT d.collection, NULL, NULL, 'note', format('field "%s" has no column: documents keep it, new ones have none', d.path)
-          FROM mongo_migrate.drift AS d
-         WHERE d.server = check_write_back.server
-           AND NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS o
-                            CROSS JOIN LATERAL (SELECT nullif(mongo_migrate.target_base(server, o.collection, o.target), '') || '.' AS base) AS b
-                            WHERE (o.server, o.collection, o.role) = (d.server, d.collection, 'extra') AND o.included
-                              AND starts_with(d.path, coalesce(b.base, '')) AND substr(d.path, coalesce(length(b.base), 0) + 1) !~ '\[\]|\{\}');
+          FROM (SELECT a.server, a.collection, a.path FROM mongo_migrate.plan_path AS a WHERE a.path <> '_id' AND a.key IS NOT NULL
+                 UNION
+                SELECT d.server, d.collection, d.path FROM mongo_migrate.drift AS d) AS p
+         WHERE p.server = check_write_back.server AND NOT mongo_migrate.has_column(server, p.collection, p.path);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_write_back(name) IS
