@@ -83,6 +83,7 @@ SELECT value, key, mongo_migrate.key_to_json(key) AS made FROM (VALUES ('{"$oid"
 SELECT mongo_migrate.document_key(mongo_migrate.bson_from_json('{"_id": {"a": 1}, "b": {"c": "x"}, "n": null}'), path)
 FROM unnest(ARRAY['_id', 'b.c', 'n', 'missing']) path;
 SELECT mongo_migrate.document_key(mongo_migrate.bson_from_json('{"_id": 7}')) = mongo_migrate.bson_key('7') AS default_path;
+SELECT mongo_migrate.document_key(mongo_migrate.bson_from_json('{"_id": null}')) = mongo_migrate.bson_key('null') AS null_id;
 
 -- a string that stands for an ObjectId or a number has that one's key; others, and other types, keep theirs
 SELECT value, form, r."values"[1]::bytea AS key, mongo_migrate.key_to_json(r."values"[1]::bytea) AS made

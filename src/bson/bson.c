@@ -248,20 +248,29 @@ mm_path_segments(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(makeArrayResult(names, CurrentMemoryContext));
 }
 
-/* document_key(document bytea, path text) returns bytea */
+/* document_key(document bytea, path text) returns bytea: a null is a value of _id alone */
 Datum
 mm_document_key(PG_FUNCTION_ARGS)
 {
 	DocumentPlan *plan = document_plan_create(CurrentMemoryContext, false);
 	bson_t		document;
 	DocumentError error;
+	const char *path = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	bson_iter_t id;
 	Datum		value;
 	bool		null;
 
 	bson_argument(&document, PG_GETARG_BYTEA_PP(0));
+	if (strcmp(path, "_id") == 0 && bson_iter_init_find(&id, &document, path) && BSON_ITER_HOLDS_NULL(&id))
+	{
+		StringInfoData key;
+
+		initStringInfo(&key);
+		key_append(&key, &id);
+		PG_RETURN_BYTEA_P(cstring_to_text_with_len(key.data, key.len));
+	}
 	document_plan_add_table(plan, -1, NULL);
-	document_plan_add_column(plan, 0, text_to_cstring(PG_GETARG_TEXT_PP(1)),
-							 converter_create_key(KEY_EXACT));
+	document_plan_add_column(plan, 0, path, converter_create_key(KEY_EXACT));
 	document_plan_finish(plan);
 	if (!document_decode_row(plan, &document, &value, &null, &error))
 		ereport(ERROR,

@@ -28,7 +28,7 @@ COMMENT ON FUNCTION mongo_migrate.key_to_json(bytea) IS
 CREATE FUNCTION mongo_migrate.document_key(document bytea, path text DEFAULT '_id') RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_document_key';
 COMMENT ON FUNCTION mongo_migrate.document_key(bytea, text) IS
-    'the key of the value at a path of a BSON document; NULL where there is none, or null';
+    'the key of the value at a path of a BSON document; NULL where there is none, or null, which is a value of _id alone';
 
 CREATE FUNCTION mongo_migrate.path_segments(path text) RETURNS text[]
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_path_segments';
