@@ -14,6 +14,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "bson/document_path.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
@@ -101,7 +102,10 @@ take_document(Datum *values, bool *nulls, int column, const bson_t *from, const 
 	nulls[column] = false;
 }
 
-/* Adds a row for an event, with the collection whose name is at a path. */
+/*
+ * Adds a row for an event, with the collection whose name is at a path.  One
+ * whose name the database's encoding lacks has no plan.
+ */
 static void
 add_row(ChangeReader *reader, const bson_t *event, const char *collection)
 {
@@ -119,8 +123,13 @@ add_row(ChangeReader *reader, const bson_t *event, const char *collection)
 	if (bson_iter_init(&iter, event) && bson_iter_find_descendant(&iter, collection, &found) &&
 		BSON_ITER_HOLDS_UTF8(&found))
 	{
-		values[CHANGE_COLLECTION] = text_datum(&found);
-		nulls[CHANGE_COLLECTION] = false;
+		if (document_path_can_name(bson_iter_utf8(&found, NULL)))
+		{
+			values[CHANGE_COLLECTION] = text_datum(&found);
+			nulls[CHANGE_COLLECTION] = false;
+		}
+		else
+			values[CHANGE_OPERATION] = CStringGetTextDatum("unnamed");
 	}
 	if (bson_iter_init(&iter, event) && bson_iter_find_descendant(&iter, "documentKey._id", &found))
 	{

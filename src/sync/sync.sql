@@ -165,6 +165,9 @@ BEGIN
        SET changed_at = excluded.changed_at, due_at = excluded.due_at, attempts = 0, reason = NULL;
 
     IF events > 0 OR s.captured_at < clock_timestamp() - interval '5 seconds' OR s.error IS NOT NULL THEN
+        -- What waited for the copy of a collection that is planned no more.
+        DELETE FROM mongo_migrate.change AS c
+         WHERE c.server = server AND NOT EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = (server, c.collection));
         UPDATE mongo_migrate.sync AS y
            SET "position" = positions[events + 1], cluster_time = greatest(y.cluster_time, times[events + 1]),
                captured_at = clock_timestamp(), events = y.events + events

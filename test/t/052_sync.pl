@@ -231,6 +231,27 @@ is(query('SELECT n FROM late WHERE id = 2'), '7', 'what has changed before the c
 my ($result, $output, $error) = $node->psql('postgres', "SET default_transaction_isolation = 'repeatable read'; SELECT mongo_migrate.capture_changes('shop', 0)");
 like($error, qr/READ COMMITTED transactions only/, 'nor does an older snapshot decide what is planned');
 
+# What waits for the copy of a collection that is planned no more.
+put('never', { _id => 1 });
+query("SELECT mongo_migrate.plan_collection('shop', 'never')");
+put('never', { _id => 2 });
+ok($node->poll_query_until('postgres', "SELECT pending = 1 FROM mongo_migrate.sync_status"), 'a change waits for the copy');
+query("DELETE FROM mongo_migrate.plan WHERE collection = 'never'");
+caught_up('without a plan');
+
+# _id of each type that MongoDB takes.
+my @odd = map { { _id => $_, n => 1 } } (undef, JSON::PP::true, 2.5, '', 'a.$b', { a => 1, b => [1] }, map { { $_->[0] => $_->[1] } }
+	  [ '$minKey', 1 ], [ '$maxKey', 1 ], [ '$numberDecimal', '1.50' ], [ '$date', '2020-01-01T00:00:00Z' ], [ '$timestamp', { t => 1, i => 2 } ], [ '$code', 'x' ]);
+put('odd', @odd);
+query("SELECT mongo_migrate.migrate_collection('shop', 'odd')");
+is(query('SELECT count(*) FROM odd'), scalar @odd, 'odd _id are copied');
+update('odd', { q => {}, u => { '$set' => { n => 2 } }, multi => JSON::PP::true });
+caught_up('documents of odd _id');
+is(query('SELECT count(*) FROM odd WHERE n = 2'), scalar @odd, 'odd _id are followed');
+remove('odd', map { $_->{_id} } @odd);
+caught_up('odd _id are deleted');
+is(query('SELECT count(*) FROM odd'), '0', 'and deleted');
+
 # A document that is deleted after its copy, and would go into quarantine.
 put('payers', { _id => user_id(1), n => 1 }, { _id => user_id(2), n => 2 });
 put('bills', map { { _id => $_, payer => user_id($_) } } 1 .. 2);
@@ -298,11 +319,26 @@ $mongo->fail_point_off;
 query("SELECT mongo_migrate.stop_sync('shop')");
 state_becomes('stopped');
 my ($ret, $out, $err) = $node->psql('postgres', "SELECT mongo_migrate.start_sync('shop', from_now => true)");
-like($err, qr/NOTICE:  what has changed before now is not followed, and documents of these collections were copied before: bills, clients, late, marks, orders, payers, users, visits/, 'from now on');
+like($err, qr/NOTICE:  what has changed before now is not followed, and documents of these collections were copied before: bills, clients, late, marks, never, orders, payers, users, visits/, 'from now on');
 caught_up('from now on');
 query("SELECT mongo_migrate.stop_sync('shop')");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), 'the worker ends');
 query('DROP EXTENSION mongo_migrate CASCADE');
+
+# Collections that the encoding of the database has no name for are read past.
+query(q(CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0));
+sub latin { return $node->safe_psql('latin', $_[0]); }
+put('words', map { { _id => $_, word => 'a' } } 1 .. 2);
+latin('CREATE EXTENSION mongo_migrate');
+latin("CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '" . $mongo->uri . "', database 'shop')");
+latin("SELECT mongo_migrate.start_sync('shop')");
+latin("SELECT mongo_migrate.migrate_collection('shop', 'words')");
+$mongo->command('shop', '{"insert": "\\u6ce8\\u6587", "documents": [{"_id": 1}]}');
+$mongo->command('shop', '{"drop": "\\u6ce8\\u6587"}');
+update('words', { q => { _id => 1 }, u => { '$set' => { word => 'b' } } }, { q => { _id => 2 }, u => { '$set' => { word => "\x{6ce8}" } } });
+ok($node->poll_query_until('latin', q(SELECT word = 'b' FROM words WHERE id = 1)), 'another encoding') || diag(latin('SELECT * FROM mongo_migrate.sync_status'));
+is(latin('SELECT string_agg(word, NULL ORDER BY id), (SELECT count(*) FROM mongo_migrate.change WHERE reason IS NOT NULL) FROM words'), 'ba|1', 'a word that it lacks is refused');
+latin("SELECT mongo_migrate.stop_sync('shop')");
 
 my $standalone = MongoServer->new(standalone => 1);
 query('CREATE EXTENSION mongo_migrate');
