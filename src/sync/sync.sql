@@ -367,12 +367,16 @@ CREATE FUNCTION mongo_migrate.changed_collections(server name)
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT ARRAY(SELECT o.collection FROM mongo_migrate.migration_order($1) WITH ORDINALITY AS o (collection, n)
-                  WHERE EXISTS (SELECT FROM mongo_migrate.change AS c
-                                 WHERE (c.server, c.collection) = ($1, o.collection) AND c.due_at <= clock_timestamp())
+                  WHERE CASE WHEN mongo_migrate.is_cut_over($1) THEN
+                            EXISTS (SELECT FROM mongo_migrate.row_change AS c
+                                     WHERE (c.server, c.collection) = ($1, o.collection) AND c.due_at <= clock_timestamp())
+                        ELSE
+                            EXISTS (SELECT FROM mongo_migrate.change AS c
+                                     WHERE (c.server, c.collection) = ($1, o.collection) AND c.due_at <= clock_timestamp()) END
                   ORDER BY o.n)
 $$;
 COMMENT ON FUNCTION mongo_migrate.changed_collections(name) IS
-    'the collections of which changes are due, those first that others refer to';
+    'the collections of which changes are due, of documents or after a cutover of rows, those first that others refer to';
 
 CREATE PROCEDURE mongo_migrate.follow_changes(server name, once boolean DEFAULT false, max_duration interval DEFAULT NULL)
     LANGUAGE plpgsql
@@ -381,7 +385,8 @@ DECLARE
     collection text;
     applied bigint;
     problem text;
-    step record;
+    step text;
+    result record;
     wait_ms integer := 0;
     due constant timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) max_duration;
 BEGIN
@@ -394,28 +399,19 @@ BEGIN
         CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '100 milliseconds');
     END LOOP;
     WHILE EXISTS (SELECT FROM mongo_migrate.sync s WHERE s.server = follow_changes.server AND s.running) LOOP
-        step := mongo_migrate.try_step('capture', server, NULL, wait_ms);
-        problem := step.problem;
+        result := mongo_migrate.try_step('capture', server, NULL, wait_ms);
+        problem := result.problem;
         COMMIT;
         EXIT WHEN NOT EXISTS (SELECT FROM mongo_migrate.sync s WHERE s.server = follow_changes.server AND s.running);
         applied := 0;
-        FOREACH collection IN ARRAY mongo_migrate.changed_collections(server) LOOP
-            step := mongo_migrate.try_step('apply', server, collection);
-            problem := coalesce(problem, step.problem);
-            applied := applied + coalesce(step.count, 0);
-            COMMIT;
-        END LOOP;
-        -- All that is new first: documents refer to each other.
-        FOREACH collection IN ARRAY mongo_migrate.written_collections(server) LOOP
-            step := mongo_migrate.try_step('assign', server, collection);
-            problem := coalesce(problem, step.problem);
-            COMMIT;
-        END LOOP;
-        FOREACH collection IN ARRAY mongo_migrate.written_collections(server) LOOP
-            step := mongo_migrate.try_step('write', server, collection);
-            problem := coalesce(problem, step.problem);
-            applied := applied + coalesce(step.count, 0);
-            COMMIT;
+        -- The _id of all that is new first: documents refer to each other.
+        FOREACH step IN ARRAY CASE WHEN mongo_migrate.is_cut_over(server) THEN ARRAY['assign', 'write'] ELSE ARRAY['apply'] END LOOP
+            FOREACH collection IN ARRAY mongo_migrate.changed_collections(server) LOOP
+                result := mongo_migrate.try_step(step, server, collection);
+                problem := coalesce(problem, result.problem);
+                applied := applied + coalesce(result.count, 0);
+                COMMIT;
+            END LOOP;
         END LOOP;
         PERFORM mongo_migrate.note_problem(server, problem);
         COMMIT;

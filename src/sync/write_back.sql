@@ -426,16 +426,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.write_changes(name, text, integer) IS
     'writes the documents of a collection whose rows have changed, by so many notes of mongo_migrate.row_change at most; returns their number. A document that cannot be written stays there, with the reason, and is tried again ever more seldom';
-
-CREATE FUNCTION mongo_migrate.written_collections(server name)
-    RETURNS text[]
-    LANGUAGE sql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT ARRAY(SELECT o.collection FROM mongo_migrate.migration_order($1) WITH ORDINALITY AS o (collection, n)
-                  WHERE EXISTS (SELECT FROM mongo_migrate.row_change AS c
-                                 WHERE (c.server, c.collection) = ($1, o.collection) AND c.due_at <= clock_timestamp())
-                  ORDER BY o.n)
-$$;
-COMMENT ON FUNCTION mongo_migrate.written_collections(name) IS
-    'the collections of which documents are due to be written, those first that others refer to';
