@@ -401,6 +401,14 @@ create_command(const ImportField *root, const ImportOptions *options, const char
 	return command.data;
 }
 
+/* Tells in an error which table is to be left out for the others to be imported. */
+static void
+tell_table(void *arg)
+{
+	errcontext("import of foreign table \"%s\"; EXCEPT (%s) imports the others", (char *) arg,
+			   quote_identifier(arg));
+}
+
 /* ImportForeignSchema: a List of commands. */
 List *
 fdw_import_schema(ImportForeignSchemaStmt *stmt, Oid serverid)
@@ -434,10 +442,12 @@ fdw_import_schema(ImportForeignSchemaStmt *stmt, Oid serverid)
 		const ImportCollection *collection = lfirst(lc);
 		MemoryContext context;
 		MemoryContext old;
+		ErrorContextCallback telling = {.previous = error_context_stack, .callback = tell_table, .arg = lfirst(lc2)};
 		char	   *command;
 
 		if (!is_wanted(stmt, lfirst(lc2)))
 			continue;
+		error_context_stack = &telling;
 		context = AllocSetContextCreate(CurrentMemoryContext, "mongo import",
 										ALLOCSET_DEFAULT_SIZES);
 		old = MemoryContextSwitchTo(context);
@@ -446,6 +456,7 @@ fdw_import_schema(ImportForeignSchemaStmt *stmt, Oid serverid)
 		MemoryContextSwitchTo(old);
 		commands = lappend(commands, pstrdup(command));
 		MemoryContextDelete(context);
+		error_context_stack = telling.previous;
 	}
 	return commands;
 }
