@@ -476,7 +476,8 @@ BEGIN
            SET running = true, "position" = excluded."position", cluster_time = excluded.cluster_time,
                started_at = excluded.started_at, captured_at = excluded.captured_at, error = NULL, error_at = NULL;
         SELECT string_agg(DISTINCT k.collection, ', ') INTO copied FROM mongo_migrate.chunk AS k
-         WHERE k.server = server AND k.documents > 0;
+         WHERE k.server = server
+           AND (k.documents > 0 OR EXISTS (SELECT FROM mongo_migrate.run_lock_held AS h WHERE h.lock = mongo_migrate.run_lock(server, k.collection)));
         IF copied IS NOT NULL THEN
             RAISE NOTICE 'what has changed before now is not followed, and documents of these collections were copied before: %', copied
                 USING HINT = 'To bring that: SELECT count(*) FROM mongo_migrate.verify_full(server, collection), and mongo_migrate.repair(server, collection, delete_extra => true), of each.';
