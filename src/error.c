@@ -152,6 +152,8 @@ mongo_sqlstate(const bson_error_t *error)
 				ERRCODE_CONNECTION_FAILURE;
 		case MONGOC_ERROR_PROTOCOL:
 			return ERRCODE_PROTOCOL_VIOLATION;
+		case MONGOC_ERROR_COLLECTION:	/* one write, see mongo_command() */
+			return ERRCODE_DATA_EXCEPTION;
 		default:
 			return ERRCODE_FDW_ERROR;
 	}
