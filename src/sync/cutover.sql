@@ -97,6 +97,11 @@ BEGIN
           FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
          WHERE t.server = check_write_back.server AND t.included AND c.role = 'id' AND c.expression IS NOT NULL
          UNION ALL
+        SELECT t.collection, t.target, c.column_name, 'error', format('by an id of type %s the document cannot be found: it does not say in which order the fields of _id are', c.type)
+          FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
+          JOIN mongo_migrate.id_map AS m USING (server, collection)
+         WHERE t.server = check_write_back.server AND t.included AND t.kind = 'root' AND c.role = 'id' AND m.id_type = 'source' AND c.type IN ('json', 'jsonb')
+         UNION ALL
         SELECT t.collection, t.target, NULL, 'error', format('table %s, to whose rows these belong, is left out of the plan', t.parent)
           FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_target AS u ON (u.server, u.collection, u.target) = (t.server, t.collection, t.parent)
          WHERE t.server = check_write_back.server AND t.included AND NOT u.included
@@ -176,23 +181,40 @@ CREATE FUNCTION mongo_migrate.write_back_triggers(server name)
     SET search_path = pg_catalog, pg_temp
     SET jit = off
 AS $$
-    SELECT t.target, k.name, format('CREATE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION mongo_migrate.note_row(%L, %L, %L)',
-                                    k.name, k.event, t.target, k.each, $1, t.collection, d.column_name)
+    SELECT r.target, k.name, format('CREATE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION mongo_migrate.note_row(%L, %L, %L)',
+                                    k.name, k.event, r.target, k.each, $1, t.collection, d.column_name)
       FROM mongo_migrate.plan_target AS t
-      JOIN pg_class AS c ON c.oid = to_regclass(t.target)
      CROSS JOIN LATERAL mongo_migrate.document_column($1, t.collection, t.target) AS d
+     -- Partitions get triggers for rows from the table, but none for statements.
+     CROSS JOIN LATERAL (
+            SELECT c.oid, t.target FROM pg_class AS c WHERE c.oid = to_regclass(t.target)
+             UNION ALL
+            SELECT p.relid, p.relid::regclass::text FROM pg_partition_tree(to_regclass(t.target)) AS p WHERE p.level > 0) AS r
+      JOIN pg_class AS c USING (oid)
      CROSS JOIN (VALUES ('mongo_migrate_write_back', 'AFTER INSERT OR UPDATE OR DELETE', 'ROW'),
                         ('mongo_migrate_write_back_all', 'BEFORE TRUNCATE', 'STATEMENT')) AS k (name, event, each)
-     WHERE t.server = $1 AND t.included AND (k.each = 'ROW' OR c.relkind <> 'f')
-     ORDER BY t.target COLLATE "C", k.name
+     WHERE t.server = $1 AND t.included
+       AND CASE k.each WHEN 'ROW' THEN r.target = t.target ELSE c.relkind <> 'f' END
+     ORDER BY r.target COLLATE "C", k.name
 $$;
 COMMENT ON FUNCTION mongo_migrate.write_back_triggers(name) IS
     'the triggers that tables have while a server is cut over, with the statements that make them';
+
+CREATE FUNCTION mongo_migrate.limit_locks(until timestamptz)
+    RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT set_config('lock_timeout', greatest(1, ceil(extract(epoch FROM $1 - clock_timestamp()) * 1000))::integer::text, true)
+$$;
+COMMENT ON FUNCTION mongo_migrate.limit_locks(timestamptz) IS
+    'has whoever waits for a lock from now on wait until then at most; to the end of the calling function, if that sets lock_timeout';
 
 CREATE FUNCTION mongo_migrate.cutover(server name, timeout interval DEFAULT '1 minute', incomplete boolean DEFAULT false)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = 0
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -223,7 +245,10 @@ BEGIN
     -- Everything that was written until now.
     SELECT c.cluster_time INTO STRICT present FROM mongo_migrate.read_changes(server, NULL, 0, 1) AS c WHERE c.operation IS NULL;
     PERFORM mongo_migrate.await_sync(server, 'documents that have changed', until, present);
+    PERFORM mongo_migrate.limit_locks(until);
     PERFORM pg_advisory_xact_lock(mongo_migrate.sync_step_lock(server));
+    -- Another may have changed it meanwhile.
+    PERFORM mongo_migrate.require_sync(server, false);
     SELECT * INTO s FROM mongo_migrate.sync AS y WHERE y.server = server FOR UPDATE;
     IF NOT incomplete AND EXISTS (SELECT FROM mongo_migrate.change AS c WHERE c.server = server AND c.reason IS NOT NULL) THEN
         RAISE object_not_in_prerequisite_state USING
@@ -246,6 +271,7 @@ BEGIN
 
     UPDATE mongo_migrate.sync AS y SET cut_over_at = clock_timestamp() WHERE y.server = server;
     FOR t IN SELECT * FROM mongo_migrate.write_back_triggers(server) LOOP
+        PERFORM mongo_migrate.limit_locks(until);
         EXECUTE t.definition;
         EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.target, t.trigger);
     END LOOP;
@@ -259,6 +285,7 @@ CREATE FUNCTION mongo_migrate.end_write_back(server name, timeout interval, inco
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = 0
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -271,10 +298,14 @@ BEGIN
     PERFORM mongo_migrate.await_sync(server, what, until);
     -- Who writes now waits for the end of the transaction; what was written is read by the worker.
     FOR t IN SELECT DISTINCT w.target FROM mongo_migrate.write_back_triggers(server) AS w ORDER BY w.target LOOP
+        PERFORM mongo_migrate.limit_locks(until);
         EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', t.target);
     END LOOP;
+    PERFORM mongo_migrate.require_sync(server, true);
     PERFORM mongo_migrate.await_sync(server, what, until);
+    PERFORM mongo_migrate.limit_locks(until);
     PERFORM pg_advisory_xact_lock(mongo_migrate.sync_step_lock(server));
+    PERFORM mongo_migrate.require_sync(server, true);
     DELETE FROM mongo_migrate.row_change AS c WHERE c.server = server AND incomplete;
     GET DIAGNOSTICS refused = ROW_COUNT;
     IF refused > 0 THEN
