@@ -10,6 +10,7 @@
 #include "compat.h"
 
 #include "bson/json.h"
+#include "bson/json_read.h"
 #include "bson/json_sink.h"
 #include "bson/number.h"
 #include "bson/text.h"
@@ -162,6 +163,11 @@ text_key(JsonSink *sink, const char *utf8, size_t length)
 	TextSink   *text = (TextSink *) sink;
 	ConvertStatus status;
 
+	if (!sink->wrapping && !text->comma && json_key_is_special(utf8, length))
+	{
+		appendStringInfo(text->out, "\"\\u0024%.*s\":", (int) length - 1, utf8 + 1);
+		return CONVERT_OK;
+	}
 	append_comma(text);
 	status = append_string(text, utf8, length);
 	appendStringInfoChar(text->out, ':');

@@ -206,6 +206,16 @@ find_special(JsonReader reader)
 	return NULL;
 }
 
+/* Whether a key, first in an object, makes it stand for a value. */
+bool
+json_key_is_special(const char *key, size_t length)
+{
+	for (int i = 0; i < lengthof(special_keys); i++)
+		if (strlen(special_keys[i]) == length && memcmp(special_keys[i], key, length) == 0)
+			return true;
+	return false;
+}
+
 /* Sixteen bytes from a UUID's text. */
 bool
 json_read_uuid(const char *text, size_t length, uint8 *bytes)

@@ -31,7 +31,9 @@ static ConvertStatus emit_value(JsonSink *sink, const bson_iter_t *value, JsonMo
 static void
 emit_name(JsonSink *sink, const char *name)
 {
+	sink->wrapping = true;
 	(void) sink->key(sink, name, strlen(name));
+	sink->wrapping = false;
 }
 
 /* Text, as {name: text} unless name is NULL. */

@@ -6,6 +6,13 @@
 -- means what the row's column has stays as it is, and so does everything that
 -- the plan does not know.
 
+CREATE FUNCTION mongo_migrate.field_at(document json, steps text[])
+    RETURNS json
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_field_at';
+COMMENT ON FUNCTION mongo_migrate.field_at(json, text[]) IS
+    'what a document in canonical Extended JSON has at a path, by the steps that verify_steps() makes of it: as the operator #> does, which takes no U+0000; NULL: nothing';
+
 CREATE FUNCTION mongo_migrate.written_value(present json, stored anyelement, bson_types text[], mode text, absent boolean)
     RETURNS json
     LANGUAGE c STABLE PARALLEL SAFE
@@ -78,26 +85,62 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.written_element(json, json[]) IS
     'an element that several columns are of, by type: what the one says that says something else than is there';
 
-CREATE FUNCTION mongo_migrate.written_set(present json, elements json[])
-    RETURNS json
-    LANGUAGE sql STABLE
+CREATE FUNCTION mongo_migrate.element_keys(present json)
+    RETURNS bytea[]
+    LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH new AS (
-        SELECT e.element, mongo_migrate.bson_key(e.element) AS key, e.n,
-               row_number() OVER (PARTITION BY mongo_migrate.bson_key(e.element) ORDER BY e.n) AS copy
-          FROM unnest($2) WITH ORDINALITY AS e (element, n)
-    ), old AS (
-        SELECT e.element, mongo_migrate.bson_key(e.element) AS key, e.n,
-               row_number() OVER (PARTITION BY mongo_migrate.bson_key(e.element) ORDER BY e.n) AS copy
-          FROM json_array_elements(CASE WHEN json_typeof($1) = 'array' THEN $1 END) WITH ORDINALITY AS e (element, n)
-    )
-    SELECT CASE WHEN count(*) > 0 THEN json_agg(coalesce(o.element, n.element) ORDER BY o.n, n.n)
-                WHEN json_typeof($1) = 'array' THEN '[]'::json ELSE $1 END
-      FROM new AS n LEFT JOIN old AS o USING (key, copy)
+    SELECT ARRAY(SELECT mongo_migrate.bson_key(e.element)
+                   FROM json_array_elements(CASE WHEN json_typeof($1) = 'array' THEN $1 END) WITH ORDINALITY AS e (element, n) ORDER BY e.n)
 $$;
-COMMENT ON FUNCTION mongo_migrate.written_set(json, json[]) IS
-    'an array of elements that have no position: those there are in their order, new ones come last';
+COMMENT ON FUNCTION mongo_migrate.element_keys(json) IS
+    'the keys of an array''s elements; none of what is no array';
+
+CREATE FUNCTION mongo_migrate.written_set(present json, elements json[], means json[])
+    RETURNS json
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    there constant json[] := ARRAY(SELECT e FROM json_array_elements(CASE WHEN json_typeof(present) = 'array' THEN present END) AS e);
+    taken boolean[] := array_fill(false, ARRAY[cardinality(there)]);
+    places integer[];       -- of the elements in the array that is there
+    place integer;
+BEGIN
+    IF elements IS NULL THEN
+        RETURN CASE WHEN json_typeof(present) = 'array' THEN '[]'::json ELSE present END;
+    END IF;
+    -- Those that are there just so, as often as they are.
+    places := ARRAY(
+        WITH new AS (
+            SELECT k.key, e.n, row_number() OVER (PARTITION BY k.key ORDER BY e.n) AS copy
+              FROM unnest(elements) WITH ORDINALITY AS e (element, n) CROSS JOIN LATERAL (SELECT mongo_migrate.bson_key(e.element) AS key) AS k
+        ), old AS (
+            SELECT k.key, k.n, row_number() OVER (PARTITION BY k.key ORDER BY k.n) AS copy
+              FROM unnest(mongo_migrate.element_keys(present)) WITH ORDINALITY AS k (key, n)
+        )
+        SELECT o.n FROM new AS n LEFT JOIN old AS o USING (key, copy) ORDER BY n.n);
+    FOREACH place IN ARRAY places LOOP
+        IF place IS NOT NULL THEN
+            taken[place] := true;
+        END IF;
+    END LOOP;
+    -- Then those that mean the same.
+    FOR i IN 1 .. cardinality(elements) LOOP
+        IF places[i] IS NULL THEN
+            place := (SELECT min(m::integer) FROM json_array_elements_text(means[i]) AS m WHERE NOT taken[m::integer]);
+            IF place IS NOT NULL THEN
+                places[i] := place;
+                taken[place] := true;
+            END IF;
+        END IF;
+    END LOOP;
+    RETURN (SELECT json_agg(coalesce(there[p.place], p.element) ORDER BY p.place, p.n)
+              FROM unnest(elements, places) WITH ORDINALITY AS p (element, place, n));
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_set(json, json[], json[]) IS
+    'an array of elements that have no position: those there are in their order, new ones come last; means: the places of elements of present that the row of each means, where none is equal to it';
 
 CREATE FUNCTION mongo_migrate.tree_elements(present json, nested_path text)
     RETURNS json[]
@@ -109,7 +152,7 @@ AS $$
           FROM json_array_elements(CASE WHEN json_typeof($1) = 'array' THEN $1 END) WITH ORDINALITY AS e (element, n)
          UNION ALL
         SELECT e.element, w.place || e.n
-          FROM walk AS w CROSS JOIN LATERAL (SELECT w.element #> mongo_migrate.verify_steps($2) AS nested) AS a
+          FROM walk AS w CROSS JOIN LATERAL (SELECT mongo_migrate.field_at(w.element, mongo_migrate.verify_steps($2)) AS nested) AS a
          CROSS JOIN LATERAL json_array_elements(CASE WHEN json_typeof(a.nested) = 'array' THEN a.nested END) WITH ORDINALITY AS e (element, n)
     )
     SELECT ARRAY(SELECT w.element FROM walk AS w ORDER BY w.place)
@@ -134,7 +177,7 @@ BEGIN
     END IF;
     -- From the last on, so that what is within an element is there before it.
     FOR i IN REVERSE cardinality(elements) .. 1 LOOP
-        nested := elements[i] #> steps;
+        nested := mongo_migrate.field_at(elements[i], steps);
         IF within[i] IS NOT NULL OR json_typeof(nested) = 'array' THEN
             elements[i] := mongo_migrate.set_fields(elements[i], ARRAY[nested_path], ARRAY[coalesce(within[i], '[]')]);
         END IF;
@@ -233,7 +276,7 @@ DECLARE
     mode constant text := mongo_migrate.verify_mode(server);
     row_ constant text := 'a' || depth;
     stored text := format('%s.%I', row_, col.column_name);
-    present constant text := format('(p%s.document #> %L)', depth, mongo_migrate.verify_steps(col.path));
+    present constant text := format('mongo_migrate.field_at(p%s.document, %L)', depth, mongo_migrate.verify_steps(col.path));
     field record;
     source oid;
     value text;
@@ -267,7 +310,7 @@ CREATE FUNCTION mongo_migrate.written_child(server name, collection text, child 
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    array_ constant text := format('(p%s.document #> %L)', depth - 1, mongo_migrate.verify_steps(child.path));
+    array_ constant text := format('mongo_migrate.field_at(p%s.document, %L)', depth - 1, mongo_migrate.verify_steps(child.path));
     element constant text := format('coalesce(%s, ''null'')', mongo_migrate.written_row(server, collection, child.target, depth));
     keys text;
     place record;       -- names of columns
@@ -287,15 +330,24 @@ BEGIN
         RETURN format('(SELECT CASE WHEN count(*) > 0 THEN mongo_migrate.set_map(%1$s, array_agg(e.name), array_agg(e.element)) '
                       'WHEN json_typeof(%1$s) = ''object'' THEN ''{}''::json ELSE %1$s END '
                       'FROM (SELECT a%2$s.%3$I::text AS name, %4$s AS element FROM (SELECT c.* FROM %5$s AS c WHERE %6$s ORDER BY c.%3$I) AS a%2$s '
-                      'CROSS JOIN LATERAL (SELECT CASE WHEN json_typeof(%1$s) = ''object'' THEN %1$s -> a%2$s.%3$I::text END AS document) AS p%2$s) AS e)',
+                      'CROSS JOIN LATERAL (SELECT CASE WHEN json_typeof(%1$s) = ''object'' THEN mongo_migrate.field_at(%1$s, ARRAY[a%2$s.%3$I::text]) END AS document) AS p%2$s) AS e)',
                       array_, depth, place.name, element, child.target, keys);
     ELSIF place.position IS NULL THEN
-        RETURN format('mongo_migrate.written_set(%1$s, ARRAY(SELECT %2$s FROM (SELECT c.* FROM %3$s AS c WHERE %4$s) AS a%5$s '
-                      'CROSS JOIN (SELECT NULL::json AS document) AS p%5$s))',
-                      array_, element, child.target, keys, depth);
+        -- An element that a row makes nothing else of is what it means.
+        RETURN format('(SELECT mongo_migrate.written_set(%1$s, array_agg(e.element), array_agg(e.means)) FROM ('
+                      'SELECT a%2$s."mm element" AS element, CASE WHEN a%2$s."mm copy" > (SELECT count(*) FROM unnest(o.keys) AS k WHERE k = a%2$s."mm key") THEN '
+                      '(SELECT json_agg(t.n) FROM (SELECT p%2$s.n, p%2$s.document, %3$s AS element '
+                      'FROM json_array_elements(CASE WHEN json_typeof(%1$s) = ''array'' THEN %1$s END) '
+                      'WITH ORDINALITY AS p%2$s (document, n)) AS t WHERE t.element::text = t.document::text) END AS means '
+                      'FROM (SELECT mongo_migrate.element_keys(%1$s) AS keys OFFSET 0) AS o CROSS JOIN ('
+                      'SELECT a%2$s.*, f.element AS "mm element", k.key AS "mm key", row_number() OVER (PARTITION BY k.key) AS "mm copy" '
+                      'FROM (SELECT c.* FROM %4$s AS c WHERE %5$s) AS a%2$s '
+                      'CROSS JOIN LATERAL (SELECT %3$s AS element FROM (SELECT NULL::json AS document) AS p%2$s OFFSET 0) AS f '
+                      'CROSS JOIN LATERAL (SELECT mongo_migrate.bson_key(f.element) AS key OFFSET 0) AS k) AS a%2$s) AS e)',
+                      array_, depth, element, child.target, keys);
     END IF;
     -- Positions without a gap are those that the array's elements have, until the last of them.
-    rows_ := format('(SELECT c.*, row_number() OVER (ORDER BY c.%1$I) AS "mm n", max(c.%1$I) OVER () = count(*) OVER () - 1 AS "mm dense" '
+    rows_ := format('(SELECT c.*, row_number() OVER (ORDER BY c.%1$I) AS "mm n", max(c.%1$I) OVER () = count(*) OVER () - 1 AND min(c.%1$I) OVER () = 0 AS "mm dense" '
                     'FROM %2$s AS c WHERE %3$s) AS a%4$s', place.position, child.target, keys, depth);
     IF child.nested_path IS NOT NULL THEN
         RETURN format('(SELECT mongo_migrate.written_tree(%1$s, %2$L, array_agg(e.position ORDER BY e.n), array_agg(e.parent ORDER BY e.n), array_agg(e.element ORDER BY e.n)) '
@@ -304,7 +356,7 @@ BEGIN
                       'CROSS JOIN LATERAL (SELECT CASE WHEN a%3$s."mm dense" THEN f.elements[a%3$s."mm n"] END AS document) AS p%3$s) AS e)',
                       array_, child.nested_path, depth, place.position, place.parent, element, rows_);
     END IF;
-    now_ := format('CASE WHEN a%1$s."mm dense" AND json_typeof(%2$s) = ''array'' THEN %2$s -> (a%1$s."mm n" - 1)::integer END', depth, array_);
+    now_ := format('CASE WHEN a%1$s."mm dense" AND json_typeof(%2$s) = ''array'' THEN mongo_migrate.field_at(%2$s, ARRAY[(a%1$s."mm n" - 1)::text]) END', depth, array_);
     RETURN format('(SELECT CASE WHEN count(*) > 0 THEN json_agg(e.element ORDER BY e.n) WHEN json_typeof(%1$s) = ''array'' THEN ''[]''::json ELSE %1$s END '
                   'FROM (SELECT %2$s AS element, a%3$s."mm n" AS n FROM %4$s CROSS JOIN LATERAL (SELECT %5$s AS document) AS p%3$s) AS e)',
                   array_, element, depth, rows_, now_);

@@ -10,6 +10,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/transam.h"
 #include "bson/document_path.h"
 #include "bson/encode.h"
 #include "bson/json.h"
@@ -18,6 +19,7 @@
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "owned.h"
 #include "utils/array.h"
@@ -27,21 +29,28 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
+PG_FUNCTION_INFO_V1(mm_field_at);
 PG_FUNCTION_INFO_V1(mm_written_value);
 PG_FUNCTION_INFO_V1(mm_set_fields);
 PG_FUNCTION_INFO_V1(mm_set_map);
 
 /* What a call of written_value() with a column of a type needs; lives as long as the statement. */
-typedef struct ValueWriter
+typedef struct ValueWriter ValueWriter;
+struct ValueWriter
 {
+	Oid			type;			/* under a domain */
+	JsonMode	mode;
 	Converter  *converter;		/* from the document's value to the column's */
-	FmgrInfo	equals;			/* of the column's type; fn_oid invalid: none */
+	FmgrInfo	equals;			/* of the column's type; fn_oid invalid: its
+								 * image counts */
 	Encoder   **encoders;		/* to the BSON types that the field has had,
 								 * and last the usual one */
 	int			nencoders;
 	int16		typlen;
 	bool		typbyval;
-} ValueWriter;
+	char		typalign;
+	ValueWriter *element;		/* of arrays */
+};
 
 /* The value in a json argument as the field v of a document that the current context owns. */
 static void
@@ -55,7 +64,7 @@ read_value(text *json, bson_iter_t *value)
 
 	if (status != CONVERT_OK || !bson_iter_init_find(value, document, "v"))
 		ereport(ERROR,
-				(errcode(convert_sqlstate(status)),
+				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("a value is no Extended JSON"),
 				 detail == NULL ? 0 : errdetail("%s", detail)));
 }
@@ -83,27 +92,34 @@ is_null(const bson_iter_t *value)
 	return BSON_ITER_HOLDS_NULL(value) || BSON_ITER_HOLDS_UNDEFINED(value);
 }
 
-/* Makes the writer of a column's values. */
+/* Whether values that are equal may differ all the same: 1 month and 30 days, words of citext. */
+static bool
+equality_is_loose(Oid type)
+{
+	return type == INTERVALOID || type >= FirstNormalObjectId;
+}
+
+/* Makes the writer of values of a type, whose fields have had such BSON types. */
 static ValueWriter *
-create_writer(FunctionCallInfo fcinfo)
+create_writer(Oid type, int32 typmod, JsonMode mode, ArrayType *bson_types)
 {
 	ValueWriter *writer = palloc0(sizeof(ValueWriter));
-	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 1);
-	Node	   *call = (Node *) fcinfo->flinfo->fn_expr;
-	int32		typmod = call != NULL && IsA(call, FuncExpr) ?
-		exprTypmod(list_nth(((FuncExpr *) call)->args, 1)) : -1;
+	Oid			element;
+	Oid			equals = lookup_type_cache(type, TYPECACHE_EQ_OPR_FINFO)->eq_opr_finfo.fn_oid;
 	Datum	   *words;
 	int			nwords;
 
+	writer->type = getBaseType(type);
+	writer->mode = mode;
 	/* Values that a migration has rounded stay in the document as they are. */
-	writer->converter = converter_create(type, typmod,
-										 json_mode_parse(text_to_cstring(PG_GETARG_TEXT_PP(3))), true);
-	writer->equals.fn_oid = InvalidOid;
-	if (OidIsValid(lookup_type_cache(type, TYPECACHE_EQ_OPR_FINFO)->eq_opr_finfo.fn_oid))
-		fmgr_info(lookup_type_cache(type, TYPECACHE_EQ_OPR_FINFO)->eq_opr_finfo.fn_oid, &writer->equals);
-	get_typlenbyval(type, &writer->typlen, &writer->typbyval);
+	writer->converter = converter_create(type, typmod, mode, true);
+	element = get_typlen(writer->type) == -1 ? get_element_type(writer->type) : InvalidOid;
+	if (OidIsValid(equals) && !equality_is_loose(writer->type) &&
+		!(OidIsValid(element) && equality_is_loose(getBaseType(element))))
+		fmgr_info(equals, &writer->equals);
+	get_typlenbyvalalign(type, &writer->typlen, &writer->typbyval, &writer->typalign);
 
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), TEXTOID, -1, false, TYPALIGN_INT, &words, NULL, &nwords);
+	deconstruct_array(bson_types, TEXTOID, -1, false, TYPALIGN_INT, &words, NULL, &nwords);
 	writer->encoders = palloc((nwords + 1) * sizeof(Encoder *));
 	for (int i = 0; i < nwords; i++)
 	{
@@ -113,6 +129,11 @@ create_writer(FunctionCallInfo fcinfo)
 			writer->encoders[writer->nencoders++] = encoder_create(type, word);
 	}
 	writer->encoders[writer->nencoders++] = encoder_create(type, NULL);
+	if (OidIsValid(element))
+	{
+		getBaseTypeAndTypmod(type, &typmod);
+		writer->element = create_writer(element, typmod, mode, bson_types);
+	}
 	return writer;
 }
 
@@ -132,14 +153,14 @@ whole_milliseconds(Oid type, Datum value)
 	return TimestampGetDatum(timestamp - rest - (rest < 0 ? 1000 : 0));
 }
 
-/* Whether the document's value would become the column's. */
+/* Whether a field would become the column's value, or that to the millisecond. */
 static bool
-same_value(ValueWriter *writer, const bson_iter_t *present, Datum value, Datum whole)
+same_value(ValueWriter *writer, const bson_iter_t *field, Datum value, Datum whole)
 {
 	Datum		converted;
 
-	if (is_null(present) ||
-		writer->converter->convert(writer->converter, present, &converted) != CONVERT_OK)
+	if (is_null(field) ||
+		writer->converter->convert(writer->converter, field, &converted) != CONVERT_OK)
 		return false;
 	if (!OidIsValid(writer->equals.fn_oid))
 		return datum_image_eq(converted, value, writer->typbyval, writer->typlen);
@@ -147,13 +168,20 @@ same_value(ValueWriter *writer, const bson_iter_t *present, Datum value, Datum w
 		DatumGetBool(FunctionCall2Coll(&writer->equals, C_COLLATION_OID, converted, whole));
 }
 
+/* Whether a column has JSON, of which several spellings mean a field. */
+static bool
+is_json(const ValueWriter *writer)
+{
+	return writer->type == JSONOID || writer->type == JSONBOID;
+}
+
 /*
- * Encodes a value as the first of the BSON types that hold it exactly: that
- * which the document has, if the field has had it when the plan was made, and
- * then the others.
+ * Encodes a value as the first of the BSON types that hold it exactly and are
+ * read back as it: that which the document has, if the field has had it when the
+ * plan was made, and then the others.  The field v of a document.
  */
-static Datum
-encode_first(ValueWriter *writer, Datum value, bson_type_t preferred)
+static void
+encode_first(ValueWriter *writer, Datum value, Datum whole, bson_type_t preferred, bson_iter_t *field)
 {
 	ConvertStatus status = CONVERT_OK;
 	Encoder    *encoder = NULL;
@@ -162,21 +190,169 @@ encode_first(ValueWriter *writer, Datum value, bson_type_t preferred)
 	for (int i = 0; i < 2 * writer->nencoders; i++)
 	{
 		bson_t	   *document;
-		bson_iter_t iter;
 
 		encoder = writer->encoders[i % writer->nencoders];
 		if (i < writer->nencoders && encoder->target != preferred)
 			continue;
 		document = owned_bson_new(CurrentMemoryContext);
-		status = encoder->encode(encoder, value, document, "v", 1);
-		if (status == CONVERT_OK && bson_iter_init_find(&iter, document, "v"))
-			return json_datum(&iter);
+		status = encoder->encode(encoder, whole, document, "v", 1);
+		if (status != CONVERT_OK || !bson_iter_init_find(field, document, "v"))
+			continue;
+		if (is_json(writer) || same_value(writer, field, value, whole))
+			return;
+		status = CONVERT_INEXACT;
 	}
 	hint = encode_hint(status, encoder);
 	ereport(ERROR,
-			(errcode(convert_sqlstate(status)),
+			(errcode(status == CONVERT_WRONG_TYPE ? ERRCODE_DATA_EXCEPTION : convert_sqlstate(status)),
 			 errmsg("%s", encode_message(status, encoder, value)),
 			 hint == NULL ? 0 : errhint("%s", hint)));
+}
+
+/* Whether two fields are the same in a column of JSON. */
+static bool
+same_json(ValueWriter *writer, const bson_iter_t *left, const bson_iter_t *right)
+{
+	Jsonb	   *of_left;
+	Jsonb	   *of_right;
+
+	return jsonb_from_value(left, writer->mode, &of_left) == CONVERT_OK &&
+		jsonb_from_value(right, writer->mode, &of_right) == CONVERT_OK &&
+		compareJsonbContainers(&of_left->root, &of_right->root) == 0;
+}
+
+static void append_merged(ValueWriter *writer, bson_t *out, const char *key, int key_length,
+						  const bson_iter_t *present, const bson_iter_t *field);
+
+/* The fields of a document in the order of the one that is there, then what is new. */
+static void
+merge_documents(ValueWriter *writer, bson_t *out, const bson_iter_t *present, const bson_iter_t *field)
+{
+	bson_iter_t fields;
+	bson_iter_t others;
+	bson_iter_t other;
+
+	bson_iter_recurse(present, &fields);
+	while (bson_iter_next(&fields))
+	{
+		if (bson_iter_recurse(field, &others) && bson_iter_find(&others, bson_iter_key(&fields)))
+			append_merged(writer, out, bson_iter_key(&fields), -1, &fields, &others);
+	}
+	bson_iter_recurse(field, &others);
+	while (bson_iter_next(&others))
+	{
+		if (!bson_iter_recurse(present, &other) || !bson_iter_find(&other, bson_iter_key(&others)))
+			bson_append_iter(out, bson_iter_key(&others), -1, &others);
+	}
+}
+
+/*
+ * Appends a field of JSON, with whatever means the same in the field that is
+ * there as it is: JSON says nothing of some BSON types, and jsonb has its own
+ * order of fields.
+ */
+static void
+append_merged(ValueWriter *writer, bson_t *out, const char *key, int key_length,
+			  const bson_iter_t *present, const bson_iter_t *field)
+{
+	bson_t		inner;
+
+	check_stack_depth();
+	if (same_json(writer, present, field))
+		bson_append_iter(out, key, key_length, present);
+	else if (BSON_ITER_HOLDS_DOCUMENT(present) && BSON_ITER_HOLDS_DOCUMENT(field))
+	{
+		bson_append_document_begin(out, key, key_length, &inner);
+		merge_documents(writer, &inner, present, field);
+		bson_append_document_end(out, &inner);
+	}
+	else if (BSON_ITER_HOLDS_ARRAY(present) && BSON_ITER_HOLDS_ARRAY(field))
+	{
+		bson_iter_t elements;
+		bson_iter_t others;
+
+		bson_iter_recurse(present, &others);
+		bson_iter_recurse(field, &elements);
+		bson_append_array_begin(out, key, key_length, &inner);
+		while (bson_iter_next(&elements))
+		{
+			if (bson_iter_next(&others))
+				append_merged(writer, &inner, bson_iter_key(&elements), -1, &others, &elements);
+			else
+				bson_append_iter(&inner, bson_iter_key(&elements), -1, &elements);
+		}
+		bson_append_array_end(out, &inner);
+	}
+	else
+		bson_append_iter(out, key, key_length, field);
+}
+
+static void append_value(ValueWriter *writer, bson_t *out, const char *key, int key_length,
+						 const bson_iter_t *present, Datum value);
+
+/* The elements of an array of one dimension, each beside the one that is there. */
+static void
+append_elements(ValueWriter *writer, bson_t *out, const char *key, int key_length,
+				const bson_iter_t *present, ArrayType *array)
+{
+	ValueWriter *element = writer->element;
+	bool		more = present != NULL && BSON_ITER_HOLDS_ARRAY(present);
+	bson_iter_t there;
+	bson_t		inner;
+	Datum	   *values;
+	bool	   *nulls;
+	int			count;
+
+	deconstruct_array(array, ARR_ELEMTYPE(array), element->typlen, element->typbyval,
+					  element->typalign, &values, &nulls, &count);
+	if (more)
+		bson_iter_recurse(present, &there);
+	bson_append_array_begin(out, key, key_length, &inner);
+	for (int i = 0; i < count; i++)
+	{
+		char		buffer[16];
+		const char *position;
+		int			length = bson_uint32_to_string(i, &position, buffer, sizeof(buffer));
+
+		more = more && bson_iter_next(&there);
+		if (!nulls[i])
+			append_value(element, &inner, position, length, more ? &there : NULL, values[i]);
+		else if (more && is_null(&there))
+			bson_append_iter(&inner, position, length, &there);
+		else
+			bson_append_null(&inner, position, length);
+	}
+	bson_append_array_end(out, &inner);
+}
+
+/* Appends a field with a value: that which is there (NULL: none), if it means the value. */
+static void
+append_value(ValueWriter *writer, bson_t *out, const char *key, int key_length,
+			 const bson_iter_t *present, Datum value)
+{
+	Datum		whole = whole_milliseconds(writer->type, value);
+	bson_iter_t field;
+
+	if (present != NULL && same_value(writer, present, value, whole))
+	{
+		bson_append_iter(out, key, key_length, present);
+		return;
+	}
+	if (writer->element != NULL)
+	{
+		ArrayType  *array = DatumGetArrayTypeP(value);
+
+		if (ARR_NDIM(array) == 1 && ARR_LBOUND(array)[0] == 1)
+		{
+			append_elements(writer, out, key, key_length, present, array);
+			return;
+		}
+	}
+	encode_first(writer, value, whole, present == NULL ? BSON_TYPE_EOD : bson_iter_type(present), &field);
+	if (present != NULL && is_json(writer))
+		append_merged(writer, out, key, key_length, present, &field);
+	else
+		bson_append_iter(out, key, key_length, &field);
 }
 
 /*
@@ -187,14 +363,21 @@ Datum
 mm_written_value(PG_FUNCTION_ARGS)
 {
 	ValueWriter *writer = fcinfo->flinfo->fn_extra;
+	bson_t	   *document;
 	bson_iter_t present;
-	Datum		value;
+	bson_iter_t field;
 
 	if (writer == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+		Node	   *call = (Node *) fcinfo->flinfo->fn_expr;
 
-		fcinfo->flinfo->fn_extra = writer = create_writer(fcinfo);
+		fcinfo->flinfo->fn_extra = writer =
+			create_writer(get_fn_expr_argtype(fcinfo->flinfo, 1),
+						  call != NULL && IsA(call, FuncExpr) ?
+						  exprTypmod(list_nth(((FuncExpr *) call)->args, 1)) : -1,
+						  json_mode_parse(text_to_cstring(PG_GETARG_TEXT_PP(3))),
+						  PG_GETARG_ARRAYTYPE_P(2));
 		MemoryContextSwitchTo(old);
 	}
 	if (!PG_ARGISNULL(0))
@@ -211,10 +394,43 @@ mm_written_value(PG_FUNCTION_ARGS)
 			PG_RETURN_NULL();
 		PG_RETURN_TEXT_P(cstring_to_text("null"));
 	}
-	value = whole_milliseconds(getBaseType(get_fn_expr_argtype(fcinfo->flinfo, 1)), PG_GETARG_DATUM(1));
-	if (!PG_ARGISNULL(0) && same_value(writer, &present, PG_GETARG_DATUM(1), value))
+	document = owned_bson_new(CurrentMemoryContext);
+	append_value(writer, document, "v", 1, PG_ARGISNULL(0) ? NULL : &present, PG_GETARG_DATUM(1));
+	if (!bson_iter_init_find(&field, document, "v"))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a value is larger than BSON can have")));
+	PG_RETURN_DATUM(json_datum(&field));
+}
+
+/*
+ * field_at(document json, steps text[]) returns json: as the operator #> does,
+ * but for U+0000, which that does not take, and objects that only look as if
+ * they stood for a value.
+ */
+Datum
+mm_field_at(PG_FUNCTION_ARGS)
+{
+	bson_iter_t field;
+	bson_iter_t below;
+	Datum	   *steps;
+	int			nsteps;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &steps, NULL, &nsteps);
+	if (nsteps == 0)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
-	PG_RETURN_DATUM(encode_first(writer, value, PG_ARGISNULL(0) ? BSON_TYPE_EOD : bson_iter_type(&present)));
+	read_value(PG_GETARG_TEXT_PP(0), &field);
+	for (int i = 0; i < nsteps; i++)
+	{
+		char	   *name = TextDatumGetCString(steps[i]);
+
+		if (!(BSON_ITER_HOLDS_DOCUMENT(&field) || BSON_ITER_HOLDS_ARRAY(&field)) ||
+			!bson_iter_recurse(&field, &below) ||
+			!bson_iter_find(&below, pg_server_to_any(name, strlen(name), PG_UTF8)))
+			PG_RETURN_NULL();
+		field = below;
+	}
+	PG_RETURN_DATUM(json_datum(&field));
 }
 
 /* Appends a field for a value at a path below it: documents around it, as deep as the path is long. */
@@ -238,11 +454,12 @@ append_below(bson_t *out, const char *name, ListCell *cell, List *path, const bs
  * or without it (NULL).
  */
 static void
-copy_with(bson_t *out, bson_iter_t *fields, ListCell *cell, List *path, const bson_iter_t *value)
+copy_with(bson_t *out, bson_iter_t *fields, bool array, ListCell *cell, List *path, const bson_iter_t *value)
 {
 	const char *name = lfirst(cell);
 	ListCell   *next = lnext(path, cell);
 	bool		found = false;
+	int			count = 0;
 
 	while (bson_iter_next(fields))
 	{
@@ -250,6 +467,7 @@ copy_with(bson_t *out, bson_iter_t *fields, ListCell *cell, List *path, const bs
 		bson_iter_t below;
 		bson_t		inner;
 
+		count++;
 		if (found || strcmp(key, name) != 0)
 		{
 			bson_append_iter(out, key, -1, fields);
@@ -260,18 +478,20 @@ copy_with(bson_t *out, bson_iter_t *fields, ListCell *cell, List *path, const bs
 		{
 			if (value != NULL)
 				bson_append_iter(out, key, -1, value);
+			else if (array)
+				bson_append_null(out, key, -1);		/* others keep their positions */
 		}
 		else if (BSON_ITER_HOLDS_DOCUMENT(fields) || BSON_ITER_HOLDS_ARRAY(fields))
 		{
-			bool		array = BSON_ITER_HOLDS_ARRAY(fields);
+			bool		is_array = BSON_ITER_HOLDS_ARRAY(fields);
 
-			if (array)
+			if (is_array)
 				bson_append_array_begin(out, key, -1, &inner);
 			else
 				bson_append_document_begin(out, key, -1, &inner);
 			bson_iter_recurse(fields, &below);
-			copy_with(&inner, &below, next, path, value);
-			if (array)
+			copy_with(&inner, &below, is_array, next, path, value);
+			if (is_array)
 				bson_append_array_end(out, &inner);
 			else
 				bson_append_document_end(out, &inner);
@@ -282,10 +502,14 @@ copy_with(bson_t *out, bson_iter_t *fields, ListCell *cell, List *path, const bs
 			append_below(out, key, next, path, value);
 		else
 			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					(errcode(ERRCODE_DATA_EXCEPTION),
 					 errmsg("field \"%s\" is no document, and cannot get a field \"%s\"",
 							key, (char *) lfirst(next))));
 	}
+	if (!found && value != NULL && array && document_path_position(name) != count)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("an array of %d elements cannot get one at \"%s\"", count, name)));
 	if (!found && value != NULL)
 		append_below(out, name, next, path, value);
 }
@@ -400,7 +624,7 @@ mm_set_fields(PG_FUNCTION_ARGS)
 		if (has_at(before, path, nulls[i] ? NULL : &value))
 			continue;
 		bson_iter_init(&fields, document);
-		copy_with(changed, &fields, list_head(path), path, nulls[i] ? NULL : &value);
+		copy_with(changed, &fields, false, list_head(path), path, nulls[i] ? NULL : &value);
 		document = changed;
 	}
 	/* Also an element that is null, or a number, among documents. */

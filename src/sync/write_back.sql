@@ -88,29 +88,19 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.assign_documents(name, text, integer) IS
     'gives those rows of a collection that are new, of so many notes, an _id each, in the id map; to be committed before they are written, so that a crash does not write two documents';
 
-CREATE FUNCTION mongo_migrate.send_writes(server name, collection text, kind text, items json[])
-    RETURNS bigint
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    reply json;
-BEGIN
-    IF cardinality(items) = 0 THEN
-        RETURN 0;
-    END IF;
-    reply := mongo_migrate.run_command(server,
-        format('{%s: %s, %s: [%s], "ordered": false, "writeConcern": {"w": "majority"}}', to_json(kind), to_json(collection),
-               to_json(CASE kind WHEN 'insert' THEN 'documents' ELSE kind || 's' END), array_to_string(items, ', '))::json, 'canonical');
-    IF kind <> 'delete' AND (mongo_migrate.verify_number((reply -> 'n')::jsonb)) IS DISTINCT FROM cardinality(items) THEN
-        RAISE no_data_found USING
-            MESSAGE = format('a document of collection "%s" is not in the source any more', collection);
-    END IF;
-    RETURN ((reply -> 'operationTime' -> '$timestamp' ->> 't')::bigint << 32) | (reply -> 'operationTime' -> '$timestamp' ->> 'i')::bigint;
-END
-$$;
-COMMENT ON FUNCTION mongo_migrate.send_writes(name, text, text, json[]) IS
-    'runs a command insert, update or delete with so many items, and waits until a majority has it; returns the time of the cluster then';
+CREATE FUNCTION mongo_migrate.read_documents(server name, collection text, filter json, options json, max_bytes bigint)
+    RETURNS SETOF json
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'mm_read_documents';
+COMMENT ON FUNCTION mongo_migrate.read_documents(name, text, json, json, bigint) IS
+    'documents in canonical Extended JSON, as find_documents(), of which all comes back as it was: fields that only look like Extended JSON are written \u0024oid and the like';
+
+CREATE FUNCTION mongo_migrate.send_writes(server name, collection text, kind text, present json[], wanted json[],
+        OUT written bigint, OUT cluster_time bigint)
+    LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'mm_send_writes';
+COMMENT ON FUNCTION mongo_migrate.send_writes(name, text, text, json[], json[]) IS
+    'inserts, updates or deletes documents (kind) in as many commands as their size needs: present are there now, and wanted replace them; NULL: none; waits until a majority has them; returns how many the server has found, and the time of the cluster then';
 
 -- The equalities of a filter, as fields.
 CREATE FUNCTION mongo_migrate.set_filter(document json, filter jsonb)
@@ -124,7 +114,7 @@ AS $$
              WHERE e.key !~ '^[$]') AS f
      WHERE (SELECT bool_and(k !~ '^[$]' OR k IN ('$oid', '$numberInt', '$numberLong', '$numberDouble', '$numberDecimal', '$date', '$uuid', '$binary'))
               FROM jsonb_object_keys(CASE WHEN jsonb_typeof(f.value) = 'object' THEN f.value ELSE '{"": 0}' END) AS k)
-       AND $1 #> string_to_array(f.path, '.') IS NULL
+       AND mongo_migrate.field_at($1, string_to_array(f.path, '.')) IS NULL
 $$;
 COMMENT ON FUNCTION mongo_migrate.set_filter(json, jsonb) IS
     'a new document with the values that the filter of its table wants, where it has none';
@@ -198,6 +188,10 @@ BEGIN
     FOR i IN 1 .. cardinality(job.roots) LOOP
         of_root := '{}';
         FOR part IN EXECUTE job.statements[i] USING ids, documents LOOP
+            IF mongo_migrate.field_at(part.document, '{_id}')::text <> mongo_migrate.field_at(documents[part.n], '{_id}')::text THEN
+                RAISE check_violation USING
+                    MESSAGE = format('columns of table %s say otherwise of the _id than the row''s id', job.roots[i]);
+            END IF;
             documents[part.n] := CASE WHEN new[part.n] THEN mongo_migrate.set_filter(part.document, job.filters[i]) ELSE part.document END;
             found[part.n] := true;
             of_root := of_root || documents[part.n];
@@ -220,9 +214,9 @@ CREATE FUNCTION mongo_migrate.find_present(server name, collection text, filter 
     SET search_path = pg_catalog, pg_temp
 AS $$
     -- Not what a member has that has not heard of the last writes.
-    SELECT mongo_migrate.find_documents($1, $2, $3,
+    SELECT mongo_migrate.read_documents($1, $2, $3,
         json_build_object('readConcern', json_build_object('level', 'majority', 'afterClusterTime',
-            json_build_object('$timestamp', json_build_object('t', s.cluster_time >> 32, 'i', s.cluster_time & 4294967295)))), 'canonical', $4)
+            json_build_object('$timestamp', json_build_object('t', s.cluster_time >> 32, 'i', s.cluster_time & 4294967295)))), $4)
       FROM mongo_migrate.sync AS s WHERE s.server = $1
 $$;
 COMMENT ON FUNCTION mongo_migrate.find_present(name, text, json, bigint) IS
@@ -236,9 +230,8 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     half constant integer := cardinality(ids) / 2;
-    inserts json[];
-    updates json[];
-    deletes json[];
+    made json[];
+    sent record;
     part record;
     detail text;
     hint text;
@@ -248,19 +241,28 @@ BEGIN
         RETURN;
     END IF;
     BEGIN
-        SELECT coalesce(array_agg(d.new) FILTER (WHERE d.old IS NULL AND d.new IS NOT NULL), '{}'),
-               coalesce(array_agg(json_build_object('q', json_build_object('_id', d.old -> '_id'), 'u', d.new))
-                        FILTER (WHERE d.old IS NOT NULL AND d.new::text <> d.old::text), '{}'),
-               coalesce(array_agg(json_build_object('q', json_build_object('_id', d.old -> '_id'), 'limit', 1))
-                        FILTER (WHERE d.old IS NOT NULL AND d.new IS NULL), '{}')
-          INTO inserts, updates, deletes
-          FROM unnest(documents, mongo_migrate.rebuild_documents(job, ids, sources, documents)) AS d (old, new);
-        -- What is deleted may have a unique value that another is to have.
-        cluster_time := greatest(mongo_migrate.send_writes(job.server, job.collection, 'delete', deletes),
-                                 mongo_migrate.send_writes(job.server, job.collection, 'update', updates),
-                                 mongo_migrate.send_writes(job.server, job.collection, 'insert', inserts));
-        written := cardinality(inserts) + cardinality(updates);
-        deleted := cardinality(deletes);
+        made := mongo_migrate.rebuild_documents(job, ids, sources, documents);
+        FOR part IN
+            SELECT k.kind, array_agg(d.old) AS present, array_agg(d.new) AS wanted
+              FROM unnest(documents, made) AS d (old, new)
+             -- What is deleted may have a unique value that another is to have.
+             CROSS JOIN (VALUES (1, 'delete'), (2, 'update'), (3, 'insert')) AS k (n, kind)
+             WHERE k.kind = CASE WHEN d.old IS NULL AND d.new IS NOT NULL THEN 'insert'
+                                 WHEN d.old IS NOT NULL AND d.new IS NULL THEN 'delete'
+                                 WHEN d.new::text <> d.old::text THEN 'update' END
+             GROUP BY k.n, k.kind ORDER BY k.n
+        LOOP
+            sent := mongo_migrate.send_writes(job.server, job.collection, part.kind, part.present, part.wanted);
+            cluster_time := greatest(cluster_time, sent.cluster_time);
+            IF part.kind = 'delete' THEN
+                deleted := cardinality(part.present);
+            ELSIF sent.written < cardinality(part.wanted) THEN
+                RAISE no_data_found USING
+                    MESSAGE = format('a document of collection "%s" is not in the source any more', job.collection);
+            ELSE
+                written := written + cardinality(part.wanted);
+            END IF;
+        END LOOP;
         RETURN;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
         IF NOT mongo_migrate.may_be_data(SQLSTATE) THEN
@@ -305,8 +307,7 @@ BEGIN
     WHILE NOT last LOOP
         present := ARRAY(SELECT mongo_migrate.find_present(job.server, job.collection,
             mongo_migrate.verify_filter('{}', (SELECT json_agg(s) FROM unnest(sources) AS s)), max_bytes));
-        last := cardinality(present) = cardinality(sources)
-             OR (SELECT coalesce(sum(length(mongo_migrate.bson_from_json(p))), 0) FROM unnest(present) AS p) < max_bytes;
+        last := cardinality(present) IN (0, cardinality(sources));
         -- Some that there are; at last all, and those that there are not.
         SELECT array_agg(i.id ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR last) AS ids,
                array_agg(i.source ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR last) AS sources,
@@ -314,7 +315,7 @@ BEGIN
                array_agg(i.id ORDER BY i.n) FILTER (WHERE f.document IS NULL) AS other_ids,
                array_agg(i.source ORDER BY i.n) FILTER (WHERE f.document IS NULL) AS other_sources INTO part
           FROM unnest(ids, sources) WITH ORDINALITY AS i (id, source, n)
-          LEFT JOIN (SELECT p AS document, mongo_migrate.verify_document_key(p) AS key FROM unnest(present) AS p) AS f
+          LEFT JOIN (SELECT p AS document, mongo_migrate.bson_key(mongo_migrate.field_at(p, '{_id}')) AS key FROM unnest(present) AS p) AS f
             ON f.key = mongo_migrate.bson_key(i.source);
         ids := part.other_ids;
         sources := part.other_sources;
@@ -325,6 +326,42 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.write_present(mongo_migrate.write_job, text[], json[]) IS
     'reads the documents with some _id, which belong to rows with some ids, a few megabytes at a time, and writes them; result as of write_documents(), in parts';
 
+CREATE FUNCTION mongo_migrate.written_candidates(id text, type text)
+    RETURNS SETOF json
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT c FROM mongo_migrate.verify_candidates($1) AS c WHERE $2 <> 'bytea'
+     UNION ALL      -- the bytes say nothing of the subtype
+    SELECT json_build_object('$binary', json_build_object('base64', translate(encode($1::bytea, 'base64'), chr(10), ''), 'subType', s))
+      FROM unnest('{00,01,02,03,04,05,06,07,08,09,80}'::text[]) AS s WHERE $2 = 'bytea'
+     UNION ALL
+    SELECT json_build_object('$oid', encode($1::bytea, 'hex')) WHERE $2 = 'bytea' AND length($1::bytea) = 12
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_candidates(text, text) IS
+    'values of _id that the id of a row, of a type, may stand for, where they are not the only one of the type';
+
+CREATE FUNCTION mongo_migrate.written_id(server name, collection text, id text, type text, bson_types text[])
+    RETURNS json
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    source json;
+    same boolean;
+BEGIN
+    EXECUTE format('SELECT mongo_migrate.written_value(NULL, $1::%s, $2, ''relaxed'', false)', type) INTO source USING id, bson_types;
+    EXECUTE format('SELECT $1::%1$s %2$s $2::%1$s', type, mongo_migrate.verify_equals(type::regtype))
+       INTO same USING mongo_migrate.target_id(server, collection, source), id;
+    RETURN CASE WHEN same THEN source END;
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.written_id(name, text, text, text, text[]) IS
+    'the _id of a new document whose row has an id, where ids are those of documents; NULL: none would become that id';
+
 CREATE FUNCTION mongo_migrate.source_ids(server name, collection text, ids text[])
     RETURNS json[]
     LANGUAGE plpgsql VOLATILE
@@ -334,6 +371,7 @@ AS $$
 DECLARE
     map constant mongo_migrate.id_map := mongo_migrate.id_map_of(server, collection);
     types constant text[] := (mongo_migrate.written_types(server, collection, '_id')).types;
+    type constant text := (SELECT min(r.key_type) FROM mongo_migrate.written_roots(server, collection) AS r);
     documents json[];
     sources json[];
 BEGIN
@@ -344,17 +382,16 @@ BEGIN
     END IF;
     -- Of those that a column's value may stand for the one that is there; a new one is of the type that they had.
     documents := ARRAY(SELECT mongo_migrate.find_present(server, collection,
-        mongo_migrate.verify_filter('{}', (SELECT json_agg(c) FROM unnest(ids) AS i, mongo_migrate.verify_candidates(i) AS c)), 0));
-    EXECUTE format('SELECT ARRAY(SELECT coalesce(f.source, mongo_migrate.written_value(NULL, i.id::%s, $3, %L, false)) '
-                   'FROM unnest($1) WITH ORDINALITY AS i (id, n) LEFT JOIN ('
-                   'SELECT DISTINCT ON (1) mongo_migrate.target_id($4, $5, d -> %L) AS id, d -> %2$L AS source FROM unnest($2) AS d) AS f USING (id) ORDER BY i.n)',
-                   (SELECT min(r.key_type) FROM mongo_migrate.written_roots(server, collection) AS r), 'relaxed', '_id')
-       INTO sources USING ids, documents, types, server, collection;
+        mongo_migrate.verify_filter('{}', (SELECT json_agg(c) FROM unnest(ids) AS i, mongo_migrate.written_candidates(i, type) AS c)), 0));
+    SELECT array_agg(coalesce(f.source, mongo_migrate.written_id(server, collection, i.id, type, types)) ORDER BY i.n) INTO sources
+      FROM unnest(ids) WITH ORDINALITY AS i (id, n)
+      LEFT JOIN (SELECT DISTINCT ON (1) mongo_migrate.target_id(server, collection, d.source) AS id, d.source
+                   FROM (SELECT mongo_migrate.field_at(d, '{_id}') AS source FROM unnest(documents) AS d) AS d) AS f ON f.id = i.id;
     RETURN sources;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.source_ids(name, text, text[]) IS
-    'the _id, in canonical Extended JSON, of the documents whose rows have some ids; NULL: not known';
+    'the _id, in canonical Extended JSON, of the documents whose rows have some ids; NULL: not known, or where ids are those of documents, none';
 
 CREATE FUNCTION mongo_migrate.write_changes(server name, collection text, most integer DEFAULT 1000)
     RETURNS bigint
@@ -415,7 +452,9 @@ BEGIN
            clock_timestamp() + CASE WHEN p.reason IS NULL THEN interval '0' ELSE least(interval '1 second' * 2 ^ least(h.attempts, 20), interval '10 minutes') END,
            h.attempts + CASE WHEN p.reason IS NULL THEN 0 ELSE 1 END, p.reason
       FROM (SELECT r.id, r.reason FROM unnest(refused, reasons) AS r (id, reason)
-             UNION ALL SELECT t.id, NULL FROM unnest(there) AS t (id)
+             UNION ALL SELECT t.id, CASE WHEN (mongo_migrate.id_map_of(server, collection)).id_type = 'source' THEN
+                                        'the id of the row cannot be the _id of a document: BSON has no microseconds, for example' END
+                         FROM unnest(there) AS t (id)
              UNION ALL SELECT NULL, 'a table of the collection has no longer the column with the id of the document''s row') AS p
       JOIN unnest(changes) AS h ON h.id IS NOT DISTINCT FROM p.id;
     UPDATE mongo_migrate.sync AS y
