@@ -70,6 +70,27 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.has_column(name, text, text) IS
     'whether a plan has something for a path of plan_path or drift: a column of it, within it or around it, a map, or a column extra';
 
+CREATE FUNCTION mongo_migrate.may_write(server name, collections text[])
+    RETURNS TABLE (collection text, action text, may boolean)
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH status AS (
+        SELECT (mongo_migrate.run_command($1, '{"connectionStatus": 1, "showPrivileges": true}') -> 'authInfo')::jsonb AS info
+    )
+    SELECT c.collection, a.action,
+           -- Without authentication there is no user, and nothing is forbidden.
+           jsonb_array_length(s.info -> 'authenticatedUsers') = 0 OR EXISTS (
+               SELECT FROM jsonb_array_elements(s.info -> 'authenticatedUserPrivileges') AS p (privilege), jsonb_extract_path(p.privilege, 'resource') AS r (resource)
+                WHERE p.privilege -> 'actions' ? a.action
+                  AND (r.resource ? 'anyResource'
+                       OR (r.resource ->> 'db' IN ('', d.name) AND r.resource ->> 'collection' IN ('', c.collection))))
+      FROM status AS s, unnest($2) AS c (collection), unnest(ARRAY['insert', 'update', 'remove']) AS a (action),
+           (SELECT mongo_migrate.run_command($1, '{"dbStats": 1}') ->> 'db') AS d (name)
+$$;
+COMMENT ON FUNCTION mongo_migrate.may_write(name, text[]) IS
+    'whether the user of the connection may insert, update and remove documents of collections';
+
 CREATE FUNCTION mongo_migrate.check_write_back(server name)
     RETURNS TABLE (collection text, target text, column_name name, severity text, problem text)
     LANGUAGE plpgsql VOLATILE
@@ -109,6 +130,10 @@ BEGIN
         SELECT p.collection, NULL, NULL, 'error', format('the source is a %s, which cannot be written to so', l.kind)
           FROM mongo_migrate.plan AS p JOIN mongo_migrate.list_collections(server) AS l ON l.collection = p.collection
          WHERE p.server = check_write_back.server AND l.kind <> 'collection'
+         UNION ALL
+        SELECT m.collection, NULL, NULL, 'error', format('the user in MongoDB must not do this: %s', string_agg(m.action, ', ' ORDER BY m.action))
+          FROM mongo_migrate.may_write(server, ARRAY(SELECT p.collection FROM mongo_migrate.plan AS p WHERE p.server = check_write_back.server)) AS m
+         WHERE NOT m.may GROUP BY m.collection
          UNION ALL
         SELECT q.collection, NULL, NULL, 'incomplete', format('documents in quarantine, which have no rows: %s', count(*))
           FROM mongo_migrate.quarantine AS q WHERE q.server = check_write_back.server GROUP BY q.collection;

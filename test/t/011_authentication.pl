@@ -148,6 +148,17 @@ like((run('SELECT * FROM by_owner'))[1], $refused, 'of a superuser, a view of a 
 is((run('SELECT _id FROM by_invoker'))[0], '1', 'unless it says otherwise');
 $node->safe_psql('postgres', 'DROP FOREIGN TABLE c CASCADE');
 
+# Write-back asks before a cutover whether it may write.
+map_user(q(username 'reader', password 'rd:/?#[]@ ä'));
+$node->safe_psql('postgres', "SELECT mongo_migrate.plan_collection('auth', 'c')");
+my $rights = "SELECT collection, severity, problem FROM mongo_migrate.check_write_back('auth') WHERE problem ~ 'user'";
+is((run($rights))[0], 'c|error|the user in MongoDB must not do this: insert, remove, update', 'a reader must not');
+$mongo->command('admin', '{"createUser": "changer", "pwd": "pw", "roles": [{"role": "readWrite", "db": "mm_auth"}]}');
+map_user(q(username 'changer', password 'pw'));
+is((run($rights))[0], '', 'a writer may');
+map_user(q(username 'admin', password 'top-secret'));
+is((run($rights))[0], '', 'and who may everything');
+
 # TLS.
 map_user(q{username 'reader', password 'rd:/?#[]@ ä'});
 $node->safe_psql('postgres', "ALTER SERVER auth OPTIONS (SET tls 'false')");
