@@ -11,7 +11,7 @@ CREATE FUNCTION pg_temp.insert(collection text, VARIADIC documents json[]) RETUR
     SELECT written FROM mongo_migrate.send_writes('back_types', collection, 'insert', array_fill(NULL::json, ARRAY[cardinality(documents)]), documents)
 $$;
 CREATE FUNCTION pg_temp.documents(collection text) RETURNS SETOF text LANGUAGE sql AS $$
-    SELECT d::text FROM mongo_migrate.read_documents('back_types', collection, '{}', '{"sort": {"_id": 1}}', 0) AS d
+    SELECT d.document::text FROM mongo_migrate.read_documents('back_types', collection, '{}', '{"sort": {"_id": 1}}', 0) AS d
 $$;
 CREATE TABLE before (collection text, document text);
 CREATE FUNCTION pg_temp.changed(collection text) RETURNS TABLE (was text, "is" text) LANGUAGE sql AS $$

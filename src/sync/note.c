@@ -101,7 +101,7 @@ portable_text(HeapTuple row, TupleDesc desc, int number)
 	int			level;
 	char	   *result;
 
-	switch (SPI_gettypeid(desc, number))
+	switch (getBaseType(SPI_gettypeid(desc, number)))
 	{
 		case FLOAT4OID:
 		case FLOAT8OID:

@@ -70,7 +70,23 @@ read_document(text *json)
 	return result;
 }
 
-/* read_documents(server, collection, filter, options json, max_bytes bigint) returns setof json */
+/* A value as canonical Extended JSON; false where it has none, such as a string that is no UTF-8. */
+static bool
+json_of(const bson_iter_t *value, const bson_t *document, Datum *result, ConvertStatus *status)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	*status = value != NULL ? json_append_value(&json, value, JSON_CANONICAL) :
+		json_append_document(&json, document, JSON_CANONICAL);
+	*result = PointerGetDatum(cstring_to_text_with_len(json.data, json.len));
+	return *status == CONVERT_OK;
+}
+
+/*
+ * read_documents(server, collection, filter, options json, max_bytes bigint)
+ * returns table (id json, document json, problem text)
+ */
 Datum
 mm_read_documents(PG_FUNCTION_ARGS)
 {
@@ -83,27 +99,29 @@ mm_read_documents(PG_FUNCTION_ARGS)
 	MongoCursor *cursor;
 	const bson_t *document;
 
-	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	InitMaterializedSRF(fcinfo, 0);
 	cursor = mongo_find(connection, text_to_cstring(PG_GETARG_TEXT_PP(1)),
 						read_document(PG_GETARG_TEXT_PP(2)), read_document(PG_GETARG_TEXT_PP(3)),
 						CurrentMemoryContext);
 	while ((document = mongo_cursor_next(cursor)) != NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(per_document);
-		StringInfoData json;
 		ConvertStatus status;
-		Datum		value;
-		bool		isnull = false;
+		bson_iter_t id;
+		Datum		values[3] = {0};
+		bool		nulls[3] = {false, false, true};
 
-		initStringInfo(&json);
-		status = json_append_document(&json, document, JSON_CANONICAL);
-		if (status != CONVERT_OK)
-			ereport(ERROR,
-					(errcode(convert_sqlstate(status)),
-					 errmsg("document %s cannot be written as JSON", json_preview_id(document))));
-		value = PointerGetDatum(cstring_to_text_with_len(json.data, json.len));
+		if (!bson_iter_init_find(&id, document, "_id") || !json_of(&id, NULL, &values[0], &status))
+			nulls[0] = true;
+		if (!json_of(NULL, document, &values[1], &status))
+		{
+			nulls[1] = true;
+			nulls[2] = false;
+			values[2] = CStringGetTextDatum(status == CONVERT_TOO_DEEP ? "the document is nested too deep" :
+											"the document has a string that is not valid UTF-8");
+		}
 		MemoryContextSwitchTo(old);
-		tuplestore_putvalues(result->setResult, result->setDesc, &value, &isnull);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 		MemoryContextReset(per_document);
 		CHECK_FOR_INTERRUPTS();
 		if (max_bytes > 0 && bytes > 0 && bytes + document->len >= max_bytes)
@@ -157,11 +175,102 @@ send_command(Writer *writer)
 	MemoryContextReset(writer->context);
 }
 
+/* How many fields of a document have a name. */
+static int
+count_fields(const bson_t *document, const char *name)
+{
+	bson_iter_t iter;
+	int			count = 0;
+
+	for (bson_iter_init(&iter, document); bson_iter_find(&iter, name);)
+		count++;
+	return count;
+}
+
+/* Whether two fields have the same value. */
+static bool
+same_field(const bson_iter_t *left, const bson_iter_t *right)
+{
+	bson_t		of_left = BSON_INITIALIZER;
+	bson_t		of_right = BSON_INITIALIZER;
+	bool		same;
+
+	bson_append_iter(&of_left, "v", 1, left);
+	bson_append_iter(&of_right, "v", 1, right);
+	same = bson_equal(&of_left, &of_right);
+	bson_destroy(&of_left);
+	bson_destroy(&of_right);
+	return same;
+}
+
 /*
- * Appends a write.  A document is replaced by a stage of a pipeline that has it
- * as a literal: a replacement as such has no fields that begin with $, and gets
- * the server's time for an empty timestamp.
+ * Gathers the fields that a document is to have otherwise, or more than now;
+ * false where others go, or move, so that they are not all there is to say.
  */
+static bool
+gather_changes(const bson_t *now, const bson_t *wanted, bson_t *changes)
+{
+	bson_iter_t before;
+	bson_iter_t after;
+	bool		more;
+
+	bson_iter_init(&before, now);
+	bson_iter_init(&after, wanted);
+	while (bson_iter_next(&before))
+	{
+		if (!bson_iter_next(&after) || strcmp(bson_iter_key(&before), bson_iter_key(&after)) != 0)
+			return false;
+		if (same_field(&before, &after))
+			continue;
+		if (count_fields(now, bson_iter_key(&before)) > 1)
+			return false;
+		bson_append_iter(changes, bson_iter_key(&after), -1, &after);
+	}
+	for (more = bson_iter_next(&after); more; more = bson_iter_next(&after))
+	{
+		if (count_fields(wanted, bson_iter_key(&after)) > 1)
+			return false;
+		bson_append_iter(changes, bson_iter_key(&after), -1, &after);
+	}
+	return true;
+}
+
+/*
+ * Appends the pipeline that makes a document of the one that is there now.  The
+ * fields stand in it as literals: a replacement as such has none that begin
+ * with $, and gets the server's time for an empty timestamp.  What has not
+ * changed is not sent, and stays as it is.
+ */
+static void
+append_pipeline(bson_t *item, const bson_t *now, const bson_t *wanted)
+{
+	bson_t	   *changes = owned_bson_new(CurrentMemoryContext);
+	bson_t		pipeline;
+	bson_t		stage;
+	bson_t		operator;
+	bson_t		operands;
+	bson_t		literal;
+
+	bson_append_array_begin(item, "u", 1, &pipeline);
+	bson_append_document_begin(&pipeline, "0", 1, &stage);
+	bson_append_document_begin(&stage, "$replaceWith", -1, &operator);
+	if (gather_changes(now, wanted, changes))
+	{
+		bson_append_array_begin(&operator, "$mergeObjects", -1, &operands);
+		bson_append_utf8(&operands, "0", 1, "$$ROOT", -1);
+		bson_append_document_begin(&operands, "1", 1, &literal);
+		bson_append_document(&literal, "$literal", -1, changes);
+		bson_append_document_end(&operands, &literal);
+		bson_append_array_end(&operator, &operands);
+	}
+	else
+		bson_append_document(&operator, "$literal", -1, wanted);
+	bson_append_document_end(&stage, &operator);
+	bson_append_document_end(&pipeline, &stage);
+	bson_append_array_end(item, &pipeline);
+}
+
+/* Appends a write; see send_writes(). */
 static void
 append_write(Writer *writer, text *old_json, text *new_json)
 {
@@ -169,8 +278,6 @@ append_write(Writer *writer, text *old_json, text *new_json)
 	bson_t	   *wanted = new_json == NULL ? NULL : read_document(new_json);
 	bson_t		item;
 	bson_t		inner;
-	bson_t		stage;
-	bson_t		literal;
 	bson_iter_t id;
 	const char *position;
 	char		buffer[16];
@@ -203,15 +310,7 @@ append_write(Writer *writer, text *old_json, text *new_json)
 	if (wanted == NULL)
 		bson_append_int32(&item, "limit", -1, 1);
 	else
-	{
-		bson_append_array_begin(&item, "u", 1, &inner);
-		bson_append_document_begin(&inner, "0", 1, &stage);
-		bson_append_document_begin(&stage, "$replaceWith", -1, &literal);
-		bson_append_document(&literal, "$literal", -1, wanted);
-		bson_append_document_end(&stage, &literal);
-		bson_append_document_end(&inner, &stage);
-		bson_append_array_end(&item, &inner);
-	}
+		append_pipeline(&item, now, wanted);
 	bson_append_document_end(writer->items, &item);
 }
 

@@ -89,11 +89,11 @@ COMMENT ON FUNCTION mongo_migrate.assign_documents(name, text, integer) IS
     'gives those rows of a collection that are new, of so many notes, an _id each, in the id map; to be committed before they are written, so that a crash does not write two documents';
 
 CREATE FUNCTION mongo_migrate.read_documents(server name, collection text, filter json, options json, max_bytes bigint)
-    RETURNS SETOF json
+    RETURNS TABLE (id json, document json, problem text)
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'mm_read_documents';
 COMMENT ON FUNCTION mongo_migrate.read_documents(name, text, json, json, bigint) IS
-    'documents in canonical Extended JSON, as find_documents(), of which all comes back as it was: fields that only look like Extended JSON are written \u0024oid and the like';
+    'documents in canonical Extended JSON, as find_documents(), of which all comes back as it was: fields that only look like Extended JSON are written \u0024oid and the like; problem: why a document cannot be written so, which is NULL then';
 
 CREATE FUNCTION mongo_migrate.send_writes(server name, collection text, kind text, present json[], wanted json[],
         OUT written bigint, OUT cluster_time bigint)
@@ -209,15 +209,15 @@ COMMENT ON FUNCTION mongo_migrate.rebuild_documents(mongo_migrate.write_job, tex
     'what the rows with some ids make of their documents as they are (NULL: none); sources: the _id of each; NULL where there is no row';
 
 CREATE FUNCTION mongo_migrate.find_present(server name, collection text, filter json, max_bytes bigint)
-    RETURNS SETOF json
+    RETURNS TABLE (id json, document json, problem text)
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
     -- Not what a member has that has not heard of the last writes.
-    SELECT mongo_migrate.read_documents($1, $2, $3,
+    SELECT d.* FROM mongo_migrate.sync AS s CROSS JOIN LATERAL mongo_migrate.read_documents($1, $2, $3,
         json_build_object('readConcern', json_build_object('level', 'majority', 'afterClusterTime',
-            json_build_object('$timestamp', json_build_object('t', s.cluster_time >> 32, 'i', s.cluster_time & 4294967295)))), $4)
-      FROM mongo_migrate.sync AS s WHERE s.server = $1
+            json_build_object('$timestamp', json_build_object('t', s.cluster_time >> 32, 'i', s.cluster_time & 4294967295)))), $4) AS d
+     WHERE s.server = $1
 $$;
 COMMENT ON FUNCTION mongo_migrate.find_present(name, text, json, bigint) IS
     'documents of a collection as the last write has left them';
@@ -300,25 +300,29 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     max_bytes constant integer := mongo_migrate.verify_batch_bytes();
-    present json[];
+    present record;
     part record;
     last boolean := false;
 BEGIN
     WHILE NOT last LOOP
-        present := ARRAY(SELECT mongo_migrate.find_present(job.server, job.collection,
-            mongo_migrate.verify_filter('{}', (SELECT json_agg(s) FROM unnest(sources) AS s)), max_bytes));
-        last := cardinality(present) IN (0, cardinality(sources));
+        SELECT array_agg(mongo_migrate.bson_key(f.id)) AS keys, array_agg(f.document) AS documents, array_agg(f.problem) AS problems INTO present
+          FROM mongo_migrate.find_present(job.server, job.collection,
+                   mongo_migrate.verify_filter('{}', (SELECT json_agg(s) FROM unnest(sources) AS s)), max_bytes) AS f;
+        last := present.keys IS NULL OR cardinality(present.keys) = cardinality(sources);
         -- Some that there are; at last all, and those that there are not.
-        SELECT array_agg(i.id ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR last) AS ids,
-               array_agg(i.source ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR last) AS sources,
-               array_agg(f.document ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR last) AS documents,
-               array_agg(i.id ORDER BY i.n) FILTER (WHERE f.document IS NULL) AS other_ids,
-               array_agg(i.source ORDER BY i.n) FILTER (WHERE f.document IS NULL) AS other_sources INTO part
+        SELECT array_agg(i.id ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR (f.key IS NULL AND last)) AS ids,
+               array_agg(i.source ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR (f.key IS NULL AND last)) AS sources,
+               array_agg(f.document ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR (f.key IS NULL AND last)) AS documents,
+               array_agg(i.id ORDER BY i.n) FILTER (WHERE f.key IS NULL) AS other_ids,
+               array_agg(i.source ORDER BY i.n) FILTER (WHERE f.key IS NULL) AS other_sources,
+               array_agg(i.id ORDER BY i.n) FILTER (WHERE f.problem IS NOT NULL) AS refused,
+               array_agg(f.problem ORDER BY i.n) FILTER (WHERE f.problem IS NOT NULL) AS reasons INTO part
           FROM unnest(ids, sources) WITH ORDINALITY AS i (id, source, n)
-          LEFT JOIN (SELECT p AS document, mongo_migrate.bson_key(mongo_migrate.field_at(p, '{_id}')) AS key FROM unnest(present) AS p) AS f
+          LEFT JOIN unnest(present.keys, present.documents, present.problems) AS f (key, document, problem)
             ON f.key = mongo_migrate.bson_key(i.source);
         ids := part.other_ids;
         sources := part.other_sources;
+        RETURN QUERY SELECT 0::bigint, 0::bigint, part.refused, part.reasons, 0::bigint WHERE part.refused IS NOT NULL;
         RETURN QUERY SELECT w.* FROM mongo_migrate.write_documents(job, part.ids, part.sources, part.documents) AS w;
     END LOOP;
 END
@@ -372,7 +376,7 @@ DECLARE
     map constant mongo_migrate.id_map := mongo_migrate.id_map_of(server, collection);
     types constant text[] := (mongo_migrate.written_types(server, collection, '_id')).types;
     type constant text := (SELECT min(r.key_type) FROM mongo_migrate.written_roots(server, collection) AS r);
-    documents json[];
+    there json[];
     sources json[];
 BEGIN
     IF map.id_type <> 'source' THEN
@@ -381,12 +385,13 @@ BEGIN
         RETURN sources;
     END IF;
     -- Of those that a column's value may stand for the one that is there; a new one is of the type that they had.
-    documents := ARRAY(SELECT mongo_migrate.find_present(server, collection,
-        mongo_migrate.verify_filter('{}', (SELECT json_agg(c) FROM unnest(ids) AS i, mongo_migrate.written_candidates(i, type) AS c)), 0));
+    there := ARRAY(SELECT f.id FROM mongo_migrate.find_present(server, collection,
+        mongo_migrate.verify_filter('{}', (SELECT json_agg(c) FROM unnest(ids) AS i, mongo_migrate.written_candidates(i, type) AS c)), 0) AS f
+         WHERE f.id IS NOT NULL);
     SELECT array_agg(coalesce(f.source, mongo_migrate.written_id(server, collection, i.id, type, types)) ORDER BY i.n) INTO sources
       FROM unnest(ids) WITH ORDINALITY AS i (id, n)
       LEFT JOIN (SELECT DISTINCT ON (1) mongo_migrate.target_id(server, collection, d.source) AS id, d.source
-                   FROM (SELECT mongo_migrate.field_at(d, '{_id}') AS source FROM unnest(documents) AS d) AS d) AS f ON f.id = i.id;
+                   FROM unnest(there) AS d (source)) AS f ON f.id = i.id;
     RETURN sources;
 END
 $$;
