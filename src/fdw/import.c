@@ -442,11 +442,12 @@ fdw_import_schema(ImportForeignSchemaStmt *stmt, Oid serverid)
 		const ImportCollection *collection = lfirst(lc);
 		MemoryContext context;
 		MemoryContext old;
-		ErrorContextCallback telling = {.previous = error_context_stack, .callback = tell_table, .arg = lfirst(lc2)};
+		ErrorContextCallback telling = {.callback = tell_table, .arg = lfirst(lc2)};
 		char	   *command;
 
 		if (!is_wanted(stmt, lfirst(lc2)))
 			continue;
+		telling.previous = error_context_stack;
 		error_context_stack = &telling;
 		context = AllocSetContextCreate(CurrentMemoryContext, "mongo import",
 										ALLOCSET_DEFAULT_SIZES);

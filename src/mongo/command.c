@@ -44,14 +44,17 @@ opens_stream(const bson_t *command)
 /*
  * Whether a command only reads, so that it may go where the read preference
  * says.  Everything else goes to the primary; so does what opens a change
- * stream, whose getMore comes as a command of its own.
+ * stream, whose getMore comes as a command of its own, and listCollections (as
+ * the driver specifications, enumerate-collections, have it): a member that is
+ * behind may not know yet that a collection was dropped, whose documents are not
+ * to be taken for deleted one by one.
  */
 static bool
 command_reads(const char *name, const bson_t *command)
 {
 	static const char *const readers[] = {
 		"aggregate", "buildInfo", "collStats", "connectionStatus", "count", "dbStats", "distinct",
-		"find", "getParameter", "hello", "hostInfo", "listCollections", "listDatabases",
+		"find", "getParameter", "hello", "hostInfo", "listDatabases",
 		"listIndexes", "ping", "replSetGetStatus", "serverStatus"
 	};
 
