@@ -193,7 +193,7 @@ SELECT pg_temp.documents('things');
 DELETE FROM things WHERE id = 20;
 INSERT INTO done (id, n) VALUES (1, 1);
 CALL pg_temp.settle();
-SELECT id, reason FROM mongo_migrate.row_change WHERE server = 'back';
+SELECT id, reason FROM mongo_migrate.row_change WHERE server = 'back' ORDER BY id COLLATE "C";
 DELETE FROM done WHERE id = 1;
 DELETE FROM names WHERE id = 20;
 CALL pg_temp.settle();

@@ -119,32 +119,39 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.set_filter(json, jsonb) IS
     'a new document with the values that the filter of its table wants, where it has none';
 
-CREATE FUNCTION mongo_migrate.require_match(server name, collection text, target text, filter jsonb, documents json[])
+CREATE FUNCTION mongo_migrate.require_match(server name, collection text, target text, filter jsonb, documents json[], rows_there boolean)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    matching bigint;
+    matching bigint := cardinality(documents);
 BEGIN
-    IF filter IS NULL OR cardinality(documents) = 0 THEN
+    IF matching = 0 THEN
         RETURN;
     END IF;
-    -- $collStats yields one document, even of an empty collection.
-    SELECT count(*) INTO matching
-      FROM mongo_migrate.aggregate_documents(server, collection,
-               format('[{"$collStats": {}}, {"$limit": 1}, {"$project": {"_id": 0, "d": {"$literal": [%s]}}}, {"$unwind": "$d"}, {"$replaceRoot": {"newRoot": "$d"}}, {"$match": %s}, {"$project": {"_id": 1}}]',
-                      array_to_string(documents, ', '), filter)::json);
-    IF matching < cardinality(documents) THEN
+    IF filter IS NOT NULL THEN
+        -- $collStats yields one document, even of an empty collection.
+        SELECT count(*) INTO matching
+          FROM mongo_migrate.aggregate_documents(server, collection,
+                   format('[{"$collStats": {}}, {"$limit": 1}, {"$project": {"_id": 0, "d": {"$literal": [%s]}}}, {"$unwind": "$d"}, {"$replaceRoot": {"newRoot": "$d"}}, {"$match": %s}, {"$project": {"_id": 1}}]',
+                          array_to_string(documents, ', '), filter)::json);
+    END IF;
+    IF rows_there AND matching < cardinality(documents) THEN
         RAISE check_violation USING
             MESSAGE = format('the document would not match the filter of table %s', target),
             DETAIL = format('The filter is %s.', filter),
             HINT = 'A row whose document belongs to another table is to be moved there.';
+    ELSIF NOT rows_there AND matching > 0 THEN
+        RAISE check_violation USING
+            MESSAGE = format('the document would have a row in table %s, and there is none', target),
+            DETAIL = 'It has one in another table of the plan.',
+            HINT = 'The rows of a document are to be inserted and deleted together.';
     END IF;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.require_match(name, text, text, jsonb, json[]) IS
-    'an error unless all documents match the filter of their table';
+COMMENT ON FUNCTION mongo_migrate.require_match(name, text, text, jsonb, json[], boolean) IS
+    'an error unless all documents match the filter of their table (rows_there), or none does';
 
 -- What documents of a collection are made by.
 CREATE TYPE mongo_migrate.write_job AS (
@@ -180,6 +187,7 @@ DECLARE
     new constant boolean[] := ARRAY(SELECT d.document IS NULL FROM unnest(documents) WITH ORDINALITY AS d (document, n) ORDER BY d.n);
     found boolean[] := array_fill(false, ARRAY[cardinality(ids)]);     -- which have a row
     of_root json[];
+    has integer[] := '{}';      -- numbers of root and document
     part record;
 BEGIN
     documents := ARRAY(SELECT coalesce(d.document, json_build_object('_id', s.source))
@@ -194,9 +202,16 @@ BEGIN
             END IF;
             documents[part.n] := CASE WHEN new[part.n] THEN mongo_migrate.set_filter(part.document, job.filters[i]) ELSE part.document END;
             found[part.n] := true;
+            has := has || ((i - 1) * cardinality(ids) + part.n::integer);
             of_root := of_root || documents[part.n];
         END LOOP;
-        PERFORM mongo_migrate.require_match(job.server, job.collection, job.roots[i], job.filters[i], of_root);
+        PERFORM mongo_migrate.require_match(job.server, job.collection, job.roots[i], job.filters[i], of_root, true);
+    END LOOP;
+    -- With a row in one table the document goes on, and without one in another it should not have that.
+    FOR i IN 1 .. cardinality(job.roots) LOOP
+        PERFORM mongo_migrate.require_match(job.server, job.collection, job.roots[i], job.filters[i],
+            ARRAY(SELECT documents[n] FROM generate_series(1, cardinality(ids)) AS n
+                   WHERE found[n] AND (i - 1) * cardinality(ids) + n <> ALL (has)), false);
     END LOOP;
     FOR n IN 1 .. cardinality(ids) LOOP
         IF NOT found[n] THEN
