@@ -252,6 +252,79 @@ read_special_string(JsonReader reader, StringInfo string)
 		take(&reader, '}');
 }
 
+/* The milliseconds of {"$date": {"$numberLong": "..."}}; false when it is not so. */
+static bool
+read_special_date(JsonReader reader, StringInfo string)
+{
+	StringInfoData name;
+
+	if (!take(&reader, '{') || !take(&reader, '"') || read_string(&reader, &name) != CONVERT_OK ||
+		!take(&reader, ':') || !read_special_string(reader, string))
+		return false;
+	skip_space(&reader);
+	skip_container(&reader);
+	return take(&reader, '}');
+}
+
+/* A string of digits, with a sign maybe. */
+static bool
+is_integer(StringInfo string, int64 *whole)
+{
+	char	   *end;
+
+	if (string->len == 0 || strspn(string->data, "-0123456789") != string->len)
+		return false;
+	errno = 0;
+	*whole = strtoll(string->data, &end, 10);
+	return errno == 0 && *end == '\0';
+}
+
+/* A string that is a finite double. */
+static bool
+is_double(StringInfo string, double *real)
+{
+	char	   *end;
+
+	if (string->len == 0 || strspn(string->data, "+-.0123456789eE") != string->len)
+		return false;
+	errno = 0;
+	*real = strtod(string->data, &end);
+	return errno == 0 && *end == '\0';
+}
+
+/*
+ * The numbers and dates that nearly all documents are full of; false: what it
+ * is is for libbson to say.
+ */
+static bool
+read_frequent(JsonReader reader, const char *name, bson_t *document, const char *key, int key_length,
+			  ConvertStatus *status)
+{
+	StringInfoData string;
+	int64		whole;
+	double		real;
+
+	if (strcmp(name, "$date") == 0)
+	{
+		if (!read_special_date(reader, &string) || !is_integer(&string, &whole))
+			return false;
+		*status = appended(bson_append_date_time(document, key, key_length, whole));
+		return true;
+	}
+	if (strncmp(name, "$number", 7) != 0 || !read_special_string(reader, &string))
+		return false;
+	if (strcmp(name, "$numberLong") == 0 && is_integer(&string, &whole))
+		*status = appended(bson_append_int64(document, key, key_length, whole));
+	else if (strcmp(name, "$numberInt") == 0 && is_integer(&string, &whole) &&
+			 whole >= PG_INT32_MIN && whole <= PG_INT32_MAX)
+		*status = appended(bson_append_int32(document, key, key_length, (int32) whole));
+	else if (strcmp(name, "$numberDouble") == 0 && is_double(&string, &real))
+		*status = appended(bson_append_double(document, key, key_length, real));
+	else
+		return false;
+	return true;
+}
+
 /* Are the options in {"$regularExpression": {...}} those that libbson keeps? */
 static bool
 regex_options_known(JsonReader reader)
@@ -313,6 +386,8 @@ read_special(JsonReader *reader, const char *name, bson_t *document, const char 
 	ConvertStatus status;
 
 	skip_container(reader);
+	if (read_frequent(copy, name, document, key, key_length, &status))
+		return status;
 	if (strcmp(name, "$oid") == 0)
 	{
 		if (!read_special_string(copy, &string) || !bson_oid_is_valid(string.data, string.len) ||
