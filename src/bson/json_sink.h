@@ -15,7 +15,8 @@ struct JsonSink
 {
 	void		(*open) (JsonSink *sink, bool array);
 	ConvertStatus (*close) (JsonSink *sink, bool array);
-	bool		wrapping;		/* the next key is of an object that stands for a value */
+	bool		wrapping;		/* the next key is of an object that stands
+								 * for a value */
 	/* UTF-8 from a document, not checked yet; both outlive the sink */
 	ConvertStatus (*key) (JsonSink *sink, const char *utf8, size_t length);
 	ConvertStatus (*string) (JsonSink *sink, const char *utf8, size_t length);

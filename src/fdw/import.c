@@ -442,7 +442,7 @@ fdw_import_schema(ImportForeignSchemaStmt *stmt, Oid serverid)
 		const ImportCollection *collection = lfirst(lc);
 		MemoryContext context;
 		MemoryContext old;
-		ErrorContextCallback telling = {.callback = tell_table, .arg = lfirst(lc2)};
+		ErrorContextCallback telling = {.callback = tell_table,.arg = lfirst(lc2)};
 		char	   *command;
 
 		if (!is_wanted(stmt, lfirst(lc2)))

@@ -479,7 +479,7 @@ copy_with(bson_t *out, bson_iter_t *fields, bool array, ListCell *cell, List *pa
 			if (value != NULL)
 				bson_append_iter(out, key, -1, value);
 			else if (array)
-				bson_append_null(out, key, -1);		/* others keep their positions */
+				bson_append_null(out, key, -1); /* others keep their positions */
 		}
 		else if (BSON_ITER_HOLDS_DOCUMENT(fields) || BSON_ITER_HOLDS_ARRAY(fields))
 		{

@@ -272,7 +272,7 @@ append_pipeline(bson_t *item, const bson_t *now, const bson_t *wanted)
 
 /* Appends a write; see send_writes(). */
 static void
-append_write(Writer *writer, text *old_json, text *new_json)
+append_write(Writer *writer, text *old_json, text * new_json)
 {
 	bson_t	   *now = old_json == NULL ? NULL : read_document(old_json);
 	bson_t	   *wanted = new_json == NULL ? NULL : read_document(new_json);
