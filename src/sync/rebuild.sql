@@ -96,7 +96,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.element_keys(json) IS
     'the keys of an array''s elements; none of what is no array';
 
-CREATE FUNCTION mongo_migrate.written_set(present json, elements json[], means json[])
+CREATE FUNCTION mongo_migrate.written_set(present json, elements json[], means bigint[])
     RETURNS json
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -128,8 +128,8 @@ BEGIN
     -- Then those that mean the same.
     FOR i IN 1 .. cardinality(elements) LOOP
         IF places[i] IS NULL THEN
-            place := (SELECT min(m::integer) FROM json_array_elements_text(means[i]) AS m WHERE NOT taken[m::integer]);
-            IF place IS NOT NULL THEN
+            place := means[i];
+            IF NOT taken[place] THEN
                 places[i] := place;
                 taken[place] := true;
             END IF;
@@ -139,8 +139,8 @@ BEGIN
               FROM unnest(elements, places) WITH ORDINALITY AS p (element, place, n));
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.written_set(json, json[], json[]) IS
-    'an array of elements that have no position: those there are in their order, new ones come last; means: the places of elements of present that the row of each means, where none is equal to it';
+COMMENT ON FUNCTION mongo_migrate.written_set(json, json[], bigint[]) IS
+    'an array of elements that have no position: those there are in their order, new ones come last; means: the place of an element of present that the row of each means, where none is equal to it';
 
 CREATE FUNCTION mongo_migrate.tree_elements(present json, nested_path text)
     RETURNS json[]
@@ -333,14 +333,15 @@ BEGIN
                       'CROSS JOIN LATERAL (SELECT CASE WHEN json_typeof(%1$s) = ''object'' THEN mongo_migrate.field_at(%1$s, ARRAY[a%2$s.%3$I::text]) END AS document) AS p%2$s) AS e)',
                       array_, depth, place.name, element, child.target, keys);
     ELSIF place.position IS NULL THEN
-        -- An element that a row makes nothing else of is what it means.
+        -- An element that a row makes nothing else of is what it means; rows that are as they were loaded find theirs at once.
         RETURN format('(SELECT mongo_migrate.written_set(%1$s, array_agg(e.element), array_agg(e.means)) FROM ('
                       'SELECT a%2$s."mm element" AS element, CASE WHEN a%2$s."mm copy" > (SELECT count(*) FROM unnest(o.keys) AS k WHERE k = a%2$s."mm key") THEN '
-                      '(SELECT json_agg(t.n) FROM (SELECT p%2$s.n, p%2$s.document, %3$s AS element '
+                      '(SELECT t.n FROM (SELECT p%2$s.n, p%2$s.document, %3$s AS element FROM (SELECT e.document, e.n '
                       'FROM json_array_elements(CASE WHEN json_typeof(%1$s) = ''array'' THEN %1$s END) '
-                      'WITH ORDINALITY AS p%2$s (document, n)) AS t WHERE t.element::text = t.document::text) END AS means '
+                      'WITH ORDINALITY AS e (document, n) WHERE o.keys[e.n] <> a%2$s."mm key" ORDER BY abs(e.n - a%2$s."mm rank") OFFSET 0) AS p%2$s OFFSET 0) AS t '
+                      'WHERE t.element::text = t.document::text LIMIT 1) END AS means '
                       'FROM (SELECT mongo_migrate.element_keys(%1$s) AS keys OFFSET 0) AS o CROSS JOIN ('
-                      'SELECT a%2$s.*, f.element AS "mm element", k.key AS "mm key", row_number() OVER (PARTITION BY k.key) AS "mm copy" '
+                      'SELECT a%2$s.*, f.element AS "mm element", k.key AS "mm key", row_number() OVER (PARTITION BY k.key) AS "mm copy", row_number() OVER () AS "mm rank" '
                       'FROM (SELECT c.* FROM %4$s AS c WHERE %5$s) AS a%2$s '
                       'CROSS JOIN LATERAL (SELECT %3$s AS element FROM (SELECT NULL::json AS document) AS p%2$s OFFSET 0) AS f '
                       'CROSS JOIN LATERAL (SELECT mongo_migrate.bson_key(f.element) AS key OFFSET 0) AS k) AS a%2$s) AS e)',

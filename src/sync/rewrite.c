@@ -25,6 +25,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
@@ -405,8 +406,7 @@ mm_written_value(PG_FUNCTION_ARGS)
 
 /*
  * field_at(document json, steps text[]) returns json: as the operator #> does,
- * but for U+0000, which that does not take, and objects that only look as if
- * they stood for a value.
+ * but for U+0000, which that does not take.
  */
 Datum
 mm_field_at(PG_FUNCTION_ARGS)
@@ -419,6 +419,8 @@ mm_field_at(PG_FUNCTION_ARGS)
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &steps, NULL, &nsteps);
 	if (nsteps == 0)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	if (strstr(text_to_cstring(PG_GETARG_TEXT_PP(0)), "\\u0000") == NULL)
+		return json_extract_path(fcinfo);
 	read_value(PG_GETARG_TEXT_PP(0), &field);
 	for (int i = 0; i < nsteps; i++)
 	{
