@@ -315,7 +315,6 @@ DECLARE
     keys text;
     place record;       -- names of columns
     rows_ text;
-    now_ text;          -- SQL for the element that a row belongs to
 BEGIN
     SELECT string_agg(format('c.%I = a%s.%I', c.column_name, depth - 1, c.parent_column), ' AND ' ORDER BY c.ordinal) INTO keys
       FROM mongo_migrate.plan_column AS c
@@ -327,10 +326,11 @@ BEGIN
      WHERE (c.server, c.collection, c.target) = (child.server, child.collection, child.target) AND c.included;
 
     IF child.kind = 'map' THEN
-        RETURN format('(SELECT CASE WHEN count(*) > 0 THEN mongo_migrate.set_map(%1$s, array_agg(e.name), array_agg(e.element)) '
+        RETURN format('(SELECT CASE WHEN count(*) > 0 THEN mongo_migrate.set_map(%1$s, array_agg(e.name ORDER BY e.name COLLATE "C"), array_agg(e.element ORDER BY e.name COLLATE "C")) '
                       'WHEN json_typeof(%1$s) = ''object'' THEN ''{}''::json ELSE %1$s END '
-                      'FROM (SELECT a%2$s.%3$I::text AS name, %4$s AS element FROM (SELECT c.* FROM %5$s AS c WHERE %6$s ORDER BY c.%3$I) AS a%2$s '
-                      'CROSS JOIN LATERAL (SELECT CASE WHEN json_typeof(%1$s) = ''object'' THEN mongo_migrate.field_at(%1$s, ARRAY[a%2$s.%3$I::text]) END AS document) AS p%2$s) AS e)',
+                      'FROM (SELECT a%2$s.%3$I::text AS name, %4$s AS element FROM (SELECT c.* FROM %5$s AS c WHERE %6$s) AS a%2$s '
+                      'LEFT JOIN (SELECT DISTINCT ON (m.key) m.key AS name, m.value AS document FROM (SELECT %1$s AS map OFFSET 0) AS o '
+                      'CROSS JOIN json_each(CASE WHEN json_typeof(o.map) = ''object'' THEN o.map END) AS m) AS p%2$s ON p%2$s.name = a%2$s.%3$I::text) AS e)',
                       array_, depth, place.name, element, child.target, keys);
     ELSIF place.position IS NULL THEN
         -- An element that a row makes nothing else of is what it means; rows that are as they were loaded find theirs at once.
@@ -357,10 +357,13 @@ BEGIN
                       'CROSS JOIN LATERAL (SELECT CASE WHEN a%3$s."mm dense" THEN f.elements[a%3$s."mm n"] END AS document) AS p%3$s) AS e)',
                       array_, child.nested_path, depth, place.position, place.parent, element, rows_);
     END IF;
-    now_ := format('CASE WHEN a%1$s."mm dense" AND json_typeof(%2$s) = ''array'' THEN mongo_migrate.field_at(%2$s, ARRAY[(a%1$s."mm n" - 1)::text]) END', depth, array_);
+    -- The array is taken apart once, and not for each of its elements.
     RETURN format('(SELECT CASE WHEN count(*) > 0 THEN json_agg(e.element ORDER BY e.n) WHEN json_typeof(%1$s) = ''array'' THEN ''[]''::json ELSE %1$s END '
-                  'FROM (SELECT %2$s AS element, a%3$s."mm n" AS n FROM %4$s CROSS JOIN LATERAL (SELECT %5$s AS document) AS p%3$s) AS e)',
-                  array_, element, depth, rows_, now_);
+                  'FROM (SELECT %2$s AS element, a%3$s."mm n" AS n '
+                  'FROM (SELECT ARRAY(SELECT e FROM json_array_elements(CASE WHEN json_typeof(o.now_) = ''array'' THEN o.now_ END) AS e) AS elements '
+                  'FROM (SELECT %1$s AS now_ OFFSET 0) AS o OFFSET 0) AS f CROSS JOIN %4$s '
+                  'CROSS JOIN LATERAL (SELECT CASE WHEN a%3$s."mm dense" THEN f.elements[a%3$s."mm n"] END AS document) AS p%3$s) AS e)',
+                  array_, element, depth, rows_);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.written_child(name, text, mongo_migrate.plan_target, integer) IS
