@@ -100,9 +100,15 @@ query('SELECT count(*) FROM mongo_migrate.migrate_all(\'shop\')');
 
 # The application still writes.
 my $writer = PsqlSession->new($node);
-$writer->send(q(DO $$ BEGIN FOR i IN 1 .. 400 LOOP PERFORM mongo_migrate.run_command('shop', '{"update": "users", "updates": [{"q": {}, "u": {"$inc": {"secret": 1}}}]}'); END LOOP; END $$));
+query('CREATE TABLE no_more_writes ()');
+$writer->send(q(DO $$ BEGIN LOOP
+    PERFORM mongo_migrate.run_command('shop', '{"update": "users", "updates": [{"q": {}, "u": {"$inc": {"secret": 1}}}]}');
+    EXIT WHEN EXISTS (SELECT FROM no_more_writes);
+    END LOOP; END $$));
+ok($node->poll_query_until('postgres', 'SELECT events > 0 FROM mongo_migrate.sync_status'), 'the source is written to');
 my $refusal = failure("SELECT mongo_migrate.cutover('shop', timeout => '5 seconds')");
 like($refusal, qr/are still being written to: users|documents that have changed/, 'no cutover while the source is written to');
+query('INSERT INTO no_more_writes DEFAULT VALUES');
 $writer->result;
 is(query('SELECT count(*) FROM pg_trigger WHERE tgname ~ \'mongo_migrate\''), '0', 'and nothing is left of it');
 query("BEGIN; SELECT mongo_migrate.cutover('shop'); ROLLBACK");
