@@ -131,7 +131,7 @@ is(differences(), '', 'changed and deleted');
 # A transaction that has not ended is not written; a prepared one is when it does.
 query("BEGIN; UPDATE users SET name = 'prepared' WHERE id = (SELECT min(id) FROM users); PREPARE TRANSACTION 'p'");
 is(status('pending'), '0', 'a prepared transaction is not noted yet');
-like(failure("SET lock_timeout = '1s'; SELECT mongo_migrate.rollback_cutover('shop')"), qr/lock timeout/, 'there is no way back before it ends');
+like(failure("SELECT mongo_migrate.rollback_cutover('shop', timeout => '1 second')"), qr/lock timeout/, 'there is no way back before it ends');
 query("COMMIT PREPARED 'p'");
 written('a prepared transaction');
 is(differences(), '', 'the documents are as the rows');
