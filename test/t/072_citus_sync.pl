@@ -272,7 +272,7 @@ query("DELETE FROM orders WHERE id % 11 = 0");
 query("UPDATE products SET version = 0 WHERE id % 3 = 0");
 query("DELETE FROM events WHERE id % 9 = 0");
 query("UPDATE events SET version = 77777 WHERE id % 9 = 1");
-query("INSERT INTO events SELECT 5000, user_id, email, version FROM events LIMIT 1");
+query("INSERT INTO events (id, user_id, email, version) SELECT 5000, user_id, email, version FROM events LIMIT 1");
 isnt(differences(), '', 'damage');
 foreach my $collection (@collections)
 {
