@@ -246,7 +246,6 @@ DECLARE
     until constant timestamptz := clock_timestamp() + timeout;
     s mongo_migrate.sync;
     problem record;
-    present bigint;         -- time of the cluster
     written text;
     t record;
 BEGIN
@@ -268,8 +267,7 @@ BEGIN
     END LOOP;
 
     -- Everything that was written until now.
-    SELECT c.cluster_time INTO STRICT present FROM mongo_migrate.read_changes(server, NULL, 0, 1) AS c WHERE c.operation IS NULL;
-    PERFORM mongo_migrate.await_sync(server, 'documents that have changed', until, present);
+    PERFORM mongo_migrate.await_sync(server, 'documents that have changed', until, (mongo_migrate.stream_end(server)).cluster_time);
     PERFORM mongo_migrate.limit_locks(until);
     PERFORM pg_advisory_xact_lock(mongo_migrate.sync_step_lock(server));
     -- Another may have changed it meanwhile.
@@ -360,8 +358,7 @@ DECLARE
     begun record;
 BEGIN
     PERFORM mongo_migrate.end_write_back(server, timeout, incomplete);
-    SELECT c."position", c.cluster_time INTO STRICT begun
-      FROM mongo_migrate.read_changes(server, NULL, 0, 1) AS c WHERE c.operation IS NULL;
+    begun := mongo_migrate.stream_end(server);
     UPDATE mongo_migrate.sync AS y SET cut_over_at = NULL, "position" = begun."position", cluster_time = begun.cluster_time
      WHERE y.server = server;
     PERFORM mongo_migrate.synchronize_sequences(server, p.collection) FROM mongo_migrate.plan AS p WHERE p.server = server;

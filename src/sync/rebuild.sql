@@ -85,13 +85,24 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.written_element(json, json[]) IS
     'an element that several columns are of, by type: what the one says that says something else than is there';
 
+CREATE FUNCTION mongo_migrate.array_elements(present json)
+    RETURNS json[]
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY(SELECT e.element
+                   FROM json_array_elements(CASE WHEN json_typeof($1) = 'array' THEN $1 END) WITH ORDINALITY AS e (element, n) ORDER BY e.n)
+$$;
+COMMENT ON FUNCTION mongo_migrate.array_elements(json) IS
+    'the elements of an array; none of what is no array';
+
 CREATE FUNCTION mongo_migrate.element_keys(present json)
     RETURNS bytea[]
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT ARRAY(SELECT mongo_migrate.bson_key(e.element)
-                   FROM json_array_elements(CASE WHEN json_typeof($1) = 'array' THEN $1 END) WITH ORDINALITY AS e (element, n) ORDER BY e.n)
+                   FROM unnest(mongo_migrate.array_elements($1)) WITH ORDINALITY AS e (element, n) ORDER BY e.n)
 $$;
 COMMENT ON FUNCTION mongo_migrate.element_keys(json) IS
     'the keys of an array''s elements; none of what is no array';
@@ -102,7 +113,7 @@ CREATE FUNCTION mongo_migrate.written_set(present json, elements json[], means b
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    there constant json[] := ARRAY(SELECT e FROM json_array_elements(CASE WHEN json_typeof(present) = 'array' THEN present END) AS e);
+    there constant json[] := mongo_migrate.array_elements(present);
     taken boolean[] := array_fill(false, ARRAY[cardinality(there)]);
     places integer[];       -- of the elements in the array that is there
     place integer;
@@ -360,8 +371,7 @@ BEGIN
     -- The array is taken apart once, and not for each of its elements.
     RETURN format('(SELECT CASE WHEN count(*) > 0 THEN json_agg(e.element ORDER BY e.n) WHEN json_typeof(%1$s) = ''array'' THEN ''[]''::json ELSE %1$s END '
                   'FROM (SELECT %2$s AS element, a%3$s."mm n" AS n '
-                  'FROM (SELECT ARRAY(SELECT e FROM json_array_elements(CASE WHEN json_typeof(o.now_) = ''array'' THEN o.now_ END) AS e) AS elements '
-                  'FROM (SELECT %1$s AS now_ OFFSET 0) AS o OFFSET 0) AS f CROSS JOIN %4$s '
+                  'FROM (SELECT mongo_migrate.array_elements(%1$s) AS elements OFFSET 0) AS f CROSS JOIN %4$s '
                   'CROSS JOIN LATERAL (SELECT CASE WHEN a%3$s."mm dense" THEN f.elements[a%3$s."mm n"] END AS document) AS p%3$s) AS e)',
                   array_, element, depth, rows_);
 END

@@ -90,6 +90,29 @@ CREATE FUNCTION mongo_migrate.read_changes(server name, after bytea, wait_ms int
 COMMENT ON FUNCTION mongo_migrate.read_changes(name, bytea, integer, integer) IS
     'the events of the server''s database after a position in its change stream (NULL: from now on), at least most if there are as many, in their order; where there is none, waits so many milliseconds for one; id: BSON with the _id of the document; the last row has no operation and says where the stream stands';
 
+CREATE FUNCTION mongo_migrate.stream_end(server name, OUT "position" bytea, OUT cluster_time bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    SELECT c."position", c.cluster_time INTO STRICT stream_end."position", stream_end.cluster_time
+      FROM mongo_migrate.read_changes(server, NULL, 0, 1) AS c WHERE c.operation IS NULL;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.stream_end(name) IS
+    'where the change stream of a server''s database stands now, and the time of the cluster';
+
+CREATE FUNCTION mongo_migrate.retry_delay(attempts integer)
+    RETURNS interval
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT least(interval '1 second' * 2 ^ least($1, 20), interval '10 minutes')
+$$;
+COMMENT ON FUNCTION mongo_migrate.retry_delay(integer) IS
+    'how long a change that was refused waits after so many attempts';
+
 CREATE FUNCTION mongo_migrate.stop_for(server name, problem text)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -295,7 +318,7 @@ BEGIN
 
     INSERT INTO mongo_migrate.change AS n (server, collection, key, id, changed_at, due_at, attempts, reason)
     SELECT c.server, c.collection, c.key, c.id, c.changed_at,
-           clock_timestamp() + least(interval '1 second' * 2 ^ least(c.attempts, 20), interval '10 minutes'), c.attempts + 1, u.reason
+           clock_timestamp() + mongo_migrate.retry_delay(c.attempts), c.attempts + 1, u.reason
       FROM unnest(changes) AS c
       LEFT JOIN unnest(mongo_migrate.document_keys(refused), reasons) AS u (key, reason) USING (key)
      WHERE u.key IS NOT NULL OR (c.key = ANY (waiting) AND c.id <> ALL (hopeless));
@@ -468,8 +491,7 @@ BEGIN
             HINT = format('SELECT mongo_migrate.start_sync(%L) has its rows written back; mongo_migrate.rollback_cutover(%1$L) goes back.', server);
     END IF;
     IF s.server IS NULL OR from_now THEN
-        SELECT c."position", c.cluster_time INTO STRICT begun
-          FROM mongo_migrate.read_changes(server, NULL, 0, 1) AS c WHERE c.operation IS NULL;
+        begun := mongo_migrate.stream_end(server);
         INSERT INTO mongo_migrate.sync AS y (server, running, "position", cluster_time)
         VALUES (server, true, begun."position", begun.cluster_time)
             ON CONFLICT ON CONSTRAINT sync_pkey DO UPDATE

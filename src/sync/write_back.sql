@@ -469,7 +469,7 @@ BEGIN
 
     INSERT INTO mongo_migrate.row_change AS n (server, collection, id, changed_at, due_at, attempts, reason)
     SELECT h.server, h.collection, h.id, h.changed_at,
-           clock_timestamp() + CASE WHEN p.reason IS NULL THEN interval '0' ELSE least(interval '1 second' * 2 ^ least(h.attempts, 20), interval '10 minutes') END,
+           clock_timestamp() + CASE WHEN p.reason IS NULL THEN interval '0' ELSE mongo_migrate.retry_delay(h.attempts) END,
            h.attempts + CASE WHEN p.reason IS NULL THEN 0 ELSE 1 END, p.reason
       FROM (SELECT r.id, r.reason FROM unnest(refused, reasons) AS r (id, reason)
              UNION ALL SELECT t.id, CASE WHEN (mongo_migrate.id_map_of(server, collection)).id_type = 'source' THEN
