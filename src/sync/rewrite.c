@@ -14,7 +14,6 @@
 #include "bson/document_path.h"
 #include "bson/encode.h"
 #include "bson/json.h"
-#include "bson/json_read.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -22,6 +21,7 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "owned.h"
+#include "sync/field.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -57,13 +57,9 @@ struct ValueWriter
 static void
 read_value(text *json, bson_iter_t *value)
 {
-	bson_t	   *document = owned_bson_new(CurrentMemoryContext);
-	char	   *string = text_to_cstring(json);
-	const char *utf8 = pg_server_to_any(string, strlen(string), PG_UTF8);
-	const char *detail = NULL;
-	ConvertStatus status = json_read_value(utf8, strlen(utf8), document, "v", 1, &detail);
+	const char *detail;
 
-	if (status != CONVERT_OK || !bson_iter_init_find(value, document, "v"))
+	if (field_read(json, value, &detail) != CONVERT_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("a value is no Extended JSON"),
@@ -521,10 +517,7 @@ static bool
 has_at(const bson_t *document, List *path, const bson_iter_t *value)
 {
 	bson_iter_t iter;
-	bson_t		left = BSON_INITIALIZER;
-	bson_t		right = BSON_INITIALIZER;
 	ListCell   *cell;
-	bool		same;
 
 	bson_iter_init(&iter, document);
 	foreach(cell, path)
@@ -541,33 +534,22 @@ has_at(const bson_t *document, List *path, const bson_iter_t *value)
 	}
 	if (value == NULL)
 		return false;
-	bson_append_iter(&left, "v", 1, &iter);
-	bson_append_iter(&right, "v", 1, value);
-	same = bson_equal(&left, &right);
-	bson_destroy(&left);
-	bson_destroy(&right);
-	return same;
+	return field_equals(&iter, value);
 }
 
 /* A json argument's document in BSON, NULL or what is no document: an empty one. */
 static bson_t *
 document_argument(FunctionCallInfo fcinfo)
 {
-	bson_t	   *result = owned_bson_new(CurrentMemoryContext);
 	bson_iter_t value;
-	const uint8_t *bytes;
-	uint32_t	length;
-	bson_t		document;
 
-	if (PG_ARGISNULL(0))
-		return result;
-	read_value(PG_GETARG_TEXT_PP(0), &value);
-	if (!BSON_ITER_HOLDS_DOCUMENT(&value))
-		return result;
-	bson_iter_document(&value, &length, &bytes);
-	if (!bson_init_static(&document, bytes, length) || !bson_concat(result, &document))
-		elog(ERROR, "a document made from JSON is no BSON");
-	return result;
+	if (!PG_ARGISNULL(0))
+	{
+		read_value(PG_GETARG_TEXT_PP(0), &value);
+		if (BSON_ITER_HOLDS_DOCUMENT(&value))
+			return field_document(&value);
+	}
+	return owned_bson_new(CurrentMemoryContext);
 }
 
 /* A document as json. */

@@ -12,7 +12,6 @@
 
 #include "access/htup_details.h"
 #include "bson/json.h"
-#include "bson/json_read.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -21,6 +20,7 @@
 #include "mongo/cursor.h"
 #include "mongo/options.h"
 #include "owned.h"
+#include "sync/field.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -48,26 +48,15 @@ typedef struct Writer
 static bson_t *
 read_document(text *json)
 {
-	bson_t	   *wrapper = owned_bson_new(CurrentMemoryContext);
-	bson_t	   *result = owned_bson_new(CurrentMemoryContext);
-	char	   *string = text_to_cstring(json);
-	const char *utf8 = pg_server_to_any(string, strlen(string), PG_UTF8);
-	const char *detail = NULL;
-	const uint8_t *bytes;
-	uint32_t	length;
-	bson_t		document;
-	bson_iter_t iter;
-	ConvertStatus status = json_read_value(utf8, strlen(utf8), wrapper, "v", 1, &detail);
+	const char *detail;
+	bson_iter_t field;
 
-	if (status != CONVERT_OK || !bson_iter_init_find(&iter, wrapper, "v") || !BSON_ITER_HOLDS_DOCUMENT(&iter))
+	if (field_read(json, &field, &detail) != CONVERT_OK || !BSON_ITER_HOLDS_DOCUMENT(&field))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("a document is no Extended JSON"),
 				 detail == NULL ? 0 : errdetail("%s", detail)));
-	bson_iter_document(&iter, &length, &bytes);
-	if (!bson_init_static(&document, bytes, length) || !bson_concat(result, &document))
-		elog(ERROR, "a document made from JSON is no BSON");
-	return result;
+	return field_document(&field);
 }
 
 /* A value as canonical Extended JSON; false where it has none, such as a string that is no UTF-8. */
@@ -187,22 +176,6 @@ count_fields(const bson_t *document, const char *name)
 	return count;
 }
 
-/* Whether two fields have the same value. */
-static bool
-same_field(const bson_iter_t *left, const bson_iter_t *right)
-{
-	bson_t		of_left = BSON_INITIALIZER;
-	bson_t		of_right = BSON_INITIALIZER;
-	bool		same;
-
-	bson_append_iter(&of_left, "v", 1, left);
-	bson_append_iter(&of_right, "v", 1, right);
-	same = bson_equal(&of_left, &of_right);
-	bson_destroy(&of_left);
-	bson_destroy(&of_right);
-	return same;
-}
-
 /*
  * Gathers the fields that a document is to have otherwise, or more than now;
  * false where others go, or move, so that they are not all there is to say.
@@ -220,7 +193,7 @@ gather_changes(const bson_t *now, const bson_t *wanted, bson_t *changes)
 	{
 		if (!bson_iter_next(&after) || strcmp(bson_iter_key(&before), bson_iter_key(&after)) != 0)
 			return false;
-		if (same_field(&before, &after))
+		if (field_equals(&before, &after))
 			continue;
 		if (count_fields(now, bson_iter_key(&before)) > 1)
 			return false;
