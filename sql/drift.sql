@@ -19,7 +19,7 @@ SELECT pg_temp.load('orders', '[
     {"_id": 2, "coupon": "X", "name": "b", "address": {"city": "Oslo", "geo": {"lat": 1}}, "a.b": 1, "prefs": {"2022": 1},
      "items": [{"sku": "b", "gift": true, "parts": [{"n": 1, "new": 1}, {"n": 2, "new": 1}]}, {"sku": "c", "gift": true}], "notes": [{"new": 1}], "labels": ["a"]},
     {"_id": 3, "coupon": {"code": "X"}, "name": "c", "address": {"city": "Bonn"}, "prefs": {}, "items": [], "labels": []},
-    {"_id": 4, "coupon": null, "name": "d", "secret": 2, "odd": "x", "address": {"city": "Bern"}, "prefs": {}, "items": [{"sku": "d", "gift": false, "parts": []}], "labels": []},
+    {"_id": 4, "coupon": null, "name": "d", "secret": 2, "odd": "x", "secret": 3, "address": {"city": "Bern"}, "prefs": {}, "items": [{"sku": "d", "gift": false, "parts": []}], "labels": []},
     {"_id": 5, "coupon": "Y", "name": "e", "address": "no document", "prefs": {}, "items": [], "labels": []}]');
 -- Two documents a batch.  The last one goes into quarantine, and is counted.
 SELECT (r).documents, (r).inserted, (r).rejected FROM mongo_migrate.migrate_collection('drift', 'orders', batch_size => 2, workers => 0) AS r;

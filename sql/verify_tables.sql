@@ -265,6 +265,36 @@ UPDATE mongo_migrate.plan_column SET type = 'bigint' WHERE (collection, column_n
 SELECT documents, inserted FROM mongo_migrate.copy_documents('ve ri''fy', 'doubles', ARRAY[mongo_migrate.bson_from_json('{"_id": 1}')]);
 SELECT * FROM doubles;
 SELECT * FROM differences('doubles');
+-- In another mode of the server it is that of value, and of ids; doc is relaxed.
+ALTER SERVER "ve ri'fy" OPTIONS (ADD extended_json 'plain');
+SELECT load('doubles', '[{"_id": 2, "d": {"$numberDecimal": "1.50"}, "o": {"$numberDecimal": "1.50"}}]');
+SELECT documents, inserted FROM mongo_migrate.copy_documents('ve ri''fy', 'doubles', ARRAY[mongo_migrate.bson_from_json('{"_id": 2}')]);
+SELECT * FROM doubles WHERE id = 2;
+SELECT * FROM differences('doubles');
+SELECT load('named', '[{"_id": {"d": {"$date": "2024-01-01T00:00:00Z"}}, "a": 1}]');
+CREATE TABLE named (id jsonb PRIMARY KEY, a integer);
+CALL map('named', 'source');
+CALL plan('named', '"ta.rget ""x""".named', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "a", "path": "a"}');
+UPDATE mongo_migrate.plan_column SET type = 'jsonb' WHERE (collection, column_name) = ('named', 'id');
+UPDATE mongo_migrate.plan_column SET type = 'integer' WHERE (collection, column_name) = ('named', 'a');
+SELECT documents, inserted FROM mongo_migrate.copy_documents('ve ri''fy', 'named',
+    ARRAY[mongo_migrate.bson_from_json('{"_id": {"d": {"$date": "2024-01-01T00:00:00Z"}}}')]);
+SELECT * FROM named;
+SELECT * FROM differences('named');
+ALTER SERVER "ve ri'fy" OPTIONS (DROP extended_json);
+
+-- A map that is undefined has no fields.
+SELECT load('maps', '[{"_id": 1, "m": {"a": 1}}, {"_id": 2, "m": {"$undefined": true}}, {"_id": 3, "m": null}]');
+CREATE TABLE maps (id bigint PRIMARY KEY);
+CREATE TABLE maps_m (maps_id bigint, key text, value integer, PRIMARY KEY (maps_id, key));
+INSERT INTO maps VALUES (1), (2), (3);
+INSERT INTO maps_m VALUES (1, 'a', 1);
+CALL map('maps', 'source');
+CALL plan('maps', '"ta.rget ""x""".maps', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}');
+CALL plan('maps', '"ta.rget ""x""".maps_m', '"ta.rget ""x""".maps', 'm', '{"name": "maps_id", "role": "parent", "parent": "id"}',
+    '{"name": "key", "role": "key", "path": "$key"}', '{"name": "value", "path": "$"}');
+UPDATE mongo_migrate.plan_target SET kind = 'map' WHERE (collection, path) = ('maps', 'm');
+SELECT * FROM differences('maps');
 
 -- More than a page, over every type bracket of _id.
 SELECT load('brackets', (SELECT json_agg(json_build_object('_id', id, 'a', n)) FROM (

@@ -22,12 +22,12 @@ CREATE PROCEDURE pg_temp.settle() LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1 .. 300 LOOP
         COMMIT;
-        IF NOT EXISTS (SELECT FROM mongo_migrate.sync_status WHERE server = 'back_types' AND (pending > 0 OR error IS NOT NULL)) THEN
+        IF NOT EXISTS (SELECT FROM mongo_migrate.sync_status WHERE server LIKE 'back\_%' AND (pending > 0 OR error IS NOT NULL)) THEN
             RETURN;
         END IF;
         PERFORM pg_sleep(0.1);
     END LOOP;
-    RAISE 'it has not settled: %', (SELECT s FROM mongo_migrate.sync_status AS s WHERE server = 'back_types');
+    RAISE 'it has not settled: %', (SELECT string_agg(s::text, ' ') FROM mongo_migrate.sync_status AS s WHERE server LIKE 'back\_%');
 END
 $$;
 
@@ -148,18 +148,42 @@ CALL pg_temp.settle();
 SELECT pg_temp.documents('parts');
 SELECT p.collection, f.* FROM mongo_migrate.plan AS p, mongo_migrate.verify_full('back_types', p.collection) AS f WHERE p.server = 'back_types';
 
+-- A map that is undefined stays so; an expression over a value in the mode of its server.
+CREATE SERVER back_plain FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_write_back_plain', extended_json 'plain');
+SELECT mongo_migrate.run_command('back_plain', '{"dropDatabase": 1}')->'ok' AS ok;
+SELECT mongo_migrate.run_command('back_plain', '{"insert": "maps", "documents": [
+    {"_id": 1, "i": 1, "m": {"2020-01-01": 1, "2020-01-02": 2}, "price": {"$numberDecimal": "1.50"}},
+    {"_id": 2, "i": 1, "m": {"$undefined": true}, "price": {"$numberDecimal": "2.50"}}]}') -> 'n' AS n;
+SELECT mongo_migrate.start_sync('back_plain');
+SELECT mongo_migrate.plan_collection('back_plain', 'maps', target => 'back_types.maps');
+SELECT mongo_migrate.plan_table('back_plain', 'maps', 'm');
+UPDATE mongo_migrate.plan_column SET type = 'text', source_type = 'jsonb', expression = 'value::text', reverse_expression = '0'
+ WHERE (server, path) = ('back_plain', 'price');
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_all('back_plain');
+SELECT i, price FROM maps ORDER BY id;
+SELECT mongo_migrate.cutover('back_plain');
+UPDATE maps SET i = 2;
+CALL pg_temp.settle();
+SELECT id, reason FROM mongo_migrate.row_change WHERE server = 'back_plain' ORDER BY id COLLATE "C";
+SELECT d.document::text FROM mongo_migrate.read_documents('back_plain', 'maps', '{}', '{"sort": {"_id": 1}}', 0) AS d;
+INSERT INTO maps_m SELECT id, 'new', 3 FROM maps;
+CALL pg_temp.settle();
+SELECT d.document::text FROM mongo_migrate.read_documents('back_plain', 'maps', '{}', '{"sort": {"_id": 1}}', 0) AS d;
+SELECT * FROM mongo_migrate.verify_full('back_plain', 'maps');
+SELECT mongo_migrate.finalize('back_plain');
+
 -- To the end, once.
 SELECT mongo_migrate.finalize('back_types');
-DROP SERVER back_types CASCADE;
+DROP SERVER back_types, back_plain CASCADE;
 SET client_min_messages = warning;
 DO $$
 BEGIN
-    EXECUTE (SELECT 'DROP TABLE ' || string_agg(relation, ', ') FROM mongo_migrate.id_map WHERE server = 'back_types' AND relation IS NOT NULL);
+    EXECUTE (SELECT 'DROP TABLE ' || string_agg(relation, ', ') FROM mongo_migrate.id_map WHERE server LIKE 'back\_%' AND relation IS NOT NULL);
 END
 $$;
-DELETE FROM mongo_migrate.plan WHERE server = 'back_types';
-DELETE FROM mongo_migrate.id_map WHERE server = 'back_types';
-DELETE FROM mongo_migrate.chunk WHERE server = 'back_types';
-DELETE FROM mongo_migrate.run WHERE server = 'back_types';
-DELETE FROM mongo_migrate.verification WHERE server = 'back_types';
+DELETE FROM mongo_migrate.plan WHERE server LIKE 'back\_%';
+DELETE FROM mongo_migrate.id_map WHERE server LIKE 'back\_%';
+DELETE FROM mongo_migrate.chunk WHERE server LIKE 'back\_%';
+DELETE FROM mongo_migrate.run WHERE server LIKE 'back\_%';
+DELETE FROM mongo_migrate.verification WHERE server LIKE 'back\_%';
 DROP SCHEMA back_types CASCADE;

@@ -126,6 +126,13 @@ take_unknown(Decode *decode, Table *table, PathNode *node, Field *field, const b
 		bson_append_iter(table->unknown, NULL, 0, value);
 }
 
+/* Does a column or table need what is at a node, or is it only known? */
+static inline bool
+is_wanted(PathNode *node)
+{
+	return node->ncolumns > 0 || node->ntables > 0 || node->walked;
+}
+
 /* Walks a document or sub-document whose fields are a node's children. */
 static bool
 walk_document(Decode *decode, Table *table, PathNode *node, Walk *walk)
@@ -154,7 +161,7 @@ walk_document(Decode *decode, Table *table, PathNode *node, Walk *walk)
 				continue;
 			return fail_corrupt(decode, table);
 		}
-		if (child->seen == generation)
+		if (child->seen == generation && is_wanted(child))
 			fail(decode, table, NULL, CONVERT_DUPLICATE_KEY,
 				 psprintf("field \"%s\" stands twice in its document", name));
 		else

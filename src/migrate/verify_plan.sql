@@ -135,7 +135,7 @@ BEGIN
     FROM mongo_migrate.id_map AS i WHERE (i.server, i.collection) = ($1, $2);
     IF map_type = 'source' THEN
         map := NULL;
-        id := format('(%s)::%s', (mongo_migrate.verify_fragments(type, -1, value, 'NULL', 'relaxed')).typed, type_name);
+        id := format('(%s)::%s', (mongo_migrate.verify_fragments(type, -1, value, 'NULL', mongo_migrate.verify_mode(server))).typed, type_name);
     ELSE
         id := CASE WHEN map IS NULL THEN 'NULL' ELSE 'm.id' END || '::' || type_name;
     END IF;
@@ -224,7 +224,7 @@ DECLARE
     of_array constant text := elements ||
         'json_array_elements(CASE WHEN json_typeof(a.elements) = ''array'' THEN a.elements END) WITH ORDINALITY AS e(document, n)';
     of_map constant text := elements ||
-        'json_each(CASE WHEN json_typeof(a.elements) = ''object'' THEN a.elements END) AS e(name, document)';
+        'json_each(mongo_migrate.verify_map(a.elements)) AS e(name, document)';
     before constant text := 'level' || level.depth - 1;
     path constant text := quote_nullable(nullif(level.path, '$'));
     steps constant text[] := mongo_migrate.verify_steps(level.path);
@@ -334,7 +334,7 @@ BEGIN
     ELSE
         SELECT format('(%s)::%s', v.typed, format_type(type, -1)) AS id, NULL AS map INTO ident
         FROM mongo_migrate.verify_fragments(type, -1, format('((mongo_migrate.verify_without_nul(f.document) #> %L)::jsonb)',
-                                                             mongo_migrate.verify_steps(refers_key)), 'NULL', 'relaxed') AS v;
+                                                             mongo_migrate.verify_steps(refers_key)), 'NULL', mongo_migrate.verify_mode(server)) AS v;
     END IF;
     RETURN format(
         ', found%1$s AS MATERIALIZED (SELECT DISTINCT ON (key) f.key, %2$s AS id FROM ('
@@ -388,7 +388,7 @@ BEGIN
         shown := value || '::text';
     ELSIF col.expression IS NOT NULL THEN
         SELECT * INTO part FROM mongo_migrate.verify_fragments(
-            coalesce(to_regtype(col.source_type), col.type), -1, value, 'NULL', 'relaxed');
+            coalesce(to_regtype(col.source_type), col.type), -1, value, 'NULL', mode);
         result := format('(SELECT (%s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%s) '
                          'THEN (%s)::%s END AS value%s) AS x)',
                          col.expression, value, part.typed, coalesce(col.source_type, format_type(col.type, col.typmod)),

@@ -24,6 +24,15 @@ CREATE FUNCTION mongo_migrate.verify_is_null(value jsonb) RETURNS boolean
 COMMENT ON FUNCTION mongo_migrate.verify_is_null(jsonb) IS
     'whether a value in canonical Extended JSON is null, undefined or missing';
 
+-- The fields of a wrapper are not those of a map.
+CREATE FUNCTION mongo_migrate.verify_map(value json) RETURNS json
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN pg_catalog.json_typeof(value) = 'object'
+        THEN CASE WHEN value -> '$undefined' IS NULL THEN value END
+        END;
+COMMENT ON FUNCTION mongo_migrate.verify_map(json) IS
+    'a document in canonical Extended JSON; NULL for what is none, undefined included';
+
 CREATE FUNCTION mongo_migrate.verify_number(value jsonb) RETURNS numeric
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE((value ->> '$numberInt')::numeric,

@@ -247,7 +247,7 @@ BEGIN
         WHEN referred.relation IS NULL THEN 'false'
         WHEN map.id_type = 'source' THEN
             format('EXISTS (SELECT FROM %s AS k WHERE k.%I = (%s)::%s)', referred.relation, referred.column_name,
-                   (mongo_migrate.verify_fragments(col.type, -1, '(' || plain || ')', 'NULL', 'relaxed')).typed, format_type(col.type, -1))
+                   (mongo_migrate.verify_fragments(col.type, -1, '(' || plain || ')', 'NULL', mode)).typed, format_type(col.type, -1))
         ELSE
             format('EXISTS (SELECT FROM %s AS m JOIN %s AS k ON k.%I = m.id WHERE m.key = mongo_migrate.verify_reference(%s, %s, %L))',
                    map.relation, referred.relation, referred.column_name, present, plain, col.key_form) END;
@@ -302,7 +302,7 @@ BEGIN
         RETURN format('CASE WHEN (SELECT (%1$s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%2$s) THEN %3$s END AS value, '
                       'mongo_migrate.verify_json(mongo_migrate.verify_without_nul(p0.document)::jsonb, ''relaxed'') AS doc) AS x)::%4$s IS NOT DISTINCT FROM %5$s THEN %6$s '
                       'ELSE mongo_migrate.written_value(%6$s, (SELECT (%7$s' || chr(10) || ') FROM (SELECT %5$s AS value) AS x), %8$L, %9$L, %10$L) END',
-                      col.expression, value, (mongo_migrate.verify_fragments(source, -1, '(' || value || ')', 'NULL', 'relaxed')).typed,
+                      col.expression, value, (mongo_migrate.verify_fragments(source, -1, '(' || value || ')', 'NULL', mode)).typed,
                       format_type(col.type, col.typmod), stored, present, reverse, field.types, mode, field.absent);
     ELSIF col.role = 'reference' AND col.holds_ids AND col.refers_key = '_id' THEN
         RETURN mongo_migrate.written_by_id(server, col, stored, present, field.types, field.absent);
@@ -338,10 +338,10 @@ BEGIN
 
     IF child.kind = 'map' THEN
         RETURN format('(SELECT CASE WHEN count(*) > 0 THEN mongo_migrate.set_map(%1$s, array_agg(e.name ORDER BY e.name COLLATE "C"), array_agg(e.element ORDER BY e.name COLLATE "C")) '
-                      'WHEN json_typeof(%1$s) = ''object'' THEN ''{}''::json ELSE %1$s END '
+                      'WHEN mongo_migrate.verify_map(%1$s) IS NOT NULL THEN ''{}''::json ELSE %1$s END '
                       'FROM (SELECT a%2$s.%3$I::text AS name, %4$s AS element FROM (SELECT c.* FROM %5$s AS c WHERE %6$s) AS a%2$s '
                       'LEFT JOIN (SELECT DISTINCT ON (m.key) m.key AS name, m.value AS document FROM (SELECT %1$s AS map OFFSET 0) AS o '
-                      'CROSS JOIN json_each(CASE WHEN json_typeof(o.map) = ''object'' THEN o.map END) AS m) AS p%2$s ON p%2$s.name = a%2$s.%3$I::text) AS e)',
+                      'CROSS JOIN json_each(mongo_migrate.verify_map(o.map)) AS m) AS p%2$s ON p%2$s.name = a%2$s.%3$I::text) AS e)',
                       array_, depth, place.name, element, child.target, keys);
     ELSIF place.position IS NULL THEN
         -- An element that a row makes nothing else of is what it means; rows that are as they were loaded find theirs at once.
