@@ -85,6 +85,12 @@ SET ROLE regress_fdw_reader;
 SELECT state, message FROM attempt('SELECT n FROM c WHERE n = 1');
 RESET ROLE;
 
+-- A type that no value has: which column of which table is it?
+\set SHOW_CONTEXT errors
+CREATE FOREIGN TABLE c_span (_id integer, n interval) SERVER fdw_errors OPTIONS (collection 'c');
+SELECT * FROM c_span;
+\set SHOW_CONTEXT never
+
 \x off
 SELECT mongo_migrate.run_command('fdw_errors', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 SET client_min_messages = warning;

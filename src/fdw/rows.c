@@ -11,7 +11,25 @@
 
 #include "fdw/scan.h"
 
-/* Compiles the plan for the given columns of a foreign table, dropped ones left out. */
+/* The column whose plan is being made, for errors. */
+typedef struct PlannedColumn
+{
+	Relation	relation;
+	const char *name;
+} PlannedColumn;
+
+/* Names the column that an error is about: a query may have many, of several tables. */
+static void
+describe_column(void *arg)
+{
+	PlannedColumn *column = arg;
+
+	if (column->name != NULL)
+		errcontext("column \"%s\" of foreign table \"%s\"",
+				   column->name, RelationGetRelationName(column->relation));
+}
+
+/* Compiles the plan for columns of a foreign table, but dropped ones; throws for types that no value has. */
 RowReader *
 row_reader_create(Relation relation, List *attnums, const MongoTableOptions *table)
 {
@@ -19,6 +37,8 @@ row_reader_create(Relation relation, List *attnums, const MongoTableOptions *tab
 	int			natts = list_length(attnums);
 	int			document;
 	ListCell   *lc;
+	PlannedColumn planned = {.relation = relation};
+	ErrorContextCallback callback = {error_context_stack, describe_column, &planned};
 
 	reader->collection = table->collection;
 	reader->attnums = palloc(Max(natts, 1) * sizeof(AttrNumber));
@@ -27,6 +47,7 @@ row_reader_create(Relation relation, List *attnums, const MongoTableOptions *tab
 	reader->plan = document_plan_create(CurrentMemoryContext, false);
 	document = document_plan_add_table(reader->plan, -1, NULL);
 
+	error_context_stack = &callback;
 	foreach(lc, attnums)
 	{
 		AttrNumber	attnum = lfirst_int(lc);
@@ -35,6 +56,7 @@ row_reader_create(Relation relation, List *attnums, const MongoTableOptions *tab
 
 		if (attribute->attisdropped)
 			continue;
+		planned.name = NameStr(attribute->attname);
 		column = mongo_column_options(RelationGetRelid(relation), attnum, table);
 		document_plan_add_column(reader->plan, document, column->path,
 								 converter_create(attribute->atttypid, attribute->atttypmod,
@@ -42,6 +64,7 @@ row_reader_create(Relation relation, List *attnums, const MongoTableOptions *tab
 		reader->paths = lappend(reader->paths, column->path);
 		reader->attnums[reader->ncolumns++] = attnum;
 	}
+	error_context_stack = callback.previous;
 	document_plan_finish(reader->plan);
 
 	reader->in_place = true;
