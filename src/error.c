@@ -24,7 +24,7 @@ typedef struct ServerError
 } ServerError;
 
 #define HINT_PRIVILEGES \
-	"Grant the MongoDB user of the user mapping a role for this, such as read on the database."
+	"Grant the MongoDB user of the user mapping a role for this on the database: read, or readWrite where it is to write."
 #define HINT_PASSWORD \
 	"Check username, password, auth_source and auth_mechanism of the user mapping."
 #define HINT_OTHER_HOST "The certificate is of another host: connect by the name that it is made out to."

@@ -1,6 +1,6 @@
 -- preflight.sql: what a migration will meet, on both sides, before it begins.
 
-CREATE FUNCTION mongo_migrate.try_command(server name, command json, OUT reply json, OUT problem text)
+CREATE FUNCTION mongo_migrate.try_command(server name, command json, OUT reply json, OUT problem text, OUT code text)
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -11,12 +11,13 @@ DECLARE
 BEGIN
     reply := mongo_migrate.run_command(server, command);
 EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT,
+        code = RETURNED_SQLSTATE;
     problem := concat_ws(E'\n', message, nullif(detail, ''), nullif(hint, ''));
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.try_command(name, json) IS
-    'run_command() whose failure is a result: reply, or the problem as text';
+    'run_command() whose failure is a result: reply, or the problem as text, and its SQLSTATE';
 REVOKE ALL ON FUNCTION mongo_migrate.try_command(name, json) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.preflight_target()
@@ -93,7 +94,10 @@ BEGIN
              ELSE format('MongoDB''s clock differs by %s', coalesce(skew::text, 'an unknown time')) END;
 
     IF hello->>'setName' IS NOT NULL THEN
-        SELECT t.reply->'oplog', t.problem INTO info, problem
+        SELECT t.reply->'oplog', CASE t.code
+                   WHEN '42501' THEN 'how far it reaches back is not known: the MongoDB user has no right to run serverStatus, '
+                                     'which a migration does without; role clusterMonitor has it, or see rs.printReplicationInfo() in mongosh'
+                   ELSE t.problem END INTO info, problem
         FROM mongo_migrate.try_command(server,
             '{"serverStatus": 1, "oplog": 1, "metrics": 0, "wiredTiger": 0, "locks": 0, "tcmalloc": 0}') t;
         window_ := make_interval(secs => (info->'latestOptime'->'$timestamp'->>'t')::float8

@@ -98,6 +98,8 @@ map_user(q{username 'stranger', password 'pw'});
 ($out, $err) = run($find);
 like($err, qr/ERROR:  42501: .*not authorized/s, 'a user without rights');
 is((run("SELECT status FROM mongo_migrate.preflight('auth') WHERE \"check\" = 'read'"))[0], 'fail', 'preflight() says so');
+like((run("SELECT detail FROM mongo_migrate.preflight('auth') WHERE \"check\" = 'oplog'"))[0], qr/^how far it reaches back is not known: .* clusterMonitor/,
+	'and what role lets it look at the oplog');
 
 # X.509.
 map_user(qq{auth_mechanism 'MONGODB-X509', tls_certificate_key_file '$key'});
