@@ -81,9 +81,10 @@ CREATE TABLE mongo_migrate.plan_target
     FOREIGN KEY (server, collection) REFERENCES mongo_migrate.plan ON UPDATE CASCADE ON DELETE CASCADE,
     FOREIGN KEY (server, collection, parent) REFERENCES mongo_migrate.plan_target
         ON UPDATE CASCADE ON DELETE CASCADE,
-    CHECK ((kind = 'root') = (parent IS NULL)),
-    CHECK ((kind = 'root') = (path IS NULL)),
-    CHECK (nested_path IS NULL OR kind = 'child'),
+    -- Whoever edits a plan reads these names in the error.
+    CONSTRAINT plan_target_parent_iff_not_root CHECK ((kind = 'root') = (parent IS NULL)),
+    CONSTRAINT plan_target_path_iff_not_root CHECK ((kind = 'root') = (path IS NULL)),
+    CONSTRAINT plan_target_nested_path_only_of_child CHECK (nested_path IS NULL OR kind = 'child'),
     CONSTRAINT plan_target_only_root_distributed CHECK (kind = 'root' OR NOT (reference_table OR distribute_by IS NOT NULL)),
     CONSTRAINT plan_target_distributed_or_reference CHECK (distribute_by IS NULL OR NOT reference_table)
 );
@@ -124,13 +125,13 @@ CREATE TABLE mongo_migrate.plan_column
     PRIMARY KEY (server, collection, target, column_name),
     FOREIGN KEY (server, collection, target) REFERENCES mongo_migrate.plan_target
         ON UPDATE CASCADE ON DELETE CASCADE,
-    CHECK ((role = 'parent') = (parent_column IS NOT NULL)),
-    CHECK ((role = 'reference') = (refers_to IS NOT NULL)),
-    CHECK ((path IS NULL) = (role IN ('parent', 'position', 'parent_position'))),
-    CHECK (role <> 'key' OR path = '$key'),
-    CHECK (role <> 'extra' OR path = '$'),
-    CHECK (labels IS NULL OR (role = 'value' AND pg_catalog.array_position(labels, NULL) IS NULL AND pg_catalog.cardinality(labels) > 0)),
-    CHECK (lookup_table IS NULL OR (labels IS NOT NULL AND expression IS NOT NULL))
+    CONSTRAINT plan_column_parent_column_iff_parent CHECK ((role = 'parent') = (parent_column IS NOT NULL)),
+    CONSTRAINT plan_column_refers_to_iff_reference CHECK ((role = 'reference') = (refers_to IS NOT NULL)),
+    CONSTRAINT plan_column_path_iff_not_parent_or_position CHECK ((path IS NULL) = (role IN ('parent', 'position', 'parent_position'))),
+    CONSTRAINT plan_column_key_has_path_key CHECK (role <> 'key' OR path = '$key'),
+    CONSTRAINT plan_column_extra_has_path_document CHECK (role <> 'extra' OR path = '$'),
+    CONSTRAINT plan_column_labels_of_value_and_not_null CHECK (labels IS NULL OR (role = 'value' AND pg_catalog.array_position(labels, NULL) IS NULL AND pg_catalog.cardinality(labels) > 0)),
+    CONSTRAINT plan_column_lookup_needs_labels_and_expression CHECK (lookup_table IS NULL OR (labels IS NOT NULL AND expression IS NOT NULL))
 );
 
 -- One row for each index of a target, beside those of its keys and references.

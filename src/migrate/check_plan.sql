@@ -131,6 +131,12 @@ DECLARE
     found_type text;
     step text := 'type';
 BEGIN
+    IF c.column_name = '' OR EXISTS (SELECT FROM pg_attribute AS a
+                                     WHERE a.attrelid = 'pg_class'::regclass AND a.attnum < 0 AND a.attname = c.column_name) THEN
+        problem := format('a column cannot be called "%s"', c.column_name);
+        hint := mongo_migrate.mend_column(c, 'column_name = ''...''');
+        RETURN;
+    END IF;
     IF c.labels IS NOT NULL THEN
         SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_enumeration(c) AS k;
         IF problem IS NOT NULL THEN
