@@ -93,15 +93,16 @@ BEGIN
     SELECT m.* INTO map FROM mongo_migrate.id_map AS m
         WHERE m.server = id_map_of.server AND m.collection = id_map_of.collection;
     IF NOT FOUND OR (map.relation IS NULL AND map.id_type <> 'source') THEN
+        PERFORM mongo_migrate.require_plan(server, collection);
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('collection "%s" of server "%s" has no id map', collection, server),
-            HINT = format('Make it: SELECT mongo_migrate.create_id_map(%L, %L);', server, collection);
+            HINT = format('It is made with the tables: SELECT * FROM mongo_migrate.apply_ddl(%L, %L);', server, collection);
     END IF;
     RETURN map;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.id_map_of(name, text) IS
-    'the row of mongo_migrate.id_map of a collection; error 55000 where there is none or its table has not been made';
+    'the row of mongo_migrate.id_map of a collection; error 55000 where there is no plan or its table has not been made';
 REVOKE ALL ON FUNCTION mongo_migrate.id_map_of(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.id_map_keys(server name, collection text)

@@ -158,6 +158,7 @@ DECLARE
     step record;
     synchronous_commit text;
 BEGIN
+    PERFORM mongo_migrate.require_run(run_id);
     LOOP
         chunk := mongo_migrate.take_chunk(run_id);
         EXIT WHEN chunk IS NULL;
@@ -181,4 +182,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE mongo_migrate.copy_chunks(bigint) IS
-    'takes chunks of a run and copies them, with a commit after each batch, until none is left or the run is to stop';
+    'takes chunks of a run and copies them, with a commit after each batch, until none is left or the run is to stop. Errors: P0002 where there is no such run';

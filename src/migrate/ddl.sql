@@ -345,11 +345,12 @@ CREATE FUNCTION mongo_migrate.key_ddl(server name, collection text) RETURNS SETO
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
+    SELECT mongo_migrate.require_plan($1, $2);
     SELECT mongo_migrate.key_statement(k.target, k.statement, k.foreign_key)
     FROM mongo_migrate.plan_keys($1, $2) AS k WHERE NOT k.done
 $$;
 COMMENT ON FUNCTION mongo_migrate.key_ddl(name, text) IS
-    'the statements that give a loaded collection''s tables their keys and indexes, in order, without those that exist';
+    'the statements that give a loaded collection''s tables their keys and indexes, in order, without those that exist. Errors: no plan';
 REVOKE ALL ON FUNCTION mongo_migrate.key_ddl(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_references(server name, collections text[] DEFAULT NULL)
@@ -402,12 +403,13 @@ CREATE FUNCTION mongo_migrate.reference_ddl(server name)
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
+    SELECT mongo_migrate.require_plan($1, NULL);
     SELECT r.collection, r.target, r.column_name, r.refers_to, r.refers_target, r.refers_column,
            mongo_migrate.key_statement(r.target, r.statement, r.foreign_key)
     FROM mongo_migrate.plan_references($1) AS r WHERE NOT r.done AND r.problem IS NULL
 $$;
 COMMENT ON FUNCTION mongo_migrate.reference_ddl(name) IS
-    'the statements that create the foreign keys between collections, to be executed when both sides are loaded, without those that exist';
+    'the statements that create the foreign keys between collections, to be executed when both sides are loaded, without those that exist. Errors: no plan';
 REVOKE ALL ON FUNCTION mongo_migrate.reference_ddl(name) FROM PUBLIC;
 
 -- The whole draft ----------------------------------------------------------

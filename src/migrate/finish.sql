@@ -246,6 +246,7 @@ CREATE PROCEDURE mongo_migrate.finish_run(run_id bigint)
     LANGUAGE plpgsql
 AS $$
 BEGIN
+    PERFORM mongo_migrate.require_run(run_id);
     -- Foreign keys need no index of an id map; others may build those meanwhile.
     CALL mongo_migrate.build_keys(run_id, of_maps => false);
     IF NOT mongo_migrate.end_copy(run_id) THEN
@@ -270,12 +271,13 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE mongo_migrate.finish_run(bigint) IS
-    'when every chunk is complete: adds keys, synchronizes identity sequences, adds the foreign keys whose two sides are complete, validates them, analyzes, makes the keys of the id map, and completes the run';
+    'when every chunk is complete: adds keys, synchronizes identity sequences, adds the foreign keys whose two sides are complete, validates them, analyzes, makes the keys of the id map, and completes the run. Errors: P0002 where there is no such run';
 
 CREATE PROCEDURE mongo_migrate.help_finish(run_id bigint)
     LANGUAGE plpgsql
 AS $$
 BEGIN
+    PERFORM mongo_migrate.require_run(run_id);
     CALL mongo_migrate.build_keys(run_id);
     -- In a migration there is a session that goes on with the keys; without one, as by hand, there is nothing to wait for.
     WHILE EXISTS (SELECT FROM mongo_migrate.run r JOIN mongo_migrate.run_lock_held h ON h.lock = mongo_migrate.run_lock(r.server, r.collection)
@@ -286,4 +288,4 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE mongo_migrate.help_finish(bigint) IS
-    'when every chunk is complete: builds indexes and finishes tables of a run beside the session that calls finish_run(), as far as there is something to do';
+    'when every chunk is complete: builds indexes and finishes tables of a run beside the session that calls finish_run(), as far as there is something to do. Errors: P0002 where there is no such run';

@@ -624,8 +624,9 @@ CREATE FUNCTION mongo_migrate.apply_references(server name, collection text DEFA
     RETURNS void
     LANGUAGE sql VOLATILE
     BEGIN ATOMIC
+        SELECT mongo_migrate.require_plan(server, collection);
         SELECT mongo_migrate.add_foreign_keys(server, collection);
         SELECT mongo_migrate.validate_foreign_keys(server);
     END;
 COMMENT ON FUNCTION mongo_migrate.apply_references(name, text) IS
-    'makes the foreign keys of the planned references whose two collections are loaded, from or to one collection or of all; dangling references become NULL or are kept without a foreign key, and are recorded in mongo_migrate.dangling_reference, or put their document into quarantine, as plan_column.on_dangling says; may be called again';
+    'makes the foreign keys of the planned references whose two collections are loaded, from or to one collection or of all; dangling references become NULL or are kept without a foreign key, and are recorded in mongo_migrate.dangling_reference, or put their document into quarantine, as plan_column.on_dangling says; may be called again. Errors: no plan';

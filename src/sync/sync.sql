@@ -401,6 +401,17 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.changed_collections(name) IS
     'the collections of which changes are due, of documents or after a cutover of rows, those first that others refer to';
 
+CREATE FUNCTION mongo_migrate.sync_is_wanted(server name, began mongo_migrate.sync)
+    RETURNS boolean
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM mongo_migrate.sync AS s
+                    WHERE s.server = $1 AND (s.running OR (s.server = began.server AND s.error_at IS NOT DISTINCT FROM began.error_at)))
+$$;
+COMMENT ON FUNCTION mongo_migrate.sync_is_wanted(name, mongo_migrate.sync) IS
+    'whether follow_changes() is to go on; began: the sync when a person had it follow once though it is stopped, which holds until it stops itself';
+
 CREATE PROCEDURE mongo_migrate.follow_changes(server name, once boolean DEFAULT false, max_duration interval DEFAULT NULL)
     LANGUAGE plpgsql
 AS $$
@@ -412,20 +423,29 @@ DECLARE
     result record;
     wait_ms integer := 0;
     due constant timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) max_duration;
+    began mongo_migrate.sync;   -- by hand, and stopped
 BEGIN
+    -- The worker, which has a max_duration, just ends.
+    IF once OR max_duration IS NULL THEN
+        began := mongo_migrate.sync_of(server);
+    END IF;
     -- One that has been told to stop may be at its last step.
     FOR i IN 1 .. 50 LOOP
         EXIT WHEN pg_catalog.pg_try_advisory_lock(mongo_migrate.sync_lock(server));
         IF i = 50 THEN
+            IF once OR max_duration IS NULL THEN
+                RAISE NOTICE 'changes of server "%" are followed by another session', server;
+            END IF;
             RETURN;
         END IF;
         CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '100 milliseconds');
     END LOOP;
-    WHILE EXISTS (SELECT FROM mongo_migrate.sync s WHERE s.server = follow_changes.server AND s.running) LOOP
+    began := CASE WHEN once AND NOT began.running THEN began END;
+    WHILE mongo_migrate.sync_is_wanted(server, began) LOOP
         result := mongo_migrate.try_step('capture', server, NULL, wait_ms);
         problem := result.problem;
         COMMIT;
-        EXIT WHEN NOT EXISTS (SELECT FROM mongo_migrate.sync s WHERE s.server = follow_changes.server AND s.running);
+        EXIT WHEN NOT mongo_migrate.sync_is_wanted(server, began);
         applied := 0;
         -- The _id of all that is new first: documents refer to each other.
         FOREACH step IN ARRAY CASE WHEN mongo_migrate.is_cut_over(server) THEN ARRAY['assign', 'write'] ELSE ARRAY['apply'] END LOOP
@@ -438,6 +458,9 @@ BEGIN
         END LOOP;
         PERFORM mongo_migrate.note_problem(server, problem);
         COMMIT;
+        IF once AND problem IS NOT NULL THEN
+            RAISE WARNING '%', problem;
+        END IF;
         EXIT WHEN (once AND (applied = 0 OR problem IS NOT NULL)) OR pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>=) due;
         wait_ms := CASE WHEN once OR applied > 0 THEN 0 ELSE 1000 END;
         -- Nothing tells of a new note.
@@ -452,7 +475,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE mongo_migrate.follow_changes(name, boolean, interval) IS
-    'captures and applies changes, or after a cutover writes changed rows back, with commits, until stop_sync() is called, or max_duration is over; once: until there is nothing due any more. It is what the worker of start_sync() runs; one session follows a server at a time, another ends after five seconds';
+    'captures and applies changes, or after a cutover writes changed rows back, with commits, until stop_sync() is called, or max_duration is over; once: until there is nothing due any more, after stop_sync() too, or until something fails, which is a WARNING. It is what the worker of start_sync() runs; one session follows a server at a time, another ends after five seconds. Errors: 55000 where start_sync() has never been called';
 
 CREATE FUNCTION mongo_migrate.sync_goes_on(server name)
     RETURNS boolean
@@ -516,6 +539,28 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.start_sync(name, boolean) IS
     'has a background worker follow the changes of a server''s database, from the position where it was stopped, else from now on: documents of planned collections that change have their rows replaced, once the collection has been copied. To be called before the copy; may be called again, and then starts the worker if it is not there. from_now: changes until now are not followed. Errors: HV000 on a server without a replica set; 53400 without a free slot (max_worker_processes)';
 
+CREATE FUNCTION mongo_migrate.sync_of(server name)
+    RETURNS mongo_migrate.sync
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    s mongo_migrate.sync;
+BEGIN
+    SELECT * INTO s FROM mongo_migrate.sync AS y WHERE y.server = server;
+    IF NOT FOUND THEN
+        PERFORM mongo_migrate.require_source(server);
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('changes of server "%s" are not followed', server),
+            HINT = format('SELECT mongo_migrate.start_sync(%L) begins; mongo_migrate.sync_status has the servers that are followed.', server);
+    END IF;
+    RETURN s;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.sync_of(name) IS
+    'the sync of a server; error 55000 where start_sync() has not been called, or finalize() has ended it';
+
 CREATE FUNCTION mongo_migrate.stop_sync(server name)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -525,8 +570,7 @@ AS $$
 BEGIN
     UPDATE mongo_migrate.sync AS s SET running = false WHERE s.server = server;
     IF NOT FOUND THEN
-        RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('changes of server "%s" are not followed', server);
+        PERFORM mongo_migrate.sync_of(server);
     END IF;
 END
 $$;

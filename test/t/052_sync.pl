@@ -327,6 +327,18 @@ like($err, qr/NOTICE:  what has changed before now is not followed, and document
 caught_up('from now on');
 query("SELECT mongo_migrate.stop_sync('shop')");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), 'the worker ends');
+
+# By hand, where there is to be no worker.
+put('marks', { _id => ++$marks, n => $marks });
+query("CALL mongo_migrate.follow_changes('shop', once => true)");
+is(query("SELECT count(*) FROM marks WHERE id = $marks"), '1', 'followed once, though stopped');
+is(query("SELECT state FROM mongo_migrate.sync_status"), 'stopped', 'and it stays so');
+$mongo->command('shop', '{"drop": "late"}');
+($ret, $out, $err) = $node->psql('postgres', "CALL mongo_migrate.follow_changes('shop', once => true)");
+like($err, qr/WARNING:  sync of server "shop" has stopped: collection "late" was dropped in the source/, 'what stops a sync stops that too');
+$node->safe_psql('postgres', "ALTER SERVER shop OPTIONS (SET uri 'mongodb://127.0.0.1:1/?replicaSet=rs0')");
+($ret, $out, $err) = $node->psql('postgres', "CALL mongo_migrate.follow_changes('shop', once => true)");
+like($err, qr/WARNING:  error while connecting to server "shop"/, 'what fails is told');
 query('DROP EXTENSION mongo_migrate CASCADE');
 
 # Collections that the encoding of the database has no name for are read past.
