@@ -269,6 +269,11 @@ SELECT count(*) FROM mongo_migrate.sync_status WHERE server = 'back';
 SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'mongo_migrate%';
 SELECT mongo_migrate.finalize('back');
 
+-- What cannot be written to is left out by taking its plan away.
+SELECT pg_temp.run('{"create": "ticks", "timeseries": {"timeField": "t"}}');
+SELECT pg_temp.run('{"insert": "ticks", "documents": [{"_id": 1, "t": {"$date": "2024-01-01T00:00:00Z"}}]}');
+SELECT mongo_migrate.plan_collection('back', 'ticks');
+SELECT severity, problem FROM mongo_migrate.check_write_back('back') WHERE collection = 'ticks' AND target IS NULL;
 DROP SERVER back CASCADE;
 SET client_min_messages = warning;
 DO $$

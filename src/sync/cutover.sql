@@ -25,7 +25,7 @@ BEGIN
     IF cut_over AND s.cut_over_at IS NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('server "%s" is not cut over', server),
-            HINT = format('SELECT mongo_migrate.cutover(%L);', server);
+            HINT = 'There is nothing to go back from, or to end: mongo_migrate.sync_status has the servers, with cut_over_at.';
     ELSIF s.cut_over_at IS NOT NULL AND NOT cut_over THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('server "%s" is cut over', server),
@@ -127,7 +127,8 @@ BEGIN
           FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_target AS u ON (u.server, u.collection, u.target) = (t.server, t.collection, t.parent)
          WHERE t.server = check_write_back.server AND t.included AND NOT u.included
          UNION ALL
-        SELECT p.collection, NULL, NULL, 'error', format('the source is a %s, which cannot be written to so', l.kind)
+        SELECT p.collection, NULL, NULL, 'error', format('the source is a %s, which cannot be written to; to change over without it: DELETE FROM mongo_migrate.plan WHERE (server, collection) = (%L, %L);',
+                                                             l.kind, p.server, p.collection)
           FROM mongo_migrate.plan AS p JOIN mongo_migrate.list_collections(server) AS l ON l.collection = p.collection
          WHERE p.server = check_write_back.server AND l.kind <> 'collection'
          UNION ALL
