@@ -156,6 +156,8 @@ CREATE FUNCTION mongo_migrate.verify_counts_of(verification bigint, server name,
 AS $$
 DECLARE
     t           record;
+    problem     text;
+    advice      text;
 BEGIN
     FOR t IN
         SELECT p.collection, p.target, p.kind, c.filter, c.levels
@@ -169,16 +171,27 @@ BEGIN
         WHERE p.server = $2 AND p.collection = coalesce($3, p.collection) AND p.included
         ORDER BY p.collection, p.ordinal, p.target
     LOOP
+        problem := NULL;
         of_collection := t.collection;
         target := t.target;
         kind := t.kind;
-        source_count := mongo_migrate.verify_count(server, t.collection, t.filter::json, t.levels);
-        quarantined := mongo_migrate.verify_count_quarantined(server, t.collection, t.filter, t.levels);
+        BEGIN
+            source_count := mongo_migrate.verify_count(server, t.collection, t.filter::json, t.levels);
+            quarantined := mongo_migrate.verify_count_quarantined(server, t.collection, t.filter, t.levels);
+        EXCEPTION WHEN character_not_in_repertoire OR data_corrupted THEN
+            -- A tree with a document that has no JSON, or one in quarantine that cannot be asked for.
+            problem := SQLERRM;
+            GET STACKED DIAGNOSTICS advice = PG_EXCEPTION_HINT;
+            RAISE WARNING USING ERRCODE = SQLSTATE,
+                MESSAGE = format('rows for table %s cannot be counted in collection "%s": %s', t.target, t.collection, problem), HINT = advice;
+            source_count := NULL;
+            quarantined := NULL;
+        END;
         target_count := mongo_migrate.verify_count_rows(t.target);
         difference := source_count - quarantined - target_count;
         ok := coalesce(abs(difference) <= tolerance, false);
         INSERT INTO mongo_migrate.finding (verification_id, collection, target, kind, source_value, target_value)
-        SELECT verification, t.collection, t.target, 'count', (source_count - quarantined)::text, target_count::text
+        SELECT verification, t.collection, t.target, 'count', (source_count - quarantined)::text, coalesce('cannot be counted: ' || problem, target_count::text)
         WHERE NOT ok;
         RETURN NEXT;
     END LOOP;
@@ -202,12 +215,12 @@ BEGIN
     PERFORM mongo_migrate.verify_check_numbers(tolerance, 0);
     verification := mongo_migrate.verify_begin(server, NULL, 'counts', jsonb_build_object('tolerance', tolerance));
     FOR t IN SELECT * FROM mongo_migrate.verify_counts_of(verification, server, NULL, tolerance) LOOP
-        documents := documents + CASE WHEN t.kind = 'root' THEN t.source_count ELSE 0 END;
+        documents := documents + CASE WHEN t.kind = 'root' THEN coalesce(t.source_count, 0) ELSE 0 END;
         RETURN QUERY SELECT t.of_collection, t.target, t.source_count, t.target_count, t.difference, t.ok, t.quarantined;
     END LOOP;
     PERFORM mongo_migrate.verify_end(verification, documents);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_counts(name, bigint) IS
-    'compares the number of rows of each planned table with the source, which counts documents, or elements of arrays. Result: source_count and, of those, what is in quarantine; target_count (NULL: no such table); difference is source_count - quarantined - target_count, above zero for missing rows; ok says whether it is within tolerance. Recorded in mongo_migrate.verification and mongo_migrate.finding';
+    'compares the number of rows of each planned table with the source, which counts documents, or elements of arrays. Result: source_count (NULL: a document that is not valid UTF-8 is in the way, which a WARNING tells) and, of those, what is in quarantine; target_count (NULL: no such table); difference is source_count - quarantined - target_count, above zero for missing rows; ok says whether it is within tolerance. Recorded in mongo_migrate.verification and mongo_migrate.finding';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_counts(name, bigint) FROM PUBLIC;

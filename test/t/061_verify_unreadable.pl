@@ -138,6 +138,34 @@ SELECT mongo_migrate.verify_full('texts', 'ids');
 END
 like($error, qr/an _id of collection "ids" cannot be read: .*\n.*\n.*Replace its document/, 'an _id that cannot be asked for');
 
+# Counts of the other tables are none the worse for it.
+$mongo->command('mm_test_unreadable', '{"insert": "states", "documents": [{"_id": 50, "a": "4", "c": [{"n": 1, "c": [{"n": 2}]}]}]}');
+(undef, my $counts, $error) = $node->psql('postgres', <<'END');
+SET client_min_messages = error;
+DELETE FROM mongo_migrate.plan WHERE collection <> 'ids' AND collection <> 'keys';
+DROP TABLE states;
+DELETE FROM mongo_migrate.chunk WHERE collection = 'states';
+DELETE FROM mongo_migrate.quarantine;
+SELECT mongo_migrate.plan_collection('texts', 'states') \g /dev/null
+UPDATE mongo_migrate.plan_column SET included = false WHERE (collection, path) = ('states', 'b');
+SELECT mongo_migrate.plan_table('texts', 'states', 'c[].c') \g /dev/null
+SELECT mongo_migrate.migrate_collection('texts', 'states') \g /dev/null
+INSERT INTO mongo_migrate.quarantine (server, collection, key, source_id, document, reason, sqlstate)
+VALUES ('texts', 'ids', mongo_migrate.document_key('\x11000000025f696400030000006bff0000'), 'k', '\x11000000025f696400030000006bff0000', 'for a test', '22021');
+SET client_min_messages = warning;
+SELECT target, source_count, target_count, difference, ok, quarantined FROM mongo_migrate.verify_counts('texts') ORDER BY 1;
+SELECT f.target, f.kind, f.source_value, f.target_value FROM mongo_migrate.finding AS f JOIN mongo_migrate.verification AS v USING (verification_id) WHERE v.kind = 'counts' AND f.target <> 'public.texts';
+END
+is($counts, <<'END' =~ s/\n\z//r, 'tables that cannot be counted');
+public.ids||2||f|
+public.keys|3|3|0|t|0
+public.states|42|42|0|t|0
+public.states_c||2||f|
+public.ids|count||cannot be counted: the document has a string that is not valid UTF-8
+public.states_c|count||cannot be counted: document has a string that is not valid UTF-8, or is not valid BSON
+END
+like($error, qr/WARNING:  rows for table public.ids cannot be counted in collection "ids": .*\nHINT:  Mend the document/, 'it is told');
+
 $mongo->command('mm_test_unreadable', '{"dropDatabase": 1}');
 $node->stop;
 done_testing();
