@@ -61,6 +61,11 @@ SELECT problem, hint, severity FROM mongo_migrate.check_plan('grants_test', 'thi
 ROLLBACK;
 RESET SESSION AUTHORIZATION;
 SELECT count(*) FROM grants_test.policed;
+-- What a role may not do shows before the first document.
+REVOKE SELECT, INSERT ON grants_test.policed FROM regress_grants_migrator;
+SET SESSION AUTHORIZATION regress_grants_migrator;
+SELECT problem, hint, severity FROM mongo_migrate.check_plan('grants_test', 'things') WHERE target = 'grants_test.policed' AND problem ~ 'right';
+RESET SESSION AUTHORIZATION;
 DELETE FROM mongo_migrate.plan_target WHERE target = 'grants_test.policed';
 -- Others may have plans in schemas that a role cannot use.
 CREATE SCHEMA grants_others;

@@ -633,6 +633,11 @@ BEGIN
                    'Migrate as its owner, or as a role with BYPASSRLS.', 'warning'
             WHERE row_security_active(relation);
         RETURN QUERY
+            SELECT planned.target, NULL::name, format('%s has no right to %s there', quote_ident(current_user), string_agg(r.name, ', ')),
+                   format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I;', planned.target, current_user), 'warning'
+            FROM (VALUES ('SELECT'), ('INSERT')) AS r (name)
+            WHERE NOT has_any_column_privilege(relation, r.name) HAVING count(*) > 0;
+        RETURN QUERY
             SELECT planned.target, NULL::name, format('index %s: its keys %s%s are not all columns of the table, and it is not made',
                                                       i.index_name, i.keys, ' and filter ' || i.filter::text),
                    format('UPDATE mongo_migrate.plan_index SET included = false WHERE (server, collection, target, index_name) = (%L, %L, %L, %L);',
