@@ -315,16 +315,18 @@ check_credentials(ForeignServer *server, UserMapping *mapping, Oid userid, const
 					 quote_identifier(server->servername))));
 }
 
-/* Throws for a file that the driver could not read; it would not say which. */
+/* Throws for a file that the driver could not read; it would not say which, and of which option. */
 static void
-check_file(const mongoc_uri_t *uri, const char *key)
+check_file(ForeignServer *server, const mongoc_uri_t *uri, const char *key, const char *option)
 {
 	const char *path = mongoc_uri_get_option_as_utf8(uri, key, NULL);
 
 	if (path != NULL && access(path, R_OK) != 0)
 		ereport(ERROR,
 				(errcode_for_file_access(),
-				 errmsg("could not read file \"%s\": %m", path)));
+				 errmsg("could not read file \"%s\": %m", path),
+				 errdetail("Option %s of server \"%s\", or of its user mapping, names it.", option, server->servername),
+				 errhint("It has to be on the machine of PostgreSQL, and readable to the user that PostgreSQL runs as.")));
 }
 
 /* The connection string with all options laid over it; owned by the current context. */
@@ -363,8 +365,8 @@ uri_create(ForeignServer *server, UserMapping *mapping)
 				 errdetail("It sends the password as it is."),
 				 errhint("ALTER SERVER %s OPTIONS (ADD tls 'true').",
 						 quote_identifier(server->servername))));
-	check_file(uri, MONGOC_URI_TLSCAFILE);
-	check_file(uri, MONGOC_URI_TLSCERTIFICATEKEYFILE);
+	check_file(server, uri, MONGOC_URI_TLSCAFILE, "tls_ca_file");
+	check_file(server, uri, MONGOC_URI_TLSCERTIFICATEKEYFILE, "tls_certificate_key_file");
 	return uri;
 }
 
