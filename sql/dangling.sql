@@ -94,10 +94,20 @@ SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('dangl
 SELECT row_key, source_value, policy FROM mongo_migrate.dangling_reference WHERE target = 'public.notes' ORDER BY 1;
 SELECT count(*), count(user_id) FROM public.notes;
 
+-- Documents with U+0000, in an _id or elsewhere, go into quarantine as others do, as a whole.
+SELECT run('{"insert": "nuls", "documents": [{"_id": "a\u0000b", "user": {"$oid": "cccccccccccccccccccccccc"}},
+    {"_id": "c", "user": {"$oid": "cccccccccccccccccccccccc"}, "note": "x\u0000y"}, {"_id": "d", "user": {"$oid": "000000000000000000000001"}, "note": "z"}]}');
+SELECT mongo_migrate.plan_collection('dangle', 'nuls');
+UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'users', refers_key = '_id', type = 'bigint', on_dangling = 'quarantine' WHERE (target, path) = ('public.nuls', 'user');
+UPDATE mongo_migrate.plan_column SET included = false WHERE (target, path) = ('public.nuls', 'note');
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('dangle', 'nuls');
+SELECT count(*) FROM public.nuls;
+SELECT source_id, mongo_migrate.bson_to_json(document) AS document, reason FROM mongo_migrate.quarantine WHERE (server, collection) = ('dangle', 'nuls') ORDER BY 1;
+
 -- What is made here goes.
 SET client_min_messages = warning;
 SELECT run('{"dropDatabase": 1}') \g /dev/null
-DROP TABLE public.bills, public.bytes, public.days, public.notes, public.orders, public.users;
+DROP TABLE public.bills, public.bytes, public.days, public.notes, public.nuls, public.orders, public.users;
 DO $$
 BEGIN
     EXECUTE (SELECT 'DROP TABLE ' || string_agg(relation, ', ') FROM mongo_migrate.id_map WHERE server = 'dangle' AND relation IS NOT NULL);

@@ -383,11 +383,11 @@ BEGIN
                     ELSE json_build_array(source) END));
         BEGIN
             SELECT d INTO document FROM mongo_migrate.find_documents(server, collection, filter, '{}', 'canonical') AS d
-             ORDER BY mongo_migrate.bson_key(d -> '_id') <> mongo_migrate.bson_key(source) LIMIT 1;
+             ORDER BY mongo_migrate.verify_document_key(d) <> mongo_migrate.bson_key(source) LIMIT 1;
         EXCEPTION WHEN data_corrupted OR untranslatable_character THEN
             -- A string in it has no form in JSON: its _id will do.
             SELECT d INTO document FROM mongo_migrate.find_documents(server, collection, filter, '{"projection": {"_id": 1}}', 'canonical') AS d
-             ORDER BY mongo_migrate.bson_key(d -> '_id') <> mongo_migrate.bson_key(source) LIMIT 1;
+             ORDER BY mongo_migrate.verify_document_key(d) <> mongo_migrate.bson_key(source) LIMIT 1;
         END;
         IF source IS NULL OR (own_ids AND document IS NULL) THEN
             -- One that a sync has noted, or is about to, was deleted since it was copied: its rows would go with the note, and go now.
@@ -405,8 +405,8 @@ BEGIN
             CONTINUE;
         END IF;
         document := coalesce(document, json_build_object('_id', source));
-        IF mongo_migrate.bson_key(document -> '_id') <> mongo_migrate.bson_key(source) THEN
-            source := document -> '_id';
+        IF mongo_migrate.verify_document_key(document) <> mongo_migrate.bson_key(source) THEN
+            source := mongo_migrate.verify_without_nul(document) -> '_id';    -- without U+0000, as the row's id is
         END IF;
         INSERT INTO mongo_migrate.quarantine
                (server, collection, key, source_id, document, target, reason, sqlstate, hint)
