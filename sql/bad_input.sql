@@ -77,6 +77,10 @@ CALL mongo_migrate.follow_changes('bad_input', once => true);
 CALL mongo_migrate.copy_chunks(-1);
 CALL mongo_migrate.help_finish(-1);
 CALL mongo_migrate.finish_run(NULL);
+-- Nor one with values that migrate_collection() would refuse.
+SELECT mongo_migrate.prepare_run('bad_input', 'orders', 0, 0, 'quarantine', NULL, NULL);
+SELECT mongo_migrate.prepare_run('bad_input', 'orders', 10, 0, 'ignore', NULL, NULL);
+SELECT mongo_migrate.prepare_run('bad_input', 'orders', 10, 0, 'stop', NULL, NULL, 0);
 
 CREATE FOREIGN TABLE ordres (_id int, amount text) SERVER bad_input;
 SELECT * FROM ordres;

@@ -100,6 +100,7 @@ SELECT state, cut_over_at IS NOT NULL AS cut_over, pending, refused, written FRO
 SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE tgname LIKE 'mongo_migrate%' ORDER BY tgrelid::regclass::text COLLATE "C", tgname;
 -- The source follows: what would read it for rows is refused.
 SELECT mongo_migrate.migrate_collection('back', 'users');
+SELECT mongo_migrate.prepare_run('back', 'users', 100, 0, 'quarantine', NULL, NULL);
 SELECT count(*) FROM mongo_migrate.verify_full('back', 'things');
 SELECT mongo_migrate.repair('back', 'things');
 SELECT mongo_migrate.start_sync('back', from_now => true);

@@ -55,6 +55,22 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.check_run_options(integer, integer, text, bigint, interval, boolean, interval, integer) IS
     'an error for arguments that migrate_collection and migrate_all cannot work with';
 
+CREATE FUNCTION mongo_migrate.refuse_cut_over(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF mongo_migrate.is_cut_over(server) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('server "%s" is cut over: the rows of collection %s are right, and its documents follow them', server, collection),
+            HINT = format('SELECT mongo_migrate.rollback_cutover(%L) goes back; SELECT mongo_migrate.finalize(%1$L) ends it.', server);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.refuse_cut_over(name, text) IS
+    'error 55000 where the documents of a server follow the rows, which nothing that writes rows of documents may change';
+
 CREATE FUNCTION mongo_migrate.lock_collection(server name, collection text)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -64,11 +80,7 @@ AS $$
 DECLARE
     wanted bigint := mongo_migrate.run_lock(server, collection);
 BEGIN
-    IF mongo_migrate.is_cut_over(server) THEN
-        RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('server "%s" is cut over: the rows of collection %s are right, and its documents follow them', server, collection),
-            HINT = format('SELECT mongo_migrate.rollback_cutover(%L) goes back; SELECT mongo_migrate.finalize(%1$L) ends it.', server);
-    END IF;
+    PERFORM mongo_migrate.refuse_cut_over(server, collection);
     WHILE NOT pg_try_advisory_xact_lock(wanted) LOOP
         -- A sync has it for the moment of a step.
         IF NOT EXISTS (SELECT FROM mongo_migrate.run_lock_held k

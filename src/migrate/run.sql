@@ -421,6 +421,8 @@ DECLARE
     last_version text;
     result bigint;
 BEGIN
+    PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, false, '0', max_docs_per_second);
+    PERFORM mongo_migrate.refuse_cut_over(server, collection);
     PERFORM mongo_migrate.prepare_targets(server, collection);
     total := mongo_migrate.count_documents(server, collection);
 
@@ -501,7 +503,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.prepare_run(name, text, integer, integer, text, bigint, interval, integer, timestamptz) IS
-    'makes a collection ready to be copied, and a row in mongo_migrate.run, whose run_id it returns; options has the counters that the run began with; asked_at: calls of stop_migration() after that end it';
+    'makes a collection ready to be copied, and a row in mongo_migrate.run, whose run_id it returns; options has the counters that the run began with; asked_at: calls of stop_migration() after that end it; the other arguments are those of migrate_collection(). Errors: wrong values of them; 55000 while the server is cut over; what is wrong with the plan';
 
 CREATE FUNCTION mongo_migrate.end_run(run_id bigint, state text, error text DEFAULT NULL)
     RETURNS void
