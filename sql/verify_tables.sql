@@ -131,8 +131,9 @@ SELECT * FROM mongo_migrate.verify_sample('ve ri''fy', 'nobody');
 -- Ids of every kind: the source's own, through a map of uuids, by an expression.
 SELECT load(c, '[{"_id": {"$binary": {"base64": "ASNFZ4mrze8BI0VniavN7w==", "subType": "04"}}, "a": 1}, {"_id": {"$binary": {"base64": "ASNFZ4mrze8BI0VniavN7g==", "subType": "03"}}, "a": 2}]')
 FROM unnest(ARRAY['uuids', 'mapped']) AS c;
-SELECT load('objectids', '[{"_id": {"$oid": "65a000000000000000000001"}, "a": 1}, {"_id": {"$oid": "65a000000000000000000002"}, "a": 2}]');
-SELECT load('strings', '[{"_id": "x''\\", "a": 1}, {"_id": "7", "a": 2}, {"_id": "{", "a": 3}]');
+SELECT load('objectids', '[{"_id": {"$oid": "65a000000000000000000001"}, "a": 1}, {"_id": {"$oid": "65a000000000000000000002"}, "a": 2},
+    {"_id": {"$oid": "65e000000000000000000400"}, "a": 5}]');     -- looks like a number that no double is
+SELECT load('strings', '[{"_id": "x''\\", "a": 1}, {"_id": "7", "a": 2}, {"_id": "{", "a": 3}, {"_id": "1e400", "a": 5}]');
 SELECT load('numbers', '[{"_id": {"$numberDouble": "1.0"}, "a": {"$oid": "65a000000000000000000001"}}, {"_id": {"$numberLong": "2"}, "a": "7"}]');
 CALL map('uuids', 'source');
 CALL map('objectids', 'source');
@@ -145,8 +146,8 @@ CREATE TABLE strings (id text PRIMARY KEY, a integer);
 CREATE TABLE numbers (id integer PRIMARY KEY, a_id mongo_migrate.objectid);
 CREATE TABLE mapped (id uuid PRIMARY KEY, a integer);
 INSERT INTO uuids VALUES ('01234567-89ab-cdef-0123-456789abcdef', 1), ('01234567-89ab-cdef-0123-456789abcdee', 2);
-INSERT INTO objectids VALUES ('65a000000000000000000001', 1), ('65a000000000000000000002', 2);
-INSERT INTO strings VALUES (E'x''\\', 1), ('7', 2), ('{', 3);
+INSERT INTO objectids VALUES ('65a000000000000000000001', 1), ('65a000000000000000000002', 2), ('65e000000000000000000400', 5);
+INSERT INTO strings VALUES (E'x''\\', 1), ('7', 2), ('{', 3), ('1e400', 5);
 INSERT INTO numbers VALUES (1, '65a000000000000000000001'), (2, NULL);
 INSERT INTO mapped VALUES (md5('1')::uuid, 1), (md5('2')::uuid, 2);
 CALL plan('uuids', 'uuids', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "a", "path": "a"}');

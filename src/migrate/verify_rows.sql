@@ -19,6 +19,7 @@ BEGIN
     END IF;
     IF id ~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$' OR id IN ('NaN', 'Infinity', '-Infinity') THEN
         RETURN NEXT json_build_object('$numberDecimal', id);
+        PERFORM id::double precision;       -- beyond its range nothing is one
         RETURN NEXT json_build_object('$numberDouble', id);
     ELSIF id ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN
         RETURN QUERY SELECT json_build_object('$binary', json_build_object('subType', subtype,
@@ -30,7 +31,7 @@ BEGIN
         RETURN NEXT id::json;
     END IF;
 EXCEPTION WHEN data_exception THEN
-    RETURN;     -- begins like JSON, or a date, and is text
+    RETURN;     -- looks like JSON, a date or a double, and is none
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_candidates(text) IS
