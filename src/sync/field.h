@@ -13,8 +13,20 @@
  */
 extern ConvertStatus field_read(text *json, bson_iter_t *field, const char **detail);
 
+/* Lends the document that a field is, as long as the field is there. */
+extern void field_lend(const bson_iter_t *field, bson_t *document);
+
 /* A copy of the document that a field is, which the current context owns. */
 extern bson_t *field_document(const bson_iter_t *field);
+
+/* The fields of a document by their names, for documents of many. */
+typedef struct FieldNames FieldNames;
+
+/* Of a document that stays as it is; in the current context. */
+extern FieldNames *field_names_create(const bson_t *document);
+
+/* The first field of a name; false: there is none. */
+extern bool field_names_find(const FieldNames *names, const char *name, bson_iter_t *field);
 
 /* Whether two fields have the same value, to the byte, whatever they are called. */
 extern bool field_equals(const bson_iter_t *left, const bson_iter_t *right);

@@ -221,25 +221,36 @@ same_json(ValueWriter *writer, const bson_iter_t *left, const bson_iter_t *right
 static void append_merged(ValueWriter *writer, bson_t *out, const char *key, int key_length,
 						  const bson_iter_t *present, const bson_iter_t *field);
 
-/* The fields of a document in the order of the one that is there, then what is new. */
+/*
+ * The fields of a document, in the order of the one that is there, then what is
+ * new.  Each is merged with that which is there; without a writer it is as it is.
+ */
 static void
-merge_documents(ValueWriter *writer, bson_t *out, const bson_iter_t *present, const bson_iter_t *field)
+merge_documents(ValueWriter *writer, bson_t *out, const bson_t *present, const bson_t *document)
 {
-	bson_iter_t fields;
-	bson_iter_t others;
+	FieldNames *there = field_names_create(present);
+	FieldNames *fields = field_names_create(document);
+	bson_iter_t iter;
 	bson_iter_t other;
 
-	bson_iter_recurse(present, &fields);
-	while (bson_iter_next(&fields))
+	bson_iter_init(&iter, present);
+	while (bson_iter_next(&iter))
 	{
-		if (bson_iter_recurse(field, &others) && bson_iter_find(&others, bson_iter_key(&fields)))
-			append_merged(writer, out, bson_iter_key(&fields), -1, &fields, &others);
+		const char *key = bson_iter_key(&iter);
+
+		CHECK_FOR_INTERRUPTS();
+		if (!field_names_find(fields, key, &other))
+			continue;
+		if (writer == NULL)
+			bson_append_iter(out, key, -1, &other);
+		else
+			append_merged(writer, out, key, -1, &iter, &other);
 	}
-	bson_iter_recurse(field, &others);
-	while (bson_iter_next(&others))
+	bson_iter_init(&iter, document);
+	while (bson_iter_next(&iter))
 	{
-		if (!bson_iter_recurse(present, &other) || !bson_iter_find(&other, bson_iter_key(&others)))
-			bson_append_iter(out, bson_iter_key(&others), -1, &others);
+		if (!field_names_find(there, bson_iter_key(&iter), &other))
+			bson_append_iter(out, bson_iter_key(&iter), -1, &iter);
 	}
 }
 
@@ -259,8 +270,13 @@ append_merged(ValueWriter *writer, bson_t *out, const char *key, int key_length,
 		bson_append_iter(out, key, key_length, present);
 	else if (BSON_ITER_HOLDS_DOCUMENT(present) && BSON_ITER_HOLDS_DOCUMENT(field))
 	{
+		bson_t		of_present;
+		bson_t		of_field;
+
+		field_lend(present, &of_present);
+		field_lend(field, &of_field);
 		bson_append_document_begin(out, key, key_length, &inner);
-		merge_documents(writer, &inner, present, field);
+		merge_documents(writer, &inner, &of_present, &of_field);
 		bson_append_document_end(out, &inner);
 	}
 	else if (BSON_ITER_HOLDS_ARRAY(present) && BSON_ITER_HOLDS_ARRAY(field))
@@ -625,39 +641,19 @@ mm_set_map(PG_FUNCTION_ARGS)
 	Datum	   *values;
 	bool	   *nulls;
 	int			count = array_arguments(fcinfo, &names, &values, &nulls);
-	bson_t	   *document = document_argument(fcinfo);
+	bson_t	   *map = owned_bson_new(CurrentMemoryContext);
 	bson_t	   *result = owned_bson_new(CurrentMemoryContext);
-	char	  **keys = palloc(count * sizeof(char *));
-	bool	   *done = palloc0(count * sizeof(bool));
-	bson_iter_t fields;
-	bson_iter_t value;
 
 	for (int i = 0; i < count; i++)
 	{
 		char	   *name = TextDatumGetCString(names[i]);
+		bson_iter_t value;
 
-		keys[i] = pg_server_to_any(name, strlen(name), PG_UTF8);
-	}
-	/* Those there are in their order, then the new ones. */
-	bson_iter_init(&fields, document);
-	while (bson_iter_next(&fields))
-	{
-		for (int i = 0; i < count; i++)
-		{
-			if (done[i] || nulls[i] || strcmp(keys[i], bson_iter_key(&fields)) != 0)
-				continue;
-			read_value(DatumGetTextPP(values[i]), &value);
-			bson_append_iter(result, keys[i], -1, &value);
-			done[i] = true;
-			break;
-		}
-	}
-	for (int i = 0; i < count; i++)
-	{
-		if (done[i] || nulls[i])
+		if (nulls[i])
 			continue;
 		read_value(DatumGetTextPP(values[i]), &value);
-		bson_append_iter(result, keys[i], -1, &value);
+		bson_append_iter(map, pg_server_to_any(name, strlen(name), PG_UTF8), -1, &value);
 	}
+	merge_documents(NULL, result, document_argument(fcinfo), map);
 	PG_RETURN_DATUM(document_datum(result));
 }
