@@ -47,28 +47,54 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.require_sync(name, boolean) IS
     'the sync of a server, or an error where it does not run, or is cut over and should not be, or the other way round';
 
-CREATE FUNCTION mongo_migrate.has_column(server name, collection text, path text)
-    RETURNS boolean
-    LANGUAGE sql STABLE
+CREATE FUNCTION mongo_migrate.path_beginnings(path text)
+    RETURNS SETOF text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT EXISTS (
-        SELECT FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
-         CROSS JOIN LATERAL (SELECT mongo_migrate.target_base($1, $2, t.target) AS base) AS b
-         CROSS JOIN LATERAL (SELECT mongo_migrate.full_path(b.base, c.path) AS path) AS f
-         WHERE (t.server, t.collection) = ($1, $2) AND t.included AND c.included AND c.path IS NOT NULL
-           AND CASE WHEN c.role = 'extra' THEN starts_with($3, b.base) AND NOT EXISTS (
-                        SELECT FROM mongo_migrate.plan_target AS u CROSS JOIN LATERAL (SELECT mongo_migrate.target_base($1, $2, u.target) AS base) AS n
-                         WHERE (u.server, u.collection) = ($1, $2) AND u.included AND length(n.base) > length(b.base) AND starts_with($3, n.base))
-                    -- A tree's table has all levels.
-                    WHEN starts_with($3, mongo_migrate.full_path(b.base, t.nested_path)) THEN true
-                    WHEN t.kind = 'root' AND c.path = '$' THEN false
-                    -- A map's table has all of the fields in the map.
-                    ELSE $3 = f.path OR f.path ~ ('^' || regexp_replace($3, '(\W)', '\\\1', 'g') || '[.[{]')
-                         OR $3 ~ ('^' || regexp_replace(regexp_replace(f.path, '\{\}.*', ''), '(\W)', '\\\1', 'g') || '[.[{]') END)
+    SELECT left($1, n - 1) FROM generate_series(2, length($1) + 1) AS n WHERE substr($1, n, 1) IN ('', '.', '[', '{')
 $$;
-COMMENT ON FUNCTION mongo_migrate.has_column(name, text, text) IS
-    'whether a plan has something for a path of plan_path or drift: a column of it, within it or around it, a map, or a column extra';
+COMMENT ON FUNCTION mongo_migrate.path_beginnings(text) IS
+    'a path of plan_path or drift, and those of the documents, arrays and maps that it is in';
+
+CREATE FUNCTION mongo_migrate.fields_without_column(server name)
+    RETURNS TABLE (collection text, path text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+AS $$
+    WITH target AS MATERIALIZED (
+        SELECT t.collection, t.target, t.kind, t.nested_path, mongo_migrate.target_base($1, t.collection, t.target) AS base
+          FROM mongo_migrate.plan_target AS t WHERE t.server = $1 AND t.included
+    ), part AS MATERIALIZED (
+        SELECT t.collection, c.role, t.base, mongo_migrate.full_path(t.base, c.path) AS path
+          FROM target AS t JOIN mongo_migrate.plan_column AS c USING (collection, target)
+         WHERE c.server = $1 AND c.included AND c.path IS NOT NULL AND NOT (t.kind = 'root' AND c.path = '$' AND c.role <> 'extra')
+    ), field AS MATERIALIZED (
+        SELECT p.collection, p.path FROM mongo_migrate.plan_path AS p WHERE p.server = $1 AND p.path <> '_id' AND p.key IS NOT NULL
+         UNION
+        SELECT d.collection, d.path FROM mongo_migrate.drift AS d WHERE d.server = $1
+    ), beginning AS MATERIALIZED (
+        SELECT f.*, b.beginning FROM field AS f CROSS JOIN LATERAL mongo_migrate.path_beginnings(f.path) AS b (beginning)
+    ), whole AS (
+        -- A map's table has all of the fields in the map, and a tree's table all levels.
+        SELECT p.collection, regexp_replace(p.path, '\{\}.*', '') AS path FROM part AS p WHERE p.role <> 'extra'
+         UNION
+        SELECT t.collection, mongo_migrate.full_path(t.base, t.nested_path) FROM target AS t WHERE t.nested_path IS NOT NULL
+    )
+    SELECT f.collection, f.path FROM field AS f
+    EXCEPT
+    SELECT p.collection, b.path FROM part AS p CROSS JOIN LATERAL mongo_migrate.path_beginnings(p.path) AS b (path) WHERE p.role <> 'extra'
+    EXCEPT
+    SELECT b.collection, b.path FROM beginning AS b JOIN whole AS w ON (w.collection, w.path) = (b.collection, b.beginning)
+    EXCEPT
+    SELECT f.collection, f.path FROM field AS f
+     WHERE (SELECT EXISTS (SELECT FROM part AS p WHERE (p.collection, p.base, p.role) = (t.collection, t.base, 'extra'))
+              FROM target AS t WHERE t.collection = f.collection AND starts_with(f.path, t.base) ORDER BY length(t.base) DESC LIMIT 1)
+    ORDER BY collection, path
+$$;
+COMMENT ON FUNCTION mongo_migrate.fields_without_column(name) IS
+    'paths of plan_path and drift that the plans of a server have nothing for: no column of the field, within it or around it, no map or tree, and no column extra of the row that it is in';
 
 CREATE FUNCTION mongo_migrate.may_write(server name, collections text[])
     RETURNS TABLE (collection text, action text, may boolean)
@@ -143,12 +169,12 @@ BEGIN
     END IF;
     -- Columns whose values cannot become fields.
     FOR c IN
-        SELECT o.collection, o.target, v.*, o.reverse_expression
-          FROM mongo_migrate.plan_column AS o JOIN mongo_migrate.plan_target AS t USING (server, collection, target)
-         CROSS JOIN LATERAL mongo_migrate.verify_columns(server, o.collection, o.target) AS v
-         WHERE o.server = check_write_back.server AND t.included AND o.included AND v.column_name = o.column_name
+        SELECT t.collection, t.target, v.*, o.reverse_expression
+          FROM mongo_migrate.plan_target AS t CROSS JOIN LATERAL mongo_migrate.verify_columns(server, t.collection, t.target) AS v
+          JOIN mongo_migrate.plan_column AS o ON (o.server, o.collection, o.target, o.column_name) = (t.server, t.collection, t.target, v.column_name)
+         WHERE t.server = check_write_back.server AND t.included AND o.included
            AND v.role = 'value' AND v.source IS NULL AND NOT (v.path = '$' AND t.kind = 'root')
-         ORDER BY o.collection, t.ordinal, o.ordinal
+         ORDER BY t.collection, t.ordinal, o.ordinal
     LOOP
         IF c.expression IS NOT NULL AND c.reverse_expression IS NULL THEN
             RETURN QUERY SELECT c.collection, c.target, c.column_name, 'incomplete',
@@ -165,11 +191,8 @@ BEGIN
         END;
     END LOOP;
     RETURN QUERY
-        SELECT p.collection, NULL::text, NULL::name, 'note', format('field "%s" has no column: documents keep it, new ones have none', p.path)
-          FROM (SELECT a.server, a.collection, a.path FROM mongo_migrate.plan_path AS a WHERE a.path <> '_id' AND a.key IS NOT NULL
-                 UNION
-                SELECT d.server, d.collection, d.path FROM mongo_migrate.drift AS d) AS p
-         WHERE p.server = check_write_back.server AND NOT mongo_migrate.has_column(server, p.collection, p.path);
+        SELECT f.collection, NULL::text, NULL::name, 'note', format('field "%s" has no column: documents keep it, new ones have none', f.path)
+          FROM mongo_migrate.fields_without_column(server) AS f;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_write_back(name) IS
