@@ -358,21 +358,22 @@ BEGIN
                       'CROSS JOIN LATERAL (SELECT mongo_migrate.bson_key(f.element) AS key OFFSET 0) AS k) AS a%2$s) AS e)',
                       array_, depth, element, child.target, keys);
     END IF;
-    -- Positions without a gap are those that the array's elements have, until the last of them.
-    rows_ := format('(SELECT c.*, row_number() OVER (ORDER BY c.%1$I) AS "mm n", max(c.%1$I) OVER () = count(*) OVER () - 1 AND min(c.%1$I) OVER () = 0 AS "mm dense" '
-                    'FROM %2$s AS c WHERE %3$s) AS a%4$s', place.position, child.target, keys, depth);
+    -- Positions without a gap are those that the array's elements have, until the last of them. A full join is never a
+    -- nested loop, however few rows are expected: arrays of thousands take no square of that.
+    rows_ := format('(SELECT r.*, f.document AS "mm document" FROM (SELECT c.*, row_number() OVER (ORDER BY c.%1$I) AS "mm n", '
+                    'max(c.%1$I) OVER () = count(*) OVER () - 1 AND min(c.%1$I) OVER () = 0 AS "mm dense" FROM %2$s AS c WHERE %3$s) AS r '
+                    'FULL JOIN unnest(%4$s) WITH ORDINALITY AS f (document, n) ON f.n = r."mm n" OFFSET 0) AS a%5$s '
+                    'CROSS JOIN LATERAL (SELECT CASE WHEN a%5$s."mm dense" THEN a%5$s."mm document" END AS document) AS p%5$s WHERE a%5$s."mm n" IS NOT NULL',
+                    place.position, child.target, keys,
+                    CASE WHEN child.nested_path IS NULL THEN format('mongo_migrate.array_elements(%s)', array_)
+                         ELSE format('mongo_migrate.tree_elements(%s, %L)', array_, child.nested_path) END, depth);
     IF child.nested_path IS NOT NULL THEN
         RETURN format('(SELECT mongo_migrate.written_tree(%1$s, %2$L, array_agg(e.position ORDER BY e.n), array_agg(e.parent ORDER BY e.n), array_agg(e.element ORDER BY e.n)) '
-                      'FROM (SELECT a%3$s.%4$I AS position, a%3$s.%5$I AS parent, a%3$s."mm n" AS n, %6$s AS element '
-                      'FROM (SELECT mongo_migrate.tree_elements(%1$s, %2$L) AS elements) AS f CROSS JOIN %7$s '
-                      'CROSS JOIN LATERAL (SELECT CASE WHEN a%3$s."mm dense" THEN f.elements[a%3$s."mm n"] END AS document) AS p%3$s) AS e)',
+                      'FROM (SELECT a%3$s.%4$I AS position, a%3$s.%5$I AS parent, a%3$s."mm n" AS n, %6$s AS element FROM %7$s) AS e)',
                       array_, child.nested_path, depth, place.position, place.parent, element, rows_);
     END IF;
-    -- The array is taken apart once, and not for each of its elements.
     RETURN format('(SELECT CASE WHEN count(*) > 0 THEN json_agg(e.element ORDER BY e.n) WHEN json_typeof(%1$s) = ''array'' THEN ''[]''::json ELSE %1$s END '
-                  'FROM (SELECT %2$s AS element, a%3$s."mm n" AS n '
-                  'FROM (SELECT mongo_migrate.array_elements(%1$s) AS elements OFFSET 0) AS f CROSS JOIN %4$s '
-                  'CROSS JOIN LATERAL (SELECT CASE WHEN a%3$s."mm dense" THEN f.elements[a%3$s."mm n"] END AS document) AS p%3$s) AS e)',
+                  'FROM (SELECT %2$s AS element, a%3$s."mm n" AS n FROM %4$s) AS e)',
                   array_, element, depth, rows_);
 END
 $$;
