@@ -10,6 +10,7 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -20,6 +21,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
@@ -39,6 +41,17 @@ enum
 
 static SPIPlanPtr insert_note;	/* (server, collection, id) */
 
+/*
+ * The last note and the subtransaction that made it, which it ends with.  Rows of
+ * one document mostly come together, and one note is enough for them.
+ */
+static struct
+{
+	TransactionId transaction;
+	SubTransactionId subtransaction;
+	StringInfoData words;		/* server, collection, id, each with its end */
+}			last_note;
+
 /* The owner of a table. */
 static Oid
 owner_of(Oid relid)
@@ -53,6 +66,46 @@ owner_of(Oid relid)
 	return owner;
 }
 
+/* What a note says, in the current context. */
+static StringInfo
+note_words(char **arguments, const char *id)
+{
+	StringInfo	words = makeStringInfo();
+
+	appendBinaryStringInfo(words, arguments[NOTE_SERVER], strlen(arguments[NOTE_SERVER]) + 1);
+	appendBinaryStringInfo(words, arguments[NOTE_COLLECTION], strlen(arguments[NOTE_COLLECTION]) + 1);
+	if (id != NULL)
+		appendBinaryStringInfo(words, id, strlen(id) + 1);
+	return words;
+}
+
+/* Whether the last note says this, and lasts as long as one made now would. */
+static bool
+is_last_note(StringInfo words)
+{
+	return last_note.transaction == GetTopTransactionId() &&
+		last_note.subtransaction == GetCurrentSubTransactionId() &&
+		last_note.words.len == words->len && memcmp(last_note.words.data, words->data, words->len) == 0;
+}
+
+/* This is the last note from now on. */
+static void
+set_last_note(StringInfo words)
+{
+	if (last_note.words.data == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		initStringInfo(&last_note.words);
+		MemoryContextSwitchTo(old);
+	}
+	last_note.transaction = InvalidTransactionId;
+	resetStringInfo(&last_note.words);
+	appendBinaryStringInfo(&last_note.words, words->data, words->len);
+	last_note.transaction = GetTopTransactionId();
+	last_note.subtransaction = GetCurrentSubTransactionId();
+}
+
 /*
  * Adds a note, with the rights of who owns the notes: the application has none
  * here, as with the look-ups of a foreign key.  A column that is there no more
@@ -65,9 +118,12 @@ note(char **arguments, const char *id)
 	Oid			types[NOTE_ARGUMENTS] = {NAMEOID, TEXTOID, TEXTOID};
 	Datum		values[NOTE_ARGUMENTS];
 	char		nulls[NOTE_ARGUMENTS] = {' ', ' ', ' '};
+	StringInfo	words = note_words(arguments, id);
 	Oid			user;
 	int			context;
 
+	if (is_last_note(words))
+		return;
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(owner_of(get_relname_relid("row_change",
 													  get_namespace_oid("mongo_migrate", false))),
@@ -89,6 +145,7 @@ note(char **arguments, const char *id)
 	if (SPI_execute_plan(insert_note, values, nulls, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "cannot note a changed row");
 	SetUserIdAndSecContext(user, context);
+	set_last_note(words);
 }
 
 /*
