@@ -194,6 +194,17 @@ BEGIN
     WHERE (c.server, c.collection) = ($1, $2) AND (f.path = $3 OR starts_with(f.path, $3 || '.')) AND c.role <> 'key'
       AND NOT (b.base = '' AND c.path = '$')    -- the whole document, not a field without a name
     ORDER BY c.role = 'id', f.path <> $3, c.included DESC, c.ordinal LIMIT 1;
+    IF present.target IS NULL THEN
+        SELECT t.* INTO target FROM mongo_migrate.plan_target AS t
+        WHERE (t.server, t.collection) = ($1, $2) AND mongo_migrate.target_base(t.server, t.collection, t.target) IN ($3 || '[]', $3 || '{}')
+        ORDER BY t.ordinal LIMIT 1;
+        IF FOUND THEN
+            RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
+                MESSAGE = format('the plan of collection "%s" has a table for path "%s" already: %s', collection, path, target.target),
+                HINT = CASE WHEN target.included THEN 'SELECT * FROM mongo_migrate.plan_target shows it.'
+                            ELSE mongo_migrate.mend_target(target, 'included = true') END;
+        END IF;
+    END IF;
     IF present.target IS NULL OR field.path IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'undefined_column',
             MESSAGE = format('the plan of collection "%s" has no column for path "%s"', collection, path),
