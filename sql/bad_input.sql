@@ -167,6 +167,10 @@ SELECT * FROM pg_temp.trouble('source_type = ''integer'', expression = ''value''
 SELECT * FROM pg_temp.trouble('type = ''boolean''', 'sku');
 SELECT * FROM pg_temp.trouble('type = ''text[]''');
 SELECT * FROM pg_temp.trouble('path = ''amuont''');
+SELECT * FROM pg_temp.trouble('type = ''varchar(12)''', 'name');
+SELECT * FROM pg_temp.trouble('type = ''varchar(13)''', 'name');
+-- A table that there is already.
+SELECT mongo_migrate.plan_table('bad_input', 'orders', 'items');
 SELECT * FROM pg_temp.trouble('path = ''address.ctiy''');
 SELECT * FROM pg_temp.trouble('path = ''name.first''');
 SELECT * FROM pg_temp.trouble('path = ''items.0.sku''');

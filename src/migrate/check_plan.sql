@@ -334,6 +334,8 @@ DECLARE
     proposed constant text := (SELECT p.proposed_type FROM mongo_migrate.plan_path AS p
                                WHERE (p.server, p.collection, p.path) = (c.server, c.collection, check_values.path));
     refused text;
+    length bigint;
+    most bigint;
 BEGIN
     IF c.role <> 'value' OR to_regtype(type) IS NULL THEN
         RETURN;     -- an enum may be still to be made
@@ -346,11 +348,20 @@ BEGIN
                     -- A cast to a length would cut or round unseen.
                     ELSE format('source_type = %L, expression = %L', proposed, coalesce(mongo_migrate.implicit_cast('{"string": 1}', proposed, to_regtype(type)),
                                                                                         'value::' || format_type(to_regtype(type), -1))) END);
+    ELSIF c.expression IS NULL THEN
+        length := (SELECT p.max_length FROM mongo_migrate.plan_path AS p
+                   WHERE (p.server, p.collection, p.path) = (c.server, c.collection, check_values.path)
+                     AND p.types ? 'string' AND p.types - ARRAY['string', 'null', 'undefined'] = '{}');
+        most := substring(mongo_migrate.canonical_type(type) FROM '^character(?: varying)?\((\d+)\)$')::bigint;
+        IF length > most THEN
+            problem := format('documents read have strings of up to %s characters: those of more than %s go into quarantine', length, most);
+            hint := mongo_migrate.mend_column(c, 'type = ''...''') || ' And the table, where it is there.';
+        END IF;
     END IF;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_values(mongo_migrate.plan_column, text) IS
-    'that a column''s type takes none of the values that were seen at its path, so that all their documents go into quarantine, and the statement that mends it; NULL: it takes some';
+    'that a column''s type takes none of the values that were seen at its path, so that all their documents go into quarantine, or not the longest strings, and the statement that mends it; NULL: it takes them';
 REVOKE ALL ON FUNCTION mongo_migrate.check_values(mongo_migrate.plan_column, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_filter(t mongo_migrate.plan_target) RETURNS text
