@@ -210,7 +210,7 @@ UPDATE users SET age = 100 WHERE email = 'ann@y.org';
 CALL pg_temp.settle();
 SELECT collection, regexp_replace(reason, 'Server.*', '...') AS reason FROM mongo_migrate.row_change WHERE server = 'back' ORDER BY 1;
 SELECT pending, refused FROM mongo_migrate.sync_status WHERE server = 'back';
-SELECT mongo_migrate.rollback_cutover('back', timeout => '1 second');
+SELECT mongo_migrate.rollback_cutover('back');
 UPDATE users SET phone = 13 WHERE email = 'ben@x.org';
 UPDATE orders SET total = 7 WHERE id = 3;
 CALL pg_temp.settle();

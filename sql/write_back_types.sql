@@ -22,7 +22,8 @@ CREATE PROCEDURE pg_temp.settle() LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1 .. 300 LOOP
         COMMIT;
-        IF NOT EXISTS (SELECT FROM mongo_migrate.sync_status WHERE server LIKE 'back\_%' AND (pending > 0 OR error IS NOT NULL)) THEN
+        IF NOT EXISTS (SELECT FROM mongo_migrate.new_partitions('back_types'))
+           AND NOT EXISTS (SELECT FROM mongo_migrate.sync_status WHERE server LIKE 'back\_%' AND (pending > 0 OR error IS NOT NULL)) THEN
             RETURN;
         END IF;
         PERFORM pg_sleep(0.1);
@@ -146,7 +147,29 @@ TRUNCATE parts_low;
 UPDATE parts_high SET n = 12;
 CALL pg_temp.settle();
 SELECT pg_temp.documents('parts');
-SELECT p.collection, f.* FROM mongo_migrate.plan AS p, mongo_migrate.verify_full('back_types', p.collection) AS f WHERE p.server = 'back_types';
+-- Partitions that are new, with rows or without, and come back with others; one that goes keeps its documents.
+CREATE TABLE parts_empty PARTITION OF parts FOR VALUES FROM (100) TO (200);
+CREATE TABLE parts_full (id bigint PRIMARY KEY, n integer);
+INSERT INTO parts_full VALUES (200, 1), (201, 1);
+ALTER TABLE parts ATTACH PARTITION parts_full FOR VALUES FROM (200) TO (300);
+INSERT INTO parts VALUES (100, 1), (202, 1);
+CALL pg_temp.settle();
+SELECT pg_temp.documents('parts');
+TRUNCATE parts_empty;
+BEGIN;
+ALTER TABLE parts DETACH PARTITION parts_full;
+UPDATE parts_full SET n = 2 WHERE id = 201;
+INSERT INTO parts_full VALUES (203, 2);
+ALTER TABLE parts ATTACH PARTITION parts_full FOR VALUES FROM (200) TO (300);
+COMMIT;
+CALL pg_temp.settle();
+SELECT pg_temp.documents('parts');
+ALTER TABLE parts DETACH PARTITION parts_full;
+DELETE FROM parts_full WHERE id = 201;
+TRUNCATE parts_full;
+CALL pg_temp.settle();
+SELECT pg_temp.documents('parts');
+SELECT p.collection, f.* FROM mongo_migrate.plan AS p, mongo_migrate.verify_full('back_types', p.collection) AS f WHERE p.server = 'back_types' ORDER BY 1, 2;
 
 -- A map that is undefined stays so; an expression over a value in the mode of its server.
 CREATE SERVER back_plain FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_write_back_plain', extended_json 'plain');
@@ -173,7 +196,9 @@ SELECT * FROM mongo_migrate.verify_full('back_plain', 'maps');
 SELECT mongo_migrate.finalize('back_plain');
 
 -- To the end, once.
+ALTER TABLE odd RENAME TO odder;
 SELECT mongo_migrate.finalize('back_types');
+SELECT tgrelid::regclass, tgname FROM pg_trigger WHERE tgname LIKE 'mongo_migrate%';
 DROP SERVER back_types, back_plain CASCADE;
 SET client_min_messages = warning;
 DO $$

@@ -80,7 +80,6 @@ AS $$
 DECLARE
     wanted bigint := mongo_migrate.run_lock(server, collection);
 BEGIN
-    PERFORM mongo_migrate.refuse_cut_over(server, collection);
     WHILE NOT pg_try_advisory_xact_lock(wanted) LOOP
         -- A sync has it for the moment of a step.
         IF NOT EXISTS (SELECT FROM mongo_migrate.run_lock_held k
@@ -97,6 +96,8 @@ BEGIN
             HINT = format('See mongo_migrate.progress; mongo_migrate.stop_migration(%L, %L) ends it after its present batches.',
                           server, collection);
     END LOOP;
+    -- cutover() has had the lock.
+    PERFORM mongo_migrate.refuse_cut_over(server, collection);
     FOR wanted IN
         SELECT mongo_migrate.run_lock(server, collection, chunk) FROM mongo_migrate.chunk
          WHERE server = lock_collection.server AND collection = lock_collection.collection AND NOT complete

@@ -198,21 +198,24 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.check_write_back(name) IS
     'what cutover() would find wrong with the plans of a server, read backwards; severity: error: cannot be; incomplete: is possible with incomplete => true; note: to be known';
 
-CREATE FUNCTION mongo_migrate.await_sync(server name, what text, until timestamptz, cluster_time bigint DEFAULT NULL)
+CREATE FUNCTION mongo_migrate.await_sync(server name, what text, until timestamptz, cluster_time bigint DEFAULT NULL, before timestamptz DEFAULT 'infinity')
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     s record;
+    new_partition text;
 BEGIN
     LOOP
-        SELECT v.state, v.pending, v.error, y.cluster_time INTO s
+        SELECT v.state, v.pending, v.oldest, v.error, y.cluster_time INTO s
           FROM mongo_migrate.sync_status AS v JOIN mongo_migrate.sync AS y USING (server) WHERE v.server = await_sync.server;
-        EXIT WHEN s.pending = 0 AND s.cluster_time >= coalesce(await_sync.cluster_time, 0);
+        new_partition := (SELECT n.target FROM mongo_migrate.new_partitions(server) AS n WHERE mongo_migrate.is_cut_over(server) LIMIT 1);
+        EXIT WHEN (s.pending = 0 OR s.oldest > before) AND s.cluster_time >= coalesce(await_sync.cluster_time, 0) AND new_partition IS NULL;
         IF clock_timestamp() > until OR s.state IS NULL OR s.state = 'stopped' THEN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = format('%s: %s', what, CASE WHEN s.pending > 0 THEN format('%s are still to be followed', s.pending)
+                                                      WHEN new_partition IS NOT NULL THEN format('the rows of partition %s, which is new, are not noted yet', new_partition)
                                                       ELSE 'the sync does not come to the present' END),
                 DETAIL = concat_ws('; ', 'The sync is ' || s.state, s.error),
                 HINT = 'Look at mongo_migrate.sync_status, and call it again, with a larger timeout if need be.';
@@ -221,17 +224,17 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.await_sync(name, text, timestamptz, bigint) IS
-    'waits until nothing is pending, and the source was read up to a time of the cluster; error 55000 when the time is over, or the sync has ended';
+COMMENT ON FUNCTION mongo_migrate.await_sync(name, text, timestamptz, bigint, timestamptz) IS
+    'waits until nothing is pending that was noted before a time, and the source was read up to a time of the cluster; error 55000 when the time is over, or the sync has ended';
 
 CREATE FUNCTION mongo_migrate.write_back_triggers(server name)
-    RETURNS TABLE (target text, trigger name, definition text)
+    RETURNS TABLE (target text, trigger name, definition text, collection text, column_name name)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
     SET jit = off
 AS $$
-    SELECT r.target, k.name, format('CREATE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION mongo_migrate.note_row(%L, %L, %L)',
-                                    k.name, k.event, r.target, k.each, $1, t.collection, d.column_name)
+    SELECT r.target, k.name, format('CREATE OR REPLACE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION mongo_migrate.note_row(%L, %L, %L)',
+                                    k.name, k.event, r.target, k.each, $1, t.collection, d.column_name), t.collection, d.column_name
       FROM mongo_migrate.plan_target AS t
      CROSS JOIN LATERAL mongo_migrate.document_column($1, t.collection, t.target) AS d
      -- Partitions get triggers for rows from the table, but none for statements.
@@ -249,6 +252,90 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.write_back_triggers(name) IS
     'the triggers that tables have while a server is cut over, with the statements that make them';
 
+CREATE FUNCTION mongo_migrate.create_note_triggers(server name)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    t record;
+BEGIN
+    FOR t IN SELECT * FROM mongo_migrate.write_back_triggers(server) LOOP
+        EXECUTE t.definition;
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.target, t.trigger);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.create_note_triggers(name) IS
+    'makes the triggers of write_back_triggers(), for writes by replication, too';
+
+CREATE FUNCTION mongo_migrate.note_triggers(server name)
+    RETURNS TABLE (target regclass, trigger name)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    -- Those of the rows of partitions go with that of their table.
+    SELECT g.tgrelid, g.tgname FROM pg_trigger AS g
+     CROSS JOIN LATERAL (SELECT convert_to($1, getdatabaseencoding()) || '\x00' AS bytes) AS a
+     WHERE g.tgfoid = 'mongo_migrate.note_row()'::regprocedure AND g.tgparentid = 0 AND substr(g.tgargs, 1, length(a.bytes)) = a.bytes
+     ORDER BY g.tgrelid::regclass::text COLLATE "C", g.tgname
+$$;
+COMMENT ON FUNCTION mongo_migrate.note_triggers(name) IS
+    'the triggers that note changed rows for a server, whatever the plan says by now: a table may have another name, or be no partition any more';
+
+CREATE FUNCTION mongo_migrate.new_partitions(server name)
+    RETURNS TABLE (target text, trigger name, definition text, collection text, column_name name, has_rows boolean)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT w.*, c.relkind <> 'p'
+      FROM mongo_migrate.write_back_triggers($1) AS w JOIN pg_class AS c ON c.oid = to_regclass(w.target)
+     WHERE c.relispartition AND w.trigger = 'mongo_migrate_write_back_all'
+       -- One that was detached meanwhile has that of its rows anew.
+       AND NOT EXISTS (SELECT FROM pg_trigger AS a JOIN pg_trigger AS g USING (tgrelid)
+                        WHERE a.tgrelid = c.oid AND a.tgname = w.trigger AND g.tgname = 'mongo_migrate_write_back' AND a.oid > g.oid)
+$$;
+COMMENT ON FUNCTION mongo_migrate.new_partitions(name) IS
+    'partitions of the tables of a server that is cut over, which have come, or come back, since adopt_partitions() was called: of those of write_back_triggers(); has_rows: rather than partitions of its own';
+
+CREATE FUNCTION mongo_migrate.adopt_partitions(server name)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET row_security = off
+    SET datestyle = 'ISO, YMD'
+    SET extra_float_digits = 1
+    SET lock_timeout = 0
+AS $$
+#variable_conflict use_variable
+DECLARE
+    p record;
+    adopted bigint := 0;
+BEGIN
+    FOR p IN SELECT * FROM mongo_migrate.new_partitions(server) LOOP
+        -- What it had when it was attached; before the lock, because that may take its time.
+        IF p.has_rows THEN
+            EXECUTE format('INSERT INTO mongo_migrate.row_change (server, collection, id) SELECT $1, $2, t.%I::text FROM %s AS t',
+                           p.column_name, p.target) USING server, p.collection;
+        END IF;
+        BEGIN
+            PERFORM mongo_migrate.limit_locks(clock_timestamp() + mongo_migrate.short_wait(adopted::integer + 1));
+            EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', p.trigger, p.target);
+            EXECUTE p.definition;
+            EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', p.target, p.trigger);
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            RAISE lock_not_available USING
+                MESSAGE = format('partition %s is new, and transactions that write to it do not end', p.target);
+        END;
+        adopted := adopted + 1;
+    END LOOP;
+    RETURN adopted;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.adopt_partitions(name) IS
+    'notes the rows that partitions had when they were attached to tables of a server that is cut over, and has TRUNCATE of them noted; returns how many there were';
+
 CREATE FUNCTION mongo_migrate.limit_locks(until timestamptz)
     RETURNS void
     LANGUAGE sql VOLATILE
@@ -258,6 +345,63 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.limit_locks(timestamptz) IS
     'has whoever waits for a lock from now on wait until then at most; to the end of the calling function, if that sets lock_timeout';
+
+CREATE FUNCTION mongo_migrate.short_wait(attempt integer)
+    RETURNS interval
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT current_setting('deadlock_timeout')::interval * CASE WHEN $1 % 10 = 0 THEN 1.3 ELSE 0.3 END
+$$;
+COMMENT ON FUNCTION mongo_migrate.short_wait(integer) IS
+    'how long a lock is waited for before it is tried anew: so shortly that in a deadlock with an application it is not that which fails, and at every tenth attempt until autovacuum gives way';
+
+CREATE FUNCTION mongo_migrate.lock_against_writes(tables regclass[], until timestamptz)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = 0
+AS $$
+DECLARE
+    names text[] := ARRAY(SELECT c.oid::regclass::text FROM pg_class AS c
+                                    WHERE c.oid = ANY (tables) AND c.relkind IN ('r', 'p') ORDER BY c.oid::regclass::text COLLATE "C");
+    name text;
+    attempt_until timestamptz;
+    holders text;
+BEGIN
+    FOR attempt IN 1 .. 2147483647 LOOP
+        BEGIN
+            attempt_until := least(until, clock_timestamp() + mongo_migrate.short_wait(attempt));
+            FOREACH name IN ARRAY names LOOP
+                PERFORM mongo_migrate.limit_locks(attempt_until);
+                EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', name);
+            END LOOP;
+            RETURN;
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            IF clock_timestamp() >= until THEN
+                SELECT string_agg(DISTINCT CASE WHEN l.pid IS NULL THEN format('prepared transaction %L', p.gid)
+                                                ELSE concat_ws(', ', format('process %s', l.pid), a.state) END, '; ')
+                  INTO holders
+                  FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a USING (pid)
+                  LEFT JOIN pg_locks AS x ON x.locktype = 'transactionid' AND x.granted AND x.pid IS NULL AND x.virtualtransaction = l.virtualtransaction
+                  LEFT JOIN pg_prepared_xacts AS p ON p.transaction = x.transactionid
+                 WHERE l.locktype = 'relation' AND l.granted AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+                   AND l.relation IN (SELECT name::regclass UNION SELECT p.relid FROM pg_partition_tree(name) AS p)
+                   AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND l.pid IS DISTINCT FROM pg_backend_pid();
+                RAISE object_not_in_prerequisite_state USING
+                    MESSAGE = format('transactions that have written to table %s do not end', name),
+                    DETAIL = coalesce(holders, 'They have ended meanwhile.'),
+                    HINT = 'End them, and call it again, with a larger timeout if need be.';
+            END IF;
+            -- Writers have this one, and may wait for one before it: in time it becomes their order.
+            names := name || array_remove(names, name);
+        END;
+        PERFORM pg_sleep(extract(epoch FROM mongo_migrate.short_wait(1)));
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.lock_against_writes(regclass[], timestamptz) IS
+    'locks tables against writes, all at once, as soon as no transaction has written to them that has not ended; error 55000 when the time is over';
 
 CREATE FUNCTION mongo_migrate.cutover(server name, timeout interval DEFAULT '1 minute', incomplete boolean DEFAULT false)
     RETURNS void
@@ -271,7 +415,6 @@ DECLARE
     s mongo_migrate.sync;
     problem record;
     written text;
-    t record;
 BEGIN
     s := mongo_migrate.require_sync(server, false);
     SELECT string_agg(p.collection, ', ' ORDER BY p.collection) INTO written FROM mongo_migrate.plan AS p
@@ -297,6 +440,7 @@ BEGIN
     -- Another may have changed it meanwhile.
     PERFORM mongo_migrate.require_sync(server, false);
     SELECT * INTO s FROM mongo_migrate.sync AS y WHERE y.server = server FOR UPDATE;
+    PERFORM mongo_migrate.lock_collection(server, p.collection) FROM mongo_migrate.plan AS p WHERE p.server = server;
     IF NOT incomplete AND EXISTS (SELECT FROM mongo_migrate.change AS c WHERE c.server = server AND c.reason IS NOT NULL) THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('documents of server "%s" have changed and cannot become rows', server),
@@ -316,17 +460,45 @@ BEGIN
             HINT = 'Stop whatever writes to them, and call it again.';
     END IF;
 
+    PERFORM mongo_migrate.lock_against_writes(ARRAY(SELECT to_regclass(w.target) FROM mongo_migrate.write_back_triggers(server) AS w), until);
     UPDATE mongo_migrate.sync AS y SET cut_over_at = clock_timestamp() WHERE y.server = server;
-    FOR t IN SELECT * FROM mongo_migrate.write_back_triggers(server) LOOP
-        PERFORM mongo_migrate.limit_locks(until);
-        EXECUTE t.definition;
-        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.target, t.trigger);
-    END LOOP;
+    PERFORM mongo_migrate.create_note_triggers(server);
     PERFORM mongo_migrate.synchronize_sequences(server, p.collection) FROM mongo_migrate.plan AS p WHERE p.server = server;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.cutover(name, interval, boolean) IS
     'the application changes over to PostgreSQL: waits, for timeout at most, until all that was written to the source has come, and has the documents follow the rows from then on, by triggers and the worker of start_sync(). To be called after the application has stopped writing to MongoDB, and before it writes to PostgreSQL. incomplete: also where columns cannot be written back, or changed documents could not become rows. Errors: 55000 where the sync does not run, the source is still written to, collections are not migrated, or check_write_back() has something';
+
+CREATE FUNCTION mongo_migrate.drop_note_triggers(server name, wait boolean)
+    RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = 0
+AS $$
+#variable_conflict use_variable
+DECLARE
+    t record;
+    dropped bigint := 0;
+BEGIN
+    FOR t IN SELECT n.target, array_agg(n.trigger) AS triggers FROM mongo_migrate.note_triggers(server) AS n GROUP BY n.target ORDER BY n.target::text COLLATE "C" LOOP
+        BEGIN
+            -- Whoever reads another table and waits for this one waits for those that we have locked already.
+            IF wait THEN
+                PERFORM mongo_migrate.limit_locks(clock_timestamp() + mongo_migrate.short_wait(1));
+            END IF;
+            EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE %s', t.target, CASE WHEN NOT wait THEN 'NOWAIT' END);
+            EXECUTE (SELECT string_agg(format('DROP TRIGGER %I ON %s', g, t.target), '; ') FROM unnest(t.triggers) AS g);
+            dropped := dropped + 1;
+            EXIT WHEN wait;
+        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+            NULL;
+        END;
+    END LOOP;
+    RETURN dropped;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.drop_note_triggers(name, boolean) IS
+    'drops the triggers of the tables of a server that nobody reads just now; wait: of one of them, which others wait for meanwhile; returns of how many';
 
 CREATE FUNCTION mongo_migrate.end_write_back(server name, timeout interval, incomplete boolean)
     RETURNS void
@@ -342,12 +514,10 @@ DECLARE
     refused bigint;
 BEGIN
     PERFORM mongo_migrate.require_sync(server, true);
-    PERFORM mongo_migrate.await_sync(server, what, until);
+    -- While an application writes there is always something.
+    PERFORM mongo_migrate.await_sync(server, what, until, before => clock_timestamp());
     -- Who writes now waits for the end of the transaction; what was written is read by the worker.
-    FOR t IN SELECT DISTINCT w.target FROM mongo_migrate.write_back_triggers(server) AS w ORDER BY w.target LOOP
-        PERFORM mongo_migrate.limit_locks(until);
-        EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', t.target);
-    END LOOP;
+    PERFORM mongo_migrate.lock_against_writes(ARRAY(SELECT n.target FROM mongo_migrate.note_triggers(server) AS n), until);
     PERFORM mongo_migrate.require_sync(server, true);
     PERFORM mongo_migrate.await_sync(server, what, until);
     PERFORM mongo_migrate.limit_locks(until);
@@ -364,9 +534,20 @@ BEGIN
                         FROM mongo_migrate.row_change AS c WHERE c.server = server ORDER BY c.changed_at LIMIT 1),
             HINT = 'mongo_migrate.row_change has them, with the reasons; incomplete => true leaves them behind.';
     END IF;
-    FOR t IN SELECT * FROM mongo_migrate.write_back_triggers(server) LOOP
-        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', t.trigger, t.target);
+    FOR t IN SELECT * FROM mongo_migrate.note_triggers(server) LOOP
+        EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', t.target, t.trigger);
     END LOOP;
+    -- Whoever has read a table, and waits to write, waits for us.
+    FOR i IN 1 .. 5 LOOP
+        PERFORM mongo_migrate.drop_note_triggers(server, wait => false);
+        EXIT WHEN NOT EXISTS (SELECT FROM mongo_migrate.note_triggers(server));
+        PERFORM pg_sleep(0.05);
+    END LOOP;
+    IF EXISTS (SELECT FROM mongo_migrate.note_triggers(server)) THEN
+        RAISE NOTICE 'triggers mongo_migrate_write_back of these tables are disabled, and not dropped yet, because they are being read: %',
+            (SELECT string_agg(DISTINCT n.target::text, ', ') FROM mongo_migrate.note_triggers(server) AS n)
+            USING HINT = 'The worker drops them.';
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.end_write_back(name, interval, boolean) IS

@@ -13,6 +13,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -187,6 +188,26 @@ row_id(Relation relation, HeapTuple row, const char *column)
 }
 
 /*
+ * Whether the rows of a table are noted.  A partition that is detached keeps
+ * its trigger for TRUNCATE, and loses that of its rows: they are not the
+ * table's any more.
+ */
+static bool
+rows_are_noted(const TriggerData *data)
+{
+	const TriggerDesc *triggers = data->tg_relation->trigdesc;
+
+	for (int i = 0; i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (trigger->tgfoid == data->tg_trigger->tgfoid && TRIGGER_FOR_ROW(trigger->tgtype))
+			return true;
+	}
+	return false;
+}
+
+/*
  * Notes all rows of a table that is about to be truncated, read with the rights
  * of its owner: who may truncate it need not see them.  Their ids become text
  * by the type's output function: a cast may be somebody else's function.
@@ -196,6 +217,7 @@ note_all(Relation relation, char **arguments)
 {
 	char	   *table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
 												   RelationGetRelationName(relation));
+	MemoryContext per_fetch;
 	Portal		portal;
 	Oid			user;
 	int			context;
@@ -212,18 +234,24 @@ note_all(Relation relation, char **arguments)
 	portal = SPI_cursor_open_with_args(NULL, psprintf("SELECT t.%s FROM %s AS t",
 													  quote_identifier(arguments[NOTE_COLUMN]), table),
 									   0, NULL, NULL, NULL, true, 0);
+	per_fetch = AllocSetContextCreate(CurrentMemoryContext, "noted rows", ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{
 		SPITupleTable *rows;
+		MemoryContext old;
 
 		SPI_cursor_fetch(portal, true, NOTED_ROWS);
 		rows = SPI_tuptable;
 		if (SPI_processed == 0)
 			break;
+		old = MemoryContextSwitchTo(per_fetch);
 		for (uint64 i = 0, count = SPI_processed; i < count; i++)
 			note(arguments, portable_text(rows->vals[i], rows->tupdesc, 1));
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(per_fetch);
 		SPI_freetuptable(rows);
 	}
+	MemoryContextDelete(per_fetch);
 	SPI_cursor_close(portal);
 	SetUserIdAndSecContext(user, context);
 }
@@ -242,9 +270,9 @@ mm_note_row(PG_FUNCTION_ARGS)
 				 errmsg("mongo_migrate.note_row() is a trigger of mongo_migrate.cutover()")));
 	arguments = data->tg_trigger->tgargs;
 	SPI_connect();
-	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event) && rows_are_noted(data))
 		note_all(data->tg_relation, arguments);
-	else
+	else if (!TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 	{
 		id = row_id(data->tg_relation, data->tg_trigtuple, arguments[NOTE_COLUMN]);
 		note(arguments, id);

@@ -350,12 +350,14 @@ DECLARE
 BEGIN
     -- Who changes the direction has the lock alone.
     PERFORM pg_advisory_xact_lock_shared(mongo_migrate.sync_step_lock(server));
-    IF mongo_migrate.is_cut_over(server) <> (step IN ('assign', 'write')) THEN
+    IF mongo_migrate.is_cut_over(server) <> (step IN ('partitions', 'assign', 'write')) THEN
         count := 0;
         RETURN;
     END IF;
     count := CASE step WHEN 'capture' THEN mongo_migrate.capture_changes(server, wait_ms)
                        WHEN 'apply' THEN mongo_migrate.apply_changes(server, collection)
+                       WHEN 'triggers' THEN mongo_migrate.drop_note_triggers(server, wait => true)
+                       WHEN 'partitions' THEN mongo_migrate.adopt_partitions(server)
                        WHEN 'assign' THEN mongo_migrate.assign_documents(server, collection)
                        WHEN 'write' THEN mongo_migrate.write_changes(server, collection) END;
     SET CONSTRAINTS ALL IMMEDIATE;      -- a commit that fails would end all
@@ -365,7 +367,7 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.try_step(text, name, text, integer) IS
-    'a step of a sync, capture, apply, assign or write: what capture_changes(), apply_changes(), assign_documents() or write_changes() returns, or what it fails with; 0 where the sync goes the other way';
+    'a step of a sync, capture, apply, triggers, or after a cutover partitions, assign or write: what capture_changes(), apply_changes(), drop_note_triggers(), adopt_partitions(), assign_documents() or write_changes() returns, or what it fails with; 0 where the sync goes the other way';
 
 CREATE FUNCTION mongo_migrate.note_problem(server name, problem text)
     RETURNS void
@@ -442,7 +444,7 @@ BEGIN
     END LOOP;
     began := CASE WHEN once AND NOT began.running THEN began END;
     WHILE mongo_migrate.sync_is_wanted(server, began) LOOP
-        result := mongo_migrate.try_step('capture', server, NULL, wait_ms);
+        result := mongo_migrate.try_step(CASE WHEN mongo_migrate.is_cut_over(server) THEN 'partitions' ELSE 'capture' END, server, NULL, wait_ms);
         problem := result.problem;
         COMMIT;
         EXIT WHEN NOT mongo_migrate.sync_is_wanted(server, began);
@@ -457,6 +459,7 @@ BEGIN
             END LOOP;
         END LOOP;
         PERFORM mongo_migrate.note_problem(server, problem);
+        PERFORM mongo_migrate.try_step('triggers', server, NULL);
         COMMIT;
         IF once AND problem IS NOT NULL THEN
             RAISE WARNING '%', problem;
@@ -467,9 +470,16 @@ BEGIN
         IF wait_ms > 0 AND mongo_migrate.is_cut_over(server) THEN
             CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '200 milliseconds');
         END IF;
-        IF problem IS NOT NULL THEN
+        IF problem IS NOT NULL AND applied = 0 THEN
             CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '5 seconds');
         END IF;
+    END LOOP;
+    -- What finalize() could not drop.
+    FOR i IN 1 .. 100 LOOP
+        EXIT WHEN mongo_migrate.is_cut_over(server) OR NOT EXISTS (SELECT FROM mongo_migrate.note_triggers(server));
+        PERFORM mongo_migrate.try_step('triggers', server, NULL);
+        COMMIT;
+        CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '300 milliseconds');
     END LOOP;
     PERFORM pg_catalog.pg_advisory_unlock(mongo_migrate.sync_lock(server));
 END

@@ -131,7 +131,7 @@ is(differences(), '', 'changed and deleted');
 # A transaction that has not ended is not written; a prepared one is when it does.
 query("BEGIN; UPDATE users SET name = 'prepared' WHERE id = (SELECT min(id) FROM users); PREPARE TRANSACTION 'p'");
 is(status('pending'), '0', 'a prepared transaction is not noted yet');
-like(failure("SELECT mongo_migrate.rollback_cutover('shop', timeout => '1 second')"), qr/lock timeout/, 'there is no way back before it ends');
+like(failure("SELECT mongo_migrate.rollback_cutover('shop', timeout => '1 second')"), qr/transactions that have written to table public.users do not end\n.*prepared transaction 'p'/, 'there is no way back before it ends');
 query("COMMIT PREPARED 'p'");
 written('a prepared transaction');
 is(differences(), '', 'the documents are as the rows');
@@ -193,7 +193,24 @@ write_some(50);
 written('the last');
 is(differences(), '', 'to the end');
 write_some(10);
+
+# An application that goes on: it reads tables and writes to them, in another order than theirs.
+query('DROP TABLE no_more_writes; CREATE TABLE no_more_writes ()');
+my @applications = map { PsqlSession->new($node) } 1 .. 3;
+$_->send(q(DO $$ BEGIN LOOP
+    PERFORM FROM users LIMIT 1;
+    PERFORM FROM orders LIMIT 1;
+    UPDATE orders_items SET count = count + 1 WHERE (order_id, position) IN (SELECT order_id, position FROM orders_items ORDER BY 1, 2 LIMIT 1);
+    UPDATE orders SET total = total + 1 WHERE id = 2;
+    UPDATE users SET name = 'live' WHERE id = (SELECT max(id) FROM users);
+    EXIT WHEN EXISTS (SELECT FROM no_more_writes);
+    COMMIT;
+    END LOOP; END $$)) foreach @applications;
+ok($node->poll_query_until('postgres', 'SELECT EXISTS (SELECT FROM mongo_migrate.row_change)'), 'an application writes');
 query("SELECT mongo_migrate.finalize('shop')");
+ok($node->poll_query_until('postgres', 'SELECT NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ \'mongo_migrate\')'), 'the triggers go while it does');
+query('INSERT INTO no_more_writes DEFAULT VALUES');
+is(join('', map { ($_->result)[1] } @applications), '', 'and it has no errors');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), 'the worker ends');
 write_some(20);
 is(query('SELECT count(*) FROM mongo_migrate.row_change'), '0', 'and nothing is noted any more');
