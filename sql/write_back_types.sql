@@ -47,7 +47,7 @@ SELECT written FROM mongo_migrate.send_writes('back_types', 'odd', 'update', ARR
 SELECT pg_temp.insert('mixed',
     '{"_id": 1, "j": {"z": {"$numberLong": "1"}, "a": {"$oid": "507f1f77bcf86cd799439011"}, "l": [1, {"$numberLong": "2"}, {"c": 1, "b": 2}]}, "a": [1, 2.5, {"$numberLong": "3"}, null], "seen": [{"$date": "2020-01-01T00:00:00Z"}], "e": {"city": "Ulm"}, "pair": [1, 2], "place": {"type": "Point", "coordinates": [1, 2]}, "word": "abc", "hex": {"$oid": "507f1f77bcf86cd799439011"}}',
     '{"_id": 2, "j": {"z": 5}, "a": [], "e": {"city": "Bonn"}, "pair": [3, 4], "word": {"$symbol": "abc"}, "hex": "x"}',
-    '{"_id": 3, "j": {}, "a": [7], "e": {"city": "Rom"}, "pair": [5], "hex": {"$oid": "507f1f77bcf86cd799439012"}}');
+    '{"_id": 3, "j": {}, "a": [7], "e": {"city": "Rom"}, "pair": [5], "hex": {"$oid": "507f1f77bcf86cd799439012"}, "ratio": 0.7}');
 SELECT mongo_migrate.run_command('back_types', '{"createIndexes": "mixed", "indexes": [{"key": {"place": "2dsphere"}, "name": "place"}]}') -> 'ok' AS ok;
 -- Ids that are those of the documents.
 SELECT pg_temp.insert('dates', '{"_id": {"$date": "2020-01-01T00:00:00.123Z"}, "i": 1}', '{"_id": {"$date": "2021-01-01T00:00:00Z"}, "i": 2}');
@@ -69,7 +69,7 @@ INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, 
     ('back_types', 'mixed', 'back_types.mixed', 'j', 20, 'value', 'j', 'jsonb'), ('back_types', 'mixed', 'back_types.mixed', 'a', 21, 'value', 'a', 'numeric[]'),
     ('back_types', 'mixed', 'back_types.mixed', 'seen', 22, 'value', 'seen', 'timestamptz[]'), ('back_types', 'mixed', 'back_types.mixed', 'city', 23, 'value', 'e.city', 'text'),
     ('back_types', 'mixed', 'back_types.mixed', 'first', 24, 'value', 'pair.0', 'integer'), ('back_types', 'mixed', 'back_types.mixed', 'second', 25, 'value', 'pair.1', 'integer'),
-    ('back_types', 'mixed', 'back_types.mixed', 'place', 26, 'value', 'place', 'jsonb');
+    ('back_types', 'mixed', 'back_types.mixed', 'place', 26, 'value', 'place', 'jsonb'), ('back_types', 'mixed', 'back_types.mixed', 'ratio', 27, 'value', 'ratio', 'real');
 SELECT target, column_name, role, path, type FROM mongo_migrate.plan_column WHERE server = 'back_types' AND included ORDER BY collection, target, ordinal;
 SET client_min_messages = warning;
 SELECT collection, inserted, rejected, complete FROM mongo_migrate.migrate_all('back_types');
@@ -103,7 +103,7 @@ SELECT count(*) AS changed, count(*) FILTER (WHERE d = replace(b.document, '"i":
   FROM before AS b JOIN pg_temp.documents('odd') AS d ON b.collection = 'odd' AND left(d, 28) = left(b.document, 28);
 SELECT pg_temp.documents(c) FROM unnest('{words,bytes,compound}'::text[]) AS c;
 -- Parts of JSON and of arrays; words that would come back otherwise.
-UPDATE mixed SET j = jsonb_set(j, '{l,2,c}', '9') || '{"new": 1.5}', a = a || 4, seen = seen || '2021-02-03 04:05:06.789123+00'::timestamptz, word = '507F1F77BCF86CD799439011', hex = '507F1F77BCF86CD799439013' WHERE id = 1;
+UPDATE mixed SET j = jsonb_set(j, '{l,2,c}', '9') || '{"new": 1.5}', a = a || 4, seen = seen || '2021-02-03 04:05:06.789123+00'::timestamptz, word = '507F1F77BCF86CD799439011', hex = '507F1F77BCF86CD799439013', ratio = 0.1 WHERE id = 1;
 UPDATE mixed SET second = NULL WHERE id = 2;
 UPDATE mixed SET first = NULL, city = 'Bonn' WHERE id = 3;
 CALL pg_temp.settle();

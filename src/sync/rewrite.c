@@ -16,6 +16,7 @@
 #include "bson/json.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "common/shortest_dec.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -102,6 +103,7 @@ create_writer(Oid type, int32 typmod, JsonMode mode, ArrayType *bson_types)
 {
 	ValueWriter *writer = palloc0(sizeof(ValueWriter));
 	Oid			element;
+	Oid			encoded = getBaseType(type) == FLOAT4OID ? FLOAT8OID : type;
 	Oid			equals = lookup_type_cache(type, TYPECACHE_EQ_OPR_FINFO)->eq_opr_finfo.fn_oid;
 	Datum	   *words;
 	int			nwords;
@@ -122,10 +124,10 @@ create_writer(Oid type, int32 typmod, JsonMode mode, ArrayType *bson_types)
 	{
 		char	   *word = TextDatumGetCString(words[i]);
 
-		if (encoder_takes(type, word))
-			writer->encoders[writer->nencoders++] = encoder_create(type, word);
+		if (encoder_takes(encoded, word))
+			writer->encoders[writer->nencoders++] = encoder_create(encoded, word);
 	}
-	writer->encoders[writer->nencoders++] = encoder_create(type, NULL);
+	writer->encoders[writer->nencoders++] = encoder_create(encoded, NULL);
 	if (OidIsValid(element))
 	{
 		getBaseTypeAndTypmod(type, &typmod);
@@ -148,6 +150,21 @@ whole_milliseconds(Oid type, Datum value)
 	if (TIMESTAMP_NOT_FINITE(timestamp) || rest == 0)
 		return value;
 	return TimestampGetDatum(timestamp - rest - (rest < 0 ? 1000 : 0));
+}
+
+/*
+ * What encoders are given for a value.  A real is the double that is written as
+ * it is, 0.1 and not 0.10000000149011612, and which becomes it again.
+ */
+static Datum
+encoded_value(const ValueWriter *writer, Datum value, Datum whole)
+{
+	char		text[FLOAT_SHORTEST_DECIMAL_LEN];
+
+	if (writer->type != FLOAT4OID)
+		return whole;
+	float_to_shortest_decimal_buf(DatumGetFloat4(value), text);
+	return DirectFunctionCall1(float8in, CStringGetDatum(text));
 }
 
 /* Whether a field would become the column's value, or that to the millisecond. */
@@ -180,6 +197,7 @@ is_json(const ValueWriter *writer)
 static void
 encode_first(ValueWriter *writer, Datum value, Datum whole, bson_type_t preferred, bson_iter_t *field)
 {
+	Datum		encoded = encoded_value(writer, value, whole);
 	ConvertStatus status = CONVERT_OK;
 	Encoder    *encoder = NULL;
 	const char *hint;
@@ -192,7 +210,7 @@ encode_first(ValueWriter *writer, Datum value, Datum whole, bson_type_t preferre
 		if (i < writer->nencoders && encoder->target != preferred)
 			continue;
 		document = owned_bson_new(CurrentMemoryContext);
-		status = encoder->encode(encoder, whole, document, "v", 1);
+		status = encoder->encode(encoder, encoded, document, "v", 1);
 		if (status != CONVERT_OK || !bson_iter_init_find(field, document, "v"))
 			continue;
 		if (is_json(writer) || same_value(writer, field, value, whole))
@@ -202,7 +220,7 @@ encode_first(ValueWriter *writer, Datum value, Datum whole, bson_type_t preferre
 	hint = encode_hint(status, encoder);
 	ereport(ERROR,
 			(errcode(status == CONVERT_WRONG_TYPE ? ERRCODE_DATA_EXCEPTION : convert_sqlstate(status)),
-			 errmsg("%s", encode_message(status, encoder, value)),
+			 errmsg("%s", encode_message(status, encoder, writer->type == FLOAT4OID ? encoded : value)),
 			 hint == NULL ? 0 : errhint("%s", hint)));
 }
 

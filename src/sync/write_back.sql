@@ -473,7 +473,7 @@ BEGIN
            h.attempts + CASE WHEN p.reason IS NULL THEN 0 ELSE 1 END, p.reason
       FROM (SELECT r.id, r.reason FROM unnest(refused, reasons) AS r (id, reason)
              UNION ALL SELECT t.id, CASE WHEN (mongo_migrate.id_map_of(server, collection)).id_type = 'source' THEN
-                                        'the id of the row cannot be the _id of a document: BSON has no microseconds, for example' END
+                                        'the id of the row cannot be the _id of a document: it is none of the type that the plan has, or BSON has not all of it, such as microseconds' END
                          FROM unnest(there) AS t (id)
              UNION ALL SELECT NULL, 'a table of the collection has no longer the column with the id of the document''s row') AS p
       JOIN unnest(changes) AS h ON h.id IS NOT DISTINCT FROM p.id;
