@@ -360,7 +360,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.written_candidates(text, text) IS
     'values of _id that the id of a row, of a type, may stand for, where they are not the only one of the type';
 
-CREATE FUNCTION mongo_migrate.written_id(server name, collection text, id text, type text, bson_types text[])
+CREATE FUNCTION mongo_migrate.written_id(server name, collection text, id text, type text, equals text, bson_types text[])
     RETURNS json
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -371,14 +371,14 @@ DECLARE
     same boolean;
 BEGIN
     EXECUTE format('SELECT mongo_migrate.written_value(NULL, $1::%s, $2, ''relaxed'', false)', type) INTO source USING id, bson_types;
-    EXECUTE format('SELECT $1::%1$s %2$s $2::%1$s', type, mongo_migrate.verify_equals(type::regtype))
+    EXECUTE format('SELECT $1::%1$s %2$s $2::%1$s', type, equals)
        INTO same USING mongo_migrate.target_id(server, collection, source), id;
     RETURN CASE WHEN same THEN source END;
 EXCEPTION WHEN data_exception THEN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.written_id(name, text, text, text, text[]) IS
+COMMENT ON FUNCTION mongo_migrate.written_id(name, text, text, text, text, text[]) IS
     'the _id of a new document whose row has an id, where ids are those of documents; NULL: none would become that id';
 
 CREATE FUNCTION mongo_migrate.source_ids(server name, collection text, ids text[])
@@ -391,6 +391,7 @@ DECLARE
     map constant mongo_migrate.id_map := mongo_migrate.id_map_of(server, collection);
     types constant text[] := (mongo_migrate.written_types(server, collection, '_id')).types;
     type constant text := (SELECT min(r.key_type) FROM mongo_migrate.written_roots(server, collection) AS r);
+    equals constant text := mongo_migrate.verify_equals(to_regtype(type));
     there json[];
     sources json[];
 BEGIN
@@ -403,7 +404,7 @@ BEGIN
     there := ARRAY(SELECT f.id FROM mongo_migrate.find_present(server, collection,
         mongo_migrate.verify_filter('{}', (SELECT json_agg(c) FROM unnest(ids) AS i, mongo_migrate.written_candidates(i, type) AS c)), 0) AS f
          WHERE f.id IS NOT NULL);
-    SELECT array_agg(coalesce(f.source, mongo_migrate.written_id(server, collection, i.id, type, types)) ORDER BY i.n) INTO sources
+    SELECT array_agg(coalesce(f.source, mongo_migrate.written_id(server, collection, i.id, type, equals, types)) ORDER BY i.n) INTO sources
       FROM unnest(ids) WITH ORDINALITY AS i (id, n)
       LEFT JOIN (SELECT DISTINCT ON (1) mongo_migrate.target_id(server, collection, d.source) AS id, d.source
                    FROM unnest(there) AS d (source)) AS f ON f.id = i.id;
