@@ -89,6 +89,7 @@ RESET ROLE;
 \set SHOW_CONTEXT errors
 CREATE FOREIGN TABLE c_span (_id integer, n interval) SERVER fdw_errors OPTIONS (collection 'c');
 SELECT * FROM c_span;
+INSERT INTO c_span VALUES (1, '1 day');
 \set SHOW_CONTEXT never
 
 \x off

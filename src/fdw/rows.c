@@ -11,18 +11,11 @@
 
 #include "fdw/scan.h"
 
-/* The column whose plan is being made, for errors. */
-typedef struct PlannedColumn
-{
-	Relation	relation;
-	const char *name;
-} PlannedColumn;
-
-/* Names the column that an error is about: a query may have many, of several tables. */
-static void
+/* Names the column that an error is about, a DescribedColumn: a query may have many, of several tables. */
+void
 describe_column(void *arg)
 {
-	PlannedColumn *column = arg;
+	DescribedColumn *column = arg;
 
 	if (column->name != NULL)
 		errcontext("column \"%s\" of foreign table \"%s\"",
@@ -37,8 +30,8 @@ row_reader_create(Relation relation, List *attnums, const MongoTableOptions *tab
 	int			natts = list_length(attnums);
 	int			document;
 	ListCell   *lc;
-	PlannedColumn planned = {.relation = relation};
-	ErrorContextCallback callback = {error_context_stack, describe_column, &planned};
+	DescribedColumn described = {.relation = relation};
+	ErrorContextCallback callback = {error_context_stack, describe_column, &described};
 
 	reader->collection = table->collection;
 	reader->attnums = palloc(Max(natts, 1) * sizeof(AttrNumber));
@@ -56,7 +49,7 @@ row_reader_create(Relation relation, List *attnums, const MongoTableOptions *tab
 
 		if (attribute->attisdropped)
 			continue;
-		planned.name = NameStr(attribute->attname);
+		described.name = NameStr(attribute->attname);
 		column = mongo_column_options(RelationGetRelid(relation), attnum, table);
 		document_plan_add_column(reader->plan, document, column->path,
 								 converter_create(attribute->atttypid, attribute->atttypmod,

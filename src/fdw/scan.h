@@ -45,6 +45,16 @@ extern bson_t *find_options(const Find *find, int part);
 
 /* rows.c */
 
+/* The column of a foreign table that is being looked at. */
+typedef struct DescribedColumn
+{
+	Relation	relation;
+	const char *name;			/* NULL: none yet */
+} DescribedColumn;
+
+/* The callback of an error context that names a DescribedColumn. */
+extern void describe_column(void *arg);
+
 /* Makes rows of a foreign table out of documents. */
 typedef struct RowReader
 {

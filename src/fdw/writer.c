@@ -17,6 +17,7 @@
 #include "bson/json.h"
 #include "fdw/modify.h"
 #include "fdw/path.h"
+#include "fdw/scan.h"
 #include "owned.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -88,11 +89,15 @@ column_init(WriterColumn *column, Relation relation, AttrNumber attnum,
 	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
 	MongoColumnOptions *options = mongo_column_options(RelationGetRelid(relation), attnum, table);
 	WriterNode *node = root;
+	DescribedColumn described = {relation, NameStr(attribute->attname)};
+	ErrorContextCallback callback = {error_context_stack, describe_column, &described};
 	ListCell   *lc;
 
 	column->attnum = attnum;
 	column->path = options->path;
+	error_context_stack = &callback;
 	column->encoder = encoder_create(attribute->atttypid, options->bson_type);
+	error_context_stack = callback.previous;
 	column->null_as_null = options->null_as_null;
 	column->segments = document_path_split(options->path);
 	column->dotted = path_for_match(options->path);
