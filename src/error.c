@@ -59,6 +59,10 @@ static const ServerError server_errors[] = {
 	"The oplog no longer reaches back to where the stream was left; mongo_migrate.start_sync(server, from_now => true) goes on from now."},
 	{79, ERRCODE_FDW_ERROR, HINT_WRITE_CONCERN},	/* UnknownReplWriteConcern */
 	{100, ERRCODE_FDW_ERROR, HINT_WRITE_CONCERN},	/* UnsatisfiableWriteConcern */
+	{166, ERRCODE_FDW_ERROR,	/* CommandNotSupportedOnView */
+	"MongoDB does not write to a view: write to the collection below it."},
+	{263, ERRCODE_FDW_ERROR,	/* OperationNotSupportedInTransaction */
+	"Without a transaction of MongoDB it may be possible: set option transactions of the server to off, and each write stays for good."},
 	{43, ERRCODE_INVALID_CURSOR_STATE,	/* CursorNotFound */
 	"The server ended the cursor: it restarted, or nothing was read for ten minutes."},
 
