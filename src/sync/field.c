@@ -58,7 +58,10 @@ field_lend(const bson_iter_t *field, bson_t *document)
 	const uint8_t *bytes;
 	uint32_t	length;
 
-	bson_iter_document(field, &length, &bytes);
+	if (BSON_ITER_HOLDS_ARRAY(field))
+		bson_iter_array(field, &length, &bytes);
+	else
+		bson_iter_document(field, &length, &bytes);
 	if (!bson_init_static(document, bytes, length))
 		elog(ERROR, "a document made from JSON is no BSON");
 }

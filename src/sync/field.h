@@ -13,7 +13,7 @@
  */
 extern ConvertStatus field_read(text *json, bson_iter_t *field, const char **detail);
 
-/* Lends the document that a field is, as long as the field is there. */
+/* Lends the document or array that a field is, as long as the field is there. */
 extern void field_lend(const bson_iter_t *field, bson_t *document);
 
 /* A copy of the document that a field is, which the current context owns. */

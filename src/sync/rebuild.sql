@@ -11,7 +11,7 @@ CREATE FUNCTION mongo_migrate.field_at(document json, steps text[])
     LANGUAGE c STABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'mm_field_at';
 COMMENT ON FUNCTION mongo_migrate.field_at(json, text[]) IS
-    'what a document in canonical Extended JSON has at a path, by the steps that verify_steps() makes of it: as the operator #> does, which takes no U+0000; NULL: nothing';
+    'what a document in canonical Extended JSON has at a path, by the steps that verify_steps() makes of it: as the operator #> does, which takes no U+0000, and reads the document for each column; NULL: nothing';
 
 CREATE FUNCTION mongo_migrate.written_value(present json, stored anyelement, bson_types text[], mode text, absent boolean)
     RETURNS json
@@ -219,7 +219,7 @@ AS $$
     SELECT mongo_migrate.set_fields($1,
                coalesce(array_agg(regexp_replace(k.name, '([.\\])', '\\\1', 'g')), '{}'),
                coalesce(array_agg(CASE WHEN jsonb_typeof($2) = 'object' AND $2 ? k.name THEN
-                   coalesce(mongo_migrate.written_value($1 -> k.name, $2 -> k.name, '{}', $4, false), 'null') END), '{}'))
+                   coalesce(mongo_migrate.written_value(mongo_migrate.field_at($1, ARRAY[k.name]), $2 -> k.name, '{}', $4, false), 'null') END), '{}'))
       FROM (SELECT o.name FROM json_object_keys(CASE WHEN json_typeof($1) = 'object' THEN $1 END) AS o (name)
              UNION
             SELECT o.name FROM jsonb_object_keys(CASE WHEN jsonb_typeof($2) = 'object' THEN $2 END) AS o (name)) AS k

@@ -26,8 +26,8 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
@@ -435,30 +435,80 @@ mm_written_value(PG_FUNCTION_ARGS)
 }
 
 /*
+ * The document that field_at() read last, and its fields: the columns of a row
+ * look up one after the other.  It ends with the transaction.
+ */
+static struct
+{
+	MemoryContext context;		/* NULL: none */
+	text	   *json;
+	bson_t		document;
+	FieldNames *names;			/* NULL: it is no document or array */
+}			last_read;
+
+static void
+forget_last_read(void *unused)
+{
+	last_read.context = NULL;
+}
+
+/* The fields of a document or array in a json argument; NULL: it is neither. */
+static FieldNames *
+read_fields(text *json)
+{
+	MemoryContext context;
+	MemoryContext old;
+	MemoryContextCallback *forget;
+	bson_iter_t value;
+
+	if (last_read.context != NULL && VARSIZE_ANY_EXHDR(json) == VARSIZE_ANY_EXHDR(last_read.json) &&
+		memcmp(VARDATA_ANY(json), VARDATA_ANY(last_read.json), VARSIZE_ANY_EXHDR(json)) == 0)
+		return last_read.names;
+	if (last_read.context != NULL)
+		MemoryContextDelete(last_read.context);
+	context = AllocSetContextCreate(TopTransactionContext, "fields of a document", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	forget = palloc0(sizeof(MemoryContextCallback));
+	forget->func = forget_last_read;
+	MemoryContextRegisterResetCallback(context, forget);
+	last_read.json = (text *) DatumGetPointer(datumCopy(PointerGetDatum(json), false, -1));
+	read_value(json, &value);
+	last_read.names = NULL;
+	if (BSON_ITER_HOLDS_DOCUMENT(&value) || BSON_ITER_HOLDS_ARRAY(&value))
+	{
+		field_lend(&value, &last_read.document);
+		last_read.names = field_names_create(&last_read.document);
+	}
+	MemoryContextSwitchTo(old);
+	last_read.context = context;
+	return last_read.names;
+}
+
+/*
  * field_at(document json, steps text[]) returns json: as the operator #> does,
  * but for U+0000, which that does not take.
  */
 Datum
 mm_field_at(PG_FUNCTION_ARGS)
 {
+	FieldNames *names;
 	bson_iter_t field;
-	bson_iter_t below;
 	Datum	   *steps;
 	int			nsteps;
 
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &steps, NULL, &nsteps);
 	if (nsteps == 0)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
-	if (strstr(text_to_cstring(PG_GETARG_TEXT_PP(0)), "\\u0000") == NULL)
-		return json_extract_path(fcinfo);
-	read_value(PG_GETARG_TEXT_PP(0), &field);
+	names = read_fields(PG_GETARG_TEXT_PP(0));
 	for (int i = 0; i < nsteps; i++)
 	{
-		char	   *name = TextDatumGetCString(steps[i]);
+		char	   *step = TextDatumGetCString(steps[i]);
+		const char *name = pg_server_to_any(step, strlen(step), PG_UTF8);
+		bson_iter_t below;
 
-		if (!(BSON_ITER_HOLDS_DOCUMENT(&field) || BSON_ITER_HOLDS_ARRAY(&field)) ||
-			!bson_iter_recurse(&field, &below) ||
-			!bson_iter_find(&below, pg_server_to_any(name, strlen(name), PG_UTF8)))
+		if (i == 0 && (names == NULL || !field_names_find(names, name, &below)))
+			PG_RETURN_NULL();
+		if (i > 0 && (!bson_iter_recurse(&field, &below) || !bson_iter_find(&below, name)))
 			PG_RETURN_NULL();
 		field = below;
 	}
@@ -548,27 +598,21 @@ copy_with(bson_t *out, bson_iter_t *fields, bool array, ListCell *cell, List *pa
 
 /* Whether a document has just this at a path; value NULL: nothing. */
 static bool
-has_at(const bson_t *document, List *path, const bson_iter_t *value)
+has_at(const FieldNames *document, List *path, const bson_iter_t *value)
 {
-	bson_iter_t iter;
+	bson_iter_t field;
 	ListCell   *cell;
 
-	bson_iter_init(&iter, document);
 	foreach(cell, path)
 	{
 		bson_iter_t below;
 
-		if (!bson_iter_find(&iter, lfirst(cell)))
+		if (cell == list_head(path) ? !field_names_find(document, lfirst(cell), &below) :
+			!bson_iter_recurse(&field, &below) || !bson_iter_find(&below, lfirst(cell)))
 			return value == NULL;
-		if (lnext(path, cell) == NULL)
-			break;
-		if (!bson_iter_recurse(&iter, &below))
-			return value == NULL;
-		iter = below;
+		field = below;
 	}
-	if (value == NULL)
-		return false;
-	return field_equals(&iter, value);
+	return value != NULL && field_equals(&field, value);
 }
 
 /* A json argument's document in BSON, NULL or what is no document: an empty one. */
@@ -624,6 +668,7 @@ mm_set_fields(PG_FUNCTION_ARGS)
 	int			count = array_arguments(fcinfo, &paths, &values, &nulls);
 	bson_t	   *before = document_argument(fcinfo);
 	bson_t	   *document = before;
+	FieldNames *names = field_names_create(before);
 
 	for (int i = 0; i < count; i++)
 	{
@@ -639,7 +684,7 @@ mm_set_fields(PG_FUNCTION_ARGS)
 		 * Another column of the same field, or around it, may have another
 		 * value for it.
 		 */
-		if (has_at(before, path, nulls[i] ? NULL : &value))
+		if (has_at(names, path, nulls[i] ? NULL : &value))
 			continue;
 		bson_iter_init(&fields, document);
 		copy_with(changed, &fields, false, list_head(path), path, nulls[i] ? NULL : &value);
