@@ -19,6 +19,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -40,7 +41,21 @@ enum
 /* Rows that are read at a time of a table that is truncated. */
 #define NOTED_ROWS 1000
 
-static SPIPlanPtr insert_note;	/* (server, collection, id) */
+/* What adds notes; parameters: server, collection, and one id or an array of them. */
+typedef struct NoteStatement
+{
+	const char *query;
+	Oid			ids_type;
+	SPIPlanPtr	plan;			/* NULL: not yet */
+} NoteStatement;
+
+static NoteStatement insert_note = {
+	"INSERT INTO mongo_migrate.row_change (server, collection, id) VALUES ($1, $2, $3)", TEXTOID
+};
+static NoteStatement insert_notes = {
+	"INSERT INTO mongo_migrate.row_change (server, collection, id) "
+	"SELECT $1, $2, i.id FROM pg_catalog.unnest($3) AS i (id)", TEXTARRAYOID
+};
 
 /*
  * The last note and the subtransaction that made it, which it ends with.  Rows of
@@ -108,44 +123,50 @@ set_last_note(StringInfo words)
 }
 
 /*
- * Adds a note, with the rights of who owns the notes: the application has none
- * here, as with the look-ups of a foreign key.  A column that is there no more
- * has no id: a note of NULL, which write-back complains of, rather than an error
- * in the application's statement.
+ * Adds notes, with the rights of who owns them: the application has none here, as
+ * with the look-ups of a foreign key.
  */
 static void
-note(char **arguments, const char *id)
+add_notes(NoteStatement *statement, char **arguments, Datum ids, bool isnull)
 {
-	Oid			types[NOTE_ARGUMENTS] = {NAMEOID, TEXTOID, TEXTOID};
+	Oid			types[NOTE_ARGUMENTS] = {NAMEOID, TEXTOID, statement->ids_type};
 	Datum		values[NOTE_ARGUMENTS];
-	char		nulls[NOTE_ARGUMENTS] = {' ', ' ', ' '};
-	StringInfo	words = note_words(arguments, id);
+	char		nulls[NOTE_ARGUMENTS] = {' ', ' ', isnull ? 'n' : ' '};
 	Oid			user;
 	int			context;
 
-	if (is_last_note(words))
-		return;
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(owner_of(get_relname_relid("row_change",
 													  get_namespace_oid("mongo_migrate", false))),
 						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
-	if (insert_note == NULL)
+	if (statement->plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare("INSERT INTO mongo_migrate.row_change (server, collection, id) "
-									   "VALUES ($1, $2, $3)", NOTE_ARGUMENTS, types);
+		SPIPlanPtr	plan = SPI_prepare(statement->query, NOTE_ARGUMENTS, types);
 
 		if (plan == NULL || SPI_keepplan(plan) != 0)
 			elog(ERROR, "cannot prepare a note of a changed row");
-		insert_note = plan;
+		statement->plan = plan;
 	}
 	values[NOTE_SERVER] = DirectFunctionCall1(namein, CStringGetDatum(arguments[NOTE_SERVER]));
 	values[NOTE_COLLECTION] = CStringGetTextDatum(arguments[NOTE_COLLECTION]);
-	values[NOTE_COLUMN] = id == NULL ? (Datum) 0 : CStringGetTextDatum(id);
-	if (id == NULL)
-		nulls[NOTE_COLUMN] = 'n';
-	if (SPI_execute_plan(insert_note, values, nulls, false, 0) != SPI_OK_INSERT)
+	values[NOTE_COLUMN] = ids;
+	if (SPI_execute_plan(statement->plan, values, nulls, false, 0) != SPI_OK_INSERT)
 		elog(ERROR, "cannot note a changed row");
 	SetUserIdAndSecContext(user, context);
+}
+
+/*
+ * Adds a note.  A column that is there no more has no id: a note of NULL, which
+ * write-back complains of, rather than an error in the application's statement.
+ */
+static void
+note(char **arguments, const char *id)
+{
+	StringInfo	words = note_words(arguments, id);
+
+	if (is_last_note(words))
+		return;
+	add_notes(&insert_note, arguments, id == NULL ? (Datum) 0 : CStringGetTextDatum(id), id == NULL);
 	set_last_note(words);
 }
 
@@ -207,6 +228,28 @@ rows_are_noted(const TriggerData *data)
 	return false;
 }
 
+/* Adds notes of rows whose only column has their id, in the current context. */
+static void
+note_rows(char **arguments, SPITupleTable *rows, uint64 count)
+{
+	Datum	   *ids = palloc(count * sizeof(Datum));
+	char	   *last = NULL;
+	int			nids = 0;
+
+	for (uint64 i = 0; i < count; i++)
+	{
+		char	   *id = portable_text(rows->vals[i], rows->tupdesc, 1);
+
+		if (id == NULL)
+			note(arguments, NULL);
+		else if (last == NULL || strcmp(id, last) != 0)
+			ids[nids++] = CStringGetTextDatum(last = id);
+	}
+	if (nids > 0)
+		add_notes(&insert_notes, arguments,
+				  PointerGetDatum(construct_array(ids, nids, TEXTOID, -1, false, TYPALIGN_INT)), false);
+}
+
 /*
  * Notes all rows of a table that is about to be truncated, read with the rights
  * of its owner: who may truncate it need not see them.  Their ids become text
@@ -239,14 +282,15 @@ note_all(Relation relation, char **arguments)
 	{
 		SPITupleTable *rows;
 		MemoryContext old;
+		uint64		count;
 
 		SPI_cursor_fetch(portal, true, NOTED_ROWS);
 		rows = SPI_tuptable;
-		if (SPI_processed == 0)
+		count = SPI_processed;
+		if (count == 0)
 			break;
 		old = MemoryContextSwitchTo(per_fetch);
-		for (uint64 i = 0, count = SPI_processed; i < count; i++)
-			note(arguments, portable_text(rows->vals[i], rows->tupdesc, 1));
+		note_rows(arguments, rows, count);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(per_fetch);
 		SPI_freetuptable(rows);
