@@ -311,25 +311,32 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     p record;
+    problem text;
     adopted bigint := 0;
 BEGIN
     FOR p IN SELECT * FROM mongo_migrate.new_partitions(server) LOOP
-        -- What it had when it was attached; before the lock, because that may take its time.
-        IF p.has_rows THEN
-            EXECUTE format('INSERT INTO mongo_migrate.row_change (server, collection, id) SELECT $1, $2, t.%I::text FROM %s AS t',
-                           p.column_name, p.target) USING server, p.collection;
-        END IF;
         BEGIN
+            -- What it had when it was attached; before the lock, because that may take its time.
+            IF p.has_rows THEN
+                EXECUTE format('INSERT INTO mongo_migrate.row_change (server, collection, id) SELECT $1, $2, t.%I::text FROM %s AS t',
+                               p.column_name, p.target) USING server, p.collection;
+            END IF;
             PERFORM mongo_migrate.limit_locks(clock_timestamp() + mongo_migrate.short_wait(adopted::integer + 1));
             EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', p.trigger, p.target);
             EXECUTE p.definition;
             EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', p.target, p.trigger);
-        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-            RAISE lock_not_available USING
-                MESSAGE = format('partition %s is new, and transactions that write to it do not end', p.target);
+            adopted := adopted + 1;
+        EXCEPTION
+            WHEN lock_not_available OR deadlock_detected THEN
+                problem := format('partition %s is new, and transactions that write to it do not end', p.target);
+            WHEN OTHERS THEN
+                problem := format('partition %s is new, and its rows cannot be noted: %s', p.target, SQLERRM);
         END;
-        adopted := adopted + 1;
     END LOOP;
+    -- What has succeeded stays.
+    IF adopted = 0 AND problem IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING MESSAGE = problem;
+    END IF;
     RETURN adopted;
 END
 $$;
