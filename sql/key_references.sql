@@ -74,10 +74,35 @@ SELECT o.id, o.user_email, o.payer, u.email AS payer_email FROM public.orders o 
 SELECT column_name, row_key, source_value, policy FROM mongo_migrate.dangling_reference WHERE server = 'keyed' ORDER BY column_name;
 SELECT source_id, target, column_name, kind, source_value, target_value FROM mongo_migrate.verify_full('keyed', 'orders');
 
+-- Repaired, documents that refer to nothing by another field, and those that are referred to by it and gone, are what the plan says.
+SELECT run('{"insert": "bosses", "documents": [{"_id": 1, "code": 3, "boss": 2}, {"_id": 2, "code": 2, "boss": 2}, {"_id": 3, "code": 1, "boss": 3}]}');
+SELECT run('{"createIndexes": "bosses", "indexes": [{"key": {"code": 1}, "name": "code", "unique": true}]}');
+SELECT run('{"insert": "teams", "documents": [{"_id": 1, "boss": 1}, {"_id": 2, "boss": 2}, {"_id": 3, "boss": 3}]}');
+SELECT mongo_migrate.plan_collection('keyed', c) FROM unnest('{bosses,teams}'::text[]) AS c;
+UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'bosses', refers_key = 'code', nullable = true WHERE server = 'keyed' AND path = 'boss';
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('keyed', 'bosses', workers => 0);
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('keyed', 'teams', workers => 0);
+SELECT run('{"delete": "bosses", "deletes": [{"q": {"_id": 3}, "limit": 1}]}');
+SELECT run('{"insert": "bosses", "documents": [{"_id": 4, "code": 4, "boss": 99}, {"_id": 5, "code": 5, "boss": 6}, {"_id": 6, "code": 6, "boss": 98}]}');
+SELECT run('{"update": "bosses", "updates": [{"q": {"_id": 1}, "u": {"$set": {"boss": 97}}}]}');
+SELECT count(*) FROM mongo_migrate.verify_full('keyed', 'bosses');
+SELECT inserted, replaced, deleted, rejected FROM mongo_migrate.repair('keyed', 'bosses', delete_extra => true);
+SELECT run('{"insert": "teams", "documents": [{"_id": 4, "boss": 96}, {"_id": 5, "boss": 6}]}');
+SELECT count(*) FROM mongo_migrate.verify_full('keyed', 'teams');
+SELECT inserted, replaced, deleted, rejected FROM mongo_migrate.repair('keyed', 'teams');
+SELECT * FROM public.bosses ORDER BY id;
+SELECT * FROM public.teams ORDER BY id;
+SELECT target, row_key, source_value, policy FROM mongo_migrate.dangling_reference WHERE server = 'keyed' AND refers_to = 'bosses' ORDER BY target, row_key;
+SELECT source_id, target, column_name, kind FROM unnest('{bosses,teams}'::text[]) AS c, mongo_migrate.verify_full('keyed', c) ORDER BY target, source_id;
+-- It comes.
+SELECT run('{"insert": "bosses", "documents": [{"_id": 7, "code": 96, "boss": 96}]}');
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('keyed', 'bosses', workers => 0);
+SELECT * FROM public.teams WHERE id = 4;
+
 -- What is made here goes.
 SET client_min_messages = warning;
 SELECT run('{"dropDatabase": 1}') \g /dev/null
-DROP TABLE public.orders, public.orders_watchers, public.users;
+DROP TABLE public.bosses, public.orders, public.orders_watchers, public.teams, public.users;
 DO $$
 BEGIN
     EXECUTE (SELECT 'DROP TABLE ' || string_agg(relation, ', ') FROM mongo_migrate.id_map WHERE server = 'keyed' AND relation IS NOT NULL);

@@ -55,9 +55,9 @@ find_referred(LoadSession *session, LoadColumn *column, char **table, char **nam
 
 	SPI_connect();
 	found = query(session,
-				  "SELECT r.relation, r.column_name FROM mongo_migrate.referred_rows($1, $2, '_id') AS r"
+				  "SELECT r.relation, r.column_name FROM mongo_migrate.referred_rows($1, $2, $3) AS r"
 				  " WHERE NOT r.several AND r.relation IS NOT NULL AND mongo_migrate.is_loaded($1, $2)",
-				  column->refers_to, NULL) == 1;
+				  column->refers_to, column->refers_key) == 1;
 	if (found)
 	{
 		*table = MemoryContextStrdup(context, SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1));
@@ -103,23 +103,38 @@ row_key(LoadSession *session, LoadTarget *target)
 	return known ? psprintf("pg_catalog.jsonb_build_object(%s)", key.data) : NULL;
 }
 
+/* The column of a root that references by a field refer to; NULL where it has none. */
+static LoadColumn *
+referred_column(LoadTarget *root, const char *refers_key)
+{
+	if (strcmp(refers_key, "_id") == 0)
+		return root->id;
+	for (int i = 0; i < root->ncolumns; i++)
+		if (root->columns[i]->role == COLUMN_VALUE && root->columns[i]->expression == NULL &&
+			strcmp(root->columns[i]->path, refers_key) == 0)
+			return root->columns[i];
+	return NULL;
+}
+
 /*
- * Adds the ids of the batch's own documents to the rows of find_in_column(): a
- * row of one of them will be there.
+ * Adds the ids of the batch's own documents, or their values of the field that
+ * is referred to, to the rows of find_in_column(): a row of one of them will be
+ * there.
  */
 static bool
-add_own_ids(LoadSession *session, TupleDesc desc, Tuplestorestate *rows)
+add_own_ids(LoadSession *session, const char *refers_key, TupleDesc desc, Tuplestorestate *rows)
 {
 	for (int i = 0; i < session->ntargets; i++)
 	{
 		LoadTarget *root = session->targets[i];
+		LoadColumn *referred = referred_column(root, refers_key);
 		int			field = 0;
 
 		if (root->parent != NULL || !root->included)
 			continue;
-		if (root->id == NULL || root->id->expression != NULL)
+		if (referred == NULL || referred->expression != NULL)
 			return false;
-		while (root->columns[field] != root->id)
+		while (root->columns[field] != referred)
 			field++;
 		for (int row = 0; row < root->nrows; row++)
 		{
@@ -170,7 +185,8 @@ find_in_column(LoadSession *session, LoadTarget *target, int field)
 		if (session->documents[target->documents[row]].state == DOCUMENT_READ && !target->nulls[at])
 			tuplestore_putvalues(rows, desc, values, nulls);
 	}
-	if (strcmp(column->refers_to, session->collection) == 0 && !add_own_ids(session, desc, rows))
+	if (strcmp(column->refers_to, session->collection) == 0 &&
+		!add_own_ids(session, column->refers_key, desc, rows))
 	{
 		tuplestore_end(rows);
 		return NULL;
@@ -243,6 +259,7 @@ record(LoadSession *session, const DanglingColumn *dangling)
 	bool	   *nulls = palloc((target->ncolumns + 1) * sizeof(bool));
 	char	   *refers_to = quote_literal_cstr(column->refers_to);
 	char	   *server = quote_literal_cstr(NameStr(session->server));
+	char	   *source_value;	/* SQL */
 	int64		count;
 	ListCell   *cell;
 
@@ -266,15 +283,17 @@ record(LoadSession *session, const DanglingColumn *dangling)
 		tuplestore_end(rows);
 		return;
 	}
+	source_value = strcmp(column->refers_key, "_id") == 0 ?
+		psprintf("mongo_migrate.source_text(%s, %s, b.\"%d\"::pg_catalog.text)",
+				 server, refers_to, dangling->field + 1) :
+		psprintf("pg_catalog.to_json(b.\"%d\"::pg_catalog.text)::pg_catalog.text", dangling->field + 1);
 	statement_run(session, false, target->desc, rows, NULL,
 				  psprintf("INSERT INTO mongo_migrate.dangling_reference"
 						   " (server, collection, target, column_name, row_key, refers_to, source_value, policy)"
-						   " SELECT %s, %s, %s, %s, %s, %s,"
-						   "   mongo_migrate.source_text(%s, %s, b.\"%d\"::pg_catalog.text), 'null'"
+						   " SELECT %s, %s, %s, %s, %s, %s, %s, 'null'"
 						   " FROM " BATCH_NAME " AS b",
 						   server, quote_literal_cstr(session->collection), quote_literal_cstr(target->name),
-						   quote_literal_cstr(column->name), dangling->row_key, refers_to, server,
-						   refers_to, dangling->field + 1), NULL);
+						   quote_literal_cstr(column->name), dangling->row_key, refers_to, source_value), NULL);
 	statement_finish(false, rows);
 	ereport(NOTICE,
 			(errmsg("%s.%s: references to missing documents of %s set to NULL: " INT64_FORMAT,

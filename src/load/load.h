@@ -73,7 +73,8 @@ typedef struct LoadColumn
 								 * of it; or NULL */
 	struct LoadColumn *parent;	/* parent: the column of the parent's target */
 	char	   *refers_to;		/* reference: the collection */
-	bool		null_dangling;	/* reference by _id: null, where it dangles */
+	char	   *refers_key;		/* reference: the field there */
+	bool		null_dangling;	/* reference: null, where it dangles */
 	char	   *expression;		/* SQL over value and doc, or NULL */
 	char	   *cast;			/* the type that its result has to be cast to,
 								 * or NULL */

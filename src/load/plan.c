@@ -310,11 +310,10 @@ compile_column(LoadSession *session, LoadTarget *target, LoadColumn *column,
 			return;
 		case COLUMN_REFERENCE:
 			column->refers_to = refers_to;
+			column->refers_key = plan_value(session, rows, row, PLAN_REFERS_KEY);
 			column->null_dangling = !column->not_null &&
-				strcmp(plan_value(session, rows, row, PLAN_REFERS_KEY), "_id") == 0 &&
 				strcmp(plan_value(session, rows, row, PLAN_ON_DANGLING), "null") == 0;
-			compile_key(session, target, column, refers_to,
-						plan_value(session, rows, row, PLAN_REFERS_KEY),
+			compile_key(session, target, column, refers_to, column->refers_key,
 						plan_value(session, rows, row, PLAN_KEY_FORM), type, typmod);
 			return;
 		case COLUMN_ID:

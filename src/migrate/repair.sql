@@ -66,6 +66,7 @@ AS $$
 DECLARE
     row_ids constant text[] := mongo_migrate.target_ids(server, collection, ids);
     r mongo_migrate.loaded_reference;
+    keys text[];            -- what is referred to of them
     condition text;
     count bigint;
     released boolean := false;
@@ -78,7 +79,14 @@ BEGIN
          WHERE l.refers_to = collection AND l.foreign_key IS NOT NULL AND l.value_column = l.column_name
     LOOP
         IF r.policy = 'null' THEN
-            condition := format('t.%I = ANY (%L::%s[])', r.column_name, row_ids,
+            keys := row_ids;
+            IF NOT r.by_id THEN
+                EXECUTE (SELECT format('SELECT array_agg(k.%I::text) FROM %s AS k WHERE k.%I = ANY ($1::%s[])', r.refers_column, r.refers_target,
+                                       o.column_name, format_type(mongo_migrate.column_type(to_regclass(o.relation), o.column_name)::regtype, -1))
+                           FROM mongo_migrate.referred_rows(server, collection, '_id') AS o)
+                   INTO keys USING row_ids;
+            END IF;
+            condition := format('t.%I = ANY (%L::%s[])', r.column_name, keys,
                 format_type(mongo_migrate.column_type(to_regclass(r.target), r.column_name)::regtype, -1));
             count := mongo_migrate.record_dangling(server, r, condition);
             IF count > 0 THEN
