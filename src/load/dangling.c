@@ -286,14 +286,16 @@ record(LoadSession *session, const DanglingColumn *dangling)
 	source_value = strcmp(column->refers_key, "_id") == 0 ?
 		psprintf("mongo_migrate.source_text(%s, %s, b.\"%d\"::pg_catalog.text)",
 				 server, refers_to, dangling->field + 1) :
-		psprintf("pg_catalog.to_json(b.\"%d\"::pg_catalog.text)::pg_catalog.text", dangling->field + 1);
+		psprintf("pg_catalog.to_json(b.\"%d\"::pg_catalog.text)::pg_catalog.text",
+				 dangling->field + 1);
 	statement_run(session, false, target->desc, rows, NULL,
 				  psprintf("INSERT INTO mongo_migrate.dangling_reference"
 						   " (server, collection, target, column_name, row_key, refers_to, source_value, policy)"
 						   " SELECT %s, %s, %s, %s, %s, %s, %s, 'null'"
 						   " FROM " BATCH_NAME " AS b",
 						   server, quote_literal_cstr(session->collection), quote_literal_cstr(target->name),
-						   quote_literal_cstr(column->name), dangling->row_key, refers_to, source_value), NULL);
+						   quote_literal_cstr(column->name), dangling->row_key, refers_to, source_value),
+				  NULL);
 	statement_finish(false, rows);
 	ereport(NOTICE,
 			(errmsg("%s.%s: references to missing documents of %s set to NULL: " INT64_FORMAT,
