@@ -5,7 +5,8 @@
  * Unlike the workers of a pool it belongs to no session: it runs
  * follow_changes() until stop_sync() is called, with the rights of who has
  * called start_sync().  When it fails, and after a crash, the postmaster starts
- * it again; after a restart of the server that is for start_sync() to do.
+ * it again, unless its database was dropped; after a restart of the server that
+ * is for start_sync() to do.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -33,6 +34,9 @@
 extern PGDLLEXPORT void mm_sync_worker_main(Datum arg);
 
 PG_FUNCTION_INFO_V1(mm_start_sync_worker);
+
+static emit_log_hook_type next_log_hook;
+static bool database_gone = false;
 
 /* What the worker is told, in bgw_extra. */
 typedef struct SyncWorker
@@ -116,6 +120,27 @@ goes_on(const SyncWorker *worker)
 	return result;
 }
 
+/* Notes the error that says that the worker's database was dropped. */
+static void
+watch_log(ErrorData *edata)
+{
+	if (edata->elevel == FATAL && edata->sqlerrcode == ERRCODE_UNDEFINED_DATABASE)
+		database_gone = true;
+	if (next_log_hook != NULL)
+		next_log_hook(edata);
+}
+
+/*
+ * Has a worker whose database was dropped end well, after all its cleanup, for the
+ * postmaster starts one that has failed again for ever.
+ */
+static void
+end_for_good(int code, Datum arg)
+{
+	if (database_gone)
+		exit(0);
+}
+
 /*
  * Entry point of the worker.  Its statement ends from time to time, so that
  * what it has done to the tables is known to autovacuum.
@@ -127,6 +152,9 @@ mm_sync_worker_main(Datum arg)
 
 	memcpy(&worker, MyBgworkerEntry->bgw_extra, sizeof(worker));
 	pqsignal(SIGTERM, die);
+	next_log_hook = emit_log_hook;
+	emit_log_hook = watch_log;
+	on_proc_exit(end_for_good, 0);
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(worker.identity.database, worker.identity.session_user,
 											  MM_WORKER_CONNECTION_FLAGS);

@@ -10,6 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use PsqlSession;
 use Test::More;
+use Time::HiRes qw(sleep);
 
 my $mongo = MongoServer->new;
 my $node = PostgreSQL::Test::Cluster->new('sync');
@@ -108,6 +109,15 @@ put('orders', map { order($_) } 1 .. 300);
 put('marks', { _id => 0, n => 0 });
 query("SELECT mongo_migrate.start_sync('shop')");
 state_becomes('running');
+
+# In a database that is dropped.
+query('CREATE DATABASE gone');
+$node->safe_psql('gone', $_)
+  foreach 'CREATE EXTENSION mongo_migrate',
+  "CREATE SERVER gone FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '" . $mongo->uri . "', database 'shop')",
+  "SELECT mongo_migrate.plan_collection('gone', 'users')", "SELECT mongo_migrate.start_sync('gone')";
+ok($node->poll_query_until('postgres', "SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), 'two databases are followed');
+query('DROP DATABASE gone WITH (FORCE)');
 query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest(ARRAY['users', 'orders', 'marks']) AS c");
 write_some(50);
 my $migration = PsqlSession->new($node);
@@ -187,6 +197,13 @@ query("SELECT mongo_migrate.start_sync('shop')");
 query("SELECT mongo_migrate.start_sync('shop')");
 caught_up('started again');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), 'one worker stays, however often it is started');
+
+# It would be started again every 10 s.
+my $no_database = qr/FATAL:  database \d+ does not exist/;
+sub times_logged { return scalar(() = slurp_file($node->logfile) =~ /$_[0]/g); }
+for (1 .. 300) { last if times_logged($no_database) > 0; sleep 0.1; }
+sleep 11;
+is(times_logged($no_database), 1, 'the worker of a database that was dropped is not started for ever');
 
 # Killed at random places: the worker, and the cluster with it; the server; MongoDB.
 foreach my $round (1 .. ($ENV{MM_KILLS} // 1))
