@@ -216,14 +216,14 @@ CREATE FUNCTION mongo_migrate.set_extra(document json, stored jsonb, known text[
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+    -- The column may be large, and is taken apart once.
     SELECT mongo_migrate.set_fields($1,
-               coalesce(array_agg(regexp_replace(k.name, '([.\\])', '\\\1', 'g')), '{}'),
-               coalesce(array_agg(CASE WHEN jsonb_typeof($2) = 'object' AND $2 ? k.name THEN
-                   coalesce(mongo_migrate.written_value(mongo_migrate.field_at($1, ARRAY[k.name]), $2 -> k.name, '{}', $4, false), 'null') END), '{}'))
-      FROM (SELECT o.name FROM json_object_keys(CASE WHEN json_typeof($1) = 'object' THEN $1 END) AS o (name)
-             UNION
-            SELECT o.name FROM jsonb_object_keys(CASE WHEN jsonb_typeof($2) = 'object' THEN $2 END) AS o (name)) AS k
-     WHERE k.name <> ALL ($3) AND k.name <> '_id'
+               coalesce(array_agg(regexp_replace(name, '([.\\])', '\\\1', 'g')), '{}'),
+               coalesce(array_agg(CASE WHEN s.value IS NOT NULL THEN
+                   coalesce(mongo_migrate.written_value(mongo_migrate.field_at($1, ARRAY[name]), s.value, '{}', $4, false), 'null') END), '{}'))
+      FROM (SELECT DISTINCT o.name FROM json_object_keys(CASE WHEN json_typeof($1) = 'object' THEN $1 END) AS o (name)) AS d
+      FULL JOIN jsonb_each(CASE WHEN jsonb_typeof($2) = 'object' THEN $2 END) AS s (name, value) USING (name)
+     WHERE name <> ALL ($3) AND name <> '_id'
 $$;
 COMMENT ON FUNCTION mongo_migrate.set_extra(json, jsonb, text[], text) IS
     'a document with those of its fields that a plan does not know as a column of the role extra has them';
