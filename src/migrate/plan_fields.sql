@@ -401,9 +401,10 @@ BEGIN
             SELECT s.field, sum(sum(mongo_migrate.column_width(c.type, p.max_length) *
                                     least(1, 2.0 * p.present / greatest(1, p.present + p.nulls + p.missing)))) OVER (ORDER BY min(c.ordinal)) AS width
             FROM mongo_migrate.plan_column AS c,
-                -- One by one, by the key: nothing is known yet of how many there are.
+                LATERAL (SELECT mongo_migrate.full_path(base, c.path) AS path OFFSET 0) AS q,
+                -- One by one: nothing is known yet of how many there are.
                 LATERAL (SELECT * FROM mongo_migrate.plan_path AS o
-                         WHERE (o.server, o.collection, o.path) = (server, collection, mongo_migrate.full_path(base, c.path)) LIMIT 1) AS p,
+                         WHERE (o.server, o.collection, o.path) = (server, collection, q.path) LIMIT 1) AS p,
                 LATERAL (SELECT (mongo_migrate.path_segments(c.path))[1] AS field) AS s
             WHERE (c.server, c.collection, c.target) = (server, collection, planned) AND c.role IN ('value', 'reference')
             GROUP BY s.field) AS f
