@@ -103,17 +103,22 @@ row_key(LoadSession *session, LoadTarget *target)
 	return known ? psprintf("pg_catalog.jsonb_build_object(%s)", key.data) : NULL;
 }
 
-/* The column of a root that references by a field refer to; NULL where it has none. */
-static LoadColumn *
+/* Which column of a root has the values of the field that references refer to; -1: none. */
+static int
 referred_column(LoadTarget *root, const char *refers_key)
 {
-	if (strcmp(refers_key, "_id") == 0)
-		return root->id;
+	bool		by_id = strcmp(refers_key, "_id") == 0;
+
 	for (int i = 0; i < root->ncolumns; i++)
-		if (root->columns[i]->role == COLUMN_VALUE && root->columns[i]->expression == NULL &&
-			strcmp(root->columns[i]->path, refers_key) == 0)
-			return root->columns[i];
-	return NULL;
+	{
+		LoadColumn *column = root->columns[i];
+
+		if (column->expression == NULL &&
+			(by_id ? column == root->id :
+			 column->role == COLUMN_VALUE && strcmp(column->path, refers_key) == 0))
+			return i;
+	}
+	return -1;
 }
 
 /*
@@ -127,15 +132,13 @@ add_own_ids(LoadSession *session, const char *refers_key, TupleDesc desc, Tuples
 	for (int i = 0; i < session->ntargets; i++)
 	{
 		LoadTarget *root = session->targets[i];
-		LoadColumn *referred = referred_column(root, refers_key);
-		int			field = 0;
+		int			field;
 
 		if (root->parent != NULL || !root->included)
 			continue;
-		if (referred == NULL || referred->expression != NULL)
+		field = referred_column(root, refers_key);
+		if (field < 0)
 			return false;
-		while (root->columns[field] != referred)
-			field++;
 		for (int row = 0; row < root->nrows; row++)
 		{
 			Size		at = (Size) row * root->ncolumns + field;

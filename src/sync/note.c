@@ -314,9 +314,12 @@ mm_note_row(PG_FUNCTION_ARGS)
 				 errmsg("mongo_migrate.note_row() is a trigger of mongo_migrate.cutover()")));
 	arguments = data->tg_trigger->tgargs;
 	SPI_connect();
-	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event) && rows_are_noted(data))
-		note_all(data->tg_relation, arguments);
-	else if (!TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+	{
+		if (rows_are_noted(data))
+			note_all(data->tg_relation, arguments);
+	}
+	else
 	{
 		id = row_id(data->tg_relation, data->tg_trigtuple, arguments[NOTE_COLUMN]);
 		note(arguments, id);

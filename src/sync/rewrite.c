@@ -485,6 +485,22 @@ read_fields(text *json)
 }
 
 /*
+ * Goes to a field by its name: of a document whose fields are known by name, or
+ * (names NULL) of the one that *field is.
+ */
+static bool
+step_to(const FieldNames *names, const char *name, bson_iter_t *field)
+{
+	bson_iter_t below;
+
+	if (names != NULL ? !field_names_find(names, name, &below) :
+		!bson_iter_recurse(field, &below) || !bson_iter_find(&below, name))
+		return false;
+	*field = below;
+	return true;
+}
+
+/*
  * field_at(document json, steps text[]) returns json: as the operator #> does,
  * but for U+0000, which that does not take.
  */
@@ -500,17 +516,14 @@ mm_field_at(PG_FUNCTION_ARGS)
 	if (nsteps == 0)
 		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
 	names = read_fields(PG_GETARG_TEXT_PP(0));
+	if (names == NULL)
+		PG_RETURN_NULL();
 	for (int i = 0; i < nsteps; i++)
 	{
-		char	   *step = TextDatumGetCString(steps[i]);
-		const char *name = pg_server_to_any(step, strlen(step), PG_UTF8);
-		bson_iter_t below;
+		char	   *name = TextDatumGetCString(steps[i]);
 
-		if (i == 0 && (names == NULL || !field_names_find(names, name, &below)))
+		if (!step_to(i == 0 ? names : NULL, pg_server_to_any(name, strlen(name), PG_UTF8), &field))
 			PG_RETURN_NULL();
-		if (i > 0 && (!bson_iter_recurse(&field, &below) || !bson_iter_find(&below, name)))
-			PG_RETURN_NULL();
-		field = below;
 	}
 	PG_RETURN_DATUM(json_datum(&field));
 }
@@ -605,12 +618,8 @@ has_at(const FieldNames *document, List *path, const bson_iter_t *value)
 
 	foreach(cell, path)
 	{
-		bson_iter_t below;
-
-		if (cell == list_head(path) ? !field_names_find(document, lfirst(cell), &below) :
-			!bson_iter_recurse(&field, &below) || !bson_iter_find(&below, lfirst(cell)))
+		if (!step_to(cell == list_head(path) ? document : NULL, lfirst(cell), &field))
 			return value == NULL;
-		field = below;
 	}
 	return value != NULL && field_equals(&field, value);
 }
