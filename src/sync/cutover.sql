@@ -233,7 +233,8 @@ CREATE FUNCTION mongo_migrate.write_back_triggers(server name)
     SET search_path = pg_catalog, pg_temp
     SET jit = off
 AS $$
-    SELECT r.target, k.name, format('CREATE OR REPLACE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION mongo_migrate.note_row(%L, %L, %L)',
+    SELECT r.target, k.name, format('CREATE OR REPLACE TRIGGER %1$I %2$s ON %3$s FOR EACH %4$s EXECUTE FUNCTION mongo_migrate.note_row(%5$L, %6$L, %7$L); '
+                                    'ALTER TABLE %3$s ENABLE ALWAYS TRIGGER %1$I',      -- for writes by replication, too
                                     k.name, k.event, r.target, k.each, $1, t.collection, d.column_name), t.collection, d.column_name
       FROM mongo_migrate.plan_target AS t
      CROSS JOIN LATERAL mongo_migrate.document_column($1, t.collection, t.target) AS d
@@ -251,24 +252,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.write_back_triggers(name) IS
     'the triggers that tables have while a server is cut over, with the statements that make them';
-
-CREATE FUNCTION mongo_migrate.create_note_triggers(server name)
-    RETURNS void
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    t record;
-BEGIN
-    FOR t IN SELECT * FROM mongo_migrate.write_back_triggers(server) LOOP
-        EXECUTE t.definition;
-        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.target, t.trigger);
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION mongo_migrate.create_note_triggers(name) IS
-    'makes the triggers of write_back_triggers(), for writes by replication, too';
 
 CREATE FUNCTION mongo_migrate.note_triggers(server name)
     RETURNS TABLE (target regclass, trigger name)
@@ -292,6 +275,9 @@ AS $$
     SELECT w.*, c.relkind <> 'p'
       FROM mongo_migrate.write_back_triggers($1) AS w JOIN pg_class AS c ON c.oid = to_regclass(w.target)
      WHERE c.relispartition AND w.trigger = 'mongo_migrate_write_back_all'
+       -- Asked some times a second: where no table has partitions, that is all to be looked at.
+       AND EXISTS (SELECT FROM mongo_migrate.plan_target AS t JOIN pg_class AS p ON p.oid = to_regclass(t.target)
+                    WHERE t.server = $1 AND t.included AND p.relkind = 'p')
        -- One that was detached meanwhile has that of its rows anew.
        AND NOT EXISTS (SELECT FROM pg_trigger AS a JOIN pg_trigger AS g USING (tgrelid)
                         WHERE a.tgrelid = c.oid AND a.tgname = w.trigger AND g.tgname = 'mongo_migrate_write_back' AND a.oid > g.oid)
@@ -324,7 +310,6 @@ BEGIN
             PERFORM mongo_migrate.limit_locks(clock_timestamp() + mongo_migrate.short_wait(adopted::integer + 1));
             EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', p.trigger, p.target);
             EXECUTE p.definition;
-            EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', p.target, p.trigger);
             adopted := adopted + 1;
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected THEN
@@ -422,6 +407,7 @@ DECLARE
     s mongo_migrate.sync;
     problem record;
     written text;
+    t record;
 BEGIN
     s := mongo_migrate.require_sync(server, false);
     SELECT string_agg(p.collection, ', ' ORDER BY p.collection) INTO written FROM mongo_migrate.plan AS p
@@ -469,7 +455,9 @@ BEGIN
 
     PERFORM mongo_migrate.lock_against_writes(ARRAY(SELECT to_regclass(w.target) FROM mongo_migrate.write_back_triggers(server) AS w), until);
     UPDATE mongo_migrate.sync AS y SET cut_over_at = clock_timestamp() WHERE y.server = server;
-    PERFORM mongo_migrate.create_note_triggers(server);
+    FOR t IN SELECT * FROM mongo_migrate.write_back_triggers(server) LOOP
+        EXECUTE t.definition;
+    END LOOP;
     PERFORM mongo_migrate.synchronize_sequences(server, p.collection) FROM mongo_migrate.plan AS p WHERE p.server = server;
 END
 $$;

@@ -425,17 +425,17 @@ DECLARE
     result record;
     wait_ms integer := 0;
     due constant timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) max_duration;
-    began mongo_migrate.sync;   -- by hand, and stopped
+    by_hand constant boolean := once OR max_duration IS NULL;   -- the worker, which has one, just ends
+    began mongo_migrate.sync;   -- once, though it is stopped
 BEGIN
-    -- The worker, which has a max_duration, just ends.
-    IF once OR max_duration IS NULL THEN
+    IF by_hand THEN
         began := mongo_migrate.sync_of(server);
     END IF;
     -- One that has been told to stop may be at its last step.
     FOR i IN 1 .. 50 LOOP
         EXIT WHEN pg_catalog.pg_try_advisory_lock(mongo_migrate.sync_lock(server));
         IF i = 50 THEN
-            IF once OR max_duration IS NULL THEN
+            IF by_hand THEN
                 RAISE NOTICE 'changes of server "%" are followed by another session', server;
             END IF;
             RETURN;
