@@ -94,7 +94,30 @@ SELECT * FROM checked ORDER BY no, sku;
 EXPLAIN (COSTS OFF) SELECT no FROM checked WHERE sku = 'a' AND first = 'Ada' AND short = 'a' AND price = 12.50;
 SELECT no FROM checked WHERE sku = 'a' AND first = 'Ada' AND short = 'a' AND price = 12.50;
 
+-- A domain whose check fails with an error of its own: that is the query's, and the transaction is as it should be.
+SELECT mongo_migrate.run_command('fdw_types', '{"insert": "divisors", "documents": [{"_id": 1, "d": 2}, {"_id": 2, "d": 0}]}') ->> 'n' AS inserted;
+CREATE DOMAIN regress_divisor AS integer CHECK (100 / VALUE > 0);
+CREATE FOREIGN TABLE divisors (_id integer, d regress_divisor) SERVER fdw_types;
+SELECT * FROM divisors;
+SELECT * FROM divisors WHERE _id = 1;
+CREATE TABLE caught (text text);
+BEGIN;
+DO $$
+BEGIN
+    INSERT INTO caught VALUES ('before');
+    BEGIN
+        INSERT INTO caught VALUES ('undone');
+        PERFORM * FROM divisors;
+    EXCEPTION WHEN division_by_zero THEN
+        INSERT INTO caught VALUES (SQLERRM);
+    END;
+END
+$$;
+COMMIT;
+SELECT text FROM caught;
+DROP TABLE caught;
+
 SELECT mongo_migrate.run_command('fdw_types', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 DROP SERVER fdw_types CASCADE;
-DROP DOMAIN regress_sku;
+DROP DOMAIN regress_sku, regress_divisor;
 DROP TYPE regress_first;

@@ -251,13 +251,16 @@ domain_takes(DomainConverter *domain, Datum value, bool null)
 	}
 	PG_CATCH();
 	{
-		int			code = geterrcode();
+		ErrorData  *error;
 
-		if (code != ERRCODE_CHECK_VIOLATION && code != ERRCODE_NOT_NULL_VIOLATION)
-			PG_RE_THROW();
 		MemoryContextSwitchTo(caller);
+		error = CopyErrorData();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
+		if (error->sqlerrcode != ERRCODE_CHECK_VIOLATION &&
+			error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION)
+			ReThrowError(error);
+		FreeErrorData(error);
 		taken = false;
 	}
 	PG_END_TRY();
