@@ -298,6 +298,11 @@ SELECT count(*), count(i) FROM items;
 ROLLBACK;
 SELECT count(*), count(i) FROM items;
 
+-- An integer that is taken for an oid has another order.
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"insert": "signs", "documents": [{"n": -1}, {"n": 1}]}') ->> 'n' AS inserted;
+CREATE FOREIGN TABLE signs (n integer) SERVER fdw_aggregate;
+SELECT min(n::oid), max(n::oid), count(DISTINCT n::oid) FROM signs;
+
 -- More groups than memory holds: they come back from a file.
 SELECT mongo_migrate.run_command('fdw_aggregate', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$documents": [{"n": {"$range": [0, 10000]}}]},
     {"$unwind": "$n"}, {"$project": {"_id": "$n", "i": {"$subtract": ["$n", {"$mod": ["$n", 2]}]}, "t": {"$toString": "$n"}}}, {"$out": "many"}]}') ->> 'ok' AS ok;

@@ -347,7 +347,10 @@ add_key(GroupQuery *query, Node *node, SortGroupClause *clause)
  * Aggregates
  */
 
-/* MIN or MAX, by the aggregate's sort operator, of values in their type's usual order. */
+/*
+ * MIN or MAX, by the aggregate's sort operator, of values in their type's usual
+ * order.  That an integer is taken for an oid, and the like, has another one.
+ */
 static bool
 is_extreme(Aggref *aggref, AggregateKind *kind)
 {
@@ -362,7 +365,8 @@ is_extreme(Aggref *aggref, AggregateKind *kind)
 	ReleaseSysCache(tuple);
 
 	cache = lookup_type_cache(type, TYPECACHE_LT_OPR | TYPECACHE_GT_OPR);
-	if (!OidIsValid(operator) || (operator != cache->lt_opr && operator != cache->gt_opr))
+	if (!OidIsValid(operator) || filter_type_form(type) == FORM_NONE ||
+		(operator != cache->lt_opr && operator != cache->gt_opr))
 		return false;
 	*kind = operator == cache->lt_opr ? AGGREGATE_MIN : AGGREGATE_MAX;
 	return true;
