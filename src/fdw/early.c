@@ -11,7 +11,7 @@
  *
  * Nor are the scans of statements around this one, and of cursors, to see the
  * write.  Their comparands may be functions, which must not run with the rights
- * of whoever writes, so that only those are started that compare with constants
+ * of another who writes: then only those are started that compare with constants
  * and the parameters of their query.
  */
 #include "postgres.h"
@@ -20,6 +20,7 @@
 #include "fdw/early.h"
 #include "fdw/joinscan.h"
 #include "lib/ilist.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/plannodes.h"
 #include "utils/memutils.h"
@@ -30,6 +31,8 @@ struct EarlyScan
 	bool		waits;
 	ForeignScanState *scan;
 	void		(*start) (ForeignScanState *scan);
+	Oid			userid;			/* who runs its statement, and how */
+	int			security;
 	MemoryContextCallback callback;
 };
 
@@ -61,6 +64,7 @@ early_scan_add(ForeignScanState *scan, void (*start) (ForeignScanState *scan))
 
 	early->scan = scan;
 	early->start = start;
+	GetUserIdAndSecContext(&early->userid, &early->security);
 	early->callback.func = forget;
 	early->callback.arg = early;
 	MemoryContextRegisterResetCallback(context, &early->callback);
@@ -154,14 +158,38 @@ has_constants(ForeignScanState *scan)
 	return true;
 }
 
+/* expression_tree_walker: is there a parameter that another node of the plan sets? */
+static bool
+has_parameter(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param))
+		return ((Param *) node)->paramkind == PARAM_EXEC;
+	return expression_tree_walker(node, has_parameter, context);
+}
+
+/* Is the statement of a scan run by the same user, and in the same way? */
+static bool
+is_of_same_user(const EarlyScan *early)
+{
+	Oid			userid;
+	int			security;
+
+	GetUserIdAndSecContext(&userid, &security);
+	return userid == early->userid && security == early->security;
+}
+
 /* Can the scan be started by a write of a statement? */
 static bool
 can_start(const EarlyScan *early, Writing *writing)
 {
 	ForeignScan *plan = castNode(ForeignScan, early->scan->ss.ps.plan);
 
-	return early->scan->ss.ps.state == writing->estate ?
-		!has_unknown((Node *) plan->fdw_exprs, writing) : has_constants(early->scan);
+	if (early->scan->ss.ps.state == writing->estate)
+		return !has_unknown((Node *) plan->fdw_exprs, writing);
+	return has_constants(early->scan) ||
+		(is_of_same_user(early) && !has_parameter((Node *) plan->fdw_exprs, NULL));
 }
 
 /* A scan that can be started, or NULL. */
