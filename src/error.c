@@ -45,6 +45,11 @@ static const ServerError server_errors[] = {
 	{59, ERRCODE_FEATURE_NOT_SUPPORTED},	/* CommandNotFound */
 	{115, ERRCODE_FEATURE_NOT_SUPPORTED},	/* CommandNotSupported */
 	{112, ERRCODE_T_R_SERIALIZATION_FAILURE},	/* WriteConflict */
+	{251, ERRCODE_TRANSACTION_ROLLBACK, /* NoSuchTransaction */
+		"MongoDB ends a transaction after an error in it, and when transactionLifetimeLimitSeconds are over, 60 by default. Run it again; "
+	"where it takes too long, write less at a time, raise that limit, or set option transactions of the server to off."},
+	{28, ERRCODE_DATA_EXCEPTION,	/* PathNotViable */
+	"The path goes through a value that is no document. Update that field as a whole, through another column."},
 	{10334, ERRCODE_PROGRAM_LIMIT_EXCEEDED, /* BSONObjectTooLarge */
 		"A document has 16 MB at most, and so have two that MongoDB joins: for these, set option enable_join_pushdown of a foreign table to false. "
 	"And so have the conditions of a query, which PostgreSQL checks after SET mongo_migrate.enable_pushdown = off."},

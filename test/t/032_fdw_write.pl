@@ -209,6 +209,14 @@ foreach (1 .. 1800)
 is($open, 0, 'and leave no transaction');
 is(documents(), '1 2 3 4', 'and no document');
 
+# A transaction that MongoDB has ended, as it does after a minute.
+$session->ask('BEGIN; INSERT INTO c VALUES (5)');
+$mongo->command('admin', '{"killAllSessions": []}');
+($out, $err) = $session->ask("\\set VERBOSITY verbose\nCOMMIT;\n\\set VERBOSITY default");
+like($err, qr/ERROR: +40000: error while committing/, 'a transaction that MongoDB has ended does not commit');
+like($err, qr/HINT: .*transactionLifetimeLimitSeconds/, 'with what may have ended it');
+is(documents(), '1 2 3 4', 'and nothing is written');
+
 # Without a replica set.
 my $standalone = MongoServer->new(standalone => 1);
 my $standalone_uri = $standalone->uri;
