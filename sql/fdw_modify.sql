@@ -181,7 +181,32 @@ SELECT count(*) FROM events WHERE _id > 3000;
 WITH d AS (DELETE FROM events WHERE _id > 2995 RETURNING _id) SELECT count(*), count(events_read._id) FROM d LEFT JOIN events_read USING (_id);
 ROLLBACK;
 DROP TABLE wanted;
+-- A row that would belong to another partition would be found there only.
+BEGIN;
+INSERT INTO events VALUES (40, 'mongo'), (41, 'local');
+SAVEPOINT a;
+UPDATE events SET kind = 'other' WHERE kind = 'mongo';
+ROLLBACK TO a;
+UPDATE events SET kind = 'local' WHERE _id = 40;
+ROLLBACK TO a;
+UPDATE events_mongo SET kind = 'other' WHERE _id = 40 RETURNING *;
+ROLLBACK TO a;
+INSERT INTO events_mongo VALUES (42, 'other');
+ROLLBACK TO a;
+COPY events_mongo FROM stdin;
+42	other
+\.
+ROLLBACK TO a;
+UPDATE events SET kind = 'mongo' WHERE kind = 'mongo';
+INSERT INTO events_mongo VALUES (42, 'mongo');
+SELECT tableoid::regclass, kind FROM events WHERE _id >= 40 AND _id < 50 ORDER BY _id;
+ROLLBACK;
+CREATE FUNCTION change_kind() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.kind := ''other''; RETURN NEW; END';
+CREATE TRIGGER change_kind BEFORE INSERT OR UPDATE ON events_mongo FOR EACH ROW EXECUTE FUNCTION change_kind();
+INSERT INTO events VALUES (43, 'mongo');
+UPDATE events SET kind = 'mongo' WHERE kind = 'mongo';
 DROP TABLE events;
+DROP FUNCTION change_kind;
 
 CREATE FOREIGN TABLE items (_id integer, price numeric NOT NULL DEFAULT 1, quantity integer, total numeric GENERATED ALWAYS AS (price * quantity) STORED, note text) SERVER fdw_modify;
 INSERT INTO items (_id, quantity) VALUES (1, 3), (2, 5);
@@ -204,6 +229,22 @@ DELETE FROM items WHERE _id = 2;
 SELECT documents('items');
 DROP TRIGGER a ON items;
 DROP TRIGGER b ON items;
+-- A path through what is no document
+SELECT mongo_migrate.run_command('fdw_modify', '{"insert": "shapes", "documents": [{"_id": 1, "a": null}, {"_id": 2, "a": {}}, {"_id": 3}]}') ->> 'n' AS inserted;
+CREATE FOREIGN TABLE shapes (_id integer, b integer OPTIONS (path 'a.b')) SERVER fdw_modify;
+UPDATE shapes SET b = 1;
+UPDATE shapes SET b = NULL;
+UPDATE shapes SET b = _id WHERE _id > 1;
+SELECT documents('shapes');
+-- What a trigger of a statement writes comes after what that wrote.
+CREATE FOREIGN TABLE kept (_id integer, n integer) SERVER fdw_modify;
+INSERT INTO kept VALUES (1, 1), (2, 2);
+CREATE FUNCTION insert_again() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO kept VALUES (1, 10); RETURN NULL; END';
+CREATE TRIGGER insert_again AFTER DELETE ON kept FOR EACH STATEMENT EXECUTE FUNCTION insert_again();
+DELETE FROM kept USING (VALUES (1), (2)) AS v (id) WHERE _id = id;
+SELECT * FROM kept;
+DROP FOREIGN TABLE kept;
+DROP FUNCTION insert_again;
 CREATE VIEW cheap AS SELECT _id, price, quantity FROM items WHERE price < 10 WITH CHECK OPTION;
 INSERT INTO cheap VALUES (4, 5, 1);
 INSERT INTO cheap VALUES (5, 50, 1);
@@ -346,6 +387,14 @@ DECLARE grouped CURSOR FOR SELECT n, count(*) FROM there GROUP BY n;
 DELETE FROM there WHERE _id < 3;
 FETCH ALL FROM joined;
 FETCH ALL FROM grouped;
+ROLLBACK;
+-- Nor one that compares with what is known only when it is read.
+BEGIN;
+DECLARE a CURSOR FOR SELECT count(*) FROM there WHERE _id < extract(year FROM now()) AND n + 0 = 0;
+DECLARE b CURSOR FOR SELECT _id FROM there WHERE _id < length(current_user) ORDER BY _id LIMIT 1;
+DELETE FROM there;
+FETCH ALL FROM a;
+FETCH ALL FROM b;
 ROLLBACK;
 BEGIN;
 SELECT rows_of_cursor(0);

@@ -18,6 +18,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "executor/executor.h"
 #include "fdw/direct.h"
@@ -35,6 +36,8 @@
 #include "owned.h"
 #include "parser/parsetree.h"
 #include "utils/memutils.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
 
 /*
  * Planning
@@ -64,6 +67,24 @@ has_row_of_subquery(Node *node, void *context)
 	if (IsA(node, Param))
 		return ((Param *) node)->paramkind == PARAM_MULTIEXPR;
 	return expression_tree_walker(node, has_row_of_subquery, context);
+}
+
+/* Is the table a partition that one of the columns decides about?  Then rows are looked at. */
+static bool
+is_partitioned_by(Relation relation, List *columns)
+{
+	Bitmapset  *keys = NULL;
+	ListCell   *lc;
+
+	if (!relation->rd_rel->relispartition)
+		return false;
+	pull_varattnos((Node *) RelationGetPartitionQual(relation), 1, &keys);
+	foreach(lc, columns)
+	{
+		if (bms_is_member(lfirst_int(lc) - FirstLowInvalidHeapAttributeNumber, keys))
+			return true;
+	}
+	return false;
 }
 
 /* The columns of SET and their new values; false unless those are the same for all rows. */
@@ -142,6 +163,7 @@ fdw_plan_direct_modify(PlannerInfo *root, ModifyTable *plan, Index rtindex, int 
 	List	   *guards;
 	List	   *columns = NIL;
 	List	   *values = NIL;
+	bool		possible;
 
 	if (!fdw_enable_pushdown ||
 		(plan->operation != CMD_UPDATE && plan->operation != CMD_DELETE) ||
@@ -153,10 +175,12 @@ fdw_plan_direct_modify(PlannerInfo *root, ModifyTable *plan, Index rtindex, int 
 	rel = find_base_rel(root, rtindex);
 	relation = table_open(planner_rt_fetch(rtindex, root)->relid, NoLock);
 	id_column = modify_id_column(relation, mongo_table_options(RelationGetRelid(relation)));
+	possible = !is_one_document(root, rel) &&
+		guards_for_restrictions(root, rel, id_column, &guards) &&
+		(plan->operation == CMD_DELETE ||
+		 (plan_set(root, rel, &columns, &values) && !is_partitioned_by(relation, columns)));
 	table_close(relation, NoLock);
-	if (is_one_document(root, rel) ||
-		!guards_for_restrictions(root, rel, id_column, &guards) ||
-		(plan->operation == CMD_UPDATE && !plan_set(root, rel, &columns, &values)))
+	if (!possible)
 		return false;
 
 	scan->operation = plan->operation;

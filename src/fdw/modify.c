@@ -5,7 +5,8 @@
  * Inserts come from the executor in batches.  Updates and deletes are held back
  * and sent in batches too, unless their rows are wanted at once: for RETURNING,
  * for triggers, for views with a check option.  Whatever is held back is sent
- * before the next cursor opens, and at the statement's end.
+ * before the next cursor opens, before another statement writes, such as that of
+ * a trigger, and at the statement's end.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -141,6 +142,8 @@ state_create(Relation relation, CmdType operation, List *columns, bool do_nothin
 	MemoryContext old = MemoryContextSwitchTo(context);
 	FdwModifyState *state = palloc0(sizeof(FdwModifyState));
 
+	/* What a statement around this one has written comes first. */
+	mongo_pending_flush();
 	state->context = context;
 	state->relation = relation;
 	state->operation = operation;
@@ -313,6 +316,38 @@ begin_writing(FdwModifyState *state, EState *estate)
 	state->has_begun = true;
 }
 
+/*
+ * Throws for a row that is not of the partition.  PostgreSQL does not look where
+ * that is a foreign table, unless it has chosen the partition for a new row; and
+ * the row would be lost to queries that look into one partition.
+ */
+static void
+check_partition(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot, CmdType operation)
+{
+	Relation	relation = resultRelInfo->ri_RelationDesc;
+
+	if (!relation->rd_rel->relispartition || ExecPartitionCheck(resultRelInfo, slot, estate, false))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_CHECK_VIOLATION),
+			 errmsg("new row for foreign table \"%s\" violates partition constraint",
+					RelationGetRelationName(relation)),
+			 operation == CMD_UPDATE ?
+			 errdetail("No row is moved from a foreign table to another partition.") : 0,
+			 operation == CMD_UPDATE ?
+			 errhint("Delete the row, and insert it into the partitioned table.") : 0));
+}
+
+/* Was the partition chosen for the rows as they are, and not before a trigger changed them? */
+static bool
+is_routed(ResultRelInfo *resultRelInfo)
+{
+	TriggerDesc *triggers = resultRelInfo->ri_TrigDesc;
+
+	return resultRelInfo->ri_RootResultRelInfo != NULL &&
+		(triggers == NULL || !triggers->trig_insert_before_row);
+}
+
 /* Puts a document into a slot as a scan would read it.  Called in the memory of a row. */
 static void
 read_back(FdwModifyState *state, const bson_t *document, TupleTableSlot *slot)
@@ -368,7 +403,11 @@ fdw_insert_batch(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot **
 	old = MemoryContextSwitchTo(state->scratch);
 	begin_writing(state, estate);
 	for (int i = 0; i < *count; i++)
+	{
+		if (!is_routed(resultRelInfo))
+			check_partition(estate, resultRelInfo, slots[i], CMD_INSERT);
 		documents = lappend(documents, writer_document(state->writer, slots[i]));
+	}
 	if (state->do_nothing)
 		new = write_find_new(state->connection, state->table->collection, documents);
 	for (int i = 0; i < *count; i++)
@@ -564,6 +603,7 @@ fdw_update(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 		MemoryContextReset(state->scratch);
 		return repeated ? NULL : slot;
 	}
+	check_partition(estate, resultRelInfo, slot, CMD_UPDATE);
 	begin_writing(state, estate);
 	at_once = returns || update.guards != NIL;
 	if (at_once || update.replaces)
@@ -629,6 +669,7 @@ fdw_truncate(List *relations, DropBehavior behavior, bool restart_sequences)
 	bson_t	   *everything = owned_bson_new(CurrentMemoryContext);
 	ListCell   *lc;
 
+	mongo_pending_flush();
 	foreach(lc, relations)
 	{
 		Relation	relation = lfirst(lc);
