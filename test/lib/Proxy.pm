@@ -9,7 +9,7 @@
 #   $proxy->delay(0.2)     what comes from the server waits that many seconds
 #   $proxy->flip(2000)     the byte from the server that follows 2000 more has all its bits turned over
 #   $proxy->pass           back to normal
-#   $proxy->stats          { connections => accepted so far, open => n, up => bytes, down => bytes }
+#   $proxy->stats          { connections => accepted so far, open => n, ended => by cut(), up => bytes, down => bytes }
 #
 # Each call returns when the proxy does as told. The proxy is a child process; it ends with the test.
 package Proxy;
@@ -57,7 +57,7 @@ sub stats
 {
 	my ($self) = @_;
 	my %stats;
-	@stats{qw(connections open up down)} = split ' ', $self->_tell('stats');
+	@stats{qw(connections open ended up down)} = split ' ', $self->_tell('stats');
 	return \%stats;
 }
 
@@ -88,7 +88,7 @@ sub _serve
 	my %from_server;   # socket -> true for the server's side
 	my @late;          # [time, socket, bytes]: answers held back
 	my ($mode, $limit, $delay) = ('pass', 0, 0);
-	my ($connections, $up, $down) = (0, 0, 0);
+	my ($connections, $ended, $up, $down) = (0, 0, 0, 0);
 	my $flip;          # the place of the byte to turn over, counted like down
 	my $select = IO::Select->new($listener, $control);
 	local $SIG{PIPE} = 'IGNORE';
@@ -105,6 +105,7 @@ sub _serve
 	};
 	my $drop_all = sub {
 		my @sockets = values %peer;
+		$ended += @sockets / 2;
 		foreach my $socket (@sockets) { $drop->($socket) if $peer{$socket}; }
 	};
 	my $acts = sub { return $mode eq $_[0] && $down >= $limit; };
@@ -135,7 +136,7 @@ sub _serve
 					$delay = 0 if $word eq 'pass';
 				}
 				$drop_all->() if $acts->('cut');
-				_write($control, join(' ', $connections, keys(%peer) / 2, $up, $down));
+				_write($control, join(' ', $connections, keys(%peer) / 2, $ended, $up, $down));
 			}
 			elsif ($socket == $listener)
 			{
