@@ -16,8 +16,9 @@ DECLARE
 BEGIN
     FOREACH step IN ARRAY steps LOOP
         field := CASE WHEN step ~ '^[A-Za-z_][A-Za-z0-9_]*$' THEN to_json('$$v.' || step)
-                 ELSE json_build_object('$getField', json_build_object('input', '$$v',
-                     'field', json_build_object('$literal', step))) END;
+                 -- $getField would say it, but came with MongoDB 5.0.
+                 ELSE format('{"$let": {"vars": {"field": {"$arrayElemAt": [{"$filter": {"input": {"$objectToArray": "$$v"}, "as": "f",'
+                             '"cond": {"$eq": ["$$f.k", {"$literal": %s}]}}}, 0]}}, "in": "$$field.v"}}', to_json(step))::json END;
         field := json_build_object('$cond', json_build_array(
             '{"$eq": [{"$type": "$$v"}, "object"]}'::json, field, '$$REMOVE'));
         IF step ~ '^(0|[1-9][0-9]{0,8})$' THEN
