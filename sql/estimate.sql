@@ -4,8 +4,9 @@
 SET client_min_messages = warning;
 CREATE SERVER estimate FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_estimate');
 SELECT mongo_migrate.run_command('estimate', '{"dropDatabase": 1}') -> 'ok' AS ok;
-SELECT mongo_migrate.run_command('estimate', '{"aggregate": 1, "cursor": {}, "pipeline": [
-    {"$documents": [{"n": {"$range": [0, 20000]}}]}, {"$unwind": "$n"},
+SELECT mongo_migrate.run_command('estimate', '{"insert": "visits", "documents": [{}]}') -> 'ok' AS ok;
+SELECT mongo_migrate.run_command('estimate', '{"aggregate": "visits", "cursor": {}, "pipeline": [
+    {"$project": {"_id": 0, "n": {"$range": [0, 20000]}}}, {"$unwind": "$n"},
     {"$project": {"n": 1, "text": "a text of some length", "items": [{"sku": "a"}, {"sku": "b"}]}}, {"$out": "visits"}]}') -> 'ok' AS ok;
 -- A tenth of the documents cannot become rows.
 SELECT mongo_migrate.plan_collection('estimate', 'visits');

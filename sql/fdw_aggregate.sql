@@ -124,7 +124,8 @@ SELECT k, sum(m), sum(p) FROM money WHERE _id >= 10 GROUP BY k ORDER BY k;
 SELECT k, pg_temp.made_by(format($$SELECT sum(m) FROM money WHERE k IN ('a', 'b', 'd', %L)$$, k)) FROM unnest('{c,double,NaN,digits}'::text[]) AS k;
 
 -- Keys that are computed from a time, where that is UTC.
-SELECT mongo_migrate.run_command('fdw_aggregate', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$documents": [{"n": {"$range": [0, 2000]}}]}, {"$unwind": "$n"},
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"insert": "events", "documents": [{}]}') ->> 'ok' AS ok;
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"aggregate": "events", "cursor": {}, "pipeline": [{"$project": {"_id": 0, "n": {"$range": [0, 2000]}}}, {"$unwind": "$n"},
     {"$project": {"_id": "$n", "at": {"$add": [{"$date": "2023-12-25T12:34:56.789Z"}, {"$multiply": ["$n", 1111111]}]}}}, {"$out": "events"}]}') ->> 'ok' AS ok;
 CREATE FOREIGN TABLE events (_id bigint, at timestamptz, plain timestamp OPTIONS (path 'at')) SERVER fdw_aggregate;
 ANALYZE events;
@@ -304,7 +305,8 @@ CREATE FOREIGN TABLE signs (n integer) SERVER fdw_aggregate;
 SELECT min(n::oid), max(n::oid), count(DISTINCT n::oid) FROM signs;
 
 -- More groups than memory holds: they come back from a file.
-SELECT mongo_migrate.run_command('fdw_aggregate', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$documents": [{"n": {"$range": [0, 10000]}}]},
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"insert": "many", "documents": [{}]}') ->> 'ok' AS ok;
+SELECT mongo_migrate.run_command('fdw_aggregate', '{"aggregate": "many", "cursor": {}, "pipeline": [{"$project": {"_id": 0, "n": {"$range": [0, 10000]}}},
     {"$unwind": "$n"}, {"$project": {"_id": "$n", "i": {"$subtract": ["$n", {"$mod": ["$n", 2]}]}, "t": {"$toString": "$n"}}}, {"$out": "many"}]}') ->> 'ok' AS ok;
 CREATE FOREIGN TABLE many (_id bigint, i integer, t text) SERVER fdw_aggregate;
 SET work_mem = '64kB';

@@ -190,7 +190,8 @@ SELECT mongo_migrate.batch_document(0);
 DELETE FROM mongo_migrate.quarantine WHERE server = 'load_targets';
 DELETE FROM mongo_migrate.plan_target WHERE server = 'load_targets';
 -- So do many documents, over several batches and halves of them.
-SELECT mongo_migrate.run_command('load_targets', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$documents": [{"n": {"$range": [0, 1000]}}]},
+SELECT mongo_migrate.run_command('load_targets', '{"insert": "many", "documents": [{}]}')->'ok' AS ok;
+SELECT mongo_migrate.run_command('load_targets', '{"aggregate": "many", "cursor": {}, "pipeline": [{"$project": {"_id": 0, "n": {"$range": [0, 1000]}}},
     {"$unwind": "$n"}, {"$project": {"_id": "$n", "n": {"$toString": "$n"}}}, {"$out": "many"}]}')->'ok' AS ok;
 INSERT INTO mongo_migrate.id_map (server, collection, id_type) VALUES ('load_targets', 'many', 'source');
 CREATE TABLE many (id bigint PRIMARY KEY);

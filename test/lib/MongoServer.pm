@@ -9,6 +9,7 @@
 #
 #   $mongo->uri                       mongodb://127.0.0.1:PORT/?replicaSet=rs0, without credentials
 #   $mongo->command('shop', '{"insert": "c", "documents": [{"_id": 1}]}')      the reply, decoded
+#   $mongo->generate('shop', 'orders', [0, 1000], '{"_id": "$n"}')     a document for each n of a range, made by a $project
 #   $mongo->restore('sakila', 'folder')    the collections of a mongodump's *.bson.gz
 #   $mongo->fail_point('{"mode": {"times": 1}, "data": {...}}')  failCommand;  $mongo->fail_point_off
 #   $mongo->pause / resume            SIGSTOP and SIGCONT: the connections stay and nothing answers
@@ -205,6 +206,20 @@ sub command
 {
 	my ($self, $database, $json, $anonymous) = @_;
 	return decode_json($self->_python($json, 'command', $database, $anonymous));
+}
+
+# Makes a collection anew; the range is what $range takes. All members of a set have it then.
+sub generate
+{
+	my ($self, $database, $collection, $range, $fields) = @_;
+	my $numbers = join ', ', @$range;
+	my $members = ref $self->{members} ? scalar @{ $self->{members} } : 1;
+	# Not by $documents, which MongoDB has from 5.1 on.
+	$self->command('mm_generate', '{"update": "one", "updates": [{"q": {"_id": 1}, "u": {"_id": 1}, "upsert": true}]}');
+	$self->command('mm_generate', qq({"aggregate": "one", "cursor": {}, "writeConcern": {"w": $members}, "pipeline": [)
+		  . qq({"\$project": {"_id": 0, "n": {"\$range": [$numbers]}}}, {"\$unwind": "\$n"}, {"\$project": $fields},)
+		  . qq( {"\$out": {"db": "$database", "coll": "$collection"}}]}));
+	return;
 }
 
 # Makes a collection of each NAME.bson.gz in a folder.

@@ -19,11 +19,7 @@ $node->init;
 $node->start;
 
 my $uri = $mongo->uri;
-$mongo->command('mm_faults', <<"JSON");
-{"aggregate": 1, "cursor": {}, "pipeline": [
-    {"\$documents": [{"n": {"\$range": [1, @{[ $documents + 1 ]}]}}]}, {"\$unwind": "\$n"},
-    {"\$project": {"_id": "\$n", "text": "some text that is not empty"}}, {"\$out": "c"}]}
-JSON
+$mongo->generate('mm_faults', 'c', [ 1, $documents + 1 ], '{"_id": "$n", "text": "some text that is not empty"}');
 $mongo->command('mm_faults', '{"create": "w"}');
 $node->safe_psql('postgres', <<"SQL");
 CREATE EXTENSION mongo_migrate;

@@ -22,11 +22,7 @@ $node->init;
 $node->start;
 
 # Documents of one size: replies of one size.
-$mongo->command('mm_ahead', <<"JSON");
-{"aggregate": 1, "cursor": {}, "pipeline": [
-    {"\$documents": [{"n": {"\$range": [1, @{[ $documents + 1 ]}]}}]}, {"\$unwind": "\$n"},
-    {"\$project": {"_id": "\$n", "text": "some text that is not empty"}}, {"\$out": "c"}]}
-JSON
+$mongo->generate('mm_ahead', 'c', [ 1, $documents + 1 ], '{"_id": "$n", "text": "some text that is not empty"}');
 my ($uri, $proxied) = ($mongo->uri, $proxy->uri);
 my $busy = "$uri&heartbeatFrequencyMS=500&socketCheckIntervalMS=1";
 $node->safe_psql('postgres', 'CREATE EXTENSION mongo_migrate');

@@ -34,18 +34,10 @@ SQL
 my $users = 500;
 my $orders = 6000;
 
-# Documents are made by aggregations of the server: users, and orders with a user and two items each.
-sub generate
-{
-	my ($collection, $count, $set) = @_;
-	$mongo->command('shop', qq({"aggregate": 1, "cursor": {}, "pipeline": [
-		{"\$documents": [{}]},
-		{"\$project": {"n": {"\$range": [0, $count]}}}, {"\$unwind": "\$n"},
-		{"\$set": $set}, {"\$out": "$collection"}]}));
-}
-generate('users', $users, '{"_id": {"$concat": ["u", {"$toString": "$n"}]}, "name": {"$toString": "$n"}}');
-generate('orders', $orders,
-	'{"_id": {"$cond": [{"$mod": ["$n", 2]}, "$n", {"$toString": "$n"}]},
+# Users, and orders with a user and two items each.
+$mongo->generate('shop', 'users', [ 0, $users ], '{"_id": {"$concat": ["u", {"$toString": "$n"}]}, "n": 1, "name": {"$toString": "$n"}}');
+$mongo->generate('shop', 'orders', [ 0, $orders ],
+	'{"_id": {"$cond": [{"$mod": ["$n", 2]}, "$n", {"$toString": "$n"}]}, "n": 1,
 	  "user": {"$concat": ["u", {"$toString": {"$mod": [{"$multiply": ["$n", 7919]}, 500]}}]},
 	  "items": [{"sku": "a"}, {"sku": "b"}]}');
 
@@ -311,7 +303,7 @@ is($node->safe_psql('postgres', "SELECT string_agg(path || documents, ' ' ORDER 
 
 # The server ends in the middle of a chunk, or forgets the cursor: an error, and then all goes on.
 reset_target();
-generate('wide', 9000, '{"_id": "$n", "name": {"$toString": "$n"}}');
+$mongo->generate('shop', 'wide', [ 0, 9000 ], '{"_id": "$n", "n": 1, "name": {"$toString": "$n"}}');
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE wide (id bigint NOT NULL, name text);
 INSERT INTO mongo_migrate.plan (server, collection) VALUES ('s', 'wide');

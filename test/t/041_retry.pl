@@ -16,8 +16,7 @@ use Time::HiRes qw(usleep);
 
 my $documents = 60000;    # more than one range of _id
 my $mongo = MongoServer->new;
-$mongo->command('shop', qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"n": {"\$range": [0, $documents]}}]},)
-	  . q( {"$unwind": "$n"}, {"$project": {"n": 1, "items": [{"sku": "a"}, {"sku": "b"}]}}, {"$out": "orders"}]}));
+$mongo->generate('shop', 'orders', [ 0, $documents ], '{"n": 1, "items": [{"sku": "a"}, {"sku": "b"}]}');
 
 my $node = PostgreSQL::Test::Cluster->new('retry');
 $node->init;

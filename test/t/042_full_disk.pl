@@ -34,9 +34,8 @@ use PostgreSQL::Test::Utils;
 my $disk = $ENV{MM_SMALL_DISK};
 my $documents = 60000;
 my $mongo = MongoServer->new;
-$mongo->command('shop', qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"n": {"\$range": [0, $documents]}}]},)
-	  . q( {"$unwind": "$n"}, {"$project": {"n": 1, "text": "a text that is there to fill the disk",)
-	  . q( "items": [{"sku": "a"}, {"sku": "b"}]}}, {"$out": "orders"}]}));
+$mongo->generate('shop', 'orders', [ 0, $documents ],
+	'{"n": 1, "text": "a text that is there to fill the disk", "items": [{"sku": "a"}, {"sku": "b"}]}');
 
 my $node = PostgreSQL::Test::Cluster->new('full_disk');
 $node->init;

@@ -20,8 +20,7 @@ my $mongo = MongoServer->new;
 # The even numbers; the odd ones are left for those who come later. A document has version % 3 items.
 sub fill
 {
-	$mongo->command('shop', qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"n": {"\$range": [0, $limit, 2]}}]},)
-		  . q( {"$unwind": "$n"}, {"$project": {"_id": "$n", "n": 1, "version": {"$literal": 1}, "items": [{"sku": "a"}]}}, {"$out": "orders"}]}));
+	$mongo->generate('shop', 'orders', [ 0, $limit, 2 ], '{"_id": "$n", "n": 1, "version": {"$literal": 1}, "items": [{"sku": "a"}]}');
 	return;
 }
 fill();

@@ -13,8 +13,7 @@ use Test::More;
 my $mongo = MongoServer->new;
 foreach my $collection (qw(a b c))
 {
-	$mongo->command('shop', qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"_id": {"\$range": [0, 60000]}}]},)
-		  . qq( {"\$unwind": "\$_id"}, {"\$project": {"n": "\$_id"}}, {"\$out": "$collection"}]}));
+	$mongo->generate('shop', $collection, [ 0, 60000 ], '{"_id": "$n", "n": 1}');
 }
 
 my $node = PostgreSQL::Test::Cluster->new('control');

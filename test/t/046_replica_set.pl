@@ -14,8 +14,7 @@ use Time::HiRes qw(usleep);
 my $documents = 100000;    # several ranges of _id, each of more than one reply
 my @members = MongoServer->set(3);
 my $all_have = '"writeConcern": {"w": 3}';
-$members[0]->command('shop', qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"n": {"\$range": [0, $documents]}}]},)
-	  . qq( {"\$unwind": "\$n"}, {"\$project": {"n": 1, "items": [{"sku": "a"}, {"sku": "b"}]}}, {"\$out": "orders"}], $all_have}));
+$members[0]->generate('shop', 'orders', [ 0, $documents ], '{"n": 1, "items": [{"sku": "a"}, {"sku": "b"}]}');
 
 my $node = PostgreSQL::Test::Cluster->new('replica_set');
 $node->init;

@@ -25,16 +25,8 @@ my $mongo = MongoServer->new;
 my $proxy = Proxy->new($mongo->port);
 
 # The _id values of orders are numbers, strings and ObjectIds; an order has 0 to 2 items and refers to a user.
-sub fill
-{
-	my ($collection, $count, $fields) = @_;
-	$mongo->command('shop',
-		qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"n": {"\$range": [0, $count]}}]},)
-		  . qq( {"\$unwind": "\$n"}, {"\$project": $fields}, {"\$out": "$collection"}]}));
-	return;
-}
-fill('users', $users, '{"_id": {"$concat": ["u", {"$toString": "$n"}]}, "n": 1}');
-fill('orders', $orders, '{"_id": {"$switch": {"branches": ['
+$mongo->generate('shop', 'users', [ 0, $users ], '{"_id": {"$concat": ["u", {"$toString": "$n"}]}, "n": 1}');
+$mongo->generate('shop', 'orders', [ 0, $orders ], '{"_id": {"$switch": {"branches": ['
 	  . '{"case": {"$eq": [{"$mod": ["$n", 3]}, 0]}, "then": "$n"},'
 	  . '{"case": {"$eq": [{"$mod": ["$n", 3]}, 1]}, "then": {"$concat": ["o", {"$toString": "$n"}]}}],'
 	  . '"default": {"$toObjectId": {"$substrCP": [{"$concat": ["000000000000000000000000", {"$toString": "$n"}]},'

@@ -16,16 +16,8 @@ CitusCluster::needed();
 my $orders = 12000;
 my $mongo = MongoServer->new;
 
-sub fill
-{
-	my ($collection, $count, $fields) = @_;
-	$mongo->command('shop',
-		qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"n": {"\$range": [0, $count]}}]},)
-		  . qq( {"\$unwind": "\$n"}, {"\$project": $fields}, {"\$out": "$collection"}]}));
-	return;
-}
-fill('users', 100, '{"_id": {"$concat": ["u", {"$toString": "$n"}]}, "n": 1}');
-fill('orders', $orders, '{"_id": {"$concat": ["o", {"$toString": "$n"}]}, "n": 1,'
+$mongo->generate('shop', 'users', [ 0, 100 ], '{"_id": {"$concat": ["u", {"$toString": "$n"}]}, "n": 1}');
+$mongo->generate('shop', 'orders', [ 0, $orders ], '{"_id": {"$concat": ["o", {"$toString": "$n"}]}, "n": 1,'
 	  . ' "user": {"$concat": ["u", {"$toString": {"$mod": ["$n", 100]}}]}, "items": {"$map": {"input": {"$range": [0, {"$mod": ["$n", 3]}]},'
 	  . ' "as": "i", "in": {"sku": {"$concat": ["s", {"$toString": "$$i"}]}, "price": {"$add": ["$n", 0.5]}}}}}');
 

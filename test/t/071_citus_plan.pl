@@ -14,14 +14,6 @@ my $mongo = MongoServer->new;
 my $citus = CitusCluster->new($mongo->uri);
 sub query { return $citus->query($_[0]); }
 
-sub fill
-{
-	my ($collection, $count, $fields) = @_;
-	$mongo->command('shop',
-		qq({"aggregate": 1, "cursor": {}, "pipeline": [{"\$documents": [{"n": {"\$range": [0, $count]}}]},)
-		  . qq( {"\$unwind": "\$n"}, {"\$project": $fields}, {"\$out": "$collection"}]}));
-	return;
-}
 sub migrate
 {
 	my ($collection, $arguments) = @_;
@@ -34,11 +26,11 @@ sub differences
 }
 
 # Of 205 users that orders refer to there are 200. Every order has two items, and the first of these a lot.
-fill('users', 200, '{"_id": {"$concat": ["u", {"$toString": "$n"}]}, "email": {"$toString": "$n"}, "n": 1}');
+$mongo->generate('shop', 'users', [ 0, 200 ], '{"_id": {"$concat": ["u", {"$toString": "$n"}]}, "email": {"$toString": "$n"}, "n": 1}');
 $mongo->command('shop', '{"createIndexes": "users", "indexes": [{"key": {"email": 1}, "name": "email", "unique": true}]}');
 my $order = '"user": {"$concat": ["u", {"$toString": {"$mod": ["$n", 205]}}]}, "n": 1,'
   . ' "items": [{"sku": {"$toString": "$n"}, "lots": [{"a": "$n"}]}, {"sku": "x", "lots": []}]';
-fill('orders', 2000, qq({"_id": {"\$concat": ["o", {"\$toString": "\$n"}]}, $order}));
+$mongo->generate('shop', 'orders', [ 0, 2000 ], qq({"_id": {"\$concat": ["o", {"\$toString": "\$n"}]}, $order}));
 
 # Rows of orders lie by their user, beside that user.
 my $notices = $citus->complaint("SELECT mongo_migrate.plan_collection('shop', 'users', sample_size => 0, distribute_by => 'id')");
@@ -128,7 +120,7 @@ is(migrate('users'), '3|202|0|t', 'all users are there');
 is(query("SELECT inserted, rejected FROM mongo_migrate.retry_quarantine('shop')"), '67|0', 'retry_quarantine');
 is(differences('orders'), '', 'verified');
 
-fill('events', 1000, '{"_id": "$n", "n": {"$toString": "$n"}}');
+$mongo->generate('shop', 'events', [ 0, 1000 ], '{"_id": "$n", "n": {"$toString": "$n"}}');
 query("SELECT mongo_migrate.plan_collection('shop', 'events', sample_size => 0, distribute_by => '_id')");
 query("UPDATE mongo_migrate.plan_column SET expression = 'value + 0 / ((doc ->> ''n'')::int % 10)' WHERE target = 'public.events' AND role = 'id'");
 is(migrate('events'), '900|0|100|t', 'an id by an expression, which fails for some');
@@ -136,7 +128,7 @@ query('DELETE FROM events WHERE id % 10 = 3');
 is(migrate('events'), '100|900|0|t', 'a catch-up pass knows it');
 is(query('SELECT count(*), count(DISTINCT id) FROM events'), '900|900', 'every row once');
 
-fill('states', 100, '{"_id": "$n", "state": {"$arrayElemAt": [["new", "paid"], {"$mod": ["$n", 2]}]}}');
+$mongo->generate('shop', 'states', [ 0, 100 ], '{"_id": "$n", "state": {"$arrayElemAt": [["new", "paid"], {"$mod": ["$n", 2]}]}}');
 query("SELECT mongo_migrate.plan_collection('shop', 'states', sample_size => 0, distribute_by => '_id')");
 query("SELECT mongo_migrate.plan_enumeration('shop', 'states', 'state', 'lookup')");
 like($citus->complaint("SELECT mongo_migrate.apply_ddl('shop', 'states')"),
