@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 /* A command and the first batch of its reply. */
 #define COST_COMMAND	50.0
@@ -39,6 +40,7 @@ fdw_relation_create(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 	FdwRelation *relation = palloc0(sizeof(FdwRelation));
 	ForeignServer *server = GetForeignServer(rel->serverid);
 
+	relation->context = CurrentMemoryContext;
 	relation->relid = relid;
 	relation->userid = MM_REL_CHECK_AS_USER(root, rel);
 	if (!OidIsValid(relation->userid))
@@ -66,7 +68,13 @@ column_options(FdwRelation *relation, AttrNumber attnum)
 
 	Assert(attnum > 0 && attnum <= relation->ncolumns);
 	if (*column == NULL)
+	{
+		/* The genetic search for joins looks in a memory of its own. */
+		MemoryContext old = MemoryContextSwitchTo(relation->context);
+
 		*column = mongo_column_options(relation->relid, attnum, relation->options);
+		MemoryContextSwitchTo(old);
+	}
 	return *column;
 }
 

@@ -16,6 +16,7 @@ typedef struct FdwRelation
 	MongoTableOptions *options;
 	int			ncolumns;
 	MongoColumnOptions **columns;	/* by attnum - 1; NULL until asked for */
+	MemoryContext context;		/* of all this */
 
 	bool		remote_estimate;	/* option use_remote_estimate */
 	Cost		startup_cost;	/* options fdw_startup_cost and fdw_tuple_cost */
