@@ -300,6 +300,15 @@ SELECT inserted, complete FROM mongo_migrate.migrate_collection('bad_input', 'us
 SELECT * FROM public.users_items;
 DROP TABLE public.users_items, public.users;
 
+-- What statements of a verification and of write-back never give the functions that they call.
+SELECT mongo_migrate.verify_json('{"a": {"$binary": {}}, "b": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA=="}}, "c": {"$regularExpression": {"pattern": "x"}}}', 'plain');
+SELECT mongo_migrate.written_value('1', 1, NULL, 'relaxed', true);
+SELECT mongo_migrate.written_value('1', 1, '{}', NULL, true);
+SELECT mongo_migrate.written_value('1', 1, '{}', 'relaxed', NULL);
+SELECT mongo_migrate.set_fields('{}', NULL, '{}');
+SELECT mongo_migrate.set_map('{}', '{}', NULL);
+SELECT mongo_migrate.send_writes('bad_input', 'orders', 'insert', ARRAY[NULL]::json[], ARRAY[NULL]::json[]);
+
 -- What is made here goes.
 DROP TABLE public.orders_items, public.orders;
 SELECT mongo_migrate.run_command('bad_input', '{"dropDatabase": 1}') \g /dev/null

@@ -149,17 +149,34 @@ put_double(Rewrite *rewrite, JsonbIteratorToken token, char *text)
 		put_string(rewrite, token, rewrite->mode == JSON_PLAIN ? NULL : "$numberDouble", text);
 }
 
-/* Puts a binary: a UUID in its usual form, else base64. */
-static void
-put_binary(Rewrite *rewrite, JsonbIteratorToken token, char *base64, const char *subtype)
+/* Puts a binary: a UUID in its usual form, else base64; false when it is none. */
+static bool
+put_binary(Rewrite *rewrite, JsonbIteratorToken token, JsonbContainer *content)
 {
-	int			length = strlen(base64);
+	char	   *base64 = string_field(content, "base64");
+	const char *subtype = string_field(content, "subType");
 	pg_uuid_t	uuid;
 
-	if (length == 24 && (strcmp(subtype, "03") == 0 || strcmp(subtype, "04") == 0) &&
-		pg_b64_decode(base64, length, (void *) uuid.data, UUID_LEN) == UUID_LEN)
+	if (base64 == NULL || subtype == NULL)
+		return false;
+	if (strlen(base64) == 24 && (strcmp(subtype, "03") == 0 || strcmp(subtype, "04") == 0) &&
+		pg_b64_decode(base64, strlen(base64), (void *) uuid.data, UUID_LEN) == UUID_LEN)
 		base64 = DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum(&uuid)));
 	put_string(rewrite, token, NULL, base64);
+	return true;
+}
+
+/* Puts a regular expression as /pattern/options; false when it is none. */
+static bool
+put_regex(Rewrite *rewrite, JsonbIteratorToken token, JsonbContainer *content)
+{
+	const char *pattern = string_field(content, "pattern");
+	const char *options = string_field(content, "options");
+
+	if (pattern == NULL || options == NULL)
+		return false;
+	put_string(rewrite, token, NULL, psprintf("/%s/%s", pattern, options));
+	return true;
 }
 
 /* Puts what stands in a wrapper that only plain JSON drops; false when there
@@ -179,10 +196,9 @@ put_plain(Rewrite *rewrite, JsonbIteratorToken token, const JsonbValue *name,
 	else if (string_is(name, "$undefined"))
 		pushJsonbValue(&rewrite->state, token, &null);
 	else if (inner != NULL && string_is(name, "$binary"))
-		put_binary(rewrite, token, string_field(inner, "base64"), string_field(inner, "subType"));
+		return put_binary(rewrite, token, inner);
 	else if (inner != NULL && string_is(name, "$regularExpression"))
-		put_string(rewrite, token, NULL, psprintf("/%s/%s", string_field(inner, "pattern"),
-												  string_field(inner, "options")));
+		return put_regex(rewrite, token, inner);
 	else if (inner != NULL && string_is(name, "$dbPointer"))
 		put_value(rewrite, token, content);
 	else

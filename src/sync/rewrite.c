@@ -398,6 +398,10 @@ mm_written_value(PG_FUNCTION_ARGS)
 	bson_iter_t present;
 	bson_iter_t field;
 
+	if (PG_ARGISNULL(2) || PG_ARGISNULL(3) || PG_ARGISNULL(4))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("bson_types, mode and absent must not be null")));
 	if (writer == NULL)
 	{
 		MemoryContext old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
@@ -660,6 +664,10 @@ array_arguments(FunctionCallInfo fcinfo, Datum **names, Datum **values, bool **n
 	int			nnames;
 	int			nvalues;
 
+	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("names and values of fields must not be null")));
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, names, NULL, &nnames);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), JSONOID, -1, false, TYPALIGN_INT, values, nulls, &nvalues);
 	if (nnames != nvalues)

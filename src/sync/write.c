@@ -256,6 +256,8 @@ append_write(Writer *writer, text *old_json, text * new_json)
 	char		buffer[16];
 	int			length;
 
+	if (now == NULL && wanted == NULL)
+		elog(ERROR, "a write has no document");
 	if (writer->nitems > 0 &&
 		writer->items->len + (wanted != NULL ? wanted->len : 0) > COMMAND_BYTES)
 	{
