@@ -25,6 +25,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(mm_note_row);
@@ -274,9 +275,12 @@ note_all(Relation relation, char **arguments)
 	SetUserIdAndSecContext(relation->rd_rel->relowner,
 						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION |
 						   SECURITY_NOFORCE_RLS);
+	/* The table is locked: what a transaction's own snapshot has not is there, too, and goes. */
+	PushActiveSnapshot(GetLatestSnapshot());
 	portal = SPI_cursor_open_with_args(NULL, psprintf("SELECT t.%s FROM %s AS t",
 													  quote_identifier(arguments[NOTE_COLUMN]), table),
 									   0, NULL, NULL, NULL, true, 0);
+	PopActiveSnapshot();
 	per_fetch = AllocSetContextCreate(CurrentMemoryContext, "noted rows", ALLOCSET_DEFAULT_SIZES);
 	for (;;)
 	{

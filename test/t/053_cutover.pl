@@ -192,6 +192,16 @@ query("SELECT mongo_migrate.cutover('shop')");
 write_some(50);
 written('the last');
 is(differences(), '', 'to the end');
+
+# TRUNCATE takes rows that are newer than what its transaction sees.
+my $older = PsqlSession->new($node);
+$older->ask('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM users');
+query("INSERT INTO orders (id, user_id, total) SELECT 90000, max(id), 1 FROM users; INSERT INTO orders_items (order_id, position, sku, count) VALUES (90000, 0, 'new', 1);"
+	  . ' INSERT INTO orders_items_parts (order_id, item_position, position, n) VALUES (90000, 0, 0, 1)');
+written('new rows');
+is(($older->ask('TRUNCATE orders_items_parts; COMMIT'))[1], '', 'an older transaction truncates their table');
+written('the truncated table');
+is(differences(), '', 'and none of them is left in a document');
 write_some(10);
 
 # An application that goes on: it reads tables and writes to them, in another order than theirs.
