@@ -470,6 +470,7 @@ look_up(IdMap *map, DistinctKey *keys, int nkeys)
 		bool		isnull;
 		int			order = -1;
 
+		CHECK_FOR_INTERRUPTS();
 		if (!step)
 		{
 			ScanKeyData scankey;
