@@ -332,6 +332,37 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.report_drift(name, text, timestamptz) IS
     'raises a NOTICE that names the fields unknown to the plan that documents had since a time';
 
+CREATE FUNCTION mongo_migrate.tell_unmatched_filters(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    t mongo_migrate.plan_target;
+    filled boolean;
+BEGIN
+    FOR t IN
+        SELECT o.* FROM mongo_migrate.plan_target o
+         WHERE (o.server, o.collection) = (server, collection) AND o.included AND o.filter IS NOT NULL
+         ORDER BY o.ordinal
+    LOOP
+        filled := false;
+        IF to_regclass(t.target) IS NOT NULL THEN
+            EXECUTE format('SELECT EXISTS (SELECT FROM %s)', t.target) INTO filled;
+        END IF;
+        IF NOT filled AND mongo_migrate.run_command(server, json_build_object('count', collection, 'query', t.filter, 'limit', 1)) ->> 'n' = '0'
+           AND mongo_migrate.run_command(server, json_build_object('count', collection, 'limit', 1)) ->> 'n' <> '0' THEN
+            RAISE WARNING '%: no document of collection % matches the filter', t.target, collection USING
+                DETAIL = format('The filter is %s.', t.filter),
+                HINT = 'A number does not match a string, nor an ObjectId its digits. Correct the plan: ' || mongo_migrate.mend_target(t, 'filter = ''{...}''');
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.tell_unmatched_filters(name, text) IS
+    'warns of tables of a collection that are empty because no document matches their filter, though there are some';
+
 CREATE FUNCTION mongo_migrate.migrate_collection(server name, collection text,
         batch_size integer DEFAULT 5000, workers integer DEFAULT 2,
         on_error text DEFAULT 'quarantine', max_errors bigint DEFAULT NULL,
@@ -377,6 +408,8 @@ BEGIN
                 (SELECT format('Until it is complete, the collection is without %s.', mongo_migrate.counted(count(*), 'foreign key'))
                    FROM mongo_migrate.reference_ddl(server) r
                   WHERE r.collection = migrate_collection.collection AND ended.catching_up HAVING count(*) > 0));
+    ELSE
+        PERFORM mongo_migrate.tell_unmatched_filters(server, collection);
     END IF;
     PERFORM mongo_migrate.report_drift(server, collection, started);
     RETURN mongo_migrate.run_result(this_run, started);

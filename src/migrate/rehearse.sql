@@ -155,6 +155,7 @@ BEGIN
     IF did.reasons IS NOT NULL THEN
         RAISE NOTICE 'rejected: %', did.reasons;
     END IF;
+    PERFORM mongo_migrate.tell_unmatched_filters(server, collection);
     IF (did.result).inserted > 0 THEN
         FOREACH size IN ARRAY did.added LOOP
             RAISE NOTICE '%: % rows, of all documents about %, % and % of indexes', size.target, size.rows,
