@@ -19,7 +19,6 @@ SQL_PARTS = \
 	src/bson/objectid.sql \
 	src/bson/bson.sql \
 	src/mongo/mongo.sql \
-	src/mongo/preflight.sql \
 	src/fdw/fdw.sql \
 	src/migrate/catalog.sql \
 	src/migrate/infer.sql \
@@ -33,6 +32,7 @@ SQL_PARTS = \
 	src/migrate/plan_check.sql \
 	src/migrate/plan_enumeration.sql \
 	src/migrate/check_plan.sql \
+	src/migrate/preflight.sql \
 	src/migrate/ddl.sql \
 	src/migrate/replan.sql \
 	src/load/idmap.sql \

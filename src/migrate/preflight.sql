@@ -35,9 +35,11 @@ AS $$
            END
     UNION ALL
     SELECT 'workers', CASE WHEN w.allowed - w.used >= 2 THEN 'ok' ELSE 'warn' END,
-           format('max_worker_processes is %s, %s in use', w.allowed, w.used)
+           format('max_worker_processes is %s, %s%s in use', w.allowed, w.least, w.used)
            || CASE WHEN w.allowed - w.used >= 2 THEN '' ELSE ': raise it, or migrate with workers => 0' END
     FROM (SELECT current_setting('max_worker_processes')::integer AS allowed,
+                 -- Whoever may not see other roles' processes sees none of theirs.
+                 CASE WHEN pg_has_role('pg_read_all_stats', 'USAGE') THEN '' ELSE 'at least ' END AS least,
                  (SELECT count(*) FROM pg_stat_activity
                   WHERE backend_type NOT IN ('client backend', 'autovacuum launcher', 'autovacuum worker',
                         'background writer', 'checkpointer', 'startup', 'walwriter', 'walreceiver',
@@ -51,6 +53,55 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.preflight_target() IS
     'the rows of preflight() that speak of this database';
 REVOKE ALL ON FUNCTION mongo_migrate.preflight_target() FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.preflight_tables(server name)
+    RETURNS TABLE ("check" text, status text, detail text)
+    LANGUAGE sql STABLE PARALLEL RESTRICTED
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH wanted AS (
+        SELECT t.target, t.existing, parse_ident(t.target) AS name FROM mongo_migrate.plan_target AS t
+         WHERE t.server = $1 AND t.included AND cardinality(parse_ident(t.target)) = 2
+         UNION ALL
+        SELECT NULL, false, '{public,NULL}' WHERE NOT EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE p.server = $1)
+    ), planned AS MATERIALIZED (
+        -- Not by to_regclass(), which is an error where a schema may not be used.
+        SELECT w.*, n.oid AS schema, c.oid AS relation, c.relowner AS owner
+          FROM wanted AS w LEFT JOIN pg_namespace AS n ON n.nspname = w.name[1]
+          LEFT JOIN pg_class AS c ON (c.relnamespace, c.relname) = (n.oid, w.name[2])
+    ), rights AS (
+        SELECT 'schemas' AS "check", CASE WHEN p.target IS NULL THEN 'warn' ELSE 'fail' END AS status,
+               format('SCHEMA %I', p.name[1]) AS object, r.name AS lacking,
+               CASE WHEN p.target IS NULL THEN ' or plan into another schema: schema => ''...''' END AS otherwise
+          FROM planned AS p CROSS JOIN (VALUES ('USAGE'), ('CREATE')) AS r (name)
+         WHERE NOT has_schema_privilege(p.schema, r.name) AND (r.name = 'USAGE' OR p.relation IS NULL)
+         UNION
+        SELECT 'schemas', 'fail', format('DATABASE %I', current_database()), 'CREATE', NULL
+          FROM planned AS p WHERE p.schema IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')
+         UNION
+        SELECT 'tables', CASE WHEN r.name IN ('SELECT', 'INSERT') THEN 'fail' ELSE 'warn' END, p.target, r.name, NULL
+          FROM planned AS p CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) AS r (name)
+         WHERE NOT CASE r.name WHEN 'DELETE' THEN has_table_privilege(p.relation, r.name) ELSE has_any_column_privilege(p.relation, r.name) END
+    ), problems AS (
+        SELECT r."check", min(r.status) AS status, format('a right is lacking: GRANT %s ON %s TO %I;%s', string_agg(r.lacking, ', ' ORDER BY r.lacking DESC),
+                                                          r.object, current_user, max(r.otherwise)) AS detail
+          FROM rights AS r GROUP BY r."check", r.object
+         UNION ALL
+        SELECT 'tables', 'fail', format('the owner makes the keys: migrate as role %I, or ALTER TABLE %s OWNER TO %I;', o.rolname, p.target, current_user)
+          FROM planned AS p JOIN pg_roles AS o ON o.oid = p.owner WHERE NOT p.existing AND NOT pg_has_role(p.owner, 'USAGE')
+         UNION ALL
+        SELECT 'tables', 'fail', format('%s, which was there when it was planned, does not exist: see check_plan()', p.target)
+          FROM planned AS p WHERE p.existing AND p.relation IS NULL
+    )
+    SELECT c.name, coalesce(min(p.status), 'ok'), coalesce(string_agg(p.detail, E'\n' ORDER BY p.detail COLLATE "C"), c.fine)
+      FROM (SELECT 1, 'schemas', coalesce(string_agg(DISTINCT quote_ident(o.name[1]), ', '), 'none') || ': every right that is needed' FROM planned AS o
+             UNION ALL SELECT 2, 'tables', format('%s planned, %s there', count(o.target), count(o.relation)) FROM planned AS o) AS c (n, name, fine)
+      LEFT JOIN problems AS p ON p."check" = c.name
+     GROUP BY c.n, c.name, c.fine ORDER BY c.n
+$$;
+COMMENT ON FUNCTION mongo_migrate.preflight_tables(name) IS
+    'the rows of preflight() that speak of the tables that are planned, or of where they would be by default';
+REVOKE ALL ON FUNCTION mongo_migrate.preflight_tables(name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.preflight_source(server name)
     RETURNS TABLE ("check" text, status text, detail text)
@@ -191,6 +242,7 @@ DECLARE
     problem text;
 BEGIN
     RETURN QUERY SELECT * FROM mongo_migrate.preflight_target();
+    RETURN QUERY SELECT * FROM mongo_migrate.preflight_tables(server);
     problem := (SELECT t.problem FROM mongo_migrate.try_command(server, '{"ping": 1}') t);
     RETURN QUERY SELECT 'connection', CASE WHEN problem IS NULL THEN 'ok' ELSE 'fail' END,
         coalesce(problem, 'established');
