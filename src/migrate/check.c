@@ -64,8 +64,9 @@ mm_check_bson_type(PG_FUNCTION_ARGS)
 }
 
 /*
- * check_expression(expression, source_type, type): throws what PostgreSQL says
- * of an expression over value and doc whose result has to become type.
+ * check_expression(expression, source_type, type, has_doc): throws what
+ * PostgreSQL says of an expression over value, and maybe doc, whose result has
+ * to become type.
  */
 Datum
 mm_check_expression(PG_FUNCTION_ARGS)
@@ -78,8 +79,9 @@ mm_check_expression(PG_FUNCTION_ARGS)
 	CachedPlanSource *source;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT CAST((%s\n) AS %s) FROM (SELECT NULL::%s AS value, NULL::pg_catalog.jsonb AS doc) AS source",
-					 expression, type, source_type);
+	appendStringInfo(&sql, "SELECT CAST((%s\n) AS %s) FROM (SELECT NULL::%s AS value%s) AS source",
+					 expression, type, source_type,
+					 PG_GETARG_BOOL(3) ? ", NULL::pg_catalog.jsonb AS doc" : "");
 	SPI_connect();
 	plan = SPI_prepare(sql.data, 0, NULL);
 	if (plan == NULL)

@@ -147,6 +147,7 @@ BEGIN
             c.type := 'text';
         ELSIF c.lookup_table IS NOT NULL AND to_regclass(c.lookup_table) IS NULL THEN
             c.expression := 'NULL::integer';
+            c.reverse_expression := 'NULL::text';
         END IF;
     END IF;
     canonical := mongo_migrate.canonical_type(c.type);
@@ -169,7 +170,9 @@ BEGIN
     step := 'expression';
     -- What comes from a map has the map's type.
     PERFORM mongo_migrate.check_expression(c.expression,
-        coalesce(nullif(map.id_type, 'source'), c.source_type, c.type), c.type);
+        coalesce(nullif(map.id_type, 'source'), c.source_type, c.type), c.type, has_doc => true);
+    step := 'reverse_expression';
+    PERFORM mongo_migrate.check_expression('(' || c.reverse_expression || chr(10) || ') IS NULL', c.type, 'boolean');
     step := 'check_rule';
     PERFORM mongo_migrate.check_expression('value ' || c.check_rule, c.type, 'boolean');
     step := 'default_value';
