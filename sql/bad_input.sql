@@ -182,6 +182,15 @@ SELECT * FROM pg_temp.trouble('expression = ''value || ''''!'''''', reverse_expr
 SELECT * FROM pg_temp.trouble('expression = ''value || ''''!'''''', reverse_expression = ''rtrim(value, ''''!'''') -- as it was''');
 SELECT * FROM pg_temp.trouble('check_rule = ''<> doc::text''');
 SELECT * FROM pg_temp.trouble('path = ''sky''', 'sku');
+-- What is advised fits what the target is.
+CREATE VIEW public.in_view AS SELECT 1::bigint AS id, '1'::bytea AS amount;
+CREATE FOREIGN TABLE public.in_foreign_table (id bigint, amount bytea) SERVER bad_input;
+CREATE MATERIALIZED VIEW public.in_matview AS SELECT * FROM public.in_view;
+SELECT t.* FROM unnest(ARRAY['view', 'foreign_table', 'matview']) AS kind,
+    pg_temp.trouble(format('target = ''public.in_%s'', existing = true', kind), 'public.orders') AS t WHERE t.place ~ '^public[.]in_';
+DROP FOREIGN TABLE public.in_foreign_table;
+DROP MATERIALIZED VIEW public.in_matview;
+DROP VIEW public.in_view;
 SELECT * FROM pg_temp.trouble('parent_column = ''order''', 'order_id');
 SELECT * FROM pg_temp.trouble('included = false', 'order_id');
 SELECT * FROM pg_temp.trouble('included = false', 'position');

@@ -335,11 +335,12 @@ compile_column(LoadSession *session, LoadTarget *target, LoadColumn *column,
 	}
 }
 
-/* The attribute that a column of the plan fills; throws when there is none. */
-static Form_pg_attribute
+/* Finds the attribute that a column of the plan fills; throws when there is none. */
+static void
 find_attribute(LoadSession *session, LoadTarget *target, LoadColumn *column, Relation relation,
 			   Oid type, int32 typmod)
 {
+	char		relkind = RelationGetForm(relation)->relkind;
 	Form_pg_attribute attribute;
 	char	   *actual;
 	char	   *planned;
@@ -349,6 +350,7 @@ find_attribute(LoadSession *session, LoadTarget *target, LoadColumn *column, Rel
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("table %s has no column \"%s\", which the plan fills", target->name, column->name),
+				 relkind == RELKIND_VIEW ? column_hint(session, target, column, "included = false") :
 				 errhint("Add it: ALTER TABLE %s ADD COLUMN %s %s; or leave it out: %s",
 						 target->name, quote_identifier(column->name),
 						 format_type_with_typemod(type, typmod),
@@ -367,6 +369,8 @@ find_attribute(LoadSession *session, LoadTarget *target, LoadColumn *column, Rel
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" of table %s is of type %s, and the plan says %s",
 						column->name, target->name, actual, planned),
+				 relkind == RELKIND_VIEW || relkind == RELKIND_FOREIGN_TABLE ?
+				 column_hint(session, target, column, psprintf("type = %s", quote_literal_cstr(actual))) :
 				 errhint("Change the table: ALTER TABLE %s ALTER COLUMN %s TYPE %s USING %s::%s; or the plan: %s",
 						 target->name, quote_identifier(column->name), planned,
 						 quote_identifier(column->name),
@@ -375,7 +379,6 @@ find_attribute(LoadSession *session, LoadTarget *target, LoadColumn *column, Rel
 						 column_update(session, target, column,
 									   psprintf("type = %s", quote_literal_cstr(actual))))));
 	column->not_null = attribute->attnotnull;
-	return attribute;
 }
 
 typedef struct ColumnContext

@@ -129,6 +129,7 @@ DECLARE
     map mongo_migrate.id_map;
     canonical text;
     found_type text;
+    kind constant "char" := (SELECT r.relkind FROM pg_class AS r WHERE r.oid = relation);
     step text := 'type';
 BEGIN
     IF c.column_name = '' OR EXISTS (SELECT FROM pg_attribute AS a
@@ -200,13 +201,17 @@ BEGIN
         found_type := mongo_migrate.column_type(relation, c.column_name);
         IF found_type IS NULL THEN
             problem := format('table %s has no such column', c.target);
-            hint := format('ALTER TABLE %s ADD COLUMN %I %s; or leave it out: %s', c.target, c.column_name,
-                           c.type, mongo_migrate.mend_column(c, 'included = false'));
+            hint := CASE kind WHEN 'v' THEN format('Make the view anew with column %I of type %s', c.column_name, c.type)
+                              ELSE format('ALTER TABLE %s ADD COLUMN %I %s', c.target, c.column_name, c.type) END
+                    || '; or leave it out: ' || mongo_migrate.mend_column(c, 'included = false');
         ELSIF found_type <> canonical THEN
             problem := format('it is %s in table %s, and the plan says %s', found_type, c.target, canonical);
-            -- A cast to a length cuts.
-            hint := format('ALTER TABLE %1$s ALTER COLUMN %2$I TYPE %3$s USING %2$I::%4$s; or: %5$s', c.target, c.column_name, canonical,
-                           format_type(to_regtype(canonical), -1), mongo_migrate.mend_column(c, format('type = %L', found_type)));
+            hint := CASE kind WHEN 'v' THEN format('Make the view anew with column %I of type %s', c.column_name, canonical)
+                              WHEN 'f' THEN format('ALTER FOREIGN TABLE %s ALTER COLUMN %I TYPE %s', c.target, c.column_name, canonical)
+                              -- A cast to a length cuts.
+                              ELSE format('ALTER TABLE %1$s ALTER COLUMN %2$I TYPE %3$s USING %2$I::%4$s', c.target, c.column_name, canonical,
+                                          format_type(to_regtype(canonical), -1)) END
+                    || '; or: ' || mongo_migrate.mend_column(c, format('type = %L', found_type));
         END IF;
     END IF;
     IF problem IS NULL AND map.id_type IS NOT NULL AND map.id_type <> 'source' AND c.expression IS NULL
@@ -522,6 +527,11 @@ BEGIN
             problem := format('table %s does not exist', planned.target);
             hint := 'To have it created: ' || mongo_migrate.mend_target(planned, 'existing = false');
             RETURN NEXT;
+        ELSIF (SELECT r.relkind NOT IN ('r', 'p', 'f', 'v') FROM pg_class AS r WHERE r.oid = relation) THEN
+            problem := 'it is not a table';
+            hint := mongo_migrate.mend_target(planned, 'target = ''schema.table''');
+            RETURN NEXT;
+            CONTINUE;
         END IF;
         SELECT format('collection "%s" of server "%s" has the same table: a verification of one calls the rows of the other extra, '
                       'and reset_collection(truncate => true) empties both', o.collection, o.server) INTO problem
