@@ -67,12 +67,17 @@ destroy_bson(void *object)
 	bson_destroy((bson_t *) object);
 }
 
+/* Gives a document to context. */
+bson_t *
+owned_bson(MemoryContext context, bson_t *bson)
+{
+	owned_register(context, bson, destroy_bson);
+	return bson;
+}
+
 /* Returns a new empty document owned by context. */
 bson_t *
 owned_bson_new(MemoryContext context)
 {
-	bson_t	   *bson = bson_new();
-
-	owned_register(context, bson, destroy_bson);
-	return bson;
+	return owned_bson(context, bson_new());
 }

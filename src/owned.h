@@ -11,6 +11,9 @@
 
 #include "utils/palloc.h"
 
+/* Has a document live as long as context, and returns it. */
+extern bson_t *owned_bson(MemoryContext context, bson_t *bson);
+
 /* Returns a new empty document that lives as long as context. */
 extern bson_t *owned_bson_new(MemoryContext context);
 

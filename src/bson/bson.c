@@ -37,12 +37,6 @@ PG_FUNCTION_INFO_V1(mm_path_segments);
 PG_FUNCTION_INFO_V1(mm_decode_document);
 PG_FUNCTION_INFO_V1(mm_encode_value);
 
-static void
-destroy_bson(void *object)
-{
-	bson_destroy((bson_t *) object);
-}
-
 /* The document in a bytea argument, which must outlive it; throws for what cannot be one. */
 static void
 bson_argument(bson_t *document, bytea *bytes)
@@ -121,8 +115,7 @@ bson_from_text(const char *utf8)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid Extended JSON"),
 				 errdetail("%s", error.message)));
-	owned_register(CurrentMemoryContext, document, destroy_bson);
-	return document;
+	return owned_bson(CurrentMemoryContext, document);
 }
 
 /* bson_from_json(document json) returns bytea */

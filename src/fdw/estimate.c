@@ -62,12 +62,6 @@ add_number(const bson_t *document, const char *path, double *sum)
 	return true;
 }
 
-static void
-destroy_reply(void *reply)
-{
-	bson_destroy(reply);
-}
-
 /* The reply to a command, or NULL. */
 const bson_t *
 estimate_ask(MongoConnection *connection, const bson_t *command, bson_error_t *error)
@@ -82,7 +76,7 @@ estimate_ask(MongoConnection *connection, const bson_t *command, bson_error_t *e
 									  mongoc_client_get_read_prefs(client), &reply, error);
 	result = bson_copy(&reply);
 	bson_destroy(&reply);
-	owned_register(CurrentMemoryContext, result, destroy_reply);
+	(void) owned_bson(CurrentMemoryContext, result);
 	mongo_connection_check(connection);
 	return ok ? result : NULL;
 }

@@ -44,12 +44,6 @@ struct WriteBatch
 
 /* For owned_register(). */
 static void
-destroy_bson(void *object)
-{
-	bson_destroy((bson_t *) object);
-}
-
-static void
 destroy_bulk(void *object)
 {
 	mongoc_bulk_operation_destroy((mongoc_bulk_operation_t *) object);
@@ -433,7 +427,5 @@ write_one(MongoConnection *connection, const char *collection, const bson_t *sel
 	bson_iter_document(&iter, &length, &data);
 	if (!bson_init_static(&value, data, length))
 		elog(ERROR, "could not take a document out of a reply");
-	reply = bson_copy(&value);
-	owned_register(CurrentMemoryContext, reply, destroy_bson);
-	return reply;
+	return owned_bson(CurrentMemoryContext, bson_copy(&value));
 }

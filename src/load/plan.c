@@ -108,12 +108,6 @@ target_by_name(LoadSession *session, const char *name)
 	return NULL;
 }
 
-static void
-destroy_bson(void *bson)
-{
-	bson_destroy((bson_t *) bson);
-}
-
 /* Extended JSON of a filter as a document owned by the session. */
 static bson_t *
 parse_filter(LoadSession *session, LoadTarget *target, const char *json)
@@ -127,8 +121,7 @@ parse_filter(LoadSession *session, LoadTarget *target, const char *json)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the filter in the plan of table %s is not Extended JSON", target->name),
 				 errdetail("%s", error.message)));
-	owned_register(session->context, filter, destroy_bson);
-	return filter;
+	return owned_bson(session->context, filter);
 }
 
 /* Reads plan_target. */

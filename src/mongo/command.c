@@ -25,12 +25,6 @@ PG_FUNCTION_INFO_V1(mm_aggregate_documents);
 PG_FUNCTION_INFO_V1(mm_driver_version);
 PG_FUNCTION_INFO_V1(mm_require_source);
 
-static void
-destroy_bson(void *object)
-{
-	bson_destroy((bson_t *) object);
-}
-
 /* Whether a command opens a change stream. */
 static bool
 opens_stream(const bson_t *command)
@@ -113,7 +107,7 @@ mongo_command(MongoConnection *connection, const bson_t *command, MemoryContext 
 									  NULL, &reply, &error);
 	result = bson_copy(&reply);
 	bson_destroy(&reply);
-	owned_register(owner, result, destroy_bson);
+	(void) owned_bson(owner, result);
 	mongo_connection_check(connection);
 	if (!ok || find_write_error(result, &error))
 		mongo_throw(&error, result,
@@ -144,8 +138,7 @@ bson_from_argument(text *json, const char *name, char opening)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" is not valid Extended JSON", name),
 				 errdetail("%s", error.message)));
-	owned_register(CurrentMemoryContext, bson, destroy_bson);
-	return bson;
+	return owned_bson(CurrentMemoryContext, bson);
 }
 
 /*
