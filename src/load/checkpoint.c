@@ -27,6 +27,22 @@ statement_prepared(SPIPlanPtr *plan, const char *query, int nargs, Oid *types)
 	return *plan;
 }
 
+/*
+ * Runs a statement whose parameters are the session's server and a collection.
+ * Needs an SPI connection; stays in the current context, where SPI leaves its own.
+ */
+SPITupleTable *
+collection_query(LoadSession *session, const char *collection, const char *query)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Oid			types[2] = {NAMEOID, TEXTOID};
+	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(collection)};
+
+	SPI_execute_with_args(query, 2, types, values, NULL, false, 0);
+	MemoryContextSwitchTo(context);
+	return SPI_tuptable;
+}
+
 /* A bytea of the current SPI result in context, or NULL. */
 static bytea *
 result_bytes(int column, MemoryContext context)
@@ -98,12 +114,10 @@ checkpoints_catch_up(LoadSession *session)
 		" WHERE server OPERATOR(pg_catalog.=) $1 AND collection OPERATOR(pg_catalog.=) $2"
 		"   AND NOT complete AND NOT catching_up"
 	};
-	Oid			types[2] = {NAMEOID, TEXTOID};
-	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(session->collection)};
 
 	SPI_connect();
 	for (int i = 0; i < lengthof(statements); i++)
-		SPI_execute_with_args(statements[i], 2, types, values, NULL, false, 0);
+		collection_query(session, session->collection, statements[i]);
 	SPI_finish();
 }
 

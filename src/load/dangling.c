@@ -87,7 +87,7 @@ row_key(LoadSession *session, LoadTarget *target)
 
 	initStringInfo(&key);
 	SPI_connect();
-	known = query(session, "SELECT k.column_name FROM mongo_migrate.key_columns($1, $2) AS k WHERE k.target = $3",
+	known = query(session, "SELECT k.column_name FROM mongo_migrate.key_columns($1, $2) AS k WHERE k.target OPERATOR(pg_catalog.=) $3",
 				  session->collection, target->name) > 0;
 	for (uint64 i = 0; known && i < SPI_processed; i++)
 	{

@@ -184,11 +184,8 @@ read_range(Request *request, int from, int to)
 static void
 synchronize_ids(LoadSession *session)
 {
-	Oid			types[2] = {NAMEOID, TEXTOID};
-	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(session->collection)};
-
 	SPI_connect();
-	SPI_execute_with_args("SELECT mongo_migrate.synchronize_sequences($1, $2, false)", 2, types, values, NULL, false, 0);
+	collection_query(session, session->collection, "SELECT mongo_migrate.synchronize_sequences($1, $2, false)");
 	SPI_finish();
 }
 

@@ -39,16 +39,12 @@
 void
 drift_know_plan(LoadSession *session)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Oid			types[] = {NAMEOID, TEXTOID};
-	Datum		values[] = {NameGetDatum(&session->server), CStringGetTextDatum(session->collection)};
+	SPITupleTable *rows = collection_query(session, session->collection, PLANNED_PATHS);
 
-	SPI_execute_with_args(PLANNED_PATHS, lengthof(types), types, values, NULL, false, 0);
-	MemoryContextSwitchTo(context); /* SPI leaves its own */
-	for (uint64 row = 0; row < SPI_processed; row++)
+	for (uint64 row = 0; row < rows->numvals; row++)
 	{
 		bool		isnull;
-		Datum		array = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, 1, &isnull);
+		Datum		array = SPI_getbinval(rows->vals[row], rows->tupdesc, 1, &isnull);
 		Datum	   *elements;
 		int			n;
 		List	   *paths = NIL;

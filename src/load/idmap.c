@@ -230,15 +230,10 @@ sequence_increment(Oid sequenceid)
 static Oid
 table_sequence(LoadSession *session, const char *collection)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Oid			types[2] = {NAMEOID, TEXTOID};
-	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(collection)};
-	Datum		sequence;
+	SPITupleTable *row = collection_query(session, collection, "SELECT mongo_migrate.table_sequence($1, $2)::oid");
 	bool		isnull;
+	Datum		sequence = SPI_getbinval(row->vals[0], row->tupdesc, 1, &isnull);
 
-	SPI_execute_with_args("SELECT mongo_migrate.table_sequence($1, $2)::oid", 2, types, values, NULL, false, 1);
-	MemoryContextSwitchTo(context); /* SPI leaves its own */
-	sequence = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	return isnull ? InvalidOid : DatumGetObjectId(sequence);
 }
 
@@ -305,22 +300,16 @@ add_map(LoadSession *session, IdMap *map)
 IdMap *
 id_map_open(LoadSession *session, const char *collection, bool reference)
 {
-	MemoryContext context = CurrentMemoryContext;
-	Oid			types[2] = {NAMEOID, TEXTOID};
-	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(collection)};
-	char	   *id_type;
-	char	   *name;
+	SPITupleTable *rows = collection_query(session, collection,
+										   "SELECT id_type, relation FROM mongo_migrate.id_map"
+										   " WHERE server OPERATOR(pg_catalog.=) $1"
+										   "   AND collection OPERATOR(pg_catalog.=) $2");
+	char	   *id_type = rows->numvals == 0 ? NULL : SPI_getvalue(rows->vals[0], rows->tupdesc, 1);
+	char	   *name = rows->numvals == 0 ? NULL : SPI_getvalue(rows->vals[0], rows->tupdesc, 2);
 	Relation	relation;
 	IdMap	   *map = NULL;
 	ListCell   *cell;
 
-	SPI_execute_with_args("SELECT id_type, relation FROM mongo_migrate.id_map"
-						  " WHERE server OPERATOR(pg_catalog.=) $1"
-						  "   AND collection OPERATOR(pg_catalog.=) $2",
-						  2, types, values, NULL, false, 0);
-	MemoryContextSwitchTo(context); /* SPI leaves its own */
-	id_type = SPI_processed == 0 ? NULL : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-	name = SPI_processed == 0 ? NULL : SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
 	if (id_type != NULL && strcmp(id_type, "source") == 0)
 		return NULL;
 	if (name == NULL)

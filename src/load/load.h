@@ -385,6 +385,7 @@ extern void quarantine_mark_present(LoadSession *session);
 
 /* checkpoint.c */
 extern SPIPlanPtr statement_prepared(SPIPlanPtr *plan, const char *query, int nargs, Oid *types);
+extern SPITupleTable *collection_query(LoadSession *session, const char *collection, const char *query);
 extern Checkpoint *checkpoint_lock(Name server, const char *collection, int chunk);
 extern void checkpoints_catch_up(LoadSession *session);
 extern void checkpoint_move(LoadSession *session, const LoadCounts *counts, const bytea *last_id,

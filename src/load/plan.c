@@ -53,19 +53,6 @@ plan_value(LoadSession *session, SPITupleTable *rows, int row, int column)
 	return value == NULL ? NULL : MemoryContextStrdup(session->context, value);
 }
 
-/* Runs one of the two queries on the plan. */
-static SPITupleTable *
-plan_query(LoadSession *session, const char *query)
-{
-	MemoryContext context = CurrentMemoryContext;
-	Oid			types[2] = {NAMEOID, TEXTOID};
-	Datum		values[2] = {NameGetDatum(&session->server), CStringGetTextDatum(session->collection)};
-
-	SPI_execute_with_args(query, 2, types, values, NULL, false, 0);
-	MemoryContextSwitchTo(context); /* SPI leaves its own */
-	return SPI_tuptable;
-}
-
 /* "UPDATE mongo_migrate.plan_column SET ... WHERE ...", for a hint. */
 char *
 column_update(LoadSession *session, LoadTarget *target, LoadColumn *column, const char *set)
@@ -128,13 +115,13 @@ parse_filter(LoadSession *session, LoadTarget *target, const char *json)
 static void
 read_targets(LoadSession *session)
 {
-	SPITupleTable *rows = plan_query(session,
-									 "SELECT target, parent, path, included, filter, nested_path,"
-									 "       kind OPERATOR(pg_catalog.=) 'map'"
-									 "  FROM mongo_migrate.plan_target"
-									 " WHERE server OPERATOR(pg_catalog.=) $1"
-									 "   AND collection OPERATOR(pg_catalog.=) $2"
-									 " ORDER BY ordinal, target");
+	SPITupleTable *rows = collection_query(session, session->collection,
+										   "SELECT target, parent, path, included, filter, nested_path,"
+										   "       kind OPERATOR(pg_catalog.=) 'map'"
+										   "  FROM mongo_migrate.plan_target"
+										   " WHERE server OPERATOR(pg_catalog.=) $1"
+										   "   AND collection OPERATOR(pg_catalog.=) $2"
+										   " ORDER BY ordinal, target");
 	int			nrows = rows->numvals;
 
 	if (nrows == 0)
@@ -749,21 +736,21 @@ load_plan_compile(LoadSession *session)
 	drop_unused_targets(session);
 	MemoryContextSwitchTo(session->context);
 	make_branches(session);
-	rows = plan_query(session,
-					  "SELECT target, column_name, role, path, type, source_type, expression,"
-					  "       parent_column, refers_to, refers_key, key_form, on_dangling"
-					  "  FROM mongo_migrate.plan_column AS c"
-					  " WHERE server OPERATOR(pg_catalog.=) $1"
-					  "   AND collection OPERATOR(pg_catalog.=) $2 AND included"
+	rows = collection_query(session, session->collection,
+							"SELECT target, column_name, role, path, type, source_type, expression,"
+							"       parent_column, refers_to, refers_key, key_form, on_dangling"
+							"  FROM mongo_migrate.plan_column AS c"
+							" WHERE server OPERATOR(pg_catalog.=) $1"
+							"   AND collection OPERATOR(pg_catalog.=) $2 AND included"
 	/* mongo_migrate.holds_ids(): such a reference is looked up after the load */
-					  "   AND NOT (role OPERATOR(pg_catalog.=) 'reference' AND refers_key OPERATOR(pg_catalog.<>) '_id' AND EXISTS ("
-					  "       SELECT FROM mongo_migrate.plan_column AS o"
-					  "        WHERE o.server OPERATOR(pg_catalog.=) c.server"
-					  "          AND o.collection OPERATOR(pg_catalog.=) c.collection"
-					  "          AND o.target OPERATOR(pg_catalog.=) c.target"
-					  "          AND o.path OPERATOR(pg_catalog.=) c.path AND o.included"
-					  "          AND o.role OPERATOR(pg_catalog.=) 'value' AND o.expression IS NULL))"
-					  " ORDER BY target, ordinal");
+							"   AND NOT (role OPERATOR(pg_catalog.=) 'reference' AND refers_key OPERATOR(pg_catalog.<>) '_id' AND EXISTS ("
+							"       SELECT FROM mongo_migrate.plan_column AS o"
+							"        WHERE o.server OPERATOR(pg_catalog.=) c.server"
+							"          AND o.collection OPERATOR(pg_catalog.=) c.collection"
+							"          AND o.target OPERATOR(pg_catalog.=) c.target"
+							"          AND o.path OPERATOR(pg_catalog.=) c.path AND o.included"
+							"          AND o.role OPERATOR(pg_catalog.=) 'value' AND o.expression IS NULL))"
+							" ORDER BY target, ordinal");
 	for (int i = 0; i < session->ntargets; i++)
 		compile_target(session, session->targets[i], rows);
 	for (int i = 0; i < session->ntargets; i++)
