@@ -72,11 +72,6 @@
 #include "nodes/miscnodes.h"
 #endif
 
-/* PostgreSQL 16 (commit d952373a987) moved the varlena macros out of postgres.h. */
-#if PG_VERSION_NUM >= 160000
-#include "varatt.h"
-#endif
-
 /* PostgreSQL 16 (commit 19d8e2308bc) added onlySummarizing. */
 #if PG_VERSION_NUM >= 160000
 #define MM_INSERT_INDEX_TUPLES(result, slot, estate) \
@@ -100,7 +95,6 @@
  * errors softly; before, bad syntax throws.
  */
 #if PG_VERSION_NUM >= 160000
-#include "nodes/miscnodes.h"
 #define MM_PARSE_TYPE(text, type, typmod) \
 	parseTypeString(text, type, typmod, (Node *) &(ErrorSaveContext) {T_ErrorSaveContext})
 #else
