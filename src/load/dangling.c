@@ -121,6 +121,22 @@ referred_column(LoadTarget *root, const char *refers_key)
 	return -1;
 }
 
+/* Adds the values of a column of the batch, as (id, number, own), to the rows of find_in_column(). */
+static void
+add_values(LoadSession *session, LoadTarget *target, int field, bool own,
+		   TupleDesc desc, Tuplestorestate *rows)
+{
+	for (int row = 0; row < target->nrows; row++)
+	{
+		Size		at = (Size) row * target->ncolumns + field;
+		Datum		values[3] = {target->values[at], Int32GetDatum(row), BoolGetDatum(own)};
+		bool		nulls[3] = {false, false, false};
+
+		if (session->documents[target->documents[row]].state == DOCUMENT_READ && !target->nulls[at])
+			tuplestore_putvalues(rows, desc, values, nulls);
+	}
+}
+
 /*
  * Adds the ids of the batch's own documents, or their values of the field that
  * is referred to, to the rows of find_in_column(): a row of one of them will be
@@ -139,15 +155,7 @@ add_own_ids(LoadSession *session, const char *refers_key, TupleDesc desc, Tuples
 		field = referred_column(root, refers_key);
 		if (field < 0)
 			return false;
-		for (int row = 0; row < root->nrows; row++)
-		{
-			Size		at = (Size) row * root->ncolumns + field;
-			Datum		values[3] = {root->values[at], Int32GetDatum(row), BoolGetDatum(true)};
-			bool		nulls[3] = {false, false, false};
-
-			if (session->documents[root->documents[row]].state == DOCUMENT_READ && !root->nulls[at])
-				tuplestore_putvalues(rows, desc, values, nulls);
-		}
+		add_values(session, root, field, true, desc, rows);
 	}
 	return true;
 }
@@ -179,15 +187,7 @@ find_in_column(LoadSession *session, LoadTarget *target, int field)
 	TupleDescInitEntry(desc, 2, "2", INT4OID, -1, 0);
 	TupleDescInitEntry(desc, 3, "3", BOOLOID, -1, 0);
 	rows = tuplestore_begin_heap(true, false, work_mem);
-	for (int row = 0; row < target->nrows; row++)
-	{
-		Size		at = (Size) row * target->ncolumns + field;
-		Datum		values[3] = {target->values[at], Int32GetDatum(row), BoolGetDatum(false)};
-		bool		nulls[3] = {false, false, false};
-
-		if (session->documents[target->documents[row]].state == DOCUMENT_READ && !target->nulls[at])
-			tuplestore_putvalues(rows, desc, values, nulls);
-	}
+	add_values(session, target, field, false, desc, rows);
 	if (strcmp(column->refers_to, session->collection) == 0 &&
 		!add_own_ids(session, column->refers_key, desc, rows))
 	{

@@ -72,6 +72,25 @@ statement_show_rows(const char *name, TupleDesc desc, Tuplestorestate *rows)
 		elog(ERROR, "cannot register relation \"%s\"", name);
 }
 
+/* Runs sql, whose parameters are the values of a row. */
+static void
+run_with_row(const char *sql, HeapTuple row, TupleDesc desc)
+{
+	Oid		   *types = palloc(desc->natts * sizeof(Oid));
+	Datum	   *values = palloc(desc->natts * sizeof(Datum));
+	bool	   *isnull = palloc(desc->natts * sizeof(bool));
+	char	   *nulls = palloc(desc->natts * sizeof(char));
+
+	heap_deform_tuple(row, desc, values, isnull);
+	for (int i = 0; i < desc->natts; i++)
+	{
+		types[i] = TupleDescAttr(desc, i)->atttypid;
+		nulls[i] = isnull[i] ? 'n' : ' ';
+	}
+	if (SPI_execute_with_args(sql, desc->natts, types, values, nulls, false, 0) < 0)
+		elog(ERROR, "cannot run a batch's statement: %s", SPI_result_code_string(SPI_result));
+}
+
 /*
  * Runs a statement of the session over rows in an SPI connection of its own,
  * which the caller ends by statement_finish(): plan, whose rows go to receiver
@@ -118,26 +137,8 @@ void
 statement_run_over_arrays(LoadSession *session, bool distributed, TupleDesc desc, Tuplestorestate *rows,
 						  const char *query, const char *sql)
 {
-	int			narrays;
-	Oid		   *types;
-	Datum	   *values;
-	bool	   *isnull;
-	char	   *nulls;
-
 	statement_run(session, distributed, desc, rows, NULL, query, NULL);
-	narrays = SPI_tuptable->tupdesc->natts;
-	types = palloc(narrays * sizeof(Oid));
-	values = palloc(narrays * sizeof(Datum));
-	isnull = palloc(narrays * sizeof(bool));
-	nulls = palloc(narrays * sizeof(char));
-	heap_deform_tuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, values, isnull);
-	for (int i = 0; i < narrays; i++)
-	{
-		types[i] = TupleDescAttr(SPI_tuptable->tupdesc, i)->atttypid;
-		nulls[i] = isnull[i] ? 'n' : ' ';
-	}
-	if (SPI_execute_with_args(sql, narrays, types, values, nulls, false, 0) < 0)
-		elog(ERROR, "cannot run a batch's statement: %s", SPI_result_code_string(SPI_result));
+	run_with_row(sql, SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
 }
 
 /* Ends what statement_run() began.  Rows of batch_rows() are the executor's to end. */
@@ -480,38 +481,17 @@ target_run_insert_values(Attempt *attempt, LoadTarget *target)
 {
 	Tuplestorestate *rows = target_rows(attempt->session, target, attempt->from, attempt->to, attempt->skip);
 	SPITupleTable *found;
-	uint64		nfound;
-	int			n;
-	Oid		   *types;
-	Datum	   *values;
-	bool	   *isnull;
-	char	   *nulls;
 	StringInfoData sql;
 
 	statement_run(attempt->session, target->distributed, target->desc, rows, NULL, target->select, NULL);
 	found = SPI_tuptable;
-	nfound = SPI_processed;
-	n = found->tupdesc->natts;
-	types = palloc(n * sizeof(Oid));
-	values = palloc(n * sizeof(Datum));
-	isnull = palloc(n * sizeof(bool));
-	nulls = palloc(n * sizeof(char));
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "%s VALUES (", target->insert_into);
-	for (int i = 0; i < n; i++)
-	{
-		types[i] = TupleDescAttr(found->tupdesc, i)->atttypid;
+	for (int i = 0; i < found->tupdesc->natts; i++)
 		appendStringInfo(&sql, "%s$%d", i == 0 ? "" : ", ", i + 1);
-	}
 	appendStringInfoChar(&sql, ')');
-	for (uint64 row = 0; row < nfound; row++)
-	{
-		heap_deform_tuple(found->vals[row], found->tupdesc, values, isnull);
-		for (int i = 0; i < n; i++)
-			nulls[i] = isnull[i] ? 'n' : ' ';
-		if (SPI_execute_with_args(sql.data, n, types, values, nulls, false, 0) < 0)
-			elog(ERROR, "cannot insert a row: %s", SPI_result_code_string(SPI_result));
-	}
+	for (uint64 row = 0; row < found->numvals; row++)
+		run_with_row(sql.data, found->vals[row], found->tupdesc);
 	statement_finish(target->distributed, rows);
 }
 
