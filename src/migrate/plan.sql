@@ -22,11 +22,6 @@ BEGIN
     new.role := 'id';
     new.path := '_id';
     new.nullable := false;
-    new.refers_key := '_id';
-    new.key_form := 'exact';
-    new.on_dangling := 'null';
-    new.is_unique := false;
-    new.included := true;
     new.note := note;
     SELECT * INTO proposal FROM mongo_migrate.propose_id(server, collection);
     IF relation IS NULL THEN
@@ -93,10 +88,6 @@ BEGIN
     new.path := '$';
     new.type := 'jsonb';
     new.nullable := true;
-    new.refers_key := '_id';
-    new.key_form := 'exact';
-    new.on_dangling := 'null';
-    new.is_unique := false;
     FOR target IN
         SELECT t.* FROM mongo_migrate.plan_target AS t
         WHERE (t.server, t.collection) = (server, collection) AND t.kind IN ('root', 'child')

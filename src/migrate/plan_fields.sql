@@ -27,10 +27,7 @@ BEGIN
     new.type := field.proposed_type;
     new.nullable := nullable;
     new.source_type := field.proposed_type;
-    new.refers_key := '_id';
     new.key_form := 'exact';
-    new.on_dangling := 'null';
-    new.is_unique := false;
     new.included := true;
     new.note := mongo_migrate.evidence(field.types, field.nulls, field.missing, field.note);
     new.column_name := wanted::name;
@@ -240,10 +237,6 @@ BEGIN
     new.collection := field.collection;
     new.target := target;
     new.nullable := false;
-    new.refers_key := '_id';
-    new.key_form := 'exact';
-    new.on_dangling := 'null';
-    new.is_unique := false;
     new.included := true;
     FOR key_column IN
         SELECT c.* FROM mongo_migrate.plan_column AS c

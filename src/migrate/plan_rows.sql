@@ -199,6 +199,12 @@ CREATE FUNCTION mongo_migrate.add_plan_column(new mongo_migrate.plan_column, rel
     AS $$
 #variable_conflict use_variable
 BEGIN
+    new.included := coalesce(new.included, true);
+    new.required := coalesce(new.required, false);
+    new.is_unique := coalesce(new.is_unique, false);
+    new.refers_key := coalesce(new.refers_key, '_id');
+    new.key_form := coalesce(new.key_form, 'exact');
+    new.on_dangling := coalesce(new.on_dangling, 'null');
     -- A name that is in the table already was matched, and is meant.
     IF (relation IS NULL OR NOT new.included) AND (
             EXISTS (SELECT FROM mongo_migrate.plan_column AS c
@@ -215,7 +221,6 @@ BEGIN
             UNION ALL
             SELECT attname::text FROM pg_attribute WHERE attrelid = 'pg_class'::regclass AND attnum < 0));
     END IF;
-    new.required := coalesce(new.required, false);
     new.ordinal := (SELECT coalesce(max(c.ordinal), 0) + 1 FROM mongo_migrate.plan_column AS c
                     WHERE (c.server, c.collection, c.target) = (new.server, new.collection, new.target));
     INSERT INTO mongo_migrate.plan_column SELECT new.*;
@@ -223,7 +228,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.add_plan_column(mongo_migrate.plan_column, regclass) IS
-    'adds a column to a plan, last, under a name that is free';
+    'adds a column to a plan, last, under a name that is free; what says nothing of references, uniqueness and the like gets the defaults of plan_column';
 REVOKE ALL ON FUNCTION mongo_migrate.add_plan_column(mongo_migrate.plan_column, regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.used_columns(server name, collection text, target text) RETURNS text[]
