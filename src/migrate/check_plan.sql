@@ -493,6 +493,65 @@ COMMENT ON FUNCTION mongo_migrate.check_child_key(mongo_migrate.plan_target) IS
     'what is wrong with the key of a target that has a parent, and what mends it; NULL: nothing';
 REVOKE ALL ON FUNCTION mongo_migrate.check_child_key(mongo_migrate.plan_target) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.check_documents(c mongo_migrate.plan_column, relation regclass, base text,
+        OUT problem text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    known text;             -- the path in plan_path
+    empty bigint;
+    stranger text;          -- a value that is no label
+    proposed text;          -- type
+BEGIN
+    SELECT f.known, f.problem INTO known, problem FROM mongo_migrate.find_path(c.server, c.collection, base, c.path) AS f;
+    hint := mongo_migrate.mend_column(c, 'path = ''...''');
+    IF problem IS NOT NULL THEN
+        RETURN;
+    END IF;
+    SELECT p.nulls + p.missing, p.proposed_type, (SELECT min(v) FROM unnest(p.few_values) AS v
+                                                  WHERE c.labels IS NOT NULL AND v <> ALL (mongo_migrate.known_labels(c)))
+    INTO empty, proposed, stranger
+    FROM mongo_migrate.plan_path AS p WHERE (p.server, p.collection, p.path) = (c.server, c.collection, known);
+    IF c.expression IS NULL AND empty > 0 AND
+        coalesce((SELECT a.attnotnull FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = c.column_name), NOT c.nullable) THEN
+        problem := format('it is NOT NULL, and %s of the documents read have no value', empty);
+        hint := CASE WHEN relation IS NULL THEN mongo_migrate.mend_column(c, 'nullable = true')
+                ELSE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL;', c.target, c.column_name) END;
+    ELSIF stranger IS NOT NULL THEN
+        problem := format('its labels are without %L, which documents read have', stranger);
+        hint := mongo_migrate.mend_column(c, format('labels = labels || %L::text', stranger));
+    ELSIF c.type <> proposed OR c.expression IS NOT NULL THEN
+        SELECT v.problem, v.hint INTO problem, hint FROM mongo_migrate.check_values(c, known) AS v;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_documents(mongo_migrate.plan_column, regclass, text) IS
+    'what the documents that the plan was made from say against a column, whose row''s path is base (as target_base has it), and the statement that mends it; NULL: nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.check_documents(mongo_migrate.plan_column, regclass, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_table(target text, relation regclass) RETURNS TABLE (problem text, hint text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    (SELECT format('constraint %I is checked at the commit, and what violates it fails its batch', k.conname),
+            CASE k.contype WHEN 'f' THEN format('ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE INITIALLY IMMEDIATE;', target, k.conname)
+                ELSE 'Drop it, and make it again when all documents are copied.' END
+     FROM pg_constraint AS k WHERE k.conrelid = relation AND k.condeferred ORDER BY k.conname)
+    UNION ALL
+    SELECT format('its row security may hide rows from %s: a second run could copy their documents again, or into quarantine', quote_ident(current_user)),
+           'Migrate as its owner, or as a role with BYPASSRLS.'
+    WHERE row_security_active(relation)
+    UNION ALL
+    SELECT format('%s has no right to %s there', quote_ident(current_user), string_agg(r.name, ', ')),
+           format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I;', target, current_user)
+    FROM (VALUES ('SELECT'), ('INSERT')) AS r (name)
+    WHERE NOT has_any_column_privilege(relation, r.name) HAVING count(*) > 0
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_table(text, regclass) IS
+    'what could go wrong as a table that is there is filled, and what mends it';
+REVOKE ALL ON FUNCTION mongo_migrate.check_table(text, regclass) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.check_plan(server name, collection text DEFAULT NULL)
     RETURNS TABLE (target text, column_name name, problem text, hint text, severity text)
     LANGUAGE plpgsql VOLATILE
@@ -503,10 +562,6 @@ DECLARE
     planned mongo_migrate.plan_target;
     field mongo_migrate.plan_column;
     base text;
-    known text;
-    empty bigint;
-    stranger text;          -- a value that is no label
-    proposed text;          -- type
     relation regclass;
 BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
@@ -621,46 +676,11 @@ BEGIN
             END IF;
             CONTINUE WHEN base IS NULL OR field.path IS NULL OR field.role = 'id'
                 OR (planned.kind = 'map' AND field.path = '$key');
-
-            severity := 'warning';
-            SELECT f.known, f.problem INTO known, problem
-            FROM mongo_migrate.find_path(server, planned.collection, base, field.path) AS f;
-            SELECT p.nulls + p.missing, (SELECT min(v) FROM unnest(p.few_values) AS v
-                                            WHERE field.labels IS NOT NULL AND v <> ALL (mongo_migrate.known_labels(field))), p.proposed_type
-            INTO empty, stranger, proposed
-            FROM mongo_migrate.plan_path AS p
-            WHERE (p.server, p.collection, p.path) = (server, planned.collection, known);
-            hint := mongo_migrate.mend_column(field, 'path = ''...''');
-            IF problem IS NULL AND field.expression IS NULL AND empty > 0 AND
-                coalesce((SELECT a.attnotnull FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = field.column_name),
-                         NOT field.nullable) THEN
-                problem := format('it is NOT NULL, and %s of the documents read have no value', empty);
-                hint := CASE WHEN relation IS NULL THEN mongo_migrate.mend_column(field, 'nullable = true')
-                        ELSE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL;', planned.target, field.column_name) END;
-            ELSIF problem IS NULL AND stranger IS NOT NULL THEN
-                problem := format('its labels are without %L, which documents read have', stranger);
-                hint := mongo_migrate.mend_column(field, format('labels = labels || %L::text', stranger));
-            ELSIF problem IS NULL AND (field.type <> proposed OR field.expression IS NOT NULL) THEN
-                SELECT v.problem, v.hint INTO problem, hint FROM mongo_migrate.check_values(field, known) AS v;
-            END IF;
-            IF problem IS NOT NULL THEN
-                RETURN NEXT;
-            END IF;
+            RETURN QUERY
+                SELECT planned.target, field.column_name, k.problem, k.hint, 'warning'
+                FROM mongo_migrate.check_documents(field, relation, base) AS k WHERE k.problem IS NOT NULL;
         END LOOP;
-        RETURN QUERY
-            SELECT planned.target, NULL::name, format('constraint %I is checked at the commit, and what violates it fails its batch', k.conname),
-                   CASE k.contype WHEN 'f' THEN format('ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE INITIALLY IMMEDIATE;', planned.target, k.conname)
-                       ELSE 'Drop it, and make it again when all documents are copied.' END, 'warning'
-            FROM pg_constraint AS k WHERE k.conrelid = relation AND k.condeferred ORDER BY k.conname;
-        RETURN QUERY
-            SELECT planned.target, NULL::name, format('its row security may hide rows from %s: a second run could copy their documents again, or into quarantine', quote_ident(current_user)),
-                   'Migrate as its owner, or as a role with BYPASSRLS.', 'warning'
-            WHERE row_security_active(relation);
-        RETURN QUERY
-            SELECT planned.target, NULL::name, format('%s has no right to %s there', quote_ident(current_user), string_agg(r.name, ', ')),
-                   format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I;', planned.target, current_user), 'warning'
-            FROM (VALUES ('SELECT'), ('INSERT')) AS r (name)
-            WHERE NOT has_any_column_privilege(relation, r.name) HAVING count(*) > 0;
+        RETURN QUERY SELECT planned.target, NULL::name, k.problem, k.hint, 'warning' FROM mongo_migrate.check_table(planned.target, relation) AS k;
         RETURN QUERY
             SELECT planned.target, NULL::name, format('index %s: its keys %s%s are not all columns of the table, and it is not made',
                                                       i.index_name, i.keys, ' and filter ' || i.filter::text),
