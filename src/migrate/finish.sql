@@ -185,7 +185,7 @@ BEGIN
         finished := mongo_migrate.finish_table(run_id, tried);
         COMMIT;
         EXIT WHEN finished IS NULL;
-        tried := tried || finished;
+        tried := pg_catalog.array_append(tried, finished);
     END LOOP;
 END
 $$;

@@ -165,7 +165,7 @@ BEGIN
         COMMIT;
         EXIT WHEN built IS NULL;
         PERFORM pg_catalog.pg_advisory_unlock(pg_catalog.hashtextextended(built, 0));
-        tried := tried || built;
+        tried := pg_catalog.array_append(tried, built);
     END LOOP;
 END
 $$;
