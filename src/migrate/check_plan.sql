@@ -684,8 +684,7 @@ BEGIN
         RETURN QUERY
             SELECT planned.target, NULL::name, format('index %s: its keys %s%s are not all columns of the table, and it is not made',
                                                       i.index_name, i.keys, ' and filter ' || i.filter::text),
-                   format('UPDATE mongo_migrate.plan_index SET included = false WHERE (server, collection, target, index_name) = (%L, %L, %L, %L);',
-                          i.server, i.collection, i.target, i.index_name), 'warning'
+                   mongo_migrate.mend_index(i, 'included = false'), 'warning'
             FROM mongo_migrate.plan_index AS i
             WHERE (i.server, i.collection, i.target) = (server, planned.collection, planned.target)
               AND i.included AND mongo_migrate.index_statement(i) IS NULL;

@@ -88,6 +88,16 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.mend_target(mongo_migrate.plan_target, text) IS
     'the statement that changes one target of a plan, for hints';
 
+CREATE FUNCTION mongo_migrate.mend_index(i mongo_migrate.plan_index, change text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT format('UPDATE mongo_migrate.plan_index SET %s WHERE (server, collection, target, index_name) = (%L, %L, %L, %L);',
+                  change, i.server, i.collection, i.target, i.index_name)
+$$;
+COMMENT ON FUNCTION mongo_migrate.mend_index(mongo_migrate.plan_index, text) IS
+    'the statement that changes one index of a plan, for hints';
+
 -- Tables -----------------------------------------------------------------
 
 CREATE FUNCTION mongo_migrate.table_ddl(server name, collection text, target text) RETURNS text
@@ -254,8 +264,7 @@ BEGIN
         SELECT 2, t.ordinal, c.ordinal, t.target, 'unique',
                format('ALTER TABLE %s ADD UNIQUE (%I)', t.target, c.column_name),
                coalesce(mongo_migrate.has_unique(t.relation, ARRAY[c.column_name]), false), NULL, NULL, NULL,
-               format('UPDATE mongo_migrate.plan_column SET is_unique = false WHERE (server, collection, target, column_name) = (%L, %L, %L, %L);',
-                      c.server, c.collection, c.target, c.column_name)
+               mongo_migrate.mend_column(c, 'is_unique = false')
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND c.included AND c.is_unique
@@ -296,8 +305,7 @@ BEGIN
         UNION ALL
         SELECT 5, t.ordinal, i.ordinal, t.target, CASE WHEN i.is_unique THEN 'unique index' ELSE 'index' END,
                mongo_migrate.index_statement(i), mongo_migrate.has_index(i), NULL, NULL, NULL,
-               format('UPDATE mongo_migrate.plan_index SET included = false WHERE (server, collection, target, index_name) = (%L, %L, %L, %L);',
-                      i.server, i.collection, i.target, i.index_name)
+               mongo_migrate.mend_index(i, 'included = false')
         FROM targets AS t JOIN mongo_migrate.plan_index AS i
             ON (i.server, i.collection, i.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND i.included AND mongo_migrate.index_statement(i) IS NOT NULL
@@ -307,8 +315,7 @@ BEGIN
                format('ALTER TABLE %s ADD CHECK (%I %s)', t.target, c.column_name, c.check_rule),
                EXISTS (SELECT FROM pg_constraint AS k JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND k.conkey = ARRAY[a.attnum]
                        WHERE k.conrelid = t.relation AND k.contype = 'c' AND a.attname = c.column_name), NULL, NULL, NULL,
-               format('UPDATE mongo_migrate.plan_column SET check_rule = NULL WHERE (server, collection, target, column_name) = (%L, %L, %L, %L);',
-                      c.server, c.collection, c.target, c.column_name)
+               mongo_migrate.mend_column(c, 'check_rule = NULL')
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
         WHERE NOT t.existing AND c.included AND c.check_rule IS NOT NULL

@@ -352,8 +352,7 @@ BEGIN
           AND mongo_migrate.lacks_distribution(o) AND NOT t.existing ORDER BY o.ordinal
     LOOP
         problem := format('Citus cannot keep index %s unique: rows of %s are distributed by "%s"', i.index_name, t.target, planned.column_name);
-        hint := format('UPDATE mongo_migrate.plan_index SET is_unique = false WHERE (server, collection, target, index_name) = (%L, %L, %L, %L);',
-                       i.server, i.collection, i.target, i.index_name);
+        hint := mongo_migrate.mend_index(i, 'is_unique = false');
         RETURN NEXT;
     END LOOP;
 END
