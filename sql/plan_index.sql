@@ -56,6 +56,15 @@ SELECT count(*) FROM mongo_migrate.verify_full('indexed', 'orders');
 UPDATE mongo_migrate.plan_index SET keys = '{}' WHERE index_name = 'mine';
 UPDATE mongo_migrate.plan_index SET filter = '[]' WHERE index_name = 'mine';
 
+-- Filters of what is no column, or has another test than those of columns: MongoDB takes a type's number, too.
+SELECT run(json_build_object('insert', 'odd', 'documents', '[{"_id": 1, "a": 1, "n": 2, "parts": [{"x": 1}]}]'::json)) \g /dev/null
+SELECT run('{"createIndexes": "odd", "indexes": [{"key": {"a": 1}, "name": "with parts", "partialFilterExpression": {"parts": {"$exists": true}}},
+    {"key": {"n": 1}, "name": "with a", "partialFilterExpression": {"a": {"$gt": 0}}}]}') \g /dev/null
+SELECT mongo_migrate.plan_collection('indexed', 'odd');
+SELECT index_name, included, note FROM mongo_migrate.plan_index WHERE collection = 'odd' ORDER BY 1;
+UPDATE mongo_migrate.plan_index SET filter = '{"a": {"$type": 16}}' WHERE index_name = 'with a';
+SELECT index_name, mongo_migrate.index_statement(i) FROM mongo_migrate.plan_index AS i WHERE index_name = 'with a';
+
 -- What a person made not unique, or an expression may make so, is planned anew without UNIQUE.
 SELECT run(json_build_object('insert', 'edits', 'documents', '[{"_id": 1, "a": 1, "b": "x"}, {"_id": 2, "a": 2, "b": "X"}]'::json)) \g /dev/null
 SELECT run('{"createIndexes": "edits", "indexes": [{"key": {"a": 1}, "name": "alone", "unique": true}, {"key": {"_id": 1, "b": 1}, "name": "both", "unique": true}]}') \g /dev/null

@@ -46,11 +46,12 @@ BEGIN
         END IF;
         FOR test IN SELECT * FROM jsonb_each(field.value) ORDER BY key COLLATE "C" LOOP
             conditions := conditions || CASE
+                WHEN c.column_name IS NULL THEN NULL
                 WHEN test.key = '$exists' AND test.value IN ('true', '1') THEN format('%I IS NOT NULL', c.column_name)
                 -- Only what both sides understand alike.
                 WHEN CASE jsonb_typeof(test.value)
                          WHEN 'string' THEN test.key = '$eq' AND (c.type = 'text' OR c.labels @> ARRAY[test.value #>> '{}'])
-                         WHEN 'number' THEN c.type ~ '^(smallint|integer|bigint|numeric|double precision)'
+                         WHEN 'number' THEN operators ? test.key AND c.type ~ '^(smallint|integer|bigint|numeric|double precision)'
                          WHEN 'boolean' THEN c.type = 'boolean' AND test.key = '$eq' END
                 THEN format('%I %s %s', c.column_name, operators ->> test.key,
                             CASE jsonb_typeof(test.value) WHEN 'string' THEN quote_literal(test.value #>> '{}') ELSE test.value::text END) END;
