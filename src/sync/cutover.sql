@@ -153,6 +153,13 @@ BEGIN
           FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_target AS u ON (u.server, u.collection, u.target) = (t.server, t.collection, t.parent)
          WHERE t.server = check_write_back.server AND t.included AND NOT u.included
          UNION ALL
+        SELECT t.collection, t.target, NULL, 'error', format('it has no column of role %s, by which its rows are put together', k.role)
+          FROM mongo_migrate.plan_target AS t
+         CROSS JOIN LATERAL unnest(CASE WHEN t.kind = 'map' THEN '{key}'::text[] WHEN t.nested_path IS NOT NULL THEN '{position,parent_position}' END) AS k (role)
+         WHERE t.server = check_write_back.server AND t.included
+           AND NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS c
+                            WHERE (c.server, c.collection, c.target, c.role) = (t.server, t.collection, t.target, k.role) AND c.included)
+         UNION ALL
         SELECT p.collection, NULL, NULL, 'error', format('the source is a %s, which cannot be written to; to change over without it: DELETE FROM mongo_migrate.plan WHERE (server, collection) = (%L, %L);',
                                                              l.kind, p.server, p.collection)
           FROM mongo_migrate.plan AS p JOIN mongo_migrate.list_collections(server) AS l ON l.collection = p.collection
