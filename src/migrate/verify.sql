@@ -46,6 +46,7 @@ DECLARE
     half    integer := cardinality(keys) / 2;
     part    record;
     problem text;
+    detail  text;
     lost    timestamptz;    -- since when there is no connection, to what references refer to
 BEGIN
     LOOP BEGIN
@@ -54,7 +55,8 @@ BEGIN
     EXCEPTION
         WHEN connection_exception THEN
             lost := coalesce(lost, clock_timestamp());
-            IF NOT mongo_migrate.verify_wait(job, lost, SQLERRM) THEN
+            GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+            IF NOT mongo_migrate.verify_wait(job, lost, concat_ws(': ', SQLERRM, nullif(detail, ''))) THEN
                 RAISE;
             END IF;
         WHEN OTHERS OR assert_failure THEN
@@ -193,6 +195,7 @@ DECLARE
     ids     json[];
     part    json[];
     lost    timestamptz;    -- since when there is no connection
+    detail  text;
     bytes   bigint := 0;
 BEGIN
     LOOP BEGIN
@@ -209,7 +212,8 @@ BEGIN
             EXIT;
         WHEN connection_exception THEN
             lost := coalesce(lost, clock_timestamp());
-            IF NOT mongo_migrate.verify_wait(job, lost, SQLERRM) THEN
+            GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+            IF NOT mongo_migrate.verify_wait(job, lost, concat_ws(': ', SQLERRM, nullif(detail, ''))) THEN
                 RAISE;
             END IF;
     END; END LOOP;

@@ -136,13 +136,15 @@ CREATE FUNCTION mongo_migrate.verify_these_rows(job mongo_migrate.verify_job, st
 AS $$
 DECLARE
     lost    timestamptz;    -- since when there is no connection
+    detail  text;
 BEGIN
     LOOP BEGIN
         EXECUTE statement USING ids, job.verification, job.collection;
         RETURN;
     EXCEPTION WHEN connection_exception THEN
         lost := coalesce(lost, clock_timestamp());
-        IF NOT mongo_migrate.verify_wait(job, lost, SQLERRM) THEN
+        GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+        IF NOT mongo_migrate.verify_wait(job, lost, concat_ws(': ', SQLERRM, nullif(detail, ''))) THEN
             RAISE;
         END IF;
     END; END LOOP;

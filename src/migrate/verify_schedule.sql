@@ -56,6 +56,8 @@ DECLARE
     sample  bigint;
     migrated text[] := ARRAY(SELECT mongo_migrate.verify_migrated(server));
     alerts  boolean[] := '{}';
+    detail  text;
+    problem text;
 BEGIN
     PERFORM mongo_migrate.verify_check_numbers(tolerance, sample_size);
     counts := mongo_migrate.verify_begin(server, NULL, 'counts', pg_catalog.jsonb_build_object('tolerance', tolerance));
@@ -67,10 +69,12 @@ BEGIN
             CONTINUE WHEN of_collection <> ALL (migrated);
             alerts := alerts || mongo_migrate.verify_alert(server, of_collection, counts, NULL);
         EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+            problem := concat_ws(': ', SQLERRM, nullif(detail, ''));
             INSERT INTO mongo_migrate.finding (verification_id, collection, target, kind, target_value)
-            SELECT counts, of_collection, min(t.target), 'count', 'cannot be counted: ' || SQLERRM
+            SELECT counts, of_collection, min(t.target), 'count', 'cannot be counted: ' || problem
             FROM mongo_migrate.plan_target AS t WHERE (t.server, t.collection) = ($1, of_collection) AND t.included HAVING count(*) > 0;
-            alerts := alerts || mongo_migrate.verify_alert(server, of_collection, counts, SQLERRM);
+            alerts := alerts || mongo_migrate.verify_alert(server, of_collection, counts, problem);
         END;
     END LOOP;
     PERFORM mongo_migrate.verify_end(counts, documents);
@@ -83,7 +87,8 @@ BEGIN
                 sample_size, false));
             alerts := alerts || mongo_migrate.verify_alert(server, of_collection, sample, NULL);
         EXCEPTION WHEN OTHERS THEN
-            alerts := alerts || mongo_migrate.verify_alert(server, of_collection, NULL, SQLERRM);
+            GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+            alerts := alerts || mongo_migrate.verify_alert(server, of_collection, NULL, concat_ws(': ', SQLERRM, nullif(detail, '')));
         END;
     END LOOP;
     RETURN NOT true OPERATOR(pg_catalog.=) ANY (alerts);

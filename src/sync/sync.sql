@@ -346,7 +346,8 @@ CREATE FUNCTION mongo_migrate.try_step(step text, server name, collection text, 
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    hint text;
+    detail  text;
+    hint    text;
 BEGIN
     -- Who changes the direction has the lock alone.
     PERFORM pg_advisory_xact_lock_shared(mongo_migrate.sync_step_lock(server));
@@ -362,8 +363,8 @@ BEGIN
                        WHEN 'write' THEN mongo_migrate.write_changes(server, collection) END;
     SET CONSTRAINTS ALL IMMEDIATE;      -- a commit that fails would end all
 EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-    problem := concat_ws(E'\n', concat_ws(': ', collection, SQLERRM), nullif(hint, ''));
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    problem := concat_ws(E'\n', concat_ws(': ', collection, SQLERRM), nullif(detail, ''), nullif(hint, ''));
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.try_step(text, name, text, integer) IS

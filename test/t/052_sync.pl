@@ -223,7 +223,7 @@ foreach my $round (1 .. ($ENV{MM_KILLS} // 1))
 	caught_up("after restart $round");
 	write_some(int(rand(30)));
 	$mongo->kill9;
-	ok($node->poll_query_until('postgres', 'SELECT error IS NOT NULL FROM mongo_migrate.sync_status'), 'the status says that MongoDB is gone');
+	ok($node->poll_query_until('postgres', "SELECT error ~ 'No suitable servers' FROM mongo_migrate.sync_status"), 'the status says that MongoDB is gone, and what the driver says');
 	$mongo->start;
 	write_some(30);
 	caught_up("after MongoDB's end $round");
