@@ -351,9 +351,9 @@ CREATE FUNCTION mongo_migrate.written_candidates(id text, type text)
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT c FROM mongo_migrate.verify_candidates($1) AS c WHERE $2 <> 'bytea'
-     UNION ALL      -- the bytes say nothing of the subtype
+     UNION ALL      -- The bytes say nothing of the subtype. Not 07, MongoDB's own for compressed columns: it takes no other bytes for that.
     SELECT json_build_object('$binary', json_build_object('base64', translate(encode($1::bytea, 'base64'), chr(10), ''), 'subType', s))
-      FROM unnest('{00,01,02,03,04,05,06,07,08,09,80}'::text[]) AS s WHERE $2 = 'bytea'
+      FROM unnest('{00,01,02,03,04,05,06,08,09,80}'::text[]) AS s WHERE $2 = 'bytea'
      UNION ALL
     SELECT json_build_object('$oid', encode($1::bytea, 'hex')) WHERE $2 = 'bytea' AND length($1::bytea) = 12
 $$;
