@@ -434,13 +434,38 @@ fdw_insert_batch(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot **
 	return result;
 }
 
-/* Inserts a row; NULL when it was not inserted. */
+/* Holds an insert back, to send it with others. */
+static void
+hold_insert(FdwModifyState *state, EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot)
+{
+	MemoryContext old;
+
+	MemoryContextReset(state->scratch);
+	old = MemoryContextSwitchTo(state->scratch);
+	begin_writing(state, estate);
+	if (!is_routed(resultRelInfo))
+		check_partition(estate, resultRelInfo, slot, CMD_INSERT);
+	write_batch_insert(state->batch, writer_document(state->writer, slot));
+	state->expected++;
+	if (write_batch_count(state->batch) >= state->table->batch_size ||
+		write_batch_is_large(state->batch))
+		flush(state);
+	MemoryContextSwitchTo(old);
+}
+
+/* Inserts a row; NULL when it was not inserted.  Before PostgreSQL 16 COPY has no batches. */
 TupleTableSlot *
 fdw_insert(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 		   TupleTableSlot *plan_slot)
 {
+	FdwModifyState *state = resultRelInfo->ri_FdwState;
 	int			count = 1;
 
+	if (!state->do_nothing && !fdw_modify_is_immediate(resultRelInfo, CMD_INSERT))
+	{
+		hold_insert(state, estate, resultRelInfo, slot);
+		return slot;
+	}
 	fdw_insert_batch(estate, resultRelInfo, &slot, &plan_slot, &count);
 	return count == 1 ? slot : NULL;
 }

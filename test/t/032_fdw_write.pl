@@ -217,6 +217,13 @@ like($err, qr/ERROR: +40000: error while committing/, 'a transaction that MongoD
 like($err, qr/HINT: .*transactionLifetimeLimitSeconds/, 'with what may have ended it');
 is(documents(), '1 2 3 4', 'and nothing is written');
 
+# COPY sends rows in batches, as INSERT does.
+sub inserts { return $mongo->command('admin', '{"serverStatus": 1}')->{metrics}{commands}{insert}{total}; }
+my $inserts = inserts();
+($out, $err) = $session->ask(q{BEGIN; COPY c (_id) FROM PROGRAM 'seq 5001 7500'; SELECT count(*) FROM c WHERE _id > 5000; ROLLBACK});
+is("$out$err", '2500', 'COPY inserts all rows');
+cmp_ok(inserts() - $inserts, '<', 10, 'by a few commands');
+
 # Without a replica set.
 my $standalone = MongoServer->new(standalone => 1);
 my $standalone_uri = $standalone->uri;
