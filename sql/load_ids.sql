@@ -37,7 +37,8 @@ SELECT mongo_migrate.run_command('load_ids', json_build_object('insert', 'plain'
 -- A collection whose _id index has a collation, one that is clustered by _id, and a view.
 SELECT mongo_migrate.run_command('load_ids', '{"create": "collated", "collation": {"locale": "en", "strength": 2}}')->'ok' AS ok;
 SELECT mongo_migrate.run_command('load_ids', json_build_object('insert', 'collated', 'documents', replace(:'ids', '{"_id": {"$symbol": "s"}}, ', '')::json))->'n' AS n;
-SELECT mongo_migrate.run_command('load_ids', '{"create": "clustered", "clusteredIndex": {"key": {"_id": 1}, "unique": true}}')->'ok' AS ok;
+SELECT mongo_migrate.run_command('load_ids', CASE WHEN (mongo_migrate.run_command('load_ids', '{"hello": 1}') ->> 'maxWireVersion')::integer < 16     -- before 5.3
+    THEN '{"create": "clustered"}' ELSE '{"create": "clustered", "clusteredIndex": {"key": {"_id": 1}, "unique": true}}' END::json)->'ok' AS ok;
 SELECT mongo_migrate.run_command('load_ids', json_build_object('insert', 'clustered', 'documents', (:'ids')::json))->'n' AS n;
 SELECT mongo_migrate.run_command('load_ids', '{"create": "seen", "viewOn": "plain", "pipeline": []}')->'ok' AS ok;
 

@@ -334,13 +334,14 @@ estimate_matches(Oid relid, Oid userid, const bson_t *match, bool simple_collati
 }
 
 /*
- * How MongoDB makes joins, which the driver knows from the connection.  That a
- * look-up filters what it finds came with 5.0; that it reaches collections which
- * are sharded, with 5.1.
+ * What the server can do, by the version that the driver knows from the
+ * connection; nothing where there is none.  That a look-up filters what it finds
+ * came with 5.0; that it reaches collections which are sharded, with 5.1.
  */
-JoinSupport
-estimate_join_support(Oid relid, Oid userid)
+ServerSupport
+estimate_server_support(Oid relid, Oid userid)
 {
+	ServerSupport support = {.joins = JOINS_NOT_AT_ALL,.date_trunc = false};
 	MongoConnection *connection = estimate_connect(relid, userid);
 	mongoc_client_t *client;
 	mongoc_server_description_t *description;
@@ -349,17 +350,18 @@ estimate_join_support(Oid relid, Oid userid)
 	bool		sharded;
 
 	if (connection == NULL)
-		return JOINS_NOT_AT_ALL;
+		return support;
 	client = mongo_connection_client(connection);
 	description = mongoc_client_select_server(client, false, mongoc_client_get_read_prefs(client), &error);
 	mongo_connection_check(connection);
 	if (description == NULL)
-		return JOINS_NOT_AT_ALL;
+		return support;
 	sharded = strcmp(mongoc_server_description_type(description), "Mongos") == 0;
 	(void) add_number(mongoc_server_description_hello_response(description), "maxWireVersion",
 					  &version);
 	mongoc_server_description_destroy(description);
-	if (sharded)
-		return version >= WIRE_VERSION_5_1 ? JOINS_IN_PIECES : JOINS_NOT_AT_ALL;
-	return version >= WIRE_VERSION_5_0 ? JOINS_IN_ORDER : JOINS_NOT_AT_ALL;
+	if (sharded ? version >= WIRE_VERSION_5_1 : version >= WIRE_VERSION_5_0)
+		support.joins = sharded ? JOINS_IN_PIECES : JOINS_IN_ORDER;
+	support.date_trunc = version >= WIRE_VERSION_5_0;
+	return support;
 }

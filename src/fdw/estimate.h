@@ -75,7 +75,14 @@ typedef enum JoinSupport
 								 * other */
 } JoinSupport;
 
-extern JoinSupport estimate_join_support(Oid relid, Oid userid);
+/* What the server of a table can do, by its version. */
+typedef struct ServerSupport
+{
+	JoinSupport joins;
+	bool		date_trunc;		/* $dateTrunc, for groups */
+} ServerSupport;
+
+extern ServerSupport estimate_server_support(Oid relid, Oid userid);
 
 /* indexes.c */
 

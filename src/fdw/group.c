@@ -45,6 +45,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_aggregate.h"
+#include "fdw/estimate.h"
 #include "fdw/expression.h"
 #include "fdw/fdw.h"
 #include "fdw/group.h"
@@ -293,10 +294,13 @@ make_computed_key(GroupQuery *query, Node *node)
 	Node	   *argument = group_key_argument(node, &how);
 	Var		   *var = argument == NULL ? NULL : expression_column(query, argument);
 	GroupColumn *key = var == NULL ? NULL : make_column(query, var);
+	FdwRelation *relation = query->rel->fdw_private;
 	int			index;
 
 	if (key == NULL || (key->form != FORM_TIMESTAMP && key->form != FORM_TIMESTAMPTZ) ||
 		(how.utc && !group_session_is_utc()))
+		return NULL;
+	if (*how.unit != '\0' && !estimate_server_support(relation->relid, relation->userid).date_trunc)
 		return NULL;
 	/* The key comes back, but not the values that it is made of. */
 	index = add_column(query, var, false);

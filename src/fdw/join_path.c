@@ -145,7 +145,7 @@ fdw_get_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, Re
 	if (!bms_is_empty(joinrel->lateral_relids) || !join_from_query(&query, type))
 		return;
 	relation = outer->fdw_private;
-	support = estimate_join_support(relation->relid, relation->userid);
+	support = estimate_server_support(relation->relid, relation->userid).joins;
 	if (support == JOINS_NOT_AT_ALL ||
 		(support == JOINS_IN_PIECES && type != JOIN_INNER && !query.join->one))
 		return;

@@ -112,13 +112,15 @@ DECLARE
     hello   json;
     info    json;
     problem text;
+    is_old  boolean;
     skew    interval;
     window_ interval;
 BEGIN
     SELECT t.reply, t.problem INTO info, problem FROM mongo_migrate.try_command(server, '{"buildInfo": 1}') t;
+    is_old := string_to_array(substring(info->>'version' FROM '^\d+\.\d+'), '.')::integer[] < ARRAY[4, 4];
     RETURN QUERY SELECT 'server version',
-        CASE WHEN problem IS NOT NULL OR split_part(info->>'version', '.', 1)::integer < 5 THEN 'warn' ELSE 'ok' END,
-        coalesce(problem, 'MongoDB ' || (info->>'version'));
+        CASE WHEN problem IS NOT NULL OR is_old THEN 'warn' ELSE 'ok' END,
+        coalesce(problem, 'MongoDB ' || (info->>'version') || CASE WHEN is_old THEN ': what mongo_migrate asks for came with MongoDB 4.4' ELSE '' END);
 
     SELECT t.reply, t.problem INTO info, problem FROM mongo_migrate.try_command(server, '{"connectionStatus": 1}') t;
     RETURN QUERY SELECT 'authentication', CASE WHEN problem IS NULL THEN 'ok' ELSE 'warn' END,
