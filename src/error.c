@@ -48,6 +48,8 @@ static const ServerError server_errors[] = {
 	{251, ERRCODE_TRANSACTION_ROLLBACK, /* NoSuchTransaction */
 		"MongoDB ends a transaction after an error in it, and when transactionLifetimeLimitSeconds are over, 60 by default. Run it again; "
 	"where it takes too long, write less at a time, raise that limit, or set option transactions of the server to off."},
+	{388, ERRCODE_PROGRAM_LIMIT_EXCEEDED,	/* TransactionTooLargeForCache */
+	"Write less in a transaction, give mongod a larger cache, or set option transactions of the server to off."},
 	{28, ERRCODE_DATA_EXCEPTION,	/* PathNotViable */
 	"The path goes through a value that is no document. Update that field as a whole, through another column."},
 	{10334, ERRCODE_PROGRAM_LIMIT_EXCEEDED, /* BSONObjectTooLarge */
