@@ -229,6 +229,15 @@ DELETE FROM items WHERE _id = 2;
 SELECT documents('items');
 DROP TRIGGER a ON items;
 DROP TRIGGER b ON items;
+-- Parts of a statement that hold rows back write one after the other.
+CREATE FOREIGN TABLE parts (_id integer, n integer) SERVER fdw_modify;
+INSERT INTO parts VALUES (1, 1), (2, 2);
+\set VERBOSITY terse
+WITH d AS (DELETE FROM parts WHERE n + 0 = 1) INSERT INTO parts VALUES (1, 3);
+\set VERBOSITY default
+WITH i AS (INSERT INTO parts VALUES (3, 3)) UPDATE parts SET n = n + 1 WHERE n + 0 > 0;
+SELECT * FROM parts ORDER BY _id;
+DROP FOREIGN TABLE parts;
 -- A path through what is no document
 SELECT mongo_migrate.run_command('fdw_modify', '{"insert": "shapes", "documents": [{"_id": 1, "a": null}, {"_id": 2, "a": {}}, {"_id": 3}]}') ->> 'n' AS inserted;
 CREATE FOREIGN TABLE shapes (_id integer, b integer OPTIONS (path 'a.b')) SERVER fdw_modify;

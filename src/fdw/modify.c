@@ -2,8 +2,7 @@
  * modify.c
  *	  Executing writes to a foreign table.
  *
- * Inserts come from the executor in batches.  Updates and deletes are held back
- * and sent in batches too, unless their rows are wanted at once: for RETURNING,
+ * Rows are held back and sent in batches, unless they are wanted at once: for RETURNING,
  * for triggers, for views with a check option.  Whatever is held back is sent
  * before the next cursor opens, before another statement writes, such as that of
  * a trigger, and at the statement's end.
@@ -26,12 +25,16 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+/* Rows that the executor collects at most: it makes room for all of them. */
+#define MAX_COLLECTED	100000
+
 /* In ResultRelInfo.ri_FdwState. */
 typedef struct FdwModifyState
 {
 	MongoPending pending;		/* must be first */
 	bool		is_pending;
 	bool		has_begun;		/* there was a row to write */
+	const ModifyTableState *node;	/* of whose rows these are */
 	MemoryContextCallback callback; /* forgets the pending writes */
 	Relation	relation;
 	MongoTableOptions *table;
@@ -58,6 +61,9 @@ typedef struct FdwModifyState
 	HTAB	   *written;		/* the rows that were, by RowHash; NULL where
 								 * none comes twice */
 } FdwModifyState;
+
+/* Whose rows were held back last. */
+static const ModifyTableState *last_node = NULL;
 
 /* Of what finds a row again: so long that no two rows have the same. */
 typedef struct RowHash
@@ -133,18 +139,32 @@ forget_pending(void *arg)
 	state->is_pending = false;
 }
 
+/*
+ * Sends, before a row is held back, what another part of the statement has held
+ * back; that of other partitions stays.
+ */
+static void
+keep_order(FdwModifyState *state)
+{
+	if (state->node != last_node)
+		mongo_pending_flush();
+	last_node = state->node;
+}
+
 /* What all writes need. */
 static FdwModifyState *
-state_create(Relation relation, CmdType operation, List *columns, bool do_nothing, Oid userid,
-			 MemoryContext parent)
+state_create(ModifyTableState *node, Relation relation, CmdType operation, List *columns,
+			 bool do_nothing, Oid userid)
 {
-	MemoryContext context = AllocSetContextCreate(parent, "mongo modify", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(node->ps.state->es_query_cxt, "mongo modify",
+												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	FdwModifyState *state = palloc0(sizeof(FdwModifyState));
 
 	/* What a statement around this one has written comes first. */
 	mongo_pending_flush();
 	state->context = context;
+	state->node = node;
 	state->relation = relation;
 	state->operation = operation;
 	state->do_nothing = do_nothing;
@@ -266,10 +286,10 @@ fdw_begin_modify(ModifyTableState *mtstate, ResultRelInfo *resultRelInfo, List *
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
-	state = state_create(resultRelInfo->ri_RelationDesc, mtstate->operation,
+	state = state_create(mtstate, resultRelInfo->ri_RelationDesc, mtstate->operation,
 						 list_nth(private, MODIFY_COLUMNS),
 						 boolVal(list_nth(private, MODIFY_DO_NOTHING)),
-						 OidIsValid(userid) ? userid : GetUserId(), estate->es_query_cxt);
+						 OidIsValid(userid) ? userid : GetUserId());
 	if (mtstate->operation != CMD_INSERT)
 		state_find_rows(state, outerPlanState(mtstate)->plan, list_nth(private, MODIFY_SET_COLUMNS));
 	resultRelInfo->ri_FdwState = state;
@@ -293,18 +313,24 @@ fdw_begin_insert(ModifyTableState *mtstate, ResultRelInfo *resultRelInfo)
 				 errmsg("cannot route tuples into foreign table to be updated \"%s\"",
 						RelationGetRelationName(relation))));
 	resultRelInfo->ri_FdwState =
-		state_create(relation, CMD_INSERT, modify_all_columns(relation),
+		state_create(mtstate, relation, CMD_INSERT, modify_all_columns(relation),
 					 plan != NULL && plan->onConflictAction == ONCONFLICT_NOTHING,
-					 OidIsValid(userid) ? userid : GetUserId(), estate->es_query_cxt);
+					 OidIsValid(userid) ? userid : GetUserId());
 }
 
-/* Rows that an insert takes at a time. */
+/*
+ * Rows that the executor is to collect for an insert.  It counts them, however
+ * large they are, so that we do that ourselves; but for ON CONFLICT DO NOTHING,
+ * where it must be told at once which of them were inserted.
+ */
 int
 fdw_modify_batch_size(ResultRelInfo *resultRelInfo)
 {
-	if (fdw_modify_is_immediate(resultRelInfo, CMD_INSERT))
+	FdwModifyState *state = resultRelInfo->ri_FdwState;
+
+	if (state == NULL || !state->do_nothing || fdw_modify_is_immediate(resultRelInfo, CMD_INSERT))
 		return 1;
-	return mongo_table_options(RelationGetRelid(resultRelInfo->ri_RelationDesc))->batch_size;
+	return Min(state->table->batch_size, MAX_COLLECTED);
 }
 
 /* To be called before a row is written: what the statement reads is to be as it was. */
@@ -445,6 +471,7 @@ hold_insert(FdwModifyState *state, EState *estate, ResultRelInfo *resultRelInfo,
 	begin_writing(state, estate);
 	if (!is_routed(resultRelInfo))
 		check_partition(estate, resultRelInfo, slot, CMD_INSERT);
+	keep_order(state);
 	write_batch_insert(state->batch, writer_document(state->writer, slot));
 	state->expected++;
 	if (write_batch_count(state->batch) >= state->table->batch_size ||
@@ -453,7 +480,7 @@ hold_insert(FdwModifyState *state, EState *estate, ResultRelInfo *resultRelInfo,
 	MemoryContextSwitchTo(old);
 }
 
-/* Inserts a row; NULL when it was not inserted.  Before PostgreSQL 16 COPY has no batches. */
+/* Inserts a row; NULL when it was not inserted. */
 TupleTableSlot *
 fdw_insert(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 		   TupleTableSlot *plan_slot)
@@ -593,6 +620,7 @@ write_row(FdwModifyState *state, const bson_t *selector, const WriterUpdate *upd
 		return write_one(state->connection, state->table->collection, selector,
 						 update == NULL ? NULL : update->update);
 	}
+	keep_order(state);
 	if (update != NULL)
 		write_batch_update(state->batch, selector, update->update, update->replaces);
 	else

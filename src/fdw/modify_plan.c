@@ -181,7 +181,6 @@ fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *resultRelInfo, List
 						table->collection, es);
 	if (es->verbose)
 		ExplainPropertyInteger("Batch Size", NULL,
-							   mtstate->operation == CMD_INSERT ? resultRelInfo->ri_BatchSize :
 							   fdw_modify_is_immediate(resultRelInfo, mtstate->operation) ? 1 :
 							   table->batch_size, es);
 }
