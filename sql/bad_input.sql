@@ -103,6 +103,7 @@ SELECT mongo_migrate.migrate_all(NULL);
 SELECT mongo_migrate.verify_sample('bad_input', NULL);
 SELECT mongo_migrate.compare_document('bad_input', NULL, '1');
 SELECT mongo_migrate.reset_collection('bad_input', NULL);
+SELECT mongo_migrate.grant_usage(NULL);
 
 -- A plan that cannot be made.
 SELECT mongo_migrate.plan_collection('bad_input', 'orders', target => 'a.b.c');
@@ -319,6 +320,7 @@ SELECT mongo_migrate.written_value('1', 1, NULL, 'relaxed', true);
 SELECT mongo_migrate.written_value('1', 1, '{}', NULL, true);
 SELECT mongo_migrate.written_value('1', 1, '{}', 'relaxed', NULL);
 SELECT mongo_migrate.set_fields('{}', NULL, '{}');
+SELECT mongo_migrate.set_fields('{}', '{$}', '{1}');
 SELECT mongo_migrate.set_map('{}', '{}', NULL);
 SELECT mongo_migrate.send_writes('bad_input', 'orders', 'insert', ARRAY[NULL]::json[], ARRAY[NULL]::json[]);
 

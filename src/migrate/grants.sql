@@ -21,8 +21,10 @@ CREATE FUNCTION mongo_migrate.grant_usage(role name)
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF role IS NULL THEN
+        RAISE null_value_not_allowed USING MESSAGE = 'role must not be null';
     -- GRANT itself only warns of what is not ours to give.
-    IF NOT pg_has_role((SELECT extowner FROM pg_extension WHERE extname = 'mongo_migrate'), 'USAGE') THEN
+    ELSIF NOT pg_has_role((SELECT extowner FROM pg_extension WHERE extname = 'mongo_migrate'), 'USAGE') THEN
         RAISE insufficient_privilege USING
             MESSAGE = 'must be owner of extension mongo_migrate';
     END IF;

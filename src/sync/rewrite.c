@@ -694,6 +694,10 @@ mm_set_fields(PG_FUNCTION_ARGS)
 		bson_iter_t fields;
 		bson_iter_t value;
 
+		if (path == NIL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("path \"$\" is not that of a field")));
 		if (!nulls[i])
 			read_value(DatumGetTextPP(values[i]), &value);
 
