@@ -508,7 +508,7 @@ open_target(LoadSession *session, LoadTarget *target)
  * empty.  Returns whether one of them has a default to be evaluated.
  */
 static bool
-check_unplanned(LoadSession *session, LoadTarget *target, Relation relation)
+check_unplanned(LoadTarget *target, Relation relation)
 {
 	TupleDesc	desc = RelationGetDescr(relation);
 	bool		defaults = false;
@@ -663,7 +663,7 @@ compile_target(LoadSession *session, LoadTarget *target, SPITupleTable *rows)
 		compile_id(session, target);
 	if (relation == NULL)
 		return;
-	defaults = check_unplanned(session, target, relation);
+	defaults = check_unplanned(target, relation);
 	target->distributed = table_distributed(target->relid);
 	if (target->distributed && target->parent == NULL)
 		target->place = find_place(target);

@@ -134,7 +134,6 @@ CREATE FUNCTION mongo_migrate.plan_enumeration(server name, collection text, pat
 #variable_conflict use_variable
 DECLARE
     names text[] := parse_ident(name);
-    found boolean := false;
     c mongo_migrate.plan_column;
     result text;
 BEGIN
