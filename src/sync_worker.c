@@ -5,8 +5,8 @@
  * Unlike the workers of a pool it belongs to no session: it runs
  * follow_changes() until stop_sync() is called, with the rights of who has
  * called start_sync().  When it fails, and after a crash, the postmaster starts
- * it again, unless its database was dropped; after a restart of the server that
- * is for start_sync() to do.
+ * it again, unless its database or its role was dropped; after a restart of the
+ * server that is for start_sync() to do.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -24,6 +24,7 @@
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 #include "worker.h"
@@ -36,7 +37,7 @@ extern PGDLLEXPORT void mm_sync_worker_main(Datum arg);
 PG_FUNCTION_INFO_V1(mm_start_sync_worker);
 
 static emit_log_hook_type next_log_hook;
-static bool database_gone = false;
+static bool nothing_to_start = false;
 
 /* What the worker is told, in bgw_extra. */
 typedef struct SyncWorker
@@ -54,6 +55,7 @@ mm_start_sync_worker(PG_FUNCTION_ARGS)
 {
 	BackgroundWorker entry = {0};
 	SyncWorker	worker = {0};
+	Datum		roles[2];
 
 	PreventCommandDuringRecovery("mongo_migrate.start_sync()");
 	PreventCommandIfReadOnly("mongo_migrate.start_sync()");
@@ -78,7 +80,9 @@ mm_start_sync_worker(PG_FUNCTION_ARGS)
 				 errdetail("All %d background worker slots of the server are taken.",
 						   max_worker_processes),
 				 errhint("Raise max_worker_processes and restart the server.")));
-	PG_RETURN_VOID();
+	roles[0] = CStringGetTextDatum(GetUserNameFromId(worker.identity.session_user, false));
+	roles[1] = CStringGetTextDatum(GetUserNameFromId(worker.identity.user, false));
+	PG_RETURN_ARRAYTYPE_P(construct_array(roles, lengthof(roles), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* Waits for the transaction that has started the worker, and says whether the extension is there. */
@@ -120,24 +124,32 @@ goes_on(const SyncWorker *worker)
 	return result;
 }
 
-/* Notes the error that says that the worker's database was dropped. */
+/*
+ * Notes the errors that say that the worker's database or role was dropped: those
+ * of InitPostgres(), InitializeSessionUserId() and worker_become().  A role that
+ * may not log in has the code of one that is not there.
+ */
 static void
 watch_log(ErrorData *edata)
 {
-	if (edata->elevel == FATAL && edata->sqlerrcode == ERRCODE_UNDEFINED_DATABASE)
-		database_gone = true;
+	const char *message = edata->elevel >= ERROR && edata->message_id != NULL ? edata->message_id : "";
+
+	if ((edata->elevel == FATAL && edata->sqlerrcode == ERRCODE_UNDEFINED_DATABASE) ||
+		strcmp(message, "role with OID %u does not exist") == 0 ||
+		strcmp(message, "invalid role OID: %u") == 0)
+		nothing_to_start = true;
 	if (next_log_hook != NULL)
 		next_log_hook(edata);
 }
 
 /*
- * Has a worker whose database was dropped end well, after all its cleanup, for the
- * postmaster starts one that has failed again for ever.
+ * Has a worker whose database or role was dropped end well, after all its cleanup,
+ * for the postmaster starts one that has failed again for ever.
  */
 static void
 end_for_good(int code, Datum arg)
 {
-	if (database_gone)
+	if (nothing_to_start)
 		exit(0);
 }
 

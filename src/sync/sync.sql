@@ -26,7 +26,8 @@ CREATE TABLE mongo_migrate.sync
     deleted     bigint      NOT NULL DEFAULT 0,
     written     bigint      NOT NULL DEFAULT 0,     -- documents, in the source
     error       text,                       -- of the last round
-    error_at    timestamptz
+    error_at    timestamptz,
+    roles       text[]      NOT NULL DEFAULT '{}'   -- that the worker has: its session's, and its own
 );
 COMMENT ON TABLE mongo_migrate.sync IS 'One row for each server whose changes are followed; see sync_status';
 
@@ -500,11 +501,11 @@ COMMENT ON FUNCTION mongo_migrate.sync_goes_on(name) IS
     'whether changes of a server are to be followed, and no session does it';
 
 CREATE FUNCTION mongo_migrate.start_sync_worker(server name)
-    RETURNS void
+    RETURNS text[]
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'mm_start_sync_worker';
 COMMENT ON FUNCTION mongo_migrate.start_sync_worker(name) IS
-    'starts a background worker that runs follow_changes() when the present transaction has ended, with the rights of the caller; it is started again after an error or a crash, but not after a restart of the server. Errors: 53400 without a free slot (max_worker_processes)';
+    'starts a background worker that runs follow_changes() when the present transaction has ended, with the rights of the caller; it is started again after an error or a crash, but not after a restart of the server, nor when its database or role was dropped; returns the roles that it has: its session''s, and its own. Errors: 53400 without a free slot (max_worker_processes)';
 
 CREATE FUNCTION mongo_migrate.start_sync(server name, from_now boolean DEFAULT false)
     RETURNS void
@@ -543,7 +544,7 @@ BEGIN
          WHERE y.server = server AND NOT y.running;
     END IF;
     IF s.running IS NOT TRUE OR mongo_migrate.sync_goes_on(server) THEN
-        PERFORM mongo_migrate.start_sync_worker(server);
+        UPDATE mongo_migrate.sync AS y SET roles = mongo_migrate.start_sync_worker(server) WHERE y.server = server;
     END IF;
 END
 $$;
@@ -594,9 +595,13 @@ CREATE VIEW mongo_migrate.sync_status AS
            greatest(clock_timestamp() - CASE WHEN s.cut_over_at IS NULL THEN mongo_migrate.cluster_timestamp(s.cluster_time) ELSE c.oldest END, interval '0') AS lag,
            s.events, s.inserted, s.replaced, s.deleted,
            coalesce(c.pending, 0) AS pending, coalesce(c.refused, 0) AS refused, c.oldest,
-           s.error, s.error_at, s.started_at, s.captured_at, s.cut_over_at, s.written
+           coalesce(g.problem, s.error) AS error, s.error_at, s.started_at, s.captured_at, s.cut_over_at, s.written
       FROM mongo_migrate.sync AS s
       LEFT JOIN mongo_migrate.run_lock_held AS h ON h.lock = mongo_migrate.sync_lock(s.server)
+      LEFT JOIN LATERAL (
+            SELECT format('role "%s", whose rights the worker had, does not exist any more; SELECT mongo_migrate.start_sync(%L) starts it with those of another', r.role, s.server) AS problem
+              FROM unnest(s.roles) AS r (role)
+             WHERE s.running AND h.pid IS NULL AND r.role <> ALL (SELECT p.rolname::text FROM pg_roles AS p) LIMIT 1) AS g ON true
       LEFT JOIN LATERAL (
             SELECT count(*) FILTER (WHERE n.reason IS NULL) AS pending, count(*) FILTER (WHERE n.reason IS NOT NULL) AS refused,
                    min(n.changed_at) FILTER (WHERE n.reason IS NULL) AS oldest

@@ -118,6 +118,17 @@ $node->safe_psql('gone', $_)
   "SELECT mongo_migrate.plan_collection('gone', 'users')", "SELECT mongo_migrate.start_sync('gone')";
 ok($node->poll_query_until('postgres', "SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), 'two databases are followed');
 query('DROP DATABASE gone WITH (FORCE)');
+
+# With the rights of a role that is dropped: the session's, or one that it has set.
+query('CREATE DATABASE others');
+query('CREATE ROLE leaver SUPERUSER; CREATE ROLE setter SUPERUSER');
+$node->safe_psql('others', $_)
+  foreach 'CREATE EXTENSION mongo_migrate',
+  (map { "CREATE SERVER $_ FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '" . $mongo->uri . "', database 'shop')" } 'of_leaver', 'of_setter'),
+  "ALTER ROLE leaver LOGIN; SET SESSION AUTHORIZATION leaver; SELECT mongo_migrate.plan_collection('of_leaver', 'users'); SELECT mongo_migrate.start_sync('of_leaver')",
+  "SET ROLE setter; SELECT mongo_migrate.start_sync('of_setter')";
+ok($node->poll_query_until('others', "SELECT bool_and(state = 'running') FROM mongo_migrate.sync_status"), 'two roles have a sync');
+query('DROP ROLE leaver; DROP ROLE setter');
 query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest(ARRAY['users', 'orders', 'marks']) AS c");
 write_some(50);
 my $migration = PsqlSession->new($node);
@@ -198,12 +209,21 @@ query("SELECT mongo_migrate.start_sync('shop')");
 caught_up('started again');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), 'one worker stays, however often it is started');
 
-# It would be started again every 10 s.
-my $no_database = qr/FATAL:  database \d+ does not exist/;
+# They would be started again every 10 s.
 sub times_logged { return scalar(() = slurp_file($node->logfile) =~ /$_[0]/g); }
-for (1 .. 300) { last if times_logged($no_database) > 0; sleep 0.1; }
+my %gone = (
+	'a database' => qr/FATAL:  database \d+ does not exist/,
+	'a role that had the session' => qr/FATAL:  role with OID \d+ does not exist/,
+	'a role that was set' => qr/ERROR:  invalid role OID: \d+/);
+for (1 .. 300) { last unless grep { times_logged($_) == 0 } values %gone; sleep 0.1; }
 sleep 11;
-is(times_logged($no_database), 1, 'the worker of a database that was dropped is not started for ever');
+is(times_logged($gone{$_}), 1, "the worker of $_ and was dropped is not started for ever") foreach sort keys %gone;
+is($node->safe_psql('others', q(SELECT server, state, error FROM mongo_migrate.sync_status ORDER BY 1)), join("\n", map {
+	qq(of_$_|lost|role "$_", whose rights the worker had, does not exist any more; SELECT mongo_migrate.start_sync('of_$_') starts it with those of another) } qw(leaver setter)),
+	'the status says so');
+$node->safe_psql('others', "SELECT mongo_migrate.start_sync('of_leaver')");
+ok($node->poll_query_until('others', "SELECT state = 'running' AND error IS NULL FROM mongo_migrate.sync_status WHERE server = 'of_leaver'"), 'another role starts it');
+query('DROP DATABASE others WITH (FORCE)');
 
 # Killed at random places: the worker, and the cluster with it; the server; MongoDB.
 foreach my $round (1 .. ($ENV{MM_KILLS} // 1))
