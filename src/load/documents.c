@@ -70,6 +70,8 @@ typedef struct Request
 								 * and that are to be tried again */
 	ArrayBuildState *held;		/* the same of those that are gone, and
 								 * referred to */
+	ArrayBuildState *moved;		/* the same of those that are referred to by
+								 * a value that they have no longer */
 } Request;
 
 /* Lends what is asked for, and its _id. */
@@ -391,7 +393,8 @@ settle_rejected(Request *request, LoadDocument *document)
 	bson_t		bson;
 
 	if (document->rejection->sqlstate == ERRCODE_FOREIGN_KEY_VIOLATION && request->retry_dangling)
-		take_id(document->gone ? &request->held : &request->dangling, request,
+		take_id(document->gone ? &request->held :
+				document->rejection->referred ? &request->moved : &request->dangling, request,
 				document_bson(document, &bson));
 	else if (document->present)
 	{
@@ -537,8 +540,8 @@ mm_replace_documents(PG_FUNCTION_ARGS)
 		.after = PG_GETARG_INT64(5)
 	};
 	TupleDesc	desc;
-	Datum		values[12];
-	bool		nulls[12] = {false};
+	Datum		values[13];
+	bool		nulls[13] = {false};
 
 	run_request(&request, fcinfo);
 	values[0] = Int64GetDatum(request.counts.documents);
@@ -551,8 +554,9 @@ mm_replace_documents(PG_FUNCTION_ARGS)
 	values[7] = finish_array(request.written, BYTEAOID);
 	values[8] = finish_array(request.dangling, BYTEAOID);
 	values[9] = finish_array(request.held, BYTEAOID);
-	values[10] = finish_array(request.refused, BYTEAOID);
-	values[11] = finish_array(request.reasons, TEXTOID);
+	values[10] = finish_array(request.moved, BYTEAOID);
+	values[11] = finish_array(request.refused, BYTEAOID);
+	values[12] = finish_array(request.reasons, TEXTOID);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));

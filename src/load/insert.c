@@ -327,6 +327,17 @@ without_shard(LoadTarget *target, const char *message)
 	return psprintf("%.*s%s", (int) (digits - 1 - message), message, end);
 }
 
+/*
+ * Whether an error is that of RI_FKey_noaction_upd() or RI_FKey_noaction_del():
+ * the table and constraint that it names are those of the other error, too.
+ */
+static bool
+is_referred(const ErrorData *error)
+{
+	return error->sqlerrcode == ERRCODE_FOREIGN_KEY_VIOLATION && error->message_id != NULL &&
+		strncmp(error->message_id, "update or delete", strlen("update or delete")) == 0;
+}
+
 /* Rejects the document that an error is about. */
 static void
 reject_for_error(Attempt *attempt, const ErrorData *error)
@@ -352,6 +363,7 @@ reject_for_error(Attempt *attempt, const ErrorData *error)
 					attempt->target->name, column == NULL || column->path == NULL ? NULL :
 					target_path(attempt->target, column->path),
 					error->sqlerrcode, reason, hint);
+	attempt->session->documents[attempt->from].rejection->referred = is_referred(error);
 }
 
 /* Writes a range of documents as far as they can be. */

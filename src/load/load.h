@@ -155,6 +155,7 @@ typedef struct Rejection
 	const char *reason;
 	const char *hint;			/* or NULL */
 	int			sqlstate;
+	bool		referred;		/* other rows refer to what would go */
 } Rejection;
 
 typedef struct LoadDocument

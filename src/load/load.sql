@@ -63,14 +63,14 @@ REVOKE ALL ON FUNCTION mongo_migrate.copy_documents(name, text, bytea[]) FROM PU
 CREATE FUNCTION mongo_migrate.replace_documents(server name, collection text, ids bytea[], delete_gone boolean, retry_dangling boolean,
         after bigint DEFAULT 0,
         OUT documents bigint, OUT inserted bigint, OUT replaced bigint, OUT deleted bigint, OUT rejected bigint,
-        OUT rounded bigint, OUT gone bigint, OUT written bytea[], OUT dangling bytea[], OUT held bytea[], OUT refused bytea[], OUT reasons text[])
+        OUT rounded bigint, OUT gone bigint, OUT written bytea[], OUT dangling bytea[], OUT held bytea[], OUT moved bytea[], OUT refused bytea[], OUT reasons text[])
     LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
     SET enable_seqscan = off    -- a batch looks its rows up, rather than read the tables
     SET random_page_cost = 0.1
     SET jit = off
     AS 'MODULE_PATHNAME', 'mm_replace_documents';
 COMMENT ON FUNCTION mongo_migrate.replace_documents(name, text, bytea[], boolean, boolean, bigint) IS
-    'reads single documents anew from the source and makes their rows what they would be now; ids: BSON documents with the _id of each; rows of tables of documents are updated, child rows deleted and inserted; delete_gone: documents that the source has no longer, or that the filter leaves out, lose their rows; rejected: documents that cannot become rows, which keep those that they have, with a warning, or else go into quarantine; gone: not in the source, and nothing was done; written: the ids of documents whose rows changed; dangling: with retry_dangling, of those rejected ones that a foreign key refused, of which nothing is told, and held: of those that are gone and referred to; without, references that dangle are made NULL where the plan says so, and recorded; refused: of those whose rows stay as they were, and why; after: a time of the cluster (seconds << 32, and a number) that the source must have reached, 0: any';
+    'reads single documents anew from the source and makes their rows what they would be now; ids: BSON documents with the _id of each; rows of tables of documents are updated, child rows deleted and inserted; delete_gone: documents that the source has no longer, or that the filter leaves out, lose their rows; rejected: documents that cannot become rows, which keep those that they have, with a warning, or else go into quarantine; gone: not in the source, and nothing was done; written: the ids of documents whose rows changed; dangling: with retry_dangling, of those rejected ones that a foreign key refused, of which nothing is told, held: of those that are gone and referred to, and moved: of those that are referred to by a value that they have no longer; without, references that dangle are made NULL where the plan says so, and recorded; refused: of those whose rows stay as they were, and why; after: a time of the cluster (seconds << 32, and a number) that the source must have reached, 0: any';
 REVOKE ALL ON FUNCTION mongo_migrate.replace_documents(name, text, bytea[], boolean, boolean, bigint) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.quarantine_key(key bytea) RETURNS bytea

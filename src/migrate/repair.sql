@@ -57,34 +57,36 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.forget_references(name, text, bytea[], timestamptz) IS
     'what was recorded before then of dangling references of documents whose rows were replaced, and the ids of references that were looked up, go: apply_references() finds both anew; ids: BSON documents with the _id of each';
 
-CREATE FUNCTION mongo_migrate.release_references(server name, collection text, ids bytea[])
+CREATE FUNCTION mongo_migrate.release_references(server name, collection text, gone bytea[], moved bytea[])
     RETURNS boolean
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    row_ids constant text[] := mongo_migrate.target_ids(server, collection, ids);
+    gone_ids constant text[] := mongo_migrate.target_ids(server, collection, gone);
+    moved_ids constant text[] := mongo_migrate.target_ids(server, collection, moved);
     r mongo_migrate.loaded_reference;
     keys text[];            -- what is referred to of them
     condition text;
     count bigint;
     released boolean := false;
 BEGIN
-    IF row_ids = '{}' THEN
+    IF gone_ids || moved_ids = '{}' THEN
         RETURN false;
     END IF;
     FOR r IN
         SELECT * FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS l
          WHERE l.refers_to = collection AND l.foreign_key IS NOT NULL AND l.value_column = l.column_name
     LOOP
+        CONTINUE WHEN r.by_id AND gone_ids = '{}';
         IF r.policy = 'null' THEN
-            keys := row_ids;
+            keys := gone_ids;
             IF NOT r.by_id THEN
                 EXECUTE (SELECT format('SELECT array_agg(k.%I::text) FROM %s AS k WHERE k.%I = ANY ($1::%s[])', r.refers_column, r.refers_target,
                                        o.column_name, format_type(mongo_migrate.column_type(to_regclass(o.relation), o.column_name)::regtype, -1))
                            FROM mongo_migrate.referred_rows(server, collection, '_id') AS o)
-                   INTO keys USING row_ids;
+                   INTO keys USING gone_ids || moved_ids;
             END IF;
             condition := format('t.%I = ANY (%L::%s[])', r.column_name, keys,
                 format_type(mongo_migrate.column_type(to_regclass(r.target), r.column_name)::regtype, -1));
@@ -102,8 +104,8 @@ BEGIN
     RETURN released;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.release_references(name, text, bytea[]) IS
-    'before documents of a collection lose their rows: references to them become NULL and are recorded where the plan says so; where it says quarantine, their foreign keys are dropped, and apply_references() is to follow (true)';
+COMMENT ON FUNCTION mongo_migrate.release_references(name, text, bytea[], bytea[]) IS
+    'before documents of a collection lose their rows (gone), or the values by which they are referred to (moved): references to them become NULL and are recorded where the plan says so; where it says quarantine, their foreign keys are dropped, and apply_references() is to follow (true)';
 
 CREATE FUNCTION mongo_migrate.replace_and_refer(server name, collection text, ids bytea[], delete_gone boolean, after bigint DEFAULT 0,
         OUT inserted bigint, OUT replaced bigint, OUT deleted bigint, OUT rejected bigint, OUT rounded bigint,
@@ -128,15 +130,15 @@ BEGIN
     reasons := first.reasons;
     released := false;
     -- The plan says what becomes of a reference that leads nowhere.
-    IF first.dangling <> '{}' OR first.held <> '{}' THEN
-        released := mongo_migrate.release_references(server, collection, first.held);
+    IF first.dangling || first.held || first.moved <> '{}' THEN
+        released := mongo_migrate.release_references(server, collection, first.held, first.moved);
         begun := clock_timestamp();     -- what that has recorded of documents that are replaced now goes, too
-        again := mongo_migrate.replace_documents(server, collection, first.dangling || first.held, delete_gone, false, after);
+        again := mongo_migrate.replace_documents(server, collection, first.dangling || first.held || first.moved, delete_gone, false, after);
         PERFORM mongo_migrate.forget_references(server, collection, again.written, begun);
         inserted := inserted + again.inserted;
         replaced := replaced + again.replaced;
         deleted := deleted + again.deleted;
-        rejected := rejected - cardinality(first.dangling) - cardinality(first.held) + again.rejected;
+        rejected := rejected - cardinality(first.dangling || first.held || first.moved) + again.rejected;
         rounded := rounded + again.rounded;
         refused := refused || again.refused;
         reasons := reasons || again.reasons;

@@ -298,7 +298,7 @@ BEGIN
     inserted := first.inserted;
     replaced := first.replaced;
     deleted := first.deleted;
-    waiting := mongo_migrate.document_keys(first.dangling || first.held);
+    waiting := mongo_migrate.document_keys(first.dangling || first.held || first.moved);
     hopeless := ARRAY(SELECT c.id FROM unnest(changes) AS c WHERE c.attempts >= 2 AND c.key = ANY (waiting));
     IF hopeless <> '{}' THEN
         again := mongo_migrate.replace_and_refer(server, collection, hopeless, true, cluster_time);

@@ -321,6 +321,40 @@ update('clients', { q => { email => 'a' }, u => { '$set' => { email => 'c' } } }
 caught_up('values have changed');
 is(query($visits), '2a  1c', 'they follow the value, not the document');
 
+# The same where the value itself is the reference: what refers to a value that goes is settled as when its document goes.
+$mongo->command('shop', qq({"createIndexes": "members", "indexes": [{"key": {"email": 1}, "name": "email", "unique": true}]}));
+put('members', map { { _id => $_, email => "m$_", name => 'old' } } 1 .. 4);
+put('letters', map { { _id => $_, email => "m$_" } } 1 .. 3);
+put('bans', map { { _id => $_, email => "m$_" } } 1 .. 4);
+query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest(ARRAY['members', 'letters', 'bans']) AS c");
+query("UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'members', refers_key = 'email', nullable = true,"
+	  . " on_dangling = CASE collection WHEN 'bans' THEN 'quarantine' ELSE 'null' END WHERE collection IN ('letters', 'bans') AND path = 'email'");
+query("SELECT count(*) FROM mongo_migrate.migrate_all('shop')");
+caught_up('references to a value');
+is(query("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND confrelid = 'members'::regclass"), '2', 'they have foreign keys');
+sub mails
+{
+	return query(q(SELECT concat_ws(' / ', (SELECT string_agg(concat(id, email, name), ' ' ORDER BY id) FROM members),
+		(SELECT string_agg(concat(id, email), ' ' ORDER BY id) FROM letters), (SELECT string_agg(concat(id, email), ' ' ORDER BY id) FROM bans),
+		(SELECT count(*) FROM mongo_migrate.dangling_reference WHERE collection = 'letters'),
+		(SELECT count(*) FROM mongo_migrate.quarantine WHERE collection = 'bans'))));
+}
+update('bans', { q => { _id => 1 }, u => { '$set' => { email => undef } } });
+update('members', { q => { _id => 1 }, u => { '$set' => { email => 'new1', name => 'new' } } });
+caught_up('a value goes');
+is(mails(), '1new1new 2m2old 3m3old 4m4old / 1 2m2 3m3 / 1 2m2 3m3 4m4 / 1 / 0', 'the row has its new value, and what refers to the old one is NULL');
+put('members', { _id => 5, email => 'm1', name => 'old' });
+caught_up('the value comes again');
+is(mails(), '1new1new 2m2old 3m3old 4m4old 5m1old / 1m1 2m2 3m3 / 1 2m2 3m3 4m4 / 0 / 0', 'of another document, which it then refers to');
+update('members', { q => { _id => 2 }, u => { '$set' => { email => 'new2' } } });
+update('letters', { q => { _id => 2 }, u => { '$set' => { email => 'new2' } } });
+update('bans', { q => { _id => 2 }, u => { '$set' => { email => 'new2' } } });
+update('members', { q => { _id => 4 }, u => { '$set' => { email => 'new4' } } });
+caught_up('a value goes, and what refers to it');
+is(query("SELECT count(*) FROM mongo_migrate.change WHERE collection IN ('members', 'letters')"), '0', 'nothing of them is refused');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM mongo_migrate.change WHERE collection = 'bans'"), 'nor waits for itself for ever');
+is(mails(), '1new1new 2new2old 3m3old 4new4old 5m1old / 1m1 2new2 3m3 / 1 2new2 3m3 / 0 / 1', 'both have it, and a document with the old one goes into quarantine where the plan says so');
+
 # A collection that is dropped is not taken for one without documents, though they have changed before.
 query("SELECT mongo_migrate.stop_sync('shop')");
 state_becomes('stopped');
@@ -360,7 +394,7 @@ $transaction->result;
 my ($ret, $out, $err) = $node->psql('postgres', "SELECT mongo_migrate.start_sync('shop', from_now => true)");
 $transaction->send('COMMIT');
 $transaction->result;
-like($err, qr/NOTICE:  what has changed before now is not followed, and documents of these collections were copied before: bills, clients, late, marks, never, odd, orders, payers, users, visits/, 'from now on');
+like($err, qr/NOTICE:  what has changed before now is not followed, and documents of these collections were copied before: bans, bills, clients, late, letters, marks, members, never, odd, orders, payers, users, visits/, 'from now on');
 caught_up('from now on');
 query("SELECT mongo_migrate.stop_sync('shop')");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), 'the worker ends');
