@@ -194,6 +194,18 @@ SELECT deleted FROM mongo_migrate.repair('repair', 'towns', delete_extra => true
 DROP OWNED BY regress_repair_towns;
 DROP ROLE regress_repair_towns;
 
+-- Documents that refer to their like: to one that is gone, and to one that never was.
+SELECT mongo_migrate.run_command('repair', '{"insert": "kin", "documents": [{"_id": 1, "a": 2, "b": 3}, {"_id": 2}, {"_id": 3}, {"_id": 4, "a": 2, "b": 3}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('repair', 'kin', target => 'repair.kin');
+UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'kin', type = 'bigint', nullable = true WHERE server = 'repair' AND collection = 'kin' AND path IN ('a', 'b');
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('repair', 'kin');
+SELECT mongo_migrate.run_command('repair', '{"update": "kin", "updates": [{"q": {"a": 2}, "u": {"$set": {"b": 9}}, "multi": true}]}') -> 'n' AS n;
+SELECT mongo_migrate.run_command('repair', '{"delete": "kin", "deletes": [{"q": {"_id": 2}, "limit": 1}]}') -> 'n' AS n;
+SELECT count(*) FROM pg_temp.verify('kin');
+SELECT replaced, deleted, rejected FROM mongo_migrate.repair('repair', 'kin', delete_extra => true);
+SELECT * FROM kin ORDER BY id;
+SELECT * FROM pg_temp.verify('kin');
+
 -- Errors.
 SELECT mongo_migrate.repair('repair', 'nothing');
 SELECT mongo_migrate.repair('repair', 'visits', verification_id => 0);

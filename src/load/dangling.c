@@ -160,6 +160,30 @@ add_own_ids(LoadSession *session, const char *refers_key, TupleDesc desc, Tuples
 	return true;
 }
 
+/*
+ * SQL for whether a row r that is referred to by a field of the collection's own
+ * documents stays what it is: not that of one that the batch deletes, nor, by
+ * another field than _id, of any of the batch, whose values are among its own.
+ */
+static char *
+stays(LoadSession *session, const char *refers_key)
+{
+	bool		by_id = strcmp(refers_key, "_id") == 0;
+
+	for (int i = 0; i < session->ntargets; i++)
+	{
+		LoadTarget *root = session->targets[i];
+		char	   *ids;
+
+		if (root->parent != NULL || !root->included || root->id == NULL || root->id->expression != NULL)
+			continue;
+		ids = target_list_ids(session, root, by_id);
+		if (ids != NULL)
+			return psprintf("r.%s NOT IN (%s)", quote_identifier(root->id->name), ids);
+	}
+	return "true";
+}
+
 /* Makes the references of one column null that dangle; NULL where there is none. */
 static DanglingColumn *
 find_in_column(LoadSession *session, LoadTarget *target, int field)
@@ -171,6 +195,7 @@ find_in_column(LoadSession *session, LoadTarget *target, int field)
 	char	   *table;
 	char	   *name;
 	char	   *same;
+	char	   *condition = "true";
 	bool	   *leads;			/* by row: it leads somewhere */
 	bool		any = false;
 
@@ -188,11 +213,14 @@ find_in_column(LoadSession *session, LoadTarget *target, int field)
 	TupleDescInitEntry(desc, 3, "3", BOOLOID, -1, 0);
 	rows = tuplestore_begin_heap(true, false, work_mem);
 	add_values(session, target, field, false, desc, rows);
-	if (strcmp(column->refers_to, session->collection) == 0 &&
-		!add_own_ids(session, column->refers_key, desc, rows))
+	if (strcmp(column->refers_to, session->collection) == 0)
 	{
-		tuplestore_end(rows);
-		return NULL;
+		if (!add_own_ids(session, column->refers_key, desc, rows))
+		{
+			tuplestore_end(rows);
+			return NULL;
+		}
+		condition = stays(session, column->refers_key);
 	}
 	same = equality_operator(column->type);
 	leads = palloc0(target->nrows * sizeof(bool));
@@ -201,10 +229,10 @@ find_in_column(LoadSession *session, LoadTarget *target, int field)
 							  " FROM " BATCH_NAME " AS b",
 							  psprintf("WITH b AS MATERIALIZED (SELECT * FROM ROWS FROM (pg_catalog.unnest($1),"
 									   "   pg_catalog.unnest($2), pg_catalog.unnest($3)) AS b (id, number, own))"
-									   " SELECT b.number FROM b JOIN %s AS r ON r.%s %s b.id WHERE NOT b.own"
+									   " SELECT b.number FROM b JOIN %s AS r ON r.%s %s b.id WHERE NOT b.own AND %s"
 									   " UNION ALL"
 									   " SELECT b.number FROM b JOIN b AS o ON o.own AND o.id %s b.id WHERE NOT b.own",
-									   table, quote_identifier(name), same, same));
+									   table, quote_identifier(name), same, condition, same));
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool		isnull;

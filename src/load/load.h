@@ -299,6 +299,7 @@ extern void batch_mark_skipped(LoadSession *session);
 
 /* replace.c */
 extern char *equality_operator(Oid type);
+extern char *target_list_ids(LoadSession *session, LoadTarget *target, bool without);
 extern void target_mark_present(LoadSession *session, LoadTarget *target, int from, int to);
 extern void target_write(Attempt *attempt, LoadTarget *target);
 extern void target_run_delete(LoadSession *session, LoadTarget *target, LoadColumn *column, int from, int to);

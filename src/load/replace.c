@@ -19,6 +19,7 @@
 #include "compat.h"
 
 #include "catalog/pg_type.h"
+#include "executor/tuptable.h"
 #include "load/load.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -93,6 +94,28 @@ describe_ids(LoadTarget *root)
 	TupleDescInitEntry(desc, 1, "1", root->id->type, root->id->typmod, 0);
 	TupleDescInitEntry(desc, 2, "document", INT4OID, -1, 0);
 	return desc;
+}
+
+/* SQL for a list of the ids of find_ids(), of the whole batch; NULL: none. */
+char *
+target_list_ids(LoadSession *session, LoadTarget *target, bool without)
+{
+	TupleDesc	desc = describe_ids(target);
+	Tuplestorestate *rows = find_ids(session, target, 0, session->ndocuments, without, desc);
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
+	StringInfoData list;
+	Oid			output;
+	bool		varlena;
+	bool		isnull;
+
+	initStringInfo(&list);
+	getTypeOutputInfo(target->id->type, &output, &varlena);
+	while (tuplestore_gettupleslot(rows, true, false, slot))
+		appendStringInfo(&list, "%s%s", list.len == 0 ? "" : ", ",
+						 quote_literal_cstr(OidOutputFunctionCall(output, slot_getattr(slot, 1, &isnull))));
+	ExecDropSingleTupleTableSlot(slot);
+	tuplestore_end(rows);
+	return list.len == 0 ? NULL : list.data;
 }
 
 /* SQL for an id of find_ids(), as a column of a target has it. */
