@@ -275,7 +275,7 @@ note_all(Relation relation, char **arguments)
 	SetUserIdAndSecContext(relation->rd_rel->relowner,
 						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION |
 						   SECURITY_NOFORCE_RLS);
-	/* The table is locked: what a transaction's own snapshot has not is there, too, and goes. */
+	/* A transaction's own snapshot may lack rows, which go all the same. */
 	PushActiveSnapshot(GetLatestSnapshot());
 	portal = SPI_cursor_open_with_args(NULL, psprintf("SELECT t.%s FROM %s AS t",
 													  quote_identifier(arguments[NOTE_COLUMN]), table),
