@@ -325,6 +325,11 @@ SELECT mongo_migrate.run_command('fdw_modify', '{"insert": "decimals", "document
 UPDATE decimals SET n = n * 10;
 UPDATE decimals SET n = n + 1 WHERE _id > 0.1 RETURNING *;
 SELECT * FROM decimals ORDER BY _id;
+-- Infinity is not what is beyond all doubles.
+SELECT mongo_migrate.run_command('fdw_modify', '{"insert": "beyond", "documents": [{"_id": {"$numberDouble": "Infinity"}}, {"_id": {"$numberDecimal": "1E+400"}}, {"_id": {"$numberDecimal": "-1E+400"}}]}') ->> 'n' AS inserted;
+CREATE FOREIGN TABLE beyond (_id numeric, n integer) SERVER fdw_modify;
+UPDATE beyond SET n = CASE WHEN _id > 0 THEN 1 END;
+SELECT documents('beyond');
 
 -- What a statement reads later is as it was before its first write, as in PostgreSQL: the second part of a UNION ALL, the inner side of a join,
 -- subqueries that are run late, groups, cursors that were not read.

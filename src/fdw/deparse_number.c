@@ -70,8 +70,9 @@ is_number_of_double(const char *string, double number)
 {
 	char		buffer[64];
 
+	/* 1E+400 is none. */
 	if (isnan(number) || isinf(number))
-		return true;
+		return strpbrk(string, "0123456789") == NULL;
 	double_to_shortest_decimal_buf(number, buffer);
 	return numeric_equals_text(numeric_from_text(string), buffer);
 }
