@@ -410,6 +410,13 @@ DELETE FROM there;
 FETCH ALL FROM a;
 FETCH ALL FROM b;
 ROLLBACK;
+-- What an INSERT reads for each row sends nothing.
+CREATE FUNCTION count_of_there() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM there';
+BEGIN;
+INSERT INTO there SELECT 100 + g, count_of_there() FROM generate_series(1, 9) g;
+SELECT n, count(*) FROM there WHERE _id > 100 GROUP BY n;
+ROLLBACK;
+DROP FUNCTION count_of_there;
 BEGIN;
 SELECT rows_of_cursor(0);
 SET LOCAL plan_cache_mode = force_generic_plan;

@@ -211,8 +211,10 @@ fdw_begin_direct_modify(ForeignScanState *node, int eflags)
 	state->set = list_nth(private, DIRECT_SET_COLUMNS);
 	state->nfilter = list_length(plan->fdw_exprs) - list_length(state->set);
 	node->fdw_state = state;
-	if (!(eflags & EXEC_FLAG_EXPLAIN_ONLY))
-		mongo_transaction_begin(state->scan->connection);
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	mongo_pending_flush();
+	mongo_transaction_begin(state->scan->connection);
 }
 
 /* Is there a document that matches? */

@@ -121,11 +121,23 @@ flush(FdwModifyState *state)
 						RelationGetRelationName(state->relation))));
 }
 
-/* MongoPending's callback. */
+/* MongoPending's callbacks. */
 static void
 flush_pending(MongoPending *pending)
 {
 	flush((FdwModifyState *) pending);
+}
+
+/*
+ * Rows of an INSERT that goes on are none of what its query reads, or functions
+ * that it calls: those are not to be sent for each of them.  COPY has no query.
+ */
+static bool
+pending_is_hidden(const MongoPending *pending)
+{
+	const FdwModifyState *state = (const FdwModifyState *) pending;
+
+	return state->operation == CMD_INSERT && state->node->ps.plan != NULL && !state->node->mt_done;
 }
 
 /* Memory-context callback: after an error nothing is to be sent any more. */
@@ -180,6 +192,7 @@ state_create(ModifyTableState *node, Relation relation, CmdType operation, List 
 	/* Then the scans of the statement read in the transaction too. */
 	mongo_transaction_begin(state->connection);
 	state->pending.flush = flush_pending;
+	state->pending.is_hidden = pending_is_hidden;
 	state->callback.func = forget_pending;
 	state->callback.arg = state;
 	MemoryContextRegisterResetCallback(context, &state->callback);

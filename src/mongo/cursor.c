@@ -91,7 +91,7 @@ cursor_open(MongoConnection *connection, const char *name, const bson_t *filter,
 	bson_t	   *session_opts = owned_bson_new(CurrentMemoryContext);
 	BatchQuery	query;
 
-	mongo_pending_flush();
+	mongo_pending_flush_for_read();
 	if (opts != NULL)
 		bson_concat(session_opts, opts);
 

@@ -380,9 +380,9 @@ mongo_pending_remove(MongoPending *pending)
 	dlist_delete(&pending->node);
 }
 
-/* Sends all that are held back. */
-void
-mongo_pending_flush(void)
+/* Sends what is held back: all, or what is not hidden. */
+static void
+pending_flush(bool all)
 {
 	dlist_iter	iter;
 
@@ -390,6 +390,19 @@ mongo_pending_flush(void)
 	{
 		MongoPending *pending = dlist_container(MongoPending, node, iter.cur);
 
-		pending->flush(pending);
+		if (all || pending->is_hidden == NULL || !pending->is_hidden(pending))
+			pending->flush(pending);
 	}
+}
+
+void
+mongo_pending_flush(void)
+{
+	pending_flush(true);
+}
+
+void
+mongo_pending_flush_for_read(void)
+{
+	pending_flush(false);
 }

@@ -38,16 +38,20 @@ extern bool mongo_transaction_is_open(MongoConnection *connection);
 
 /*
  * Writes that are held back.  They are to be sent before anything is read from
- * any connection: cursors flush them when they open.
+ * any connection, unless that must not see them: cursors flush them when they open.
  */
 typedef struct MongoPending
 {
 	dlist_node	node;
 	void		(*flush) (struct MongoPending *pending);
+	bool		(*is_hidden) (const struct MongoPending *pending);	/* NULL: never */
 } MongoPending;
 
 extern void mongo_pending_add(MongoPending *pending);
 extern void mongo_pending_remove(MongoPending *pending);
+
+/* Sends all, or what a cursor that opens has to see. */
 extern void mongo_pending_flush(void);
+extern void mongo_pending_flush_for_read(void);
 
 #endif							/* MM_TRANSACTION_H */
