@@ -410,6 +410,14 @@ DELETE FROM there;
 FETCH ALL FROM a;
 FETCH ALL FROM b;
 ROLLBACK;
+BEGIN;
+DECLARE a CURSOR FOR SELECT count(*) FROM there;
+COPY there FROM stdin;
+101	0
+\.
+FETCH ALL FROM a;
+SELECT count(*) FROM there;
+ROLLBACK;
 -- What an INSERT reads for each row sends nothing.
 CREATE FUNCTION count_of_there() RETURNS bigint LANGUAGE sql STABLE AS 'SELECT count(*) FROM there';
 BEGIN;

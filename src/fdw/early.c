@@ -218,9 +218,13 @@ early_scans_start(EState *estate)
 
 	if (dlist_is_empty(&waiting))
 		return;
-	writing.once = add_once(NULL, estate->es_plannedstmt->planTree);
-	foreach(lc, estate->es_plannedstmt->subplans)
-		writing.once = add_once(writing.once, lfirst(lc));
+	/* COPY has no plan. */
+	if (estate->es_plannedstmt != NULL)
+	{
+		writing.once = add_once(NULL, estate->es_plannedstmt->planTree);
+		foreach(lc, estate->es_plannedstmt->subplans)
+			writing.once = add_once(writing.once, lfirst(lc));
+	}
 
 	/* To start one may be to run a subquery, which starts others. */
 	while ((early = next_to_start(&writing)) != NULL)
