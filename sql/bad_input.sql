@@ -213,6 +213,7 @@ SELECT f, mongo_migrate.filter_document(f) FROM unnest(ARRAY[
     '{"a": {"$binary": {"base64": "", "subType": "00"}}, "$jsonSchema": {"required": ["a"], "properties": {"a": {"bsonType": "int"}, "b": {"minimum": 1}}}}',
     '{"a": {"$elemMatch": {"y": 1, "x": 2}}, "b": {"$elemMatch": {"$gt": 1, "$lt": 2}}, "c": {"$regex": "x", "$options": "i"}}', '{}']::jsonb[]) AS f;
 SELECT * FROM pg_temp.trouble('filter = ''{}''', 'public.orders_items');
+SELECT * FROM pg_temp.trouble('ordinal = 0', 'public.orders_items');
 SELECT * FROM pg_temp.trouble('target = ''pg_catalog.orders''', 'public.orders');
 SELECT * FROM pg_temp.trouble('target = ''orders''', 'public.orders');
 -- What is no name would be in the way of other collections, too.

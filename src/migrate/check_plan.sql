@@ -612,6 +612,14 @@ BEGIN
             hint := 'Rows are known by their id; plan a column for path _id with role id.';
             RETURN NEXT;
         END IF;
+        SELECT format('it stands before its parent %s', p.target), mongo_migrate.mend_target(planned, format('ordinal = %s', p.ordinal + 1))
+          INTO problem, hint
+        FROM mongo_migrate.plan_target AS p
+        WHERE (p.server, p.collection, p.target) = (server, planned.collection, planned.parent)
+          AND (p.ordinal, p.target) > (planned.ordinal, planned.target);
+        IF FOUND THEN
+            RETURN NEXT;
+        END IF;
         IF planned.kind <> 'root' THEN
             SELECT k.problem, k.hint, k.severity INTO problem, hint, severity FROM mongo_migrate.check_child_key(planned) AS k;
             IF problem IS NOT NULL THEN
