@@ -206,6 +206,28 @@ SELECT replaced, deleted, rejected FROM mongo_migrate.repair('repair', 'kin', de
 SELECT * FROM kin ORDER BY id;
 SELECT * FROM pg_temp.verify('kin');
 
+-- Ids in jsonb, of strings and of numbers.
+SELECT mongo_migrate.run_command('repair', '{"insert": "pets", "documents": [
+    {"_id": "a\"b", "owner": {"$oid": "0000000000000000000000fa"}}, {"_id": {"x": {"$numberDecimal": "1.50"}}, "owner": {"$oid": "0000000000000000000000fa"}}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('repair', 'pets', target => 'repair.pets', id_type => 'source');
+UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'users', type = 'bigint', nullable = true WHERE server = 'repair' AND collection = 'pets' AND path = 'owner';
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('repair', 'pets');
+SELECT id, pg_typeof(id) FROM pets WHERE owner IS NULL ORDER BY id;
+SELECT mongo_migrate.run_command('repair', '{"insert": "users", "documents": [{"_id": {"$oid": "0000000000000000000000fa"}, "email": "ivy@x.org"}]}') -> 'n' AS n;
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('repair', 'users');
+SELECT p.id, u.email FROM pets AS p JOIN users AS u ON u.id = p.owner ORDER BY p.id;
+SELECT p.id FROM pets AS p
+ WHERE p.id::text = ANY (mongo_migrate.target_ids('repair', 'pets', ARRAY[mongo_migrate.bson_from_json('{"_id": "a\"b"}'), mongo_migrate.bson_from_json('{"_id": {"x": {"$numberDecimal": "1.50"}}}')]))
+ ORDER BY p.id;
+SELECT mongo_migrate.run_command('repair', '{"delete": "users", "deletes": [{"q": {"email": "ivy@x.org"}, "limit": 1}]}') -> 'n' AS n;
+SELECT count(*) FROM pg_temp.verify('users');
+SELECT deleted, rejected FROM mongo_migrate.repair('repair', 'users', delete_extra => true);
+SELECT mongo_migrate.run_command('repair', '{"update": "pets", "updates": [{"q": {}, "u": {"$set": {"owner": null, "n": 1}}, "multi": true}]}') -> 'n' AS n;
+SELECT count(*) FROM mongo_migrate.dangling_reference WHERE server = 'repair' AND collection = 'pets';
+SELECT replaced FROM mongo_migrate.replace_documents('repair', 'pets', ARRAY[mongo_migrate.bson_from_json('{"_id": "a\"b"}'), mongo_migrate.bson_from_json('{"_id": {"x": {"$numberDecimal": "1.50"}}}')], true, true) AS r,
+       mongo_migrate.forget_references('repair', 'pets', r.written, clock_timestamp());
+SELECT count(*) FROM mongo_migrate.dangling_reference WHERE server = 'repair' AND collection = 'pets';
+
 -- Errors.
 SELECT mongo_migrate.repair('repair', 'nothing');
 SELECT mongo_migrate.repair('repair', 'visits', verification_id => 0);

@@ -251,12 +251,7 @@ DECLARE
     result text;
 BEGIN
     IF map.id_type = 'source' THEN
-        SELECT d."values"[1] INTO result
-            FROM mongo_migrate.decode_document(
-                mongo_migrate.bson_from_json(json_build_object('_id', source_id)), ARRAY['_id'],
-                ARRAY[(SELECT coalesce(min(c.type), 'text') FROM mongo_migrate.plan_column AS c
-                           WHERE c.server = target_id.server AND c.collection = target_id.collection
-                             AND c.role = 'id')]) AS d;
+        result := (mongo_migrate.target_ids(server, collection, ARRAY[mongo_migrate.bson_from_json(json_build_object('_id', source_id))]))[1];
     ELSE
         EXECUTE format('SELECT id::text FROM %s WHERE key = $1', map.relation::regclass)
             INTO result USING mongo_migrate.bson_key(source_id);
@@ -269,10 +264,28 @@ COMMENT ON FUNCTION mongo_migrate.target_id(name, text, json) IS
 REVOKE ALL ON FUNCTION mongo_migrate.target_id(name, text, json) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.target_ids(server name, collection text, ids bytea[]) RETURNS text[]
-    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT ARRAY(SELECT mongo_migrate.target_id($1, $2, mongo_migrate.key_to_json(mongo_migrate.document_key(i.id))) FROM unnest($3) AS i (id))
+DECLARE
+    map mongo_migrate.id_map := mongo_migrate.id_map_of(server, collection);
+    type text;
+    result text[];
+BEGIN
+    IF map.id_type = 'source' THEN
+        SELECT coalesce(min(c.type), 'text') INTO type FROM mongo_migrate.plan_column AS c
+         WHERE c.server = target_ids.server AND c.collection = target_ids.collection AND c.role = 'id';
+        -- Not the key of an _id: in jsonb 1 and 1.0 differ.
+        SELECT array_agg(d."values"[1] ORDER BY i.n) INTO result
+          FROM unnest(ids) WITH ORDINALITY AS i (id, n)
+         CROSS JOIN LATERAL mongo_migrate.decode_document(i.id, ARRAY['_id'], ARRAY[type], mongo_migrate.verify_mode(server)) AS d;
+    ELSE
+        EXECUTE format('SELECT array_agg((SELECT m.id::text FROM %s AS m WHERE m.key = mongo_migrate.document_key(i.id)) ORDER BY i.n)'
+                       ' FROM unnest($1) WITH ORDINALITY AS i (id, n)', map.relation::regclass)
+            INTO result USING ids;
+    END IF;
+    RETURN coalesce(result, '{}');
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.target_ids(name, text, bytea[]) IS
     'target_id() of each of some documents; ids: BSON documents with their _id';

@@ -283,7 +283,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.allow_null(name, mongo_migrate.loaded_reference) IS
     'drops the NOT NULL of a reference, in table and plan';
 
-CREATE FUNCTION mongo_migrate.settle_dangling(server name, r mongo_migrate.loaded_reference)
+CREATE FUNCTION mongo_migrate.settle_dangling(server name, r mongo_migrate.loaded_reference, among text DEFAULT NULL)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -294,7 +294,7 @@ DECLARE
     field constant text := format('%s.%I', r.target, r.column_name);
     looked_up constant boolean := r.value_column <> r.column_name;
     dangling constant text := CASE WHEN looked_up THEN format('t.%I IS NOT NULL AND t.%I IS NULL', r.value_column, r.column_name)
-                                   ELSE mongo_migrate.dangling_condition(server, r) END;
+                                   ELSE concat(among || ' AND ', mongo_migrate.dangling_condition(server, r)) END;
     assignments text := format('%I = NULL', r.column_name);
     other mongo_migrate.loaded_reference;
     also text;              -- of another column
@@ -353,8 +353,8 @@ BEGIN
     RETURN result;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.settle_dangling(name, mongo_migrate.loaded_reference) IS
-    'does with the dangling references of a column what the policy says, and records those that are set to NULL or kept; returns their number, or that of the documents moved to quarantine';
+COMMENT ON FUNCTION mongo_migrate.settle_dangling(name, mongo_migrate.loaded_reference, text) IS
+    'does with the dangling references of a column what the policy says, and records those that are set to NULL or kept; among: SQL for the rows, t, of the column to look at; returns their number, or that of the documents moved to quarantine';
 
 CREATE FUNCTION mongo_migrate.quarantine_documents(server name, collection text, ids text[], target text, reason text)
     RETURNS void
@@ -471,6 +471,17 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.drop_foreign_keys(name, text, text, text) IS
     'drops the foreign keys of planned references from and to these collections, of one policy (NULL: any) that apply_references would make again; those with actions or deferrable ones are somebody''s own and stay';
 
+CREATE FUNCTION mongo_migrate.row_key_value(row_key text, column_name name, type text)
+    RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    -- A string in jsonb is not its text.
+    SELECT format('(%s %s %L)::%s', $1, CASE WHEN $3 IN ('json', 'jsonb') THEN '->' ELSE '->>' END, $2, $3)
+$$;
+COMMENT ON FUNCTION mongo_migrate.row_key_value(text, name, text) IS
+    'SQL for the value, of a type, that a column has in dangling_reference.row_key';
+
 CREATE FUNCTION mongo_migrate.mend_dangling(server name, r mongo_migrate.loaded_reference)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
@@ -489,7 +500,7 @@ DECLARE
     result bigint := 0;
 BEGIN
     SELECT max(c.type) FILTER (WHERE c.column_name = r.column_name),
-           string_agg(format('t.%I = (found.row_key ->> %L)::%s', c.column_name, c.column_name, c.type), ' AND ')
+           string_agg(format('t.%I = %s', c.column_name, mongo_migrate.row_key_value('found.row_key', c.column_name, c.type)), ' AND ')
                FILTER (WHERE c.role IN ('id', 'parent', 'position', 'key') AND (c.target, c.column_name) IN (
                            SELECT o.target, o.column_name FROM mongo_migrate.key_columns(server, r.collection) o))
       INTO type, same_row

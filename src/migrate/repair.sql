@@ -22,9 +22,11 @@ BEGIN
             SELECT FROM mongo_migrate.dangling_reference AS d
              WHERE (d.server, d.collection, d.target, d.column_name) = (server, collection, r.target, r.column_name));
         row_ids := coalesce(row_ids, mongo_migrate.target_ids(server, collection, ids));
-        DELETE FROM mongo_migrate.dangling_reference d
-         WHERE (d.server, d.collection, d.target, d.column_name) = (server, collection, r.target, r.column_name)
-           AND d.row_key ->> r.document_column = ANY (row_ids) AND d.at < before;
+        EXECUTE (SELECT format('DELETE FROM mongo_migrate.dangling_reference AS d'
+                               ' WHERE (d.server, d.collection, d.target, d.column_name) = ($1, $2, $3, $4) AND d.at < $5 AND %s = ANY ($6::%s[])',
+                               mongo_migrate.row_key_value('d.row_key', r.document_column, f.type), f.type)
+                   FROM format_type(mongo_migrate.column_type(to_regclass(r.target), r.document_column)::regtype, -1) AS f (type))
+          USING server, collection, r.target, r.column_name, before, row_ids;
         -- Child rows are new.
         IF r.looked_up AND r.kind = 'root' THEN
             EXECUTE format('UPDATE %1$s AS t SET %2$I = NULL WHERE t.%3$I = ANY ($1::%4$s[]) AND t.%2$I IS NOT NULL',
