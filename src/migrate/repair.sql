@@ -79,10 +79,14 @@ BEGIN
     END IF;
     FOR r IN
         SELECT * FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS l
-         WHERE l.refers_to = collection AND l.foreign_key IS NOT NULL AND l.value_column = l.column_name
+         WHERE l.refers_to = collection AND l.foreign_key IS NOT NULL
     LOOP
         CONTINUE WHEN r.by_id AND gone_ids = '{}';
-        IF r.policy = 'null' THEN
+        IF r.value_column <> r.column_name THEN
+            -- It is looked up anew, and what dangles is settled, when they are gone.
+            EXECUTE format('UPDATE %1$s AS t SET %2$I = NULL WHERE t.%2$I = ANY ($1::%3$s[])', r.target, r.column_name,
+                           format_type(mongo_migrate.column_type(to_regclass(r.target), r.column_name)::regtype, -1)) USING gone_ids;
+        ELSIF r.policy = 'null' THEN
             keys := gone_ids;
             IF NOT r.by_id THEN
                 EXECUTE (SELECT format('SELECT array_agg(k.%I::text) FROM %s AS k WHERE k.%I = ANY ($1::%s[])', r.refers_column, r.refers_target,

@@ -212,7 +212,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.capture_changes(name, integer) IS
     'notes the documents of planned collections that have changed after the position of the sync in mongo_migrate.change, and moves the position; waits so many milliseconds where there is nothing; returns the number of events of the database';
 
-CREATE FUNCTION mongo_migrate.refer_anew(server name, collection text)
+CREATE FUNCTION mongo_migrate.refer_anew(server name, collection text, ids bytea[])
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -220,6 +220,8 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     r mongo_migrate.loaded_reference;
+    row_ids text[];
+    document record;
 BEGIN
     IF NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS c
                     WHERE c.server = server AND c.role = 'reference' AND c.included AND (c.refers_to = collection OR c.collection = collection)) THEN
@@ -228,7 +230,21 @@ BEGIN
     FOR r IN SELECT * FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS l LOOP
         IF r.value_column <> r.column_name THEN
             PERFORM mongo_migrate.settle_dangling(server, r);
-        ELSIF r.refers_to = collection AND r.policy = 'null' AND EXISTS (
+            CONTINUE;
+        ELSIF r.policy <> 'null' THEN
+            CONTINUE;
+        END IF;
+        -- Where several tables share the documents that are referred to, no foreign key tells.
+        IF (mongo_migrate.referred_rows(server, r.refers_to, CASE WHEN r.by_id THEN '_id' ELSE r.refers_key END)).several THEN
+            row_ids := coalesce(row_ids, mongo_migrate.target_ids(server, collection, ids));
+            document := mongo_migrate.document_column(server, r.collection, r.target);
+            PERFORM mongo_migrate.settle_dangling(server, r, CASE WHEN r.by_id OR r.refers_to <> collection THEN
+                (SELECT format('(%s)', string_agg(format('t.%I = ANY (%L::%s[])', c.name, row_ids,
+                                                         format_type(mongo_migrate.column_type(to_regclass(r.target), c.name)::regtype, -1)), ' OR '))
+                   FROM (VALUES (r.column_name, r.refers_to), (document.column_name, r.collection)) AS c (name, collection)
+                  WHERE c.collection = collection) END);
+        END IF;
+        IF r.refers_to = collection AND EXISTS (
                 SELECT FROM mongo_migrate.dangling_reference AS d
                  WHERE (d.server, d.collection, d.target, d.column_name) = (server, r.collection, r.target, r.column_name)) THEN
             PERFORM mongo_migrate.mend_dangling(server, r);
@@ -236,8 +252,8 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.refer_anew(name, text) IS
-    'after documents of a collection were written: references that dangled and do no more, and those that are looked up by another field';
+COMMENT ON FUNCTION mongo_migrate.refer_anew(name, text, bytea[]) IS
+    'after documents of a collection were written: references that dangled and do no more, those that dangle now and have no foreign key, and those that are looked up by another field; ids: BSON documents with the _id of each';
 
 CREATE FUNCTION mongo_migrate.document_keys(ids bytea[])
     RETURNS bytea[]
@@ -315,7 +331,7 @@ BEGIN
     IF deleted > 0 THEN
         PERFORM mongo_migrate.require_collection(server, collection);
     END IF;
-    PERFORM mongo_migrate.refer_anew(server, collection);
+    PERFORM mongo_migrate.refer_anew(server, collection, first.written || hopeless);
 
     INSERT INTO mongo_migrate.change AS n (server, collection, key, id, changed_at, due_at, attempts, reason)
     SELECT c.server, c.collection, c.key, c.id, c.changed_at,

@@ -320,6 +320,10 @@ is(query($visits), '1a 2b ', 'references by a field');
 update('clients', { q => { email => 'a' }, u => { '$set' => { email => 'c' } } }, { q => { email => 'b' }, u => { '$set' => { email => 'a' } } });
 caught_up('values have changed');
 is(query($visits), '2a  1c', 'they follow the value, not the document');
+remove('clients', user_id(2));
+caught_up('a document goes that was looked up');
+is(query($visits) . "/" . query("SELECT count(*) FROM clients"), '  1c/1', 'what was looked up is NULL when the document goes')
+  or diag(query('SELECT reason FROM mongo_migrate.change'));
 
 # The same where the value itself is the reference: what refers to a value that goes is settled as when its document goes.
 $mongo->command('shop', qq({"createIndexes": "members", "indexes": [{"key": {"email": 1}, "name": "email", "unique": true}]}));
@@ -354,6 +358,32 @@ caught_up('a value goes, and what refers to it');
 is(query("SELECT count(*) FROM mongo_migrate.change WHERE collection IN ('members', 'letters')"), '0', 'nothing of them is refused');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM mongo_migrate.change WHERE collection = 'bans'"), 'nor waits for itself for ever');
 is(mails(), '1new1new 2new2old 3m3old 4new4old 5m1old / 1m1 2new2 3m3 / 1 2new2 3m3 / 0 / 1', 'both have it, and a document with the old one goes into quarantine where the plan says so');
+
+# References to documents that two tables share, or neither has, which no foreign key tells.
+put('animals', map { { _id => $_, kind => $_ % 2 ? 'cat' : 'dog', friend => $_ % 4 + 1 } } 1 .. 4);
+query("SELECT mongo_migrate.plan_collection('shop', 'animals', target => 'cats')");
+query(q(UPDATE mongo_migrate.plan_target SET filter = '{"kind": "cat"}' WHERE collection = 'animals'));
+query("UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'animals', type = 'bigint', nullable = true WHERE collection = 'animals' AND path = 'friend'");
+query("INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal, filter) VALUES ('shop', 'animals', 'public.dogs', 'root', 100, '{\"kind\": \"dog\"}')");
+query("INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, nullable, source_type, refers_to)"
+	  . " SELECT server, collection, 'public.dogs', column_name, ordinal, role, path, type, nullable, source_type, refers_to FROM mongo_migrate.plan_column WHERE collection = 'animals'");
+query("SELECT count(*) FROM mongo_migrate.migrate_collection('shop', 'animals')");
+sub friends
+{
+	return query(q(SELECT concat_ws(' ', (SELECT string_agg(concat(a.id, '>', a.friend), ' ' ORDER BY id) FROM (SELECT id, friend FROM cats UNION SELECT id, friend FROM dogs) AS a),
+		(SELECT count(*) FROM mongo_migrate.dangling_reference WHERE collection = 'animals'))));
+}
+caught_up('two tables');
+is(friends(), '1>2 2>3 3>4 4>1 0', 'documents of two tables refer to each other');
+remove('animals', 2);
+update('animals', { q => { _id => 4 }, u => { '$set' => { kind => 'cow' } } });
+caught_up('without a foreign key');
+is(friends(), '1> 3> 2', 'references are NULL to what is deleted, or that no filter leaves in');
+update('animals', { q => { _id => 3 }, u => { '$set' => { friend => 9 } } });
+update('animals', { q => { _id => 4 }, u => { '$set' => { kind => 'cat' } } });
+put('animals', { _id => 2, kind => 'cat', friend => 4 });
+caught_up('and back');
+is(friends(), '1>2 2>4 3> 4>1 1', 'and lead somewhere when that comes');
 
 # A collection that is dropped is not taken for one without documents, though they have changed before.
 query("SELECT mongo_migrate.stop_sync('shop')");
@@ -394,7 +424,7 @@ $transaction->result;
 my ($ret, $out, $err) = $node->psql('postgres', "SELECT mongo_migrate.start_sync('shop', from_now => true)");
 $transaction->send('COMMIT');
 $transaction->result;
-like($err, qr/NOTICE:  what has changed before now is not followed, and documents of these collections were copied before: bans, bills, clients, late, letters, marks, members, never, odd, orders, payers, users, visits/, 'from now on');
+like($err, qr/NOTICE:  what has changed before now is not followed, and documents of these collections were copied before: animals, bans, bills, clients, late, letters, marks, members, never, odd, orders, payers, users, visits/, 'from now on');
 caught_up('from now on');
 query("SELECT mongo_migrate.stop_sync('shop')");
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), 'the worker ends');
