@@ -182,6 +182,10 @@ SELECT * FROM pg_temp.trouble('expression = ''value || ''''!'''''', reverse_expr
 SELECT * FROM pg_temp.trouble('expression = ''value || ''''!'''''', reverse_expression = ''doc''');
 SELECT * FROM pg_temp.trouble('expression = ''value || ''''!'''''', reverse_expression = ''rtrim(value, ''''!'''') -- as it was''');
 SELECT * FROM pg_temp.trouble('check_rule = ''<> doc::text''');
+SELECT * FROM pg_temp.trouble('check_rule = ''IN (SELECT ''''1'''')''');
+SELECT * FROM pg_temp.trouble('default_value = ''(SELECT ''''1'''')''');
+SELECT * FROM pg_temp.trouble('default_value = ''value''');
+SELECT * FROM pg_temp.trouble('default_value = ''upper(''''x'''')''');
 SELECT * FROM pg_temp.trouble('path = ''sky''', 'sku');
 -- What is advised fits what the target is.
 CREATE VIEW public.in_view AS SELECT 1::bigint AS id, '1'::bytea AS amount;
@@ -236,7 +240,7 @@ SELECT collection, complete FROM mongo_migrate.migrate_all('bad_input');
 UPDATE mongo_migrate.plan_column SET type = 'text' WHERE column_name = 'amount';
 
 -- What could not be made after the load is told before it.
-UPDATE mongo_migrate.plan_column SET check_rule = '> (SELECT 1)' WHERE column_name = 'position';
+UPDATE mongo_migrate.plan_column SET check_rule = '> value' WHERE column_name = 'position';
 SELECT mongo_migrate.apply_ddl('bad_input', 'orders');
 UPDATE mongo_migrate.plan_column SET check_rule = NULL WHERE column_name = 'position';
 INSERT INTO mongo_migrate.plan_index (server, collection, target, index_name, ordinal, keys, method)

@@ -64,35 +64,47 @@ mm_check_bson_type(PG_FUNCTION_ARGS)
 }
 
 /*
- * check_expression(expression, source_type, type, has_doc): throws what
- * PostgreSQL says of an expression over value, and maybe doc, whose result has
- * to become type.
+ * check_expression(expression, source_type, type, has_doc, is_of_table): throws
+ * what PostgreSQL says of an expression over value, of the source type, and maybe
+ * doc, whose result has to become type.  Without a source type there is no value,
+ * as in a default.  What is of the table, a default or a check, has no subquery.
  */
 Datum
 mm_check_expression(PG_FUNCTION_ARGS)
 {
-	char	   *expression = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	char	   *source_type = type_argument(PG_GETARG_TEXT_PP(1), true);
-	char	   *type = type_argument(PG_GETARG_TEXT_PP(2), true);
+	char	   *expression;
+	char	   *type;
 	StringInfoData sql;
 	SPIPlanPtr	plan;
 	CachedPlanSource *source;
+	Query	   *query;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(2))
+		PG_RETURN_VOID();
+	expression = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	type = type_argument(PG_GETARG_TEXT_PP(2), true);
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT CAST((%s\n) AS %s) FROM (SELECT NULL::%s AS value%s) AS source",
-					 expression, type, source_type,
-					 PG_GETARG_BOOL(3) ? ", NULL::pg_catalog.jsonb AS doc" : "");
+	appendStringInfo(&sql, "SELECT CAST((%s\n) AS %s)", expression, type);
+	if (!PG_ARGISNULL(1))
+		appendStringInfo(&sql, " FROM (SELECT NULL::%s AS value%s) AS source",
+						 type_argument(PG_GETARG_TEXT_PP(1), true),
+						 PG_GETARG_BOOL(3) ? ", NULL::pg_catalog.jsonb AS doc" : "");
 	SPI_connect();
 	plan = SPI_prepare(sql.data, 0, NULL);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
 	source = linitial(SPI_plan_get_plan_sources(plan));
-	if (list_length(SPI_plan_get_plan_sources(plan)) != 1 || source->resultDesc == NULL ||
-		source->resultDesc->natts != 1 ||
-		linitial_node(Query, source->query_list)->hasTargetSRFs)
+	query = list_length(SPI_plan_get_plan_sources(plan)) != 1 || source->resultDesc == NULL ||
+		source->resultDesc->natts != 1 ? NULL : linitial_node(Query, source->query_list);
+	if (query == NULL || query->hasTargetSRFs)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("it is not one value")));
+	if (PG_GETARG_BOOL(4) && (query->hasSubLinks || query->hasAggs || query->hasWindowFuncs))
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("it has a subquery, an aggregate or a window function, which a table cannot have here")));
 	SPI_finish();
 	PG_RETURN_VOID();
 }

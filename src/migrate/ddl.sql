@@ -16,12 +16,13 @@ COMMENT ON FUNCTION mongo_migrate.check_bson_type(text) IS
     'an error where no BSON value can become a value of the type';
 REVOKE ALL ON FUNCTION mongo_migrate.check_bson_type(text) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.check_expression(expression text, source_type text, type text, has_doc boolean DEFAULT false) RETURNS void
-    LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+CREATE FUNCTION mongo_migrate.check_expression(expression text, source_type text, type text, has_doc boolean DEFAULT false,
+    is_of_table boolean DEFAULT false) RETURNS void
+    LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'mm_check_expression';
-COMMENT ON FUNCTION mongo_migrate.check_expression(text, text, text, boolean) IS
-    'parses an expression over value (of type source_type) and, with has_doc, doc, whose result becomes type, without running it; an error when it cannot be used';
-REVOKE ALL ON FUNCTION mongo_migrate.check_expression(text, text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.check_expression(text, text, text, boolean, boolean) IS
+    'parses an expression over value (of type source_type; NULL: there is none) and, with has_doc, doc, whose result becomes type, without running it; is_of_table: it is a default or a check; an error when it cannot be used';
+REVOKE ALL ON FUNCTION mongo_migrate.check_expression(text, text, text, boolean, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.full_path(base text, path text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
