@@ -70,8 +70,8 @@ typedef struct Request
 								 * and that are to be tried again */
 	ArrayBuildState *held;		/* the same of those that are gone, and
 								 * referred to */
-	ArrayBuildState *moved;		/* the same of those that are referred to by
-								 * a value that they have no longer */
+	ArrayBuildState *moved;		/* the same of those that are referred to by a
+								 * value that they have no longer */
 } Request;
 
 /* Lends what is asked for, and its _id. */
