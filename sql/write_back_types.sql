@@ -195,6 +195,25 @@ SELECT d.document::text FROM mongo_migrate.read_documents('back_plain', 'maps', 
 SELECT * FROM mongo_migrate.verify_full('back_plain', 'maps');
 SELECT mongo_migrate.finalize('back_plain');
 
+-- A row that has the id of a document in quarantine is not that document: neither changes nor deletes it.
+SELECT pg_temp.insert('parts', '{"_id": 60, "n": "sixty"}');
+INSERT INTO mongo_migrate.quarantine (server, collection, key, source_id, document, reason, sqlstate)
+VALUES ('back_types', 'parts', mongo_migrate.bson_key('60'), '60', mongo_migrate.bson_from_json('{"_id": 60, "n": "sixty"}'), 'no number', '42804');
+INSERT INTO parts VALUES (60, 60), (61, 61);
+CALL pg_temp.settle();
+SELECT id, regexp_replace(reason, E'\nE11000[^\n]*', E'\n...') AS reason FROM mongo_migrate.row_change WHERE server = 'back_types';
+DELETE FROM parts WHERE id IN (60, 61);
+CALL pg_temp.settle();
+SELECT id, reason FROM mongo_migrate.row_change WHERE server = 'back_types';
+SELECT pg_temp.documents('parts');
+INSERT INTO parts VALUES (60, 60);
+CALL pg_temp.settle();
+DELETE FROM mongo_migrate.quarantine WHERE server = 'back_types';
+UPDATE parts SET n = n WHERE id = 60;
+CALL pg_temp.settle();
+SELECT id, reason FROM mongo_migrate.row_change WHERE server = 'back_types';
+SELECT pg_temp.documents('parts');
+
 -- To the end, once.
 ALTER TABLE odd RENAME TO odder;
 SELECT mongo_migrate.finalize('back_types');

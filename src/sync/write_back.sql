@@ -237,6 +237,16 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.find_present(name, text, json, bigint) IS
     'documents of a collection as the last write has left them';
 
+CREATE FUNCTION mongo_migrate.is_quarantined(server name, collection text, key bytea) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM mongo_migrate.quarantine AS q
+                    WHERE (q.server, q.collection, q.key) = ($1, $2, mongo_migrate.quarantine_key($3)))
+$$;
+COMMENT ON FUNCTION mongo_migrate.is_quarantined(name, text, bytea) IS
+    'whether the document with an _id, as bson_key() has it, is in quarantine';
+
 CREATE FUNCTION mongo_migrate.write_documents(job mongo_migrate.write_job, ids text[], sources json[], documents json[],
         OUT written bigint, OUT deleted bigint, OUT refused text[], OUT reasons text[], OUT cluster_time bigint)
     LANGUAGE plpgsql VOLATILE
@@ -286,7 +296,9 @@ BEGIN
         GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
         IF half = 0 THEN
             refused := ids;
-            reasons := ARRAY[concat_ws(E'\n', SQLERRM, nullif(detail, ''), nullif(hint, ''))];
+            reasons := ARRAY[concat_ws(E'\n', SQLERRM, nullif(detail, ''), nullif(hint, ''),
+                CASE WHEN mongo_migrate.is_quarantined(job.server, job.collection, mongo_migrate.bson_key(sources[1])) THEN
+                    'A document with this _id is in quarantine, and is not this row''s: give the row another id, or delete the entry of mongo_migrate.quarantine to have the row replace the document.' END)];
             RETURN;
         END IF;
     END;
@@ -324,17 +336,20 @@ BEGIN
           FROM mongo_migrate.find_present(job.server, job.collection,
                    mongo_migrate.verify_filter('{}', (SELECT json_agg(s) FROM unnest(sources) AS s)), max_bytes) AS f;
         last := present.keys IS NULL OR cardinality(present.keys) = cardinality(sources);
-        -- Some that there are; at last all, and those that there are not.
-        SELECT array_agg(i.id ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR (f.key IS NULL AND last)) AS ids,
-               array_agg(i.source ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR (f.key IS NULL AND last)) AS sources,
-               array_agg(f.document ORDER BY i.n) FILTER (WHERE f.document IS NOT NULL OR (f.key IS NULL AND last)) AS documents,
+        -- Some that there are; at last all, and those that there are not. One in quarantine is no row's: as if it was not
+        -- there, so that it is not changed or deleted, and the row's own cannot be inserted.
+        SELECT array_agg(i.id ORDER BY i.n) FILTER (WHERE r.ready) AS ids,
+               array_agg(i.source ORDER BY i.n) FILTER (WHERE r.ready) AS sources,
+               array_agg(CASE WHEN NOT r.quarantined THEN f.document END ORDER BY i.n) FILTER (WHERE r.ready) AS documents,
                array_agg(i.id ORDER BY i.n) FILTER (WHERE f.key IS NULL) AS other_ids,
                array_agg(i.source ORDER BY i.n) FILTER (WHERE f.key IS NULL) AS other_sources,
                array_agg(i.id ORDER BY i.n) FILTER (WHERE f.problem IS NOT NULL) AS refused,
                array_agg(f.problem ORDER BY i.n) FILTER (WHERE f.problem IS NOT NULL) AS reasons INTO part
           FROM unnest(ids, sources) WITH ORDINALITY AS i (id, source, n)
           LEFT JOIN unnest(present.keys, present.documents, present.problems) AS f (key, document, problem)
-            ON f.key = mongo_migrate.bson_key(i.source);
+            ON f.key = mongo_migrate.bson_key(i.source)
+         CROSS JOIN LATERAL (SELECT f.document IS NOT NULL OR (f.key IS NULL AND last) AS ready,
+                                    mongo_migrate.is_quarantined(job.server, job.collection, f.key) AS quarantined) AS r;
         ids := part.other_ids;
         sources := part.other_sources;
         RETURN QUERY SELECT 0::bigint, 0::bigint, part.refused, part.reasons, 0::bigint WHERE part.refused IS NOT NULL;
