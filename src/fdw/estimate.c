@@ -360,7 +360,7 @@ estimate_server_support(Oid relid, Oid userid)
 	(void) add_number(mongoc_server_description_hello_response(description), "maxWireVersion",
 					  &version);
 	mongoc_server_description_destroy(description);
-	if (sharded ? version >= WIRE_VERSION_5_1 : version >= WIRE_VERSION_5_0)
+	if (version >= (sharded ? WIRE_VERSION_5_1 : WIRE_VERSION_5_0))
 		support.joins = sharded ? JOINS_IN_PIECES : JOINS_IN_ORDER;
 	support.date_trunc = version >= WIRE_VERSION_5_0;
 	return support;
