@@ -112,6 +112,17 @@ COMMENT ON FUNCTION mongo_migrate.column_type(regclass, name) IS
     'the type of a table''s column, NULL when there is no such column';
 REVOKE ALL ON FUNCTION mongo_migrate.column_type(regclass, name) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.column_type_without_typmod(relation regclass, name name) RETURNS text
+    LANGUAGE sql STABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT format_type(a.atttypid, -1) FROM pg_attribute AS a
+    WHERE a.attrelid = relation AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped
+$$;
+COMMENT ON FUNCTION mongo_migrate.column_type_without_typmod(regclass, name) IS
+    'the type of a table''s column without a length or a scale, to which a cast neither cuts nor rounds; NULL when there is no such column';
+REVOKE ALL ON FUNCTION mongo_migrate.column_type_without_typmod(regclass, name) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.implicit_cast(types jsonb, source_type text, column_type regtype) RETURNS text
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp

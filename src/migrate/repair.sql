@@ -25,7 +25,7 @@ BEGIN
         EXECUTE (SELECT format('DELETE FROM mongo_migrate.dangling_reference AS d'
                                ' WHERE (d.server, d.collection, d.target, d.column_name) = ($1, $2, $3, $4) AND d.at < $5 AND %s = ANY ($6::%s[])',
                                mongo_migrate.row_key_value('d.row_key', r.document_column, f.type), f.type)
-                   FROM format_type(mongo_migrate.column_type(to_regclass(r.target), r.document_column)::regtype, -1) AS f (type))
+                   FROM mongo_migrate.column_type_without_typmod(to_regclass(r.target), r.document_column) AS f (type))
           USING server, collection, r.target, r.column_name, before, row_ids;
         -- Child rows are new.
         IF r.looked_up AND r.kind = 'root' THEN
@@ -45,7 +45,7 @@ BEGIN
     LOOP
         row_ids := coalesce(row_ids, mongo_migrate.target_ids(server, collection, ids));
         EXECUTE format('UPDATE %1$s AS t SET %2$I = NULL WHERE t.%2$I = ANY ($1::%3$s[]) AND t.%4$I IS NOT NULL', l.target, l.column_name,
-                       format_type(mongo_migrate.column_type(to_regclass(l.target), l.column_name)::regtype, -1),
+                       mongo_migrate.column_type_without_typmod(to_regclass(l.target), l.column_name),
                        l.value_column)
             -- Citus does not compare rows that lie apart: all of these are looked up anew.
             || (SELECT coalesce(string_agg(CASE WHEN mongo_migrate.verify_is_elsewhere(l.target) OR mongo_migrate.verify_is_elsewhere(k.target) THEN ''
@@ -85,17 +85,17 @@ BEGIN
         IF r.value_column <> r.column_name THEN
             -- It is looked up anew, and what dangles is settled, when they are gone.
             EXECUTE format('UPDATE %1$s AS t SET %2$I = NULL WHERE t.%2$I = ANY ($1::%3$s[])', r.target, r.column_name,
-                           format_type(mongo_migrate.column_type(to_regclass(r.target), r.column_name)::regtype, -1)) USING gone_ids;
+                           mongo_migrate.column_type_without_typmod(to_regclass(r.target), r.column_name)) USING gone_ids;
         ELSIF r.policy = 'null' THEN
             keys := gone_ids;
             IF NOT r.by_id THEN
                 EXECUTE (SELECT format('SELECT array_agg(k.%I::text) FROM %s AS k WHERE k.%I = ANY ($1::%s[])', r.refers_column, r.refers_target,
-                                       o.column_name, format_type(mongo_migrate.column_type(to_regclass(o.relation), o.column_name)::regtype, -1))
+                                       o.column_name, mongo_migrate.column_type_without_typmod(to_regclass(o.relation), o.column_name))
                            FROM mongo_migrate.referred_rows(server, collection, '_id') AS o)
                    INTO keys USING gone_ids || moved_ids;
             END IF;
             condition := format('t.%I = ANY (%L::%s[])', r.column_name, keys,
-                format_type(mongo_migrate.column_type(to_regclass(r.target), r.column_name)::regtype, -1));
+                mongo_migrate.column_type_without_typmod(to_regclass(r.target), r.column_name));
             count := mongo_migrate.record_dangling(server, r, condition);
             IF count > 0 THEN
                 PERFORM mongo_migrate.allow_null(server, r);

@@ -270,7 +270,7 @@ CREATE FUNCTION mongo_migrate.written_by_key(server name, collection text, targe
 AS $$
     SELECT format('coalesce(%s, %s.%I)', string_agg(
                format('(SELECT CASE WHEN %1$s THEN t.%2$I ELSE k.%3$I::%4$s END FROM (SELECT %5$s.*) AS t JOIN %6$s AS k ON k.%7$I = t.%8$I)',
-                      k.matches, r.value_column, k.key, format_type(mongo_migrate.column_type(to_regclass($3), r.value_column)::regtype, -1),
+                      k.matches, r.value_column, k.key, mongo_migrate.column_type_without_typmod(to_regclass($3), r.value_column),
                       $5, k.target, k.id, r.column_name), ', '), $5, min(r.value_column))
       FROM mongo_migrate.loaded_references($1, ARRAY[$2]) AS r, mongo_migrate.reference_keys($1, r) AS k
      WHERE (r.collection, r.target, r.column_name) = ($2, $3, $4)

@@ -240,7 +240,7 @@ BEGIN
             document := mongo_migrate.document_column(server, r.collection, r.target);
             PERFORM mongo_migrate.settle_dangling(server, r, CASE WHEN r.by_id OR r.refers_to <> collection THEN
                 (SELECT format('(%s)', string_agg(format('t.%I = ANY (%L::%s[])', c.name, row_ids,
-                                                         format_type(mongo_migrate.column_type(to_regclass(r.target), c.name)::regtype, -1)), ' OR '))
+                                                         mongo_migrate.column_type_without_typmod(to_regclass(r.target), c.name)), ' OR '))
                    FROM (VALUES (r.column_name, r.refers_to), (document.column_name, r.collection)) AS c (name, collection)
                   WHERE c.collection = collection) END);
         END IF;
