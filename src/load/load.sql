@@ -80,6 +80,17 @@ CREATE FUNCTION mongo_migrate.quarantine_key(key bytea) RETURNS bytea
 COMMENT ON FUNCTION mongo_migrate.quarantine_key(bytea) IS
     'the key that mongo_migrate.quarantine has for the document of that key: the same, but for very long ones, which no index takes';
 
+CREATE FUNCTION mongo_migrate.is_quarantined(server name, collection text, key bytea) RETURNS boolean
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM mongo_migrate.quarantine AS q
+                    WHERE (q.server, q.collection, q.key) = ($1, $2, mongo_migrate.quarantine_key($3)))
+$$;
+COMMENT ON FUNCTION mongo_migrate.is_quarantined(name, text, bytea) IS
+    'whether the document with an _id, as bson_key() has it, is in quarantine';
+REVOKE ALL ON FUNCTION mongo_migrate.is_quarantined(name, text, bytea) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.name_dangling(server name, collection text) RETURNS void
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp

@@ -72,9 +72,7 @@ BEGIN
             (verification_id, collection, source_id, target, kind, source_value, target_value)
         SELECT job.verification, job.collection, mongo_migrate.verify_source_id(ids[1]),
                job.targets[n], 'mismatch', left(documents[1]::text, 1000), 'cannot be compared: ' || problem
-        WHERE NOT EXISTS (SELECT FROM mongo_migrate.quarantine AS q
-                          WHERE q.server = job.server AND q.collection = job.collection
-                            AND q.key = mongo_migrate.quarantine_key(keys[1]));
+        WHERE NOT mongo_migrate.is_quarantined(job.server, job.collection, keys[1]);
         present := 0;
         sums := mongo_migrate.verify_sum_alone(job, job.targets[n], keys, documents, ids);
     ELSE
@@ -252,9 +250,7 @@ BEGIN
                     INSERT INTO mongo_migrate.finding (verification_id, collection, source_id, target, kind, target_value)
                     SELECT job.verification, job.collection, mongo_migrate.verify_source_id(id), job.root, 'mismatch',
                            'cannot be compared: ' || SQLERRM
-                    WHERE NOT EXISTS (SELECT FROM mongo_migrate.quarantine AS q
-                                      WHERE q.server = job.server AND q.collection = job.collection
-                                        AND q.key = mongo_migrate.quarantine_key(last));
+                    WHERE NOT mongo_migrate.is_quarantined(job.server, job.collection, last);
                 END;
                 EXIT WHEN max_bytes > 0 AND bytes >= max_bytes;
             END LOOP;

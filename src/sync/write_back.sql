@@ -237,16 +237,6 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.find_present(name, text, json, bigint) IS
     'documents of a collection as the last write has left them';
 
-CREATE FUNCTION mongo_migrate.is_quarantined(server name, collection text, key bytea) RETURNS boolean
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT EXISTS (SELECT FROM mongo_migrate.quarantine AS q
-                    WHERE (q.server, q.collection, q.key) = ($1, $2, mongo_migrate.quarantine_key($3)))
-$$;
-COMMENT ON FUNCTION mongo_migrate.is_quarantined(name, text, bytea) IS
-    'whether the document with an _id, as bson_key() has it, is in quarantine';
-
 CREATE FUNCTION mongo_migrate.write_documents(job mongo_migrate.write_job, ids text[], sources json[], documents json[],
         OUT written bigint, OUT deleted bigint, OUT refused text[], OUT reasons text[], OUT cluster_time bigint)
     LANGUAGE plpgsql VOLATILE
@@ -330,6 +320,9 @@ DECLARE
     present record;
     part record;
     last boolean := false;
+    -- Mostly none: then not each is asked for.
+    some_quarantined constant boolean := EXISTS (SELECT FROM mongo_migrate.quarantine AS q
+                                                  WHERE (q.server, q.collection) = (job.server, job.collection));
 BEGIN
     WHILE NOT last LOOP
         SELECT array_agg(mongo_migrate.bson_key(f.id)) AS keys, array_agg(f.document) AS documents, array_agg(f.problem) AS problems INTO present
@@ -349,7 +342,7 @@ BEGIN
           LEFT JOIN unnest(present.keys, present.documents, present.problems) AS f (key, document, problem)
             ON f.key = mongo_migrate.bson_key(i.source)
          CROSS JOIN LATERAL (SELECT f.document IS NOT NULL OR (f.key IS NULL AND last) AS ready,
-                                    mongo_migrate.is_quarantined(job.server, job.collection, f.key) AS quarantined) AS r;
+                                    some_quarantined AND mongo_migrate.is_quarantined(job.server, job.collection, f.key) AS quarantined) AS r;
         ids := part.other_ids;
         sources := part.other_sources;
         RETURN QUERY SELECT 0::bigint, 0::bigint, part.refused, part.reasons, 0::bigint WHERE part.refused IS NOT NULL;
