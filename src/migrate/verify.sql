@@ -56,7 +56,7 @@ BEGIN
         WHEN connection_exception THEN
             lost := coalesce(lost, clock_timestamp());
             GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-            IF NOT mongo_migrate.verify_wait(job, lost, concat_ws(': ', SQLERRM, nullif(detail, ''))) THEN
+            IF NOT mongo_migrate.verify_wait(job, lost, SQLERRM, detail) THEN
                 RAISE;
             END IF;
         WHEN OTHERS OR assert_failure THEN
@@ -155,7 +155,7 @@ COMMENT ON FUNCTION mongo_migrate.verify_check_retry(interval) IS
 
 -- After a lost connection: waits a while, and says so, or throws the error
 -- again once the connection has been lost for too long.
-CREATE FUNCTION mongo_migrate.verify_wait(job mongo_migrate.verify_job, lost timestamptz, problem text) RETURNS boolean
+CREATE FUNCTION mongo_migrate.verify_wait(job mongo_migrate.verify_job, lost timestamptz, problem text, detail text) RETURNS boolean
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -167,16 +167,16 @@ BEGIN
     IF clock_timestamp() + pause > until THEN
         RETURN false;
     END IF;
-    RAISE WARNING 'verification of collection % is interrupted: %', job.collection, problem
+    RAISE WARNING 'verification of collection % is interrupted: %', job.collection, concat_ws(': ', problem, nullif(detail, ''))
         USING HINT = format('It is tried again every %s s, until %s.', extract(epoch FROM pause)::integer,
                             to_char(until, 'HH24:MI:SS'));
     PERFORM pg_sleep(extract(epoch FROM pause));
     RETURN true;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_wait(mongo_migrate.verify_job, timestamptz, text) IS
+COMMENT ON FUNCTION mongo_migrate.verify_wait(mongo_migrate.verify_job, timestamptz, text, text) IS
     'waits before a verification tries again to read from a source that was lost then, with a WARNING; false: it has been gone for the verification''s retry_for';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_wait(mongo_migrate.verify_job, timestamptz, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION mongo_migrate.verify_wait(mongo_migrate.verify_job, timestamptz, text, text) FROM PUBLIC;
 
 -- Reads documents in canonical Extended JSON.  What libbson does not print,
 -- because a string in it is not UTF-8, is a finding; its neighbours are read
@@ -211,7 +211,7 @@ BEGIN
         WHEN connection_exception THEN
             lost := coalesce(lost, clock_timestamp());
             GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-            IF NOT mongo_migrate.verify_wait(job, lost, concat_ws(': ', SQLERRM, nullif(detail, ''))) THEN
+            IF NOT mongo_migrate.verify_wait(job, lost, SQLERRM, detail) THEN
                 RAISE;
             END IF;
     END; END LOOP;

@@ -144,7 +144,7 @@ BEGIN
     EXCEPTION WHEN connection_exception THEN
         lost := coalesce(lost, clock_timestamp());
         GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-        IF NOT mongo_migrate.verify_wait(job, lost, concat_ws(': ', SQLERRM, nullif(detail, ''))) THEN
+        IF NOT mongo_migrate.verify_wait(job, lost, SQLERRM, detail) THEN
             RAISE;
         END IF;
     END; END LOOP;
