@@ -8,7 +8,7 @@ DECLARE
 BEGIN
     FOR routine IN
         SELECT p.oid FROM pg_catalog.pg_proc p
-         WHERE p.pronamespace = 'mongo_migrate'::pg_catalog.regnamespace AND 'search_path=pg_catalog, pg_temp' = ANY (p.proconfig)
+         WHERE p.pronamespace = 'mongo_migrate'::pg_catalog.regnamespace AND pg_catalog.array_to_string(p.proconfig, ',') LIKE '%search_path=%'
     LOOP
         EXECUTE pg_catalog.format('ALTER ROUTINE %s SET standard_conforming_strings = on', routine);
     END LOOP;

@@ -2,6 +2,8 @@
 use strict;
 use warnings;
 
+use File::Basename;
+use FindBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -73,9 +75,37 @@ none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions) AND pronam
 	  . " AND prokind <> 'a'",
 	'every function but the aggregates is in schema mongo_migrate');
 
-# A second CREATE EXTENSION after DROP finds nothing in its way.
-$node->safe_psql('postgres', 'DROP EXTENSION mongo_migrate; CREATE EXTENSION mongo_migrate');
-pass('drops and comes back');
+# The documentation names what there is, by the arguments that it has.
+my %arguments = ();
+foreach (split /\n/, $node->safe_psql('postgres', "SELECT proname, array_to_string(proargnames, ',') FROM pg_proc WHERE oid IN ($functions)"))
+{
+	my ($name, $names) = split /\|/;
+	$arguments{$name}{$_} = 1 foreach '', split /,/, $names // '';
+}
+my %objects = map { $_ => 1 } keys %arguments, split /\n/, $node->safe_psql('postgres',
+	"LOAD 'mongo_migrate'; SELECT relname FROM pg_class WHERE oid IN ($relations)"
+	  . " UNION SELECT typname FROM pg_type WHERE typnamespace = 'mongo_migrate'::regnamespace"
+	  . " UNION SELECT regexp_replace(name, '.*[.]', '') FROM pg_settings WHERE name LIKE 'mongo_migrate.%'");
+my $top = "$FindBin::RealBin/../..";
+foreach my $page ("$top/README.md", glob "$top/doc/*.md")
+{
+	my $text = slurp_file($page);
+	my @wrong = grep { !$objects{$_} && !/^id_map_/ } $text =~ /\bmongo_migrate\.(\w+)/g;
+	while ($text =~ /\b(\w+)(\((?:[^()]|(?2))*\))/g)
+	{
+		my ($name, $call) = ($1, $2);
+		next unless $arguments{$name};
+		push @wrong, map { "$name: $_" } grep { !$arguments{$name}{$_} } $call =~ /\b(\w+) =>/g;
+	}
+	push @wrong, grep { !$objects{$_} } $1 =~ /`(\w+)`/g if $text =~ /\n## The functions\n(.*)/s && $page =~ /operating/;
+	is("@wrong", '', basename($page) . ' names what there is');
+}
+
+# A second CREATE EXTENSION after DROP finds nothing in its way, and makes the same of other settings.
+my $settings = "SELECT oid::regprocedure, unnest(proconfig) FROM pg_proc WHERE oid IN ($functions) AND proconfig IS NOT NULL ORDER BY 1, 2";
+my $before = $node->safe_psql('postgres', $settings);
+$node->safe_psql('postgres', 'DROP EXTENSION mongo_migrate; SET quote_all_identifiers = on; CREATE EXTENSION mongo_migrate');
+is($node->safe_psql('postgres', $settings) =~ s/"(pg_catalog|pg_temp)"/$1/gr, $before, 'drops and comes back');
 
 # The driver's counters would be a file that outlives a process that is killed.
 is($node->safe_psql('postgres', "LOAD 'mongo_migrate'; SELECT pg_backend_pid() AS pid \\gset\n\\setenv PID :pid\n"
