@@ -55,7 +55,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.check_run_options(integer, integer, text, bigint, interval, boolean, interval, integer) IS
     'an error for arguments that migrate_collection and migrate_all cannot work with';
 
-CREATE FUNCTION mongo_migrate.refuse_cut_over(server name, collection text)
+CREATE FUNCTION mongo_migrate.refuse_cut_over(server name, collection text DEFAULT NULL)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -63,7 +63,7 @@ AS $$
 BEGIN
     IF mongo_migrate.is_cut_over(server) THEN
         RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('server "%s" is cut over: the rows of collection %s are right, and its documents follow them', server, collection),
+            MESSAGE = format('server "%s" is cut over: the rows%s are right, and the documents follow them', server, ' of collection ' || collection),
             HINT = format('SELECT mongo_migrate.rollback_cutover(%L) goes back; SELECT mongo_migrate.finalize(%1$L) ends it.', server);
     END IF;
 END
@@ -497,6 +497,7 @@ DECLARE
 BEGIN
     PERFORM mongo_migrate.check_run_options(batch_size, workers, on_error, max_errors, max_duration, dry_run,
         retry_for, max_docs_per_second);
+    PERFORM mongo_migrate.refuse_cut_over(server);
     PERFORM mongo_migrate.require_source(server);
     FOR source IN
         SELECT collection, kind FROM mongo_migrate.list_collections(server)

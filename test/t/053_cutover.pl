@@ -115,6 +115,8 @@ query("BEGIN; SELECT mongo_migrate.cutover('shop'); ROLLBACK");
 is(status('cut_over_at'), '', 'a cutover can be rolled back like anything else');
 query("SELECT mongo_migrate.cutover('shop')");
 is(differences(), '', 'documents and rows are the same');
+like(failure("SELECT mongo_migrate.migrate_all('shop')"), qr/^psql:\S+ ERROR:  server "shop" is cut over: the rows are right, and the documents follow them$/m,
+	'nothing is migrated any more');
 
 # Random transactions.
 write_some(100);
