@@ -466,7 +466,8 @@ convert_hint(ConvertStatus status)
 		case CONVERT_NUL_BYTE:
 			return "Only a column of type json takes U+0000; or mend the document.";
 		case CONVERT_BAD_ENCODING:
-			return "Mend the document; a string in MongoDB should be UTF-8.";
+			return text_server_takes_utf8() ? "Mend the document; a string in MongoDB should be UTF-8." :
+				"Migrate into a database whose encoding is UTF8, or mend the document.";
 		case CONVERT_BAD_SYNTAX:
 			return "Give the column type text, or an expression, or mend the document.";
 		case CONVERT_DUPLICATE_KEY:

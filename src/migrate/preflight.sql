@@ -30,7 +30,8 @@ AS $$
     SELECT 'encoding', CASE getdatabaseencoding() WHEN 'UTF8' THEN 'ok' ELSE 'warn' END,
            CASE getdatabaseencoding()
                WHEN 'UTF8' THEN 'UTF8'
-               ELSE format('the database''s encoding is %s: strings with other characters will be rejected',
+               WHEN 'SQL_ASCII' THEN 'the database''s encoding is SQL_ASCII: strings become the bytes that they are in UTF-8'
+               ELSE format('the database''s encoding is %s: documents with other characters will be rejected',
                            getdatabaseencoding())
            END
     UNION ALL

@@ -47,6 +47,7 @@ is($node->safe_psql('latin1', "SELECT encode(convert_to(\"values\"[1], 'LATIN1')
 is(decoded('latin1', $umlaut, 'text'), '{key}', 'LATIN1: a name that is not ASCII');
 like(decoded('latin1', 's', 'text'), qr/^ERROR:  value "a\\u2606" of BSON type string is not valid UTF-8, or has characters that are not in encoding LATIN1/,
 	'LATIN1: no equivalent');
+like(decoded('latin1', 's', 'text'), qr/HINT:  Migrate into a database whose encoding is UTF8/, 'LATIN1: what to do');
 like(decoded('latin1', '$', 'jsonb'), qr/not in encoding LATIN1/, 'LATIN1: jsonb, no equivalent');
 is(decoded('latin1', '$', 'json'), '{"{\"k\":\"a\\\\u00e4\",\"s\":\"a\\\\u2606\",\"\\\\u00e4\":\"key\"}"}', 'LATIN1: json has escapes');
 like(decoded('latin1', $umlaut, 'int'), qr/DETAIL:  Field "$umlaut" of the document/, 'LATIN1: a path in an error');
