@@ -201,7 +201,7 @@ BEGIN
         IF FOUND THEN
             RAISE EXCEPTION USING ERRCODE = 'duplicate_object',
                 MESSAGE = format('the plan of collection "%s" has a table for path "%s" already: %s', collection, path, target.target),
-                HINT = CASE WHEN target.included THEN 'SELECT * FROM mongo_migrate.plan_target shows it.'
+                HINT = CASE WHEN target.included THEN 'What is nested within it is planned by a path of its own, as in mongo_migrate.plan_path: items[].prices.'
                             ELSE mongo_migrate.mend_target(target, 'included = true') END;
         END IF;
     END IF;
