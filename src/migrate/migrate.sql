@@ -554,7 +554,7 @@ BEGIN
             GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
                 hint = PG_EXCEPTION_HINT;
             RAISE WARNING '%', message USING
-                DETAIL = concat_ws(E'\n', nullif(detail, ''), 'The other collections are migrated all the same.'),
+                DETAIL = concat_ws(E'\n', nullif(detail, ''), format('Collection %s is not complete. The others are migrated all the same.', next)),
                 HINT = coalesce(nullif(hint, ''), format('SELECT * FROM mongo_migrate.migrate_collection(%L, %L) tries it again.', server, next));
             result := (next, NULL, NULL, NULL, NULL, NULL, NULL, NULL, false, NULL, NULL);
         END;
