@@ -74,6 +74,19 @@ INSERT INTO mongo_migrate.plan (server, collection) VALUES ('grants_others', 'th
 INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal) VALUES ('grants_others', 'theirs', 'grants_others.theirs', 'root', 1);
 SET SESSION AUTHORIZATION regress_grants_migrator;
 SELECT severity, problem FROM mongo_migrate.check_plan('grants_test');
+-- Or create no tables in.
+RESET SESSION AUTHORIZATION;
+GRANT USAGE ON SCHEMA grants_others TO regress_grants_migrator;
+SET SESSION AUTHORIZATION regress_grants_migrator;
+BEGIN;
+UPDATE mongo_migrate.plan_target SET target = replace(target, 'grants_test', 'grants_others') WHERE (server, collection) = ('grants_test', 'things');
+SELECT problem, hint, severity FROM mongo_migrate.check_plan('grants_test', 'things');
+SAVEPOINT s;
+SELECT * FROM mongo_migrate.apply_ddl('grants_test', 'things');
+ROLLBACK TO s;
+UPDATE mongo_migrate.plan_target SET target = replace(target, 'grants_others', 'grants_nowhere') WHERE (server, collection) = ('grants_test', 'things');
+SELECT problem, hint, severity FROM mongo_migrate.check_plan('grants_test', 'things');
+ROLLBACK;
 -- An expression has the rights of whoever runs it, and no others.
 UPDATE mongo_migrate.plan_column SET expression = '(SELECT rolpassword FROM pg_authid LIMIT 1)' WHERE server = 'grants_test' AND column_name = 'name';
 SELECT inserted, complete FROM mongo_migrate.migrate_collection('grants_test', 'things');

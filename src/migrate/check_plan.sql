@@ -427,6 +427,23 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.filter_document(jsonb, boolean) IS
     'a document of several fields that a match document compares as a whole; NULL: there is none; is_value: part is a value to compare with';
 
+CREATE FUNCTION mongo_migrate.lacking_schema_rights(schema text, relation text) RETURNS TABLE (object text, lacking text)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT format('SCHEMA %I', n.nspname), string_agg(r.name, ', ' ORDER BY r.name DESC)
+    FROM pg_namespace AS n, (VALUES ('USAGE'), ('CREATE')) AS r (name)
+    WHERE n.nspname = schema AND NOT has_schema_privilege(n.oid, r.name)
+      AND (r.name = 'USAGE' OR NOT EXISTS (SELECT FROM pg_class AS c WHERE (c.relnamespace, c.relname) = (n.oid, relation)))
+    GROUP BY n.nspname
+    UNION ALL
+    SELECT format('DATABASE %I', current_database()), 'CREATE'
+    WHERE NOT EXISTS (SELECT FROM pg_namespace AS n WHERE n.nspname = schema) AND NOT has_database_privilege(current_database(), 'CREATE')
+$$;
+COMMENT ON FUNCTION mongo_migrate.lacking_schema_rights(text, text) IS
+    'the rights that one has not, and needs to use a relation of a schema, or to create it where it is not there: GRANT <lacking> ON <object>';
+REVOKE ALL ON FUNCTION mongo_migrate.lacking_schema_rights(text, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.check_target_name(t mongo_migrate.plan_target, OUT problem text, OUT hint text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -453,6 +470,13 @@ BEGIN
             problem := format('target %s is the same table', other);
             hint := mongo_migrate.mend_target(t, 'target = ''schema.table''');
         END IF;
+    END IF;
+    IF problem IS NULL THEN
+        SELECT format('%I lacks a right: %s on %s', current_user, r.lacking, r.object),
+               format('GRANT %s ON %s TO %I; or in another schema: %s', r.lacking, r.object, current_user,
+                      mongo_migrate.mend_target(t, 'target = ''schema.table'''))
+          INTO problem, hint
+        FROM mongo_migrate.lacking_schema_rights(names[1], names[2]) AS r;
     END IF;
 END
 $$;

@@ -67,18 +67,13 @@ AS $$
         SELECT NULL, false, '{public,NULL}' WHERE NOT EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE p.server = $1)
     ), planned AS MATERIALIZED (
         -- Not by to_regclass(), which is an error where a schema may not be used.
-        SELECT w.*, n.oid AS schema, c.oid AS relation, c.relowner AS owner
+        SELECT w.*, c.oid AS relation, c.relowner AS owner
           FROM wanted AS w LEFT JOIN pg_namespace AS n ON n.nspname = w.name[1]
           LEFT JOIN pg_class AS c ON (c.relnamespace, c.relname) = (n.oid, w.name[2])
     ), rights AS (
-        SELECT 'schemas' AS "check", CASE WHEN p.target IS NULL THEN 'warn' ELSE 'fail' END AS status,
-               format('SCHEMA %I', p.name[1]) AS object, r.name AS lacking,
+        SELECT 'schemas' AS "check", CASE WHEN p.target IS NULL THEN 'warn' ELSE 'fail' END AS status, r.object, r.lacking,
                CASE WHEN p.target IS NULL THEN ' or plan into another schema: schema => ''...''' END AS otherwise
-          FROM planned AS p CROSS JOIN (VALUES ('USAGE'), ('CREATE')) AS r (name)
-         WHERE NOT has_schema_privilege(p.schema, r.name) AND (r.name = 'USAGE' OR p.relation IS NULL)
-         UNION
-        SELECT 'schemas', 'fail', format('DATABASE %I', current_database()), 'CREATE', NULL
-          FROM planned AS p WHERE p.schema IS NULL AND NOT has_database_privilege(current_database(), 'CREATE')
+          FROM planned AS p CROSS JOIN mongo_migrate.lacking_schema_rights(p.name[1], p.name[2]) AS r
          UNION
         SELECT 'tables', CASE WHEN r.name IN ('SELECT', 'INSERT') THEN 'fail' ELSE 'warn' END, p.target, r.name, NULL
           FROM planned AS p CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('DELETE')) AS r (name)
