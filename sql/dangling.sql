@@ -104,10 +104,26 @@ SELECT inserted, complete FROM mongo_migrate.migrate_collection('dangle', 'nuls'
 SELECT count(*) FROM public.nuls;
 SELECT source_id, mongo_migrate.bson_to_json(document) AS document, reason FROM mongo_migrate.quarantine WHERE (server, collection) = ('dangle', 'nuls') ORDER BY 1;
 
+-- Columns of type integer refer to ids of type bigint, of another collection and of their own.
+SELECT run('{"insert": "accounts", "documents": [{"_id": {"$numberLong": "4294967297"}, "rank": 1}, {"_id": {"$numberLong": "2"}, "rank": 2, "parentId": 2}]}');
+SELECT run('{"insert": "cards", "documents": [{"_id": 1, "rank": 1, "accountId": 2}]}');
+SELECT mongo_migrate.plan_collection('dangle', c) FROM unnest(ARRAY['accounts', 'cards']) AS c;
+UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'accounts', type = 'integer' WHERE (server, path) IN (('dangle', 'parentId'), ('dangle', 'accountId'));
+SELECT target, column_name, problem FROM mongo_migrate.check_plan('dangle') WHERE target ~ 'accounts|cards';
+SELECT complete FROM unnest(ARRAY['accounts', 'cards']) AS c, mongo_migrate.migrate_collection('dangle', c);
+SELECT run('{"insert": "accounts", "documents": [{"_id": 3, "rank": "x", "parentId": 4}, {"_id": 4, "rank": "x", "parentId": 1}]}');
+SELECT run('{"insert": "cards", "documents": [{"_id": 2, "rank": "x", "accountId": 1}, {"_id": 3, "rank": "x", "accountId": 2}]}');
+SELECT rejected, complete FROM unnest(ARRAY['accounts', 'cards']) AS c, mongo_migrate.migrate_collection('dangle', c);
+SELECT run('{"update": "accounts", "updates": [{"q": {"rank": "x"}, "u": {"$set": {"rank": 3}}, "multi": true}]}');
+SELECT run('{"update": "cards", "updates": [{"q": {"rank": "x"}, "u": {"$set": {"rank": 3}}, "multi": true}]}');
+SELECT inserted, rejected FROM unnest(ARRAY['accounts', 'cards']) AS c, mongo_migrate.retry_quarantine('dangle', c);
+SELECT * FROM public.accounts ORDER BY id;
+SELECT * FROM public.cards ORDER BY id;
+
 -- What is made here goes.
 SET client_min_messages = warning;
 SELECT run('{"dropDatabase": 1}') \g /dev/null
-DROP TABLE public.bills, public.bytes, public.days, public.notes, public.nuls, public.orders, public.users;
+DROP TABLE public.accounts, public.bills, public.bytes, public.cards, public.days, public.notes, public.nuls, public.orders, public.users;
 DO $$
 BEGIN
     EXECUTE (SELECT 'DROP TABLE ' || string_agg(relation, ', ') FROM mongo_migrate.id_map WHERE server = 'dangle' AND relation IS NOT NULL);

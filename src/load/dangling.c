@@ -44,11 +44,12 @@ query(LoadSession *session, const char *sql, const char *collection, const char 
 }
 
 /*
- * The table that a reference leads to, and its column; false where there is
- * none, or several, or not all of it, or a column of another type.
+ * The table that a reference leads to, its column, and the operator that
+ * compares that with the reference; false where there is none, or several, or
+ * not all of it, or a column whose type compares with no such values.
  */
 static bool
-find_referred(LoadSession *session, LoadColumn *column, char **table, char **name)
+find_referred(LoadSession *session, LoadColumn *column, char **table, char **name, char **same)
 {
 	MemoryContext context = CurrentMemoryContext;
 	bool		found;
@@ -69,8 +70,10 @@ find_referred(LoadSession *session, LoadColumn *column, char **table, char **nam
 		RangeVar   *range = makeRangeVarFromNameList(textToQualifiedNameList(cstring_to_text(*table)));
 		Oid			relid = RangeVarGetRelid(range, AccessShareLock, true);
 
-		found = OidIsValid(relid) && get_attnum(relid, *name) != InvalidAttrNumber &&
-			getBaseType(get_atttype(relid, get_attnum(relid, *name))) == column->type;
+		if (!OidIsValid(relid) || get_attnum(relid, *name) == InvalidAttrNumber)
+			return false;
+		*same = equality_operator(getBaseType(get_atttype(relid, get_attnum(relid, *name))), column->type);
+		found = *same != NULL;
 	}
 	return found;
 }
@@ -121,7 +124,10 @@ referred_column(LoadTarget *root, const char *refers_key)
 	return -1;
 }
 
-/* Adds the values of a column of the batch, as (id, number, own), to the rows of find_in_column(). */
+/*
+ * Adds the values of a column of the batch to the rows of find_in_column(), as
+ * references or as what the batch's own documents are referred to by.
+ */
 static void
 add_values(LoadSession *session, LoadTarget *target, int field, bool own,
 		   TupleDesc desc, Tuplestorestate *rows)
@@ -129,8 +135,9 @@ add_values(LoadSession *session, LoadTarget *target, int field, bool own,
 	for (int row = 0; row < target->nrows; row++)
 	{
 		Size		at = (Size) row * target->ncolumns + field;
-		Datum		values[3] = {target->values[at], Int32GetDatum(row), BoolGetDatum(own)};
-		bool		nulls[3] = {false, false, false};
+		Datum		value = target->values[at];
+		Datum		values[3] = {value, Int32GetDatum(row), value};
+		bool		nulls[3] = {own, false, !own};
 
 		if (session->documents[target->documents[row]].state == DOCUMENT_READ && !target->nulls[at])
 			tuplestore_putvalues(rows, desc, values, nulls);
@@ -138,26 +145,25 @@ add_values(LoadSession *session, LoadTarget *target, int field, bool own,
 }
 
 /*
- * Adds the ids of the batch's own documents, or their values of the field that
- * is referred to, to the rows of find_in_column(): a row of one of them will be
- * there.
+ * The root that has the rows of the collection's own documents, and its column
+ * for the field that is referred to; false where a root has none.
  */
 static bool
-add_own_ids(LoadSession *session, const char *refers_key, TupleDesc desc, Tuplestorestate *rows)
+find_own(LoadSession *session, const char *refers_key, LoadTarget **own, int *own_field)
 {
+	*own = NULL;
 	for (int i = 0; i < session->ntargets; i++)
 	{
 		LoadTarget *root = session->targets[i];
-		int			field;
 
 		if (root->parent != NULL || !root->included)
 			continue;
-		field = referred_column(root, refers_key);
-		if (field < 0)
+		*own = root;
+		*own_field = referred_column(root, refers_key);
+		if (*own_field < 0)
 			return false;
-		add_values(session, root, field, true, desc, rows);
 	}
-	return true;
+	return *own != NULL;
 }
 
 /*
@@ -195,7 +201,10 @@ find_in_column(LoadSession *session, LoadTarget *target, int field)
 	char	   *table;
 	char	   *name;
 	char	   *same;
+	char	   *same_own = equality_operator(column->type, column->type);
 	char	   *condition = "true";
+	LoadTarget *own = NULL;
+	int			own_field;
 	bool	   *leads;			/* by row: it leads somewhere */
 	bool		any = false;
 
@@ -204,35 +213,35 @@ find_in_column(LoadSession *session, LoadTarget *target, int field)
 	found->target = target;
 	found->field = field;
 	if (!any || (found->row_key = row_key(session, target)) == NULL ||
-		!find_referred(session, column, &table, &name))
+		!find_referred(session, column, &table, &name, &same))
 		return NULL;
+
+	if (strcmp(column->refers_to, session->collection) == 0)
+	{
+		if (!find_own(session, column->refers_key, &own, &own_field) ||
+			(same_own = equality_operator(own->columns[own_field]->type, column->type)) == NULL)
+			return NULL;
+		condition = stays(session, column->refers_key);
+	}
 
 	desc = CreateTemplateTupleDesc(3);
 	TupleDescInitEntry(desc, 1, "1", column->type, -1, 0);
 	TupleDescInitEntry(desc, 2, "2", INT4OID, -1, 0);
-	TupleDescInitEntry(desc, 3, "3", BOOLOID, -1, 0);
+	TupleDescInitEntry(desc, 3, "3", own != NULL ? own->columns[own_field]->type : column->type, -1, 0);
 	rows = tuplestore_begin_heap(true, false, work_mem);
 	add_values(session, target, field, false, desc, rows);
-	if (strcmp(column->refers_to, session->collection) == 0)
-	{
-		if (!add_own_ids(session, column->refers_key, desc, rows))
-		{
-			tuplestore_end(rows);
-			return NULL;
-		}
-		condition = stays(session, column->refers_key);
-	}
-	same = equality_operator(column->type);
+	if (own != NULL)
+		add_values(session, own, own_field, true, desc, rows);
 	leads = palloc0(target->nrows * sizeof(bool));
 	statement_run_over_arrays(session, false, desc, rows,
 							  "SELECT pg_catalog.array_agg(b.\"1\"), pg_catalog.array_agg(b.\"2\"), pg_catalog.array_agg(b.\"3\")"
 							  " FROM " BATCH_NAME " AS b",
 							  psprintf("WITH b AS MATERIALIZED (SELECT * FROM ROWS FROM (pg_catalog.unnest($1),"
 									   "   pg_catalog.unnest($2), pg_catalog.unnest($3)) AS b (id, number, own))"
-									   " SELECT b.number FROM b JOIN %s AS r ON r.%s %s b.id WHERE NOT b.own AND %s"
+									   " SELECT b.number FROM b JOIN %s AS r ON r.%s %s b.id WHERE %s"
 									   " UNION ALL"
-									   " SELECT b.number FROM b JOIN b AS o ON o.own AND o.id %s b.id WHERE NOT b.own",
-									   table, quote_identifier(name), same, condition, same));
+									   " SELECT b.number FROM b JOIN b AS o ON o.own %s b.id",
+									   table, quote_identifier(name), same, condition, same_own));
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool		isnull;
