@@ -182,6 +182,7 @@ SELECT * FROM pg_temp.trouble('expression = ''value || ''''!'''''', reverse_expr
 SELECT * FROM pg_temp.trouble('expression = ''value || ''''!'''''', reverse_expression = ''doc''');
 SELECT * FROM pg_temp.trouble('expression = ''value || ''''!'''''', reverse_expression = ''rtrim(value, ''''!'''') -- as it was''');
 SELECT * FROM pg_temp.trouble('check_rule = ''<> doc::text''');
+SELECT * FROM pg_temp.trouble('check_rule = ''= value''');
 SELECT * FROM pg_temp.trouble('check_rule = ''IN (SELECT ''''1'''')''');
 SELECT * FROM pg_temp.trouble('default_value = ''(SELECT ''''1'''')''');
 SELECT * FROM pg_temp.trouble('default_value = ''value''');

@@ -64,10 +64,11 @@ mm_check_bson_type(PG_FUNCTION_ARGS)
 }
 
 /*
- * check_expression(expression, source_type, type, has_doc, is_of_table): throws
+ * check_expression(expression, source_type, type, has_doc, of_column): throws
  * what PostgreSQL says of an expression over value, of the source type, and maybe
  * doc, whose result has to become type.  Without a source type there is no value,
- * as in a default.  What is of the table, a default or a check, has no subquery.
+ * as in a default.  What is of a column, its default or check, names that instead
+ * of value, and has no subquery.
  */
 Datum
 mm_check_expression(PG_FUNCTION_ARGS)
@@ -87,8 +88,9 @@ mm_check_expression(PG_FUNCTION_ARGS)
 	initStringInfo(&sql);
 	appendStringInfo(&sql, "SELECT CAST((%s\n) AS %s)", expression, type);
 	if (!PG_ARGISNULL(1))
-		appendStringInfo(&sql, " FROM (SELECT NULL::%s AS value%s) AS source",
+		appendStringInfo(&sql, " FROM (SELECT NULL::%s AS %s%s) AS source",
 						 type_argument(PG_GETARG_TEXT_PP(1), true),
+						 PG_ARGISNULL(4) ? "value" : quote_identifier(NameStr(*PG_GETARG_NAME(4))),
 						 PG_GETARG_BOOL(3) ? ", NULL::pg_catalog.jsonb AS doc" : "");
 	SPI_connect();
 	plan = SPI_prepare(sql.data, 0, NULL);
@@ -101,7 +103,7 @@ mm_check_expression(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("it is not one value")));
-	if (PG_GETARG_BOOL(4) && (query->hasSubLinks || query->hasAggs || query->hasWindowFuncs))
+	if (!PG_ARGISNULL(4) && (query->hasSubLinks || query->hasAggs || query->hasWindowFuncs))
 		ereport(ERROR,
 				(errcode(ERRCODE_SYNTAX_ERROR),
 				 errmsg("it has a subquery, an aggregate or a window function, which a table cannot have here")));

@@ -175,9 +175,9 @@ BEGIN
     step := 'reverse_expression';
     PERFORM mongo_migrate.check_expression('(' || c.reverse_expression || chr(10) || ') IS NULL', c.type, 'boolean');
     step := 'check_rule';
-    PERFORM mongo_migrate.check_expression('value ' || c.check_rule, c.type, 'boolean', is_of_table => true);
+    PERFORM mongo_migrate.check_expression(quote_ident(c.column_name) || ' ' || c.check_rule, c.type, 'boolean', of_column => c.column_name);
     step := 'default_value';
-    PERFORM mongo_migrate.check_expression(c.default_value, NULL, c.type, is_of_table => true);
+    PERFORM mongo_migrate.check_expression(c.default_value, NULL, c.type, of_column => c.column_name);
 
     IF c.role = 'extra' AND canonical <> 'jsonb' THEN
         problem := format('fields that the plan does not know go to jsonb, and the column is %s', canonical);

@@ -17,12 +17,12 @@ COMMENT ON FUNCTION mongo_migrate.check_bson_type(text) IS
 REVOKE ALL ON FUNCTION mongo_migrate.check_bson_type(text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_expression(expression text, source_type text, type text, has_doc boolean DEFAULT false,
-    is_of_table boolean DEFAULT false) RETURNS void
+    of_column name DEFAULT NULL) RETURNS void
     LANGUAGE c STABLE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'mm_check_expression';
-COMMENT ON FUNCTION mongo_migrate.check_expression(text, text, text, boolean, boolean) IS
-    'parses an expression over value (of type source_type; NULL: there is none) and, with has_doc, doc, whose result becomes type, without running it; is_of_table: it is a default or a check; an error when it cannot be used';
-REVOKE ALL ON FUNCTION mongo_migrate.check_expression(text, text, text, boolean, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.check_expression(text, text, text, boolean, name) IS
+    'parses an expression over value (of type source_type; NULL: there is none) and, with has_doc, doc, whose result becomes type, without running it; of_column: it is the default or the check of a column, and has that instead of value; an error when it cannot be used';
+REVOKE ALL ON FUNCTION mongo_migrate.check_expression(text, text, text, boolean, name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.full_path(base text, path text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
