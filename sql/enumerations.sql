@@ -32,6 +32,8 @@ SELECT mongo_migrate.plan_enumeration('enumerations', 'orders', 'name', labels =
 SELECT mongo_migrate.plan_enumeration('enumerations', 'orders', 'state', name => 'pg_catalog.state');
 SELECT mongo_migrate.plan_enumeration('enumerations', 'orders', 'state', name => 'a.b.c');
 SELECT mongo_migrate.plan_enumeration('enumerations', 'nothing', 'state');
+UPDATE mongo_migrate.plan_column SET labels = '{new}', type = 'text[]' WHERE (server, path) = ('enumerations', 'state');
+UPDATE mongo_migrate.plan_column SET labels = '{new}', type = 'enumerations.' WHERE (server, path) = ('enumerations', 'state');
 
 -- Each kind; once more with other labels; back to text; to another kind; named; a name that is taken.
 CREATE SCHEMA "Enumerations";

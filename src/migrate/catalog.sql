@@ -89,6 +89,19 @@ CREATE TABLE mongo_migrate.plan_target
     CONSTRAINT plan_target_distributed_or_reference CHECK (distribute_by IS NULL OR NOT reference_table)
 );
 
+CREATE FUNCTION mongo_migrate.is_name(name text) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    RETURN cardinality(parse_ident(name)) <= 2;
+EXCEPTION WHEN invalid_parameter_value THEN
+    RETURN false;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.is_name(text) IS
+    'whether a text is the name of a table or type as a plan has it, with a schema or without; text[] and numeric(5) are types and no names';
+
 -- One row for each column of a target.
 CREATE TABLE mongo_migrate.plan_column
 (
@@ -131,6 +144,7 @@ CREATE TABLE mongo_migrate.plan_column
     CONSTRAINT plan_column_key_has_path_key CHECK (role <> 'key' OR path = '$key'),
     CONSTRAINT plan_column_extra_has_path_document CHECK (role <> 'extra' OR path = '$'),
     CONSTRAINT plan_column_labels_of_value_and_not_null CHECK (labels IS NULL OR (role = 'value' AND pg_catalog.array_position(labels, NULL) IS NULL AND pg_catalog.cardinality(labels) > 0)),
+    CONSTRAINT plan_column_labels_need_name_of_enum_or_lookup_table CHECK (labels IS NULL OR mongo_migrate.is_name(coalesce(lookup_table, type))),
     CONSTRAINT plan_column_lookup_needs_labels_and_expression CHECK (lookup_table IS NULL OR (labels IS NOT NULL AND expression IS NOT NULL))
 );
 
