@@ -56,6 +56,17 @@ ALTER TABLE deferred ALTER COLUMN n DROP NOT NULL;
 SELECT * FROM mongo_migrate.migrate_collection('existing_tables', 'deferred', dry_run => true);
 DROP TABLE deferred;
 
+-- What a child table lacks of its parent's key is told, and what it has is found.
+SELECT mongo_migrate.run_command('existing_tables', '{"insert": "carts", "documents": [{"_id": 1, "lines": [{"sku": "a", "parts": [{"n": 1, "screws": [{"m": 1}]}]}]}]}') \g /dev/null
+CREATE TABLE carts (id integer PRIMARY KEY);
+CREATE TABLE carts_lines (cart_id integer, position integer, sku text);
+CREATE TABLE carts_lines_parts (line_position integer, position integer, n integer);
+CREATE TABLE carts_lines_parts_screws (line_position integer, part_position integer, position integer, m integer);
+SELECT mongo_migrate.plan_collection('existing_tables', 'carts');
+SELECT target, column_name, role, included, note FROM mongo_migrate.plan_column WHERE (server, collection, role) = ('existing_tables', 'carts', 'parent') ORDER BY target COLLATE "C", ordinal;
+SELECT target, existing, included, note FROM mongo_migrate.plan_target WHERE (server, collection) = ('existing_tables', 'carts') ORDER BY ordinal;
+DROP TABLE carts, carts_lines, carts_lines_parts, carts_lines_parts_screws;
+
 RESET client_min_messages;
 
 -- Ids that are of the column's type as text get new ones, or are kept by an expression.

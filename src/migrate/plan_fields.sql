@@ -214,6 +214,7 @@ DECLARE
     new mongo_migrate.plan_column;
     own_name text;
     matched name;
+    keyless boolean := false;       -- the table lacks columns of the parent's key
 BEGIN
     SELECT t.* INTO parent_target FROM mongo_migrate.plan_target AS t
     WHERE (t.server, t.collection, t.target) = (field.server, field.collection, parent);
@@ -258,8 +259,9 @@ BEGIN
             matched := mongo_migrate.find_column(relation,
                 ARRAY[own_name, parent_table || '_' || key_column.column_name, 'parent_id'],
                 mongo_migrate.used_columns(field.server, field.collection, target));
+            new.included := matched IS NOT NULL;
             IF matched IS NULL THEN
-                new.included := false;
+                keyless := true;
                 new.note := format('no column in %s; %s', target, new.note);
             ELSE
                 new.column_name := matched;
@@ -268,7 +270,7 @@ BEGIN
         END IF;
         PERFORM mongo_migrate.add_plan_column(new, relation);
     END LOOP;
-    IF NOT new.included THEN
+    IF keyless THEN
         UPDATE mongo_migrate.plan_target AS t SET included = false,
             note = concat_ws('; ', format('no column for the key of %s', parent), t.note)
         WHERE (t.server, t.collection, t.target) = (field.server, field.collection, target);
