@@ -18,7 +18,7 @@ DECLARE
 BEGIN
     WITH sample AS (
         SELECT id, row_number() OVER () - 1 AS position
-          FROM mongo_migrate.sample_ids(server, collection, (ranges * sampled)::integer) AS id
+          FROM mongo_migrate.sample_ids(server, collection, least(ranges, 100000)::integer * sampled) AS id
          WHERE ranges > 1
     ), bound AS (
         SELECT NULL::bytea AS id, 0::bigint AS position
@@ -33,4 +33,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.create_chunks(name, text, bigint) IS
-    'splits a collection into about so many ranges of _id, of about equal numbers of documents: rows of mongo_migrate.chunk';
+    'splits a collection into about so many ranges of _id, 100,000 at most, of about equal numbers of documents: rows of mongo_migrate.chunk';

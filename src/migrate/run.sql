@@ -467,7 +467,7 @@ BEGIN
         -- One range will do for 50,000 documents.  Many documents make many
         -- ranges: the caller's snapshot keeps each version of a range's row.
         PERFORM mongo_migrate.create_chunks(server, collection,
-            CASE WHEN total > 50000 THEN greatest(workers * 8, total / 500000) ELSE 1 END);
+            CASE WHEN total > 50000 THEN greatest(workers::bigint * 8, total / 500000) ELSE 1 END);
         UPDATE mongo_migrate.chunk SET catching_up = true
          WHERE server = prepare_run.server AND collection = prepare_run.collection
            AND mongo_migrate.has_rows(server, collection);
