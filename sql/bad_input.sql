@@ -240,6 +240,19 @@ SELECT mongo_migrate.migrate_collection('bad_input', 'orders', dry_run => true);
 SELECT collection, complete FROM mongo_migrate.migrate_all('bad_input');
 UPDATE mongo_migrate.plan_column SET type = 'text' WHERE column_name = 'amount';
 
+-- Nor by one without tables.
+BEGIN;
+UPDATE mongo_migrate.plan_target SET included = false WHERE (server, collection) = ('bad_input', 'orders');
+SELECT * FROM mongo_migrate.check_plan('bad_input', 'orders');
+SELECT mongo_migrate.apply_ddl('bad_input', 'orders');
+SAVEPOINT s;
+SELECT mongo_migrate.migrate_collection('bad_input', 'orders', workers => 0);
+ROLLBACK TO s;
+DELETE FROM mongo_migrate.plan_target WHERE (server, collection) = ('bad_input', 'orders');
+SELECT * FROM mongo_migrate.check_plan('bad_input', 'orders');
+SELECT mongo_migrate.migrate_collection('bad_input', 'orders', workers => 0);
+ROLLBACK;
+
 -- What could not be made after the load is told before it.
 UPDATE mongo_migrate.plan_column SET check_rule = '> value' WHERE column_name = 'position';
 SELECT mongo_migrate.apply_ddl('bad_input', 'orders');

@@ -129,7 +129,8 @@ read_targets(LoadSession *session)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("collection \"%s\" of server \"%s\" has no plan",
 						session->collection, NameStr(session->server)),
-				 errhint("Make one: SELECT mongo_migrate.plan_collection(%s, %s);",
+				 errhint("Make one: SELECT mongo_migrate.plan_collection(%1$s, %2$s); and before it, where all its tables were deleted: "
+						 "DELETE FROM mongo_migrate.plan WHERE (server, collection) = (%1$s, %2$s);",
 						 quote_literal_cstr(NameStr(session->server)),
 						 quote_literal_cstr(session->collection))));
 	session->targets = MemoryContextAllocZero(session->context, nrows * sizeof(LoadTarget *));
@@ -184,7 +185,10 @@ drop_unused_targets(LoadSession *session)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the plan of collection \"%s\" of server \"%s\" includes no table",
-						session->collection, NameStr(session->server))));
+						session->collection, NameStr(session->server)),
+				 errhint("UPDATE mongo_migrate.plan_target SET included = true WHERE (server, collection) = (%s, %s);",
+						 quote_literal_cstr(NameStr(session->server)),
+						 quote_literal_cstr(session->collection))));
 }
 
 /* The role as the plan spells it. */

@@ -722,6 +722,17 @@ BEGIN
               AND i.included AND mongo_migrate.index_statement(i) IS NULL;
     END LOOP;
     RETURN QUERY
+        SELECT NULL, NULL::name, format('no table of collection "%s" is %s, and it cannot be migrated', p.collection, w.word), w.hint, 'warning'
+        FROM mongo_migrate.plan AS p CROSS JOIN LATERAL (
+            SELECT CASE WHEN count(*) = 0 THEN 'planned' ELSE 'included' END,
+                   CASE WHEN count(*) = 0
+                   THEN format('To plan it anew, without the edits, first: DELETE FROM mongo_migrate.plan WHERE (server, collection) = (%L, %L);', p.server, p.collection)
+                   ELSE format('UPDATE mongo_migrate.plan_target SET included = true WHERE (server, collection) = (%L, %L);', p.server, p.collection) END
+            FROM mongo_migrate.plan_target AS t WHERE (t.server, t.collection) = (p.server, p.collection)
+            HAVING NOT coalesce(bool_or(t.included), false)) AS w (word, hint)
+        WHERE p.server = server AND p.collection = coalesce(collection, p.collection)
+        ORDER BY p.collection;
+    RETURN QUERY
         SELECT r.target, r.column_name, format('Citus has no foreign key from it to %s: %s', r.refers_target, r.problem),
                concat('What dangles is looked for after the load all the same. To have it kept as it is: ',
                       mongo_migrate.mend_column(c, 'on_dangling = ''keep''')), 'warning'

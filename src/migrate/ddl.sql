@@ -601,7 +601,7 @@ BEGIN
                                      coalesce('.' || quote_ident(trouble.column_name), ''), trouble.problem),
                     HINT = trouble.hint;
             END IF;
-            RAISE WARNING '%: %', trouble.target || coalesce('.' || quote_ident(trouble.column_name), ''), trouble.problem
+            RAISE WARNING '%', concat_ws(': ', trouble.target || coalesce('.' || quote_ident(trouble.column_name), ''), trouble.problem)
                 USING HINT = trouble.hint;
         END LOOP;
 
