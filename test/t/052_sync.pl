@@ -448,12 +448,18 @@ sub latin { return $node->safe_psql('latin', $_[0]); }
 put('words', map { { _id => $_, word => 'a' } } 1 .. 2);
 latin('CREATE EXTENSION mongo_migrate');
 latin("CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '" . $mongo->uri . "', database 'shop')");
-latin("SELECT mongo_migrate.start_sync('shop')");
-latin("SELECT mongo_migrate.migrate_collection('shop', 'words')");
+put('stamps', map { { _id => $_, at => '01/02/2024 12:00' } } 1 .. 2);
+latin('CREATE TABLE stamps (id integer PRIMARY KEY, at timestamptz)');
+my $elsewhere = "SET TimeZone = 'Asia/Kolkata'; SET DateStyle = 'ISO, DMY'";
+latin("$elsewhere; SELECT mongo_migrate.start_sync('shop')");
+latin("$elsewhere; SELECT mongo_migrate.migrate_collection('shop', c) FROM unnest(ARRAY['words', 'stamps']) AS c");
 $mongo->command('shop', '{"insert": "\\u6ce8\\u6587", "documents": [{"_id": 1}]}');
 $mongo->command('shop', '{"drop": "\\u6ce8\\u6587"}');
 update('words', { q => { _id => 1 }, u => { '$set' => { word => 'b' } } }, { q => { _id => 2 }, u => { '$set' => { word => "\x{6ce8}" } } });
 ok($node->poll_query_until('latin', q(SELECT word = 'b' FROM words WHERE id = 1)), 'another encoding') || diag(latin('SELECT * FROM mongo_migrate.sync_status'));
+update('stamps', { q => { _id => 2 }, u => { '$set' => { more => 1 } } });
+ok($node->poll_query_until('latin', 'SELECT pending = 0 AND replaced = 2 FROM mongo_migrate.sync_status'), 'all is applied');
+is(latin(q(SELECT string_agg(DISTINCT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI'), ',') FROM stamps)), '2024-02-01 06:30', 'texts are read as where it was begun');
 is(latin('SELECT string_agg(word, NULL ORDER BY id), (SELECT count(*) FROM mongo_migrate.change WHERE reason IS NOT NULL) FROM words'), 'ba|1', 'a word that it lacks is refused');
 latin("SELECT mongo_migrate.stop_sync('shop')");
 
