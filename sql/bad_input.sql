@@ -296,6 +296,7 @@ UPDATE mongo_migrate.plan_column SET expression = 'uper(value)' WHERE column_nam
 SELECT mongo_migrate.verify_sample('bad_input', 'orders');
 SELECT mongo_migrate.compare_document('bad_input', 'orders', '1');
 UPDATE mongo_migrate.plan_column SET expression = 'left(upper(value), 5)' WHERE column_name = 'name';
+SELECT mongo_migrate.compare_document('bad_input', 'orders', NULL);
 
 -- A table without a column, or without a table, that documents were loaded into.
 ALTER TABLE public.orders RENAME COLUMN name TO title;

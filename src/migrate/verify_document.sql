@@ -116,7 +116,7 @@ BEGIN
             AND q.key IN (SELECT mongo_migrate.quarantine_key(mongo_migrate.bson_key(c)) FROM mongo_migrate.verify_candidates($3) AS c);
     IF nothing AND NOT FOUND THEN
         RAISE no_data_found USING
-            MESSAGE = format('collection "%s" has no document with _id %s, and its tables no such row', collection, id),
+            MESSAGE = format('collection "%s" has no document with _id %s, and its tables no such row', collection, coalesce(id, 'NULL')),
             HINT = 'An id may be 24 hex digits, a number, a UUID, text, Extended JSON such as {"$oid": "..."}, or the id of a row.';
     END IF;
 END
