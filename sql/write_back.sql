@@ -285,6 +285,17 @@ SELECT count(*) FROM mongo_migrate.sync_status WHERE server = 'back';
 SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'mongo_migrate%';
 SELECT mongo_migrate.finalize('back');
 
+-- A plan that no documents can be made by says why.
+BEGIN;
+INSERT INTO mongo_migrate.row_change (server, collection, id) VALUES ('back', 'orders', '1');
+SAVEPOINT s;
+UPDATE mongo_migrate.plan_column SET reverse_expression = 'valu / 100' WHERE server = 'back' AND (target, column_name) = ('back.orders', 'total');
+SELECT mongo_migrate.write_changes('back', 'orders');
+ROLLBACK TO s;
+UPDATE mongo_migrate.plan_target SET included = false WHERE server = 'back' AND collection = 'orders' AND kind = 'root';
+SELECT mongo_migrate.write_changes('back', 'orders');
+ROLLBACK;
+
 -- What cannot be written to is left out by taking its plan away.
 SELECT pg_temp.run('{"create": "ticks", "timeseries": {"timeField": "t"}}');
 SELECT pg_temp.run('{"insert": "ticks", "documents": [{"_id": 1, "t": {"$date": "2024-01-01T00:00:00Z"}}]}');

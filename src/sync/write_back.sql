@@ -29,6 +29,35 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.written_roots(name, text) IS
     'the roots of a plan, with the column of their rows'' ids';
 
+CREATE FUNCTION mongo_migrate.require_written(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wrong record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM mongo_migrate.written_roots(server, collection)) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('the plan of collection "%s" includes no table with the rows of its documents', collection),
+            HINT = format('UPDATE mongo_migrate.plan_target SET included = true WHERE (server, collection, kind) = (%L, %L, ''root'');', server, collection);
+    END IF;
+    -- In the statement that makes documents, an error in an expression would be hard to find.
+    SELECT c.target, c.column_name, k.* INTO wrong
+      FROM mongo_migrate.plan_column AS c JOIN mongo_migrate.plan_target AS t USING (server, collection, target)
+     CROSS JOIN LATERAL mongo_migrate.check_column(c, NULL) AS k
+     WHERE (c.server, c.collection) = ($1, $2) AND c.reverse_expression IS NOT NULL AND c.included AND t.included AND k.problem IS NOT NULL
+     LIMIT 1;
+    IF FOUND THEN
+        RAISE invalid_object_definition USING
+            MESSAGE = format('the plan is wrong at %s.%I: %s', wrong.target, wrong.column_name, wrong.problem),
+            HINT = wrong.hint;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_written(name, text) IS
+    'an error where no documents can be made of the rows of a collection: its plan includes no table of them, or has a reverse_expression that cannot be used';
+
 CREATE FUNCTION mongo_migrate.rows_there(server name, collection text, ids text[])
     RETURNS text[]
     LANGUAGE plpgsql VOLATILE
@@ -457,6 +486,7 @@ BEGIN
     IF taken = 0 THEN
         RETURN 0;
     END IF;
+    PERFORM mongo_migrate.require_written(server, collection);
     DELETE FROM mongo_migrate.row_change AS c
      WHERE (c.server, c.collection) = (server, collection) AND c.attempts > 0 AND c.id IN (SELECT h.id FROM unnest(changes) AS h);
 
