@@ -31,6 +31,9 @@ SELECT m.target, m.rows, e.rows = m.rows AS rows_as_estimated,
        e.table_bytes BETWEEN 0.75 * m.table_bytes AND 1.25 * m.table_bytes AS table_as_estimated,
        e.index_bytes BETWEEN 0.75 * m.index_bytes AND 1.25 * m.index_bytes AS indexes_as_estimated
   FROM mongo_migrate.target_sizes('estimate', 'visits') m JOIN estimated e USING (target);
+-- Of a collection with few ranges as many documents as of one with ten.
+SELECT mongo_migrate.run_command('estimate', '{"aggregate": "visits", "cursor": {}, "pipeline": [{"$match": {"n": {"$lt": 100}}}, {"$project": {"n": 1}}, {"$out": "hundred"}]}') -> 'ok' AS ok;
+SELECT documents, sampled, rejected FROM mongo_migrate.estimate('estimate', 'hundred', sample_size => 50) WHERE target IS NULL;
 -- It is there: nothing to add.
 SELECT target, rows, documents, sampled, rejected FROM mongo_migrate.estimate('estimate', 'visits', sample_size => 100);
 SELECT count(*) FROM visits;

@@ -88,6 +88,9 @@ BEGIN
     PERFORM mongo_migrate.create_chunks(server, collection, ranges);
     UPDATE mongo_migrate.chunk SET catching_up = migrated
      WHERE server = rehearse.server AND collection = rehearse.collection;
+    -- A small collection has fewer.
+    SELECT count(*) INTO ranges FROM mongo_migrate.chunk
+     WHERE server = rehearse.server AND collection = rehearse.collection;
     PERFORM mongo_migrate.prepare_id_maps(server, collection, migrated);
     before := ARRAY(SELECT s FROM mongo_migrate.target_sizes(server, collection) s);
 
@@ -112,7 +115,7 @@ BEGIN
     FOR key IN SELECT * FROM mongo_migrate.plan_keys(server, collection) k WHERE NOT k.done LOOP
         PERFORM mongo_migrate.make_key(key.statement, key.remedy);
     END LOOP;
-    IF ranges = 1 THEN
+    IF done.total <= sample_size THEN
         SET CONSTRAINTS ALL IMMEDIATE;      -- which commits would check
     END IF;
     PERFORM mongo_migrate.finish_id_map(server, collection);
