@@ -74,6 +74,11 @@ INSERT INTO mongo_migrate.plan (server, collection) VALUES ('grants_others', 'th
 INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal) VALUES ('grants_others', 'theirs', 'grants_others.theirs', 'root', 1);
 SET SESSION AUTHORIZATION regress_grants_migrator;
 SELECT severity, problem FROM mongo_migrate.check_plan('grants_test');
+-- Or a role itself.
+BEGIN;
+UPDATE mongo_migrate.plan_target SET target = replace(target, 'grants_test', 'grants_others') WHERE (server, collection) = ('grants_test', 'things');
+SELECT target, problem, severity FROM mongo_migrate.check_plan('grants_test', 'things');
+ROLLBACK;
 -- Or create no tables in.
 RESET SESSION AUTHORIZATION;
 GRANT USAGE ON SCHEMA grants_others TO regress_grants_migrator;
