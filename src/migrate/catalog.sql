@@ -90,7 +90,7 @@ CREATE TABLE mongo_migrate.plan_target
 );
 
 CREATE FUNCTION mongo_migrate.is_name(name text) RETURNS boolean
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+    LANGUAGE plpgsql IMMUTABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
