@@ -49,6 +49,24 @@ SELECT complete FROM mongo_migrate.migrate_collection('runs', 'orders');
 SELECT mongo_migrate.reset_collection('runs', 'orders', truncate => true);
 SELECT count(*) FROM runs;
 
+-- By hand, in a session that lives on: what fails keeps no chunk from others.
+SELECT mongo_migrate.prepare_run('runs', 'orders', 10, 1, 'stop', NULL, NULL) AS run \gset
+\set VERBOSITY terse
+CALL mongo_migrate.copy_chunks(:run);
+\set VERBOSITY default
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
+DO $$
+DECLARE
+    run bigint := (SELECT max(run_id) FROM mongo_migrate.run);
+BEGIN
+    CALL mongo_migrate.copy_chunks(run);
+EXCEPTION WHEN OTHERS THEN
+    RAISE WARNING '%', SQLSTATE;
+END
+$$;
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
+SELECT documents, rejected, complete FROM mongo_migrate.migrate_collection('runs', 'orders', workers => 1);
+
 DROP VIEW runs;
 DROP TABLE orders, orders_items;
 DELETE FROM mongo_migrate.plan WHERE server = 'runs';

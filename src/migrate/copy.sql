@@ -21,26 +21,26 @@ BEGIN
          ORDER BY chunk
     LOOP
         lock := mongo_migrate.run_lock(r.server, r.collection, candidate);
-        CONTINUE WHEN NOT pg_try_advisory_lock(lock);
+        CONTINUE WHEN NOT mongo_migrate.try_session_lock(lock);
         -- It may have been done before it was locked.
         IF EXISTS (SELECT FROM mongo_migrate.chunk
                     WHERE server = r.server AND collection = r.collection AND chunk = candidate
                       AND NOT complete) THEN
             RETURN candidate;
         END IF;
-        PERFORM pg_advisory_unlock(lock);
+        PERFORM mongo_migrate.release_session_lock(lock);
     END LOOP;
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.take_chunk(bigint) IS
-    'a chunk that is not complete, locked for this session (advisory, until release_chunk); NULL: there is none, or the run is to stop';
+    'a chunk that is not complete, locked for this session (try_session_lock(), until release_chunk()); NULL: there is none, or the run is to stop';
 
 CREATE FUNCTION mongo_migrate.release_chunk(run_id bigint, chunk integer)
     RETURNS void
     LANGUAGE sql VOLATILE
     BEGIN ATOMIC
-        SELECT pg_catalog.pg_advisory_unlock(mongo_migrate.run_lock(server, collection, release_chunk.chunk))
+        SELECT mongo_migrate.release_session_lock(mongo_migrate.run_lock(server, collection, release_chunk.chunk))
           FROM mongo_migrate.run
          WHERE run_id = release_chunk.run_id;
     END;

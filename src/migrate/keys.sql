@@ -121,13 +121,10 @@ BEGIN
          WHERE k.index_name <> ALL (tried) AND (of_maps OR NOT k.of_map)
          ORDER BY k.of_map, k.bytes DESC, k.place
     LOOP
-        CONTINUE WHEN NOT pg_try_advisory_lock(hashtextextended(key.index_name, 0));
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended(key.index_name, 0));
         -- It may have been built before it was locked.
-        IF EXISTS (SELECT FROM mongo_migrate.run_keys(r.server, r.collection) k
-                    WHERE k.index_name = key.index_name AND (k.done OR k.built IS NOT NULL)) THEN
-            PERFORM pg_advisory_unlock(hashtextextended(key.index_name, 0));
-            CONTINUE;
-        END IF;
+        CONTINUE WHEN EXISTS (SELECT FROM mongo_migrate.run_keys(r.server, r.collection) k
+                               WHERE k.index_name = key.index_name AND (k.done OR k.built IS NOT NULL));
         -- All who build take together as many processes as one CREATE INDEX may: an index that a process sorts
         -- alone has all of maintenance_work_mem. The last index is nobody else's to wait for.
         PERFORM set_config('max_parallel_maintenance_workers',
@@ -144,7 +141,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.build_key(bigint, name[], boolean) IS
-    'builds an index of keys_to_build(), those of a run''s tables first, and those of its id map only if of_maps, under a passing name that it returns, locked for this session (advisory); NULL: no other session leaves one, but those that were tried';
+    'builds an index of keys_to_build(), those of a run''s tables first, and those of its id map only if of_maps, under a passing name that it returns, locked for the transaction (advisory); NULL: no other session leaves one, but those that were tried';
 
 CREATE PROCEDURE mongo_migrate.build_keys(run_id bigint, of_maps boolean DEFAULT true)
     LANGUAGE plpgsql
@@ -164,7 +161,6 @@ BEGIN
         built := mongo_migrate.build_key(run_id, tried, of_maps);
         COMMIT;
         EXIT WHEN built IS NULL;
-        PERFORM pg_catalog.pg_advisory_unlock(pg_catalog.hashtextextended(built, 0));
         tried := pg_catalog.array_append(tried, built);
     END LOOP;
 END

@@ -9,6 +9,18 @@ CREATE FUNCTION mongo_migrate.run_lock(server name, collection text, chunk integ
 COMMENT ON FUNCTION mongo_migrate.run_lock(name, text, integer) IS
     'key of the advisory lock of a migration of a collection (chunk NULL), or of one of its chunks';
 
+CREATE FUNCTION mongo_migrate.try_session_lock(key bigint) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'mm_try_session_lock';
+COMMENT ON FUNCTION mongo_migrate.try_session_lock(bigint) IS
+    'takes an advisory lock, as pg_try_advisory_lock() does, which is let go by release_session_lock(), or as the transaction that took it or any later one of the session is rolled back';
+
+CREATE FUNCTION mongo_migrate.release_session_lock(key bigint) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'mm_release_session_lock';
+COMMENT ON FUNCTION mongo_migrate.release_session_lock(bigint) IS
+    'lets a lock go that try_session_lock() has taken';
+
 CREATE VIEW mongo_migrate.run_lock_held AS
     SELECT l.classid::bigint << 32 | l.objid::bigint AS lock, l.pid
       FROM pg_locks l

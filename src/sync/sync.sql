@@ -455,7 +455,7 @@ BEGIN
     END IF;
     -- One that has been told to stop may be at its last step.
     FOR i IN 1 .. 50 LOOP
-        EXIT WHEN pg_catalog.pg_try_advisory_lock(mongo_migrate.sync_lock(server));
+        EXIT WHEN mongo_migrate.try_session_lock(mongo_migrate.sync_lock(server));
         IF i = 50 THEN
             IF by_hand THEN
                 RAISE NOTICE 'changes of server "%" are followed by another session', server;
@@ -503,7 +503,7 @@ BEGIN
         COMMIT;
         CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '300 milliseconds');
     END LOOP;
-    PERFORM pg_catalog.pg_advisory_unlock(mongo_migrate.sync_lock(server));
+    PERFORM mongo_migrate.release_session_lock(mongo_migrate.sync_lock(server));
 END
 $$;
 COMMENT ON PROCEDURE mongo_migrate.follow_changes(name, boolean, interval) IS
