@@ -66,6 +66,16 @@ END
 $$;
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
 SELECT documents, rejected, complete FROM mongo_migrate.migrate_collection('runs', 'orders', workers => 1);
+-- Constraints that are checked before the commit wait for it as they did, and others do not.
+CREATE FUNCTION pg_temp.check() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER c AFTER UPDATE ON orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pg_temp.check();
+CREATE TEMPORARY TABLE single (n integer UNIQUE DEFERRABLE);
+UPDATE orders SET amount = 0 WHERE id = 41;
+BEGIN;
+SELECT replaced FROM mongo_migrate.replace_documents('runs', 'orders', ARRAY[mongo_migrate.bson_from_json('{"_id": 41}')], false, false);
+INSERT INTO single VALUES (1), (1);
+ROLLBACK;
+DROP TRIGGER c ON orders;
 
 DROP VIEW runs;
 DROP TABLE orders, orders_items;

@@ -305,21 +305,40 @@ document_column(LoadSession *session, LoadTarget *target)
 
 /*
  * Has constraints that wait for the commit checked, where the rows of targets
- * are concerned: what one document violates shall not keep others out.
+ * are concerned: what one document violates shall not keep others out.  It is
+ * done in a subtransaction that is rolled back, so that they wait as before,
+ * and no other constraint waits that did not.
  */
 static void
 check_deferred(LoadSession *session)
 {
-	ConstraintsSetStmt *statement = makeNode(ConstraintsSetStmt);
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	ErrorData  *volatile error = NULL;
 	bool		pending = false;
 
 	for (int i = 0; i < session->ntargets; i++)
 		pending |= session->targets[i]->included && AfterTriggerPendingOnRel(session->targets[i]->relid);
 	if (!pending)
 		return;
-	AfterTriggerSetState(statement);
-	statement->deferred = true;
-	AfterTriggerSetState(statement);
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		AfterTriggerSetState(makeNode(ConstraintsSetStmt));
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	if (error != NULL)
+		ReThrowError(error);
 }
 
 /*
