@@ -50,6 +50,7 @@ BEGIN
     FOREACH body IN ARRAY ARRAY['text', 'int8', 'int4', 'numeric', 'json', 'jsonb', 'name', 'bytea', 'regclass', 'timestamptz', 'bool', 'oid'] LOOP
         EXECUTE format('CREATE DOMAIN traps.%I AS pg_catalog.%1$I CHECK (false)', body);
     END LOOP;
+    CREATE TYPE traps.record AS (trap integer);
     IF made < 2000 THEN
         RAISE EXCEPTION 'only % traps', made;
     END IF;
@@ -87,6 +88,16 @@ SELECT collection, kind, ok FROM mongo_migrate.verification_report WHERE server 
 SELECT mongo_migrate.stop_migration('search_path', 'orders');
 SELECT mongo_migrate.reset_collection('search_path', 'orders', truncate => true);
 SELECT * FROM mongo_migrate.list_collections('search_path');
+-- By hand, where no caller's function sets the path.
+SELECT mongo_migrate.prepare_run('search_path', 'orders', 1, 1, 'quarantine', NULL, NULL, 1000) AS run \gset
+CALL mongo_migrate.copy_chunks(:run);
+CALL mongo_migrate.help_finish(:run);
+CALL mongo_migrate.finish_run(:run);
+SELECT state, phase FROM mongo_migrate.run WHERE run_id OPERATOR(pg_catalog.=) :run;
+SELECT mongo_migrate.start_sync('search_path');
+SELECT mongo_migrate.stop_sync('search_path');
+SELECT mongo_migrate.run_command('search_path', '{"update": "orders", "updates": [{"q": {"_id": 1}, "u": {"$set": {"amount": "7"}}}]}') \g /dev/null
+CALL mongo_migrate.follow_changes('search_path', once => true);
 SELECT amount FROM public.orders;
 
 -- What is made here goes.
@@ -106,5 +117,6 @@ DELETE FROM mongo_migrate.chunk WHERE server = 'search_path';
 DELETE FROM mongo_migrate.run WHERE server = 'search_path';
 DELETE FROM mongo_migrate.quarantine WHERE server = 'search_path';
 DELETE FROM mongo_migrate.dangling_reference WHERE server = 'search_path';
+DELETE FROM mongo_migrate.sync WHERE server = 'search_path';
 DELETE FROM mongo_migrate.verification WHERE server = 'search_path';
 DROP SERVER search_path;

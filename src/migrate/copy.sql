@@ -154,11 +154,10 @@ CREATE PROCEDURE mongo_migrate.copy_chunks(run_id bigint)
 AS $$
 DECLARE
     chunk integer;
-    size integer := (SELECT mongo_migrate.run_batch_size(r) FROM mongo_migrate.run r WHERE r.run_id = copy_chunks.run_id);
-    step record;
-    synchronous_commit text;
+    size integer := mongo_migrate.run_batch_size(mongo_migrate.require_run(run_id));
+    step pg_catalog.record;
+    synchronous_commit pg_catalog.text;
 BEGIN
-    PERFORM mongo_migrate.require_run(run_id);
     LOOP
         chunk := mongo_migrate.take_chunk(run_id);
         EXIT WHEN chunk IS NULL;
@@ -172,7 +171,7 @@ BEGIN
             -- A rest is about a second, and may be long when the pace was set anew.
             WHILE pg_catalog.clock_timestamp() OPERATOR(pg_catalog.<) step.due LOOP
                 CALL mongo_migrate.rest_until(least(step.due, pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '5 seconds'));
-                EXIT WHEN NOT (SELECT mongo_migrate.run_may_go_on(r) FROM mongo_migrate.run r WHERE r.run_id = copy_chunks.run_id);
+                EXIT WHEN NOT mongo_migrate.run_may_go_on(mongo_migrate.require_run(run_id));
             END LOOP;
             EXIT WHEN NOT step.more;
             size := step.batch_size;

@@ -178,8 +178,8 @@ CREATE PROCEDURE mongo_migrate.finish_tables(run_id bigint)
     LANGUAGE plpgsql
 AS $$
 DECLARE
-    finished text;
-    tried text[] := '{}';
+    finished pg_catalog.text;
+    tried pg_catalog.text[] := '{}';
 BEGIN
     LOOP
         finished := mongo_migrate.finish_table(run_id, tried);
@@ -246,7 +246,6 @@ CREATE PROCEDURE mongo_migrate.finish_run(run_id bigint)
     LANGUAGE plpgsql
 AS $$
 BEGIN
-    PERFORM mongo_migrate.require_run(run_id);
     -- Foreign keys need no index of an id map; others may build those meanwhile.
     CALL mongo_migrate.build_keys(run_id, of_maps => false);
     IF NOT mongo_migrate.end_copy(run_id) THEN
@@ -256,7 +255,7 @@ BEGIN
     PERFORM mongo_migrate.add_keys(run_id);
     COMMIT;
     -- Not while the keys have the tables locked: it reads those of other collections, whose runs may be here, too.
-    PERFORM mongo_migrate.synchronize_sequences(r.server, r.collection) FROM mongo_migrate.run AS r WHERE r.run_id = finish_run.run_id;
+    PERFORM mongo_migrate.synchronize_sequences(r.server, r.collection) FROM mongo_migrate.require_run(run_id) AS r;
     COMMIT;
     PERFORM mongo_migrate.add_references(run_id);
     COMMIT;
@@ -273,15 +272,23 @@ $$;
 COMMENT ON PROCEDURE mongo_migrate.finish_run(bigint) IS
     'when every chunk is complete: adds keys, synchronizes identity sequences, adds the foreign keys whose two sides are complete, validates them, analyzes, makes the keys of the id map, and completes the run. Errors: P0002 where there is no such run';
 
+CREATE FUNCTION mongo_migrate.keys_are_made(run_id bigint)
+    RETURNS boolean
+    LANGUAGE sql VOLATILE
+    BEGIN ATOMIC
+        SELECT EXISTS (SELECT FROM mongo_migrate.run r JOIN mongo_migrate.run_lock_held h ON h.lock = mongo_migrate.run_lock(r.server, r.collection)
+                        WHERE r.run_id = keys_are_made.run_id AND r.state = 'running' AND r.phase = 'keys');
+    END;
+COMMENT ON FUNCTION mongo_migrate.keys_are_made(bigint) IS
+    'whether a run is at its keys, and in a migration, in which a session goes on with them';
+
 CREATE PROCEDURE mongo_migrate.help_finish(run_id bigint)
     LANGUAGE plpgsql
 AS $$
 BEGIN
-    PERFORM mongo_migrate.require_run(run_id);
     CALL mongo_migrate.build_keys(run_id);
-    -- In a migration there is a session that goes on with the keys; without one, as by hand, there is nothing to wait for.
-    WHILE EXISTS (SELECT FROM mongo_migrate.run r JOIN mongo_migrate.run_lock_held h ON h.lock = mongo_migrate.run_lock(r.server, r.collection)
-                   WHERE r.run_id = help_finish.run_id AND r.state = 'running' AND r.phase = 'keys') LOOP
+    -- By hand, without a migration, there is nothing to wait for.
+    WHILE mongo_migrate.keys_are_made(run_id) LOOP
         CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '20 milliseconds');
     END LOOP;
     CALL mongo_migrate.finish_tables(run_id);

@@ -143,17 +143,28 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.build_key(bigint, name[], boolean) IS
     'builds an index of keys_to_build(), those of a run''s tables first, and those of its id map only if of_maps, under a passing name that it returns, locked for the transaction (advisory); NULL: no other session leaves one, but those that were tried';
 
+CREATE FUNCTION mongo_migrate.begin_keys(run_id bigint)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    r constant mongo_migrate.run := mongo_migrate.require_run(run_id);
+BEGIN
+    RETURN r.state = 'running' AND (r.phase <> 'copy' OR mongo_migrate.end_copy(run_id));
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.begin_keys(bigint) IS
+    'whether the keys of a run may be built: it goes on, and is past the copy, which ends by this where it is complete';
+
 CREATE PROCEDURE mongo_migrate.build_keys(run_id bigint, of_maps boolean DEFAULT true)
     LANGUAGE plpgsql
 AS $$
 DECLARE
-    state text;
-    phase text;
-    built name;
-    tried name[] := '{}';
+    built pg_catalog.name;
+    tried pg_catalog.name[] := '{}';
 BEGIN
-    SELECT r.state, r.phase INTO state, phase FROM mongo_migrate.run AS r WHERE r.run_id = build_keys.run_id;
-    IF state IS DISTINCT FROM 'running' OR (phase = 'copy' AND NOT mongo_migrate.end_copy(run_id)) THEN
+    IF NOT mongo_migrate.begin_keys(run_id) THEN
         RETURN;
     END IF;
     COMMIT;

@@ -10,20 +10,24 @@
 -- migrate.sql has the caller's side.
 
 CREATE FUNCTION mongo_migrate.require_run(run_id bigint)
-    RETURNS void
+    RETURNS mongo_migrate.run
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    result mongo_migrate.run;
 BEGIN
-    IF NOT EXISTS (SELECT FROM mongo_migrate.run AS r WHERE r.run_id = require_run.run_id) THEN
+    SELECT * INTO result FROM mongo_migrate.run AS r WHERE r.run_id = require_run.run_id;
+    IF NOT FOUND THEN
         RAISE no_data_found USING
             MESSAGE = format('there is no run %s', coalesce(run_id::text, 'NULL')),
             HINT = 'mongo_migrate.prepare_run() begins one and returns its number; mongo_migrate.run_report has all.';
     END IF;
+    RETURN result;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.require_run(bigint) IS
-    'error P0002 where there is no run of that number';
+    'the run of a number; error P0002 where there is none';
 
 CREATE FUNCTION mongo_migrate.count_documents(server name, collection text)
     RETURNS bigint

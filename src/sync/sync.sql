@@ -440,13 +440,13 @@ CREATE PROCEDURE mongo_migrate.follow_changes(server name, once boolean DEFAULT 
     LANGUAGE plpgsql
 AS $$
 DECLARE
-    collection text;
+    collection pg_catalog.text;
     applied bigint;
-    problem text;
-    step text;
-    result record;
+    problem pg_catalog.text;
+    step pg_catalog.text;
+    result pg_catalog.record;
     wait_ms integer := 0;
-    due constant timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) max_duration;
+    due constant pg_catalog.timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) max_duration;
     by_hand constant boolean := once OR max_duration IS NULL;   -- the worker, which has one, just ends
     began mongo_migrate.sync;   -- once, though it is stopped
 BEGIN
@@ -456,7 +456,7 @@ BEGIN
     -- One that has been told to stop may be at its last step.
     FOR i IN 1 .. 50 LOOP
         EXIT WHEN mongo_migrate.try_session_lock(mongo_migrate.sync_lock(server));
-        IF i = 50 THEN
+        IF i OPERATOR(pg_catalog.=) 50 THEN
             IF by_hand THEN
                 RAISE NOTICE 'changes of server "%" are followed by another session', server;
             END IF;
@@ -476,7 +476,7 @@ BEGIN
             FOREACH collection IN ARRAY mongo_migrate.changed_collections(server) LOOP
                 result := mongo_migrate.try_step(step, server, collection);
                 problem := coalesce(problem, result.problem);
-                applied := applied + coalesce(result.count, 0);
+                applied := applied OPERATOR(pg_catalog.+) coalesce(result.count, 0);
                 COMMIT;
             END LOOP;
         END LOOP;
@@ -486,13 +486,13 @@ BEGIN
         IF once AND problem IS NOT NULL THEN
             RAISE WARNING '%', problem;
         END IF;
-        EXIT WHEN (once AND (applied = 0 OR problem IS NOT NULL)) OR pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>=) due;
-        wait_ms := CASE WHEN once OR applied > 0 THEN 0 ELSE 1000 END;
+        EXIT WHEN (once AND (applied OPERATOR(pg_catalog.=) 0 OR problem IS NOT NULL)) OR pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>=) due;
+        wait_ms := CASE WHEN once OR applied OPERATOR(pg_catalog.>) 0 THEN 0 ELSE 1000 END;
         -- Nothing tells of a new note.
-        IF wait_ms > 0 AND mongo_migrate.is_cut_over(server) THEN
+        IF wait_ms OPERATOR(pg_catalog.>) 0 AND mongo_migrate.is_cut_over(server) THEN
             CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '200 milliseconds');
         END IF;
-        IF problem IS NOT NULL AND applied = 0 THEN
+        IF problem IS NOT NULL AND applied OPERATOR(pg_catalog.=) 0 THEN
             CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '5 seconds');
         END IF;
     END LOOP;

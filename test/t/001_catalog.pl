@@ -65,6 +65,11 @@ none("SELECT p.oid::regprocedure FROM pg_proc p JOIN pg_language l ON l.oid = pr
 	  . " AND prosrc NOT LIKE '%OPERATOR(pg_catalog.%' AND prosrc NOT LIKE '%pg_catalog.current_setting(''search_path'')%'"
 	  . " AND NOT coalesce(array_to_string(proconfig, ',') LIKE '%search_path=%', false) ORDER BY 1",
 	'every function in SQL or PL/pgSQL sets its search_path');
+# A procedure that commits can have none: its operators and types are qualified.
+none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions) AND prokind = 'p' AND "
+	  . q{regexp_replace(prosrc, '--[^\n]*|''[^'']*''|:=|=>|OPERATOR\(pg_catalog\.[^)]*\)|pg_catalog\.\w+', '', 'g')}
+	  . q{ ~ '[-+*/<>=~!@#%^&|]|\m(text|name|record|timestamptz|numeric|json|jsonb|bytea|oid|regclass)\M' ORDER BY 1},
+	'every procedure qualifies operators and types');
 # A subtransaction is an error in a query that runs in parallel, in its leader too.
 none("SELECT oid::regprocedure FROM pg_proc WHERE oid IN ($functions) AND proparallel <> 'u'"
 	  . " AND prosrc ~ 'EXCEPTION\\s+WHEN' ORDER BY 1",
