@@ -121,6 +121,7 @@ DROP SEQUENCE "it's";
 \set VERBOSITY terse
 SET client_min_messages = warning;
 SELECT mongo_migrate.run_command('existing_tables', '{"dropDatabase": 1}') \g /dev/null
+DELETE FROM mongo_migrate.plan WHERE server = 'existing_tables';
 DROP SERVER existing_tables CASCADE;
 DROP DOMAIN existing_amount;
 DROP TYPE existing_state;
