@@ -56,6 +56,24 @@ ALTER TABLE deferred ALTER COLUMN n DROP NOT NULL;
 SELECT * FROM mongo_migrate.migrate_collection('existing_tables', 'deferred', dry_run => true);
 DROP TABLE deferred;
 
+-- What may lose or change rows is told before; verification finds it after.
+SELECT mongo_migrate.run_command('existing_tables', '{"insert": "touched", "documents": [{"_id": 1, "n": 1}, {"_id": 2, "n": 2}, {"_id": 3, "n": 3}]}') \g /dev/null
+CREATE UNLOGGED TABLE touched (id integer PRIMARY KEY, n integer);
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.id = 1 THEN RETURN NULL; END IF; NEW.n := NEW.n * 10; RETURN NEW; END';
+CREATE TRIGGER touch BEFORE INSERT ON touched FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE TRIGGER asleep BEFORE INSERT ON touched FOR EACH ROW EXECUTE FUNCTION touch();
+ALTER TABLE touched DISABLE TRIGGER asleep;
+CREATE TRIGGER after AFTER INSERT ON touched FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE TRIGGER updated BEFORE UPDATE ON touched FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE RULE "leave out" AS ON INSERT TO touched WHERE NEW.id = 3 DO INSTEAD NOTHING;
+SELECT mongo_migrate.plan_collection('existing_tables', 'touched');
+SELECT target, column_name, problem, hint, severity FROM mongo_migrate.check_plan('existing_tables', 'touched');
+SELECT inserted FROM mongo_migrate.migrate_collection('existing_tables', 'touched');
+TABLE touched;
+SELECT source_id, column_name, kind FROM mongo_migrate.verify_full('existing_tables', 'touched');
+DROP TABLE touched;
+DROP FUNCTION touch;
+
 -- What a child table lacks of its parent's key is told, and what it has is found.
 SELECT mongo_migrate.run_command('existing_tables', '{"insert": "carts", "documents": [{"_id": 1, "lines": [{"sku": "a", "parts": [{"n": 1, "screws": [{"m": 1}]}]}]}]}') \g /dev/null
 CREATE TABLE carts (id integer PRIMARY KEY);

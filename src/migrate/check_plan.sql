@@ -567,6 +567,20 @@ CREATE FUNCTION mongo_migrate.check_table(target text, relation regclass) RETURN
            'Migrate as its owner, or as a role with BYPASSRLS.'
     WHERE row_security_active(relation)
     UNION ALL
+    SELECT 'it is unlogged: a crash of the server empties it, while its documents count as copied',
+           format('ALTER TABLE %s SET LOGGED;', target)
+    FROM pg_class WHERE oid = relation AND relpersistence = 'u'
+    UNION ALL
+    (SELECT format('%s %I may change rows of documents, or leave them out', w.kind, w.name),
+            format('If it does: ALTER TABLE %s DISABLE %s %I; and ENABLE it when all documents are copied.', target, upper(w.kind), w.name)
+     FROM (SELECT 'trigger' AS kind, t.tgname AS name FROM pg_trigger AS t
+           -- FOR EACH ROW, BEFORE, and INSERT. A view is written by INSTEAD OF, or a rule.
+           WHERE t.tgrelid = relation AND NOT t.tgisinternal AND t.tgtype & 7 = 7 AND t.tgenabled IN ('O', 'A')
+           UNION ALL
+           SELECT 'rule', r.rulename FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class
+           WHERE r.ev_class = relation AND r.ev_type = '3' AND r.ev_enabled IN ('O', 'A') AND c.relkind <> 'v') AS w
+     ORDER BY w.kind DESC, w.name)
+    UNION ALL
     SELECT format('%s has no right to %s there', quote_ident(current_user), string_agg(r.name, ', ')),
            format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I;', target, current_user)
     FROM (VALUES ('SELECT'), ('INSERT')) AS r (name)
