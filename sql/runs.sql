@@ -80,5 +80,6 @@ DROP TRIGGER c ON orders;
 DROP VIEW runs;
 DROP TABLE orders, orders_items;
 DELETE FROM mongo_migrate.plan WHERE server = 'runs';
+DELETE FROM mongo_migrate.quarantine WHERE server = 'runs';
 SELECT mongo_migrate.run_command('runs', '{"dropDatabase": 1}') -> 'ok' AS ok;
 DROP SERVER runs CASCADE;
