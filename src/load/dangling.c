@@ -11,6 +11,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "access/stratnum.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "load/load.h"
@@ -18,6 +19,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
+#include "utils/typcache.h"
 #include "utils/varlena.h"
 
 /* A column of the batch of which references were made null; the rows' values are still there. */
@@ -41,6 +43,22 @@ query(LoadSession *session, const char *sql, const char *collection, const char 
 	if (SPI_execute_with_args(sql, text == NULL ? 2 : 3, types, values, NULL, true, 0) != SPI_OK_SELECT)
 		elog(ERROR, "cannot run \"%s\"", sql);
 	return SPI_processed;
+}
+
+/*
+ * The equality by which an index on values of one type finds those of another,
+ * by its full name; NULL where there is none.
+ */
+static char *
+equality_operator(Oid type, Oid other)
+{
+	TypeCacheEntry *left = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
+	TypeCacheEntry *right = lookup_type_cache(other, TYPECACHE_BTREE_OPFAMILY);
+	Oid			equality;
+
+	equality = get_opfamily_member(left->btree_opf, left->btree_opintype, right->btree_opintype,
+								   BTEqualStrategyNumber);
+	return OidIsValid(equality) ? full_operator_name(equality) : NULL;
 }
 
 /*
@@ -201,10 +219,11 @@ find_in_column(LoadSession *session, LoadTarget *target, int field)
 	char	   *table;
 	char	   *name;
 	char	   *same;
-	char	   *same_own = equality_operator(column->type, column->type);
+	char	   *same_own;
 	char	   *condition = "true";
 	LoadTarget *own = NULL;
 	int			own_field;
+	Oid			own_type = column->type;
 	bool	   *leads;			/* by row: it leads somewhere */
 	bool		any = false;
 
@@ -218,16 +237,19 @@ find_in_column(LoadSession *session, LoadTarget *target, int field)
 
 	if (strcmp(column->refers_to, session->collection) == 0)
 	{
-		if (!find_own(session, column->refers_key, &own, &own_field) ||
-			(same_own = equality_operator(own->columns[own_field]->type, column->type)) == NULL)
+		if (!find_own(session, column->refers_key, &own, &own_field))
 			return NULL;
+		own_type = own->columns[own_field]->type;
 		condition = stays(session, column->refers_key);
 	}
+	same_own = equality_operator(own_type, column->type);
+	if (same_own == NULL)
+		return NULL;
 
 	desc = CreateTemplateTupleDesc(3);
 	TupleDescInitEntry(desc, 1, "1", column->type, -1, 0);
 	TupleDescInitEntry(desc, 2, "2", INT4OID, -1, 0);
-	TupleDescInitEntry(desc, 3, "3", own != NULL ? own->columns[own_field]->type : column->type, -1, 0);
+	TupleDescInitEntry(desc, 3, "3", own_type, -1, 0);
 	rows = tuplestore_begin_heap(true, false, work_mem);
 	add_values(session, target, field, false, desc, rows);
 	if (own != NULL)

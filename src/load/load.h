@@ -298,7 +298,6 @@ extern void statement_finish(bool distributed, Tuplestorestate *rows);
 extern void batch_mark_skipped(LoadSession *session);
 
 /* replace.c */
-extern char *equality_operator(Oid type, Oid other);
 extern char *target_list_ids(LoadSession *session, LoadTarget *target, bool without);
 extern void target_mark_present(LoadSession *session, LoadTarget *target, int from, int to);
 extern void target_write(Attempt *attempt, LoadTarget *target);

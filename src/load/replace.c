@@ -18,7 +18,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "access/stratnum.h"
 #include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 #include "load/load.h"
@@ -127,29 +126,14 @@ batch_id(LoadTarget *root, LoadTarget *target, LoadColumn *column)
 					full_type_name(get_atttype(target->relid, column->attnum), -1));
 }
 
-/*
- * The equality by which an index on values of one type finds those of another,
- * by its full name; NULL where there is none.
- */
-char *
-equality_operator(Oid type, Oid other)
-{
-	TypeCacheEntry *left = lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY);
-	TypeCacheEntry *right = lookup_type_cache(other, TYPECACHE_BTREE_OPFAMILY);
-	Oid			equality;
-
-	equality = get_opfamily_member(left->btree_opf, left->btree_opintype, right->btree_opintype,
-								   BTEqualStrategyNumber);
-	return OidIsValid(equality) ? full_operator_name(equality) : NULL;
-}
-
 /* "t.column =", by the equality of the column's type. */
 static char *
 same_as(LoadTarget *target, LoadColumn *column)
 {
 	Oid			type = getBaseType(get_atttype(target->relid, column->attnum));
 
-	return psprintf("t.%s %s", quote_identifier(column->name), equality_operator(type, type));
+	return psprintf("t.%s %s", quote_identifier(column->name),
+					full_operator_name(lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr));
 }
 
 /*
