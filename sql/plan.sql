@@ -78,6 +78,14 @@ UPDATE mongo_migrate.plan_target SET target = 'public.edit_lines', note = 'mine'
 DELETE FROM mongo_migrate.plan_target WHERE server = 'plan' AND target = 'public.edits_logs';
 INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type)
     VALUES ('plan', 'edits', 'public.edits', 'logs', 20, 'value', 'logs', 'jsonb');
+-- Both a table and its child renamed, in the transaction that wrote the rows, whichever of the two is read first.
+BEGIN;
+UPDATE mongo_migrate.plan_target SET target = replace(target, 'public', 'other') WHERE (server, collection) = ('plan', 'edits') AND kind = 'child';
+UPDATE mongo_migrate.plan_target SET target = replace(target, 'public', 'other') WHERE (server, collection) = ('plan', 'edits') AND kind = 'root';
+UPDATE mongo_migrate.plan_target SET target = replace(target, 'other', 'shop') WHERE (server, collection) = ('plan', 'edits');
+SET CONSTRAINTS ALL IMMEDIATE;
+SELECT target, parent FROM mongo_migrate.plan_target WHERE (server, collection) = ('plan', 'edits') ORDER BY ordinal;
+ROLLBACK;
 -- Nothing new in the source.
 CREATE TABLE before AS SELECT * FROM edited;
 SELECT mongo_migrate.plan_collection('plan', 'edits', replan => true);

@@ -79,8 +79,9 @@ CREATE TABLE mongo_migrate.plan_target
     reference_table boolean NOT NULL DEFAULT false,
     PRIMARY KEY (server, collection, target),
     FOREIGN KEY (server, collection) REFERENCES mongo_migrate.plan ON UPDATE CASCADE ON DELETE CASCADE,
+    -- Deferred, as one UPDATE may rename a child before its parent.
     FOREIGN KEY (server, collection, parent) REFERENCES mongo_migrate.plan_target
-        ON UPDATE CASCADE ON DELETE CASCADE,
+        ON UPDATE CASCADE ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
     -- Whoever edits a plan reads these names in the error.
     CONSTRAINT plan_target_parent_iff_not_root CHECK ((kind = 'root') = (parent IS NULL)),
     CONSTRAINT plan_target_path_iff_not_root CHECK ((kind = 'root') = (path IS NULL)),
