@@ -228,6 +228,41 @@ SELECT replaced FROM mongo_migrate.replace_documents('repair', 'pets', ARRAY[mon
        mongo_migrate.forget_references('repair', 'pets', r.written, clock_timestamp());
 SELECT count(*) FROM mongo_migrate.dangling_reference WHERE server = 'repair' AND collection = 'pets';
 
+-- Ids that findings do not tell apart, cut or spell in their way, and texts that look like something else: each is its own document.
+SELECT mongo_migrate.run_command('repair', $$ {"insert": "odd_ids", "documents": [
+    {"_id": 1, "n": 1}, {"_id": "1", "n": 2}, {"_id": {"$numberDecimal": "2.50"}, "n": 3}, {"_id": "{\"$gt\": \"\"}", "n": 4}, {"_id": "a\u0000b", "n": 5}, {"_id": {"$numberDouble": "-0.0"}, "n": 6},
+    {"_id": "{\"$regularExpression\": {\"pattern\": \".\", \"options\": \"\"}}", "n": 7}, {"_id": "{\"$oid\": \"zz\"}", "n": 8}, {"_id": "\"1\"", "n": 9}]} $$) -> 'n' AS n;
+SELECT mongo_migrate.run_command('repair', format('{"insert": "odd_ids", "documents": [{"_id": "%1$sa", "n": 10}, {"_id": "%1$sb", "n": 11}]}', repeat('x', 1000))::json) -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('repair', 'odd_ids', target => 'repair.odd_ids');
+SELECT inserted FROM mongo_migrate.migrate_collection('repair', 'odd_ids');
+UPDATE odd_ids SET n = n + 100 WHERE n NOT IN (2, 10);
+CREATE TABLE stay AS SELECT ctid AS place, n FROM odd_ids WHERE n IN (2, 10);
+SELECT count(*) FROM pg_temp.verify('odd_ids') WHERE source_id IS NOT NULL;
+SELECT documents, replaced, unrepaired FROM mongo_migrate.repair('repair', 'odd_ids');
+SELECT * FROM pg_temp.verify('odd_ids');
+SELECT count(*) FROM stay JOIN odd_ids AS o ON o.ctid = place;
+SELECT mongo_migrate.run_command('repair', '{"delete": "odd_ids", "deletes": [{"q": {"n": {"$nin": [2, 10]}}, "limit": 0}]}') -> 'n' AS n;
+SELECT count(*) FROM pg_temp.verify('odd_ids') WHERE source_id IS NOT NULL;
+SELECT documents, deleted, unrepaired FROM mongo_migrate.repair('repair', 'odd_ids');
+SELECT documents, deleted, unrepaired FROM mongo_migrate.repair('repair', 'odd_ids', delete_extra => true);
+SELECT n FROM odd_ids ORDER BY n;
+SELECT count(*) FROM stay JOIN odd_ids AS o ON o.ctid = place;
+-- The same texts as ids in the table, and times.
+SELECT mongo_migrate.run_command('repair', $$ {"insert": "text_ids", "documents": [
+    {"_id": "a", "n": 1}, {"_id": "\"a\"", "n": 2}, {"_id": "{\"$gt\": \"\"}", "n": 3}, {"_id": "{\"$oid\": \"zz\"}", "n": 4}]} $$) -> 'n' AS n;
+SELECT mongo_migrate.run_command('repair', '{"insert": "times", "documents": [{"_id": {"$date": "2024-02-29T12:00:00.001Z"}, "n": 1}, {"_id": {"$date": "1960-02-29T12:00:00Z"}, "n": 2}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('repair', c, target => 'repair.' || c, id_type => 'source') FROM unnest(ARRAY['text_ids', 'times']) AS c;
+SELECT inserted FROM unnest(ARRAY['text_ids', 'times']) AS c, mongo_migrate.migrate_collection('repair', c);
+INSERT INTO text_ids VALUES ('{"$lt": 1}', 7), ('"2"', 7), (repeat('x', 2000), 7);
+SELECT mongo_migrate.run_command('repair', format('{"delete": "%s", "deletes": [{"q": {"n": 1}, "limit": 1}]}', c)::json) -> 'n' AS n FROM unnest(ARRAY['text_ids', 'times']) AS c;
+SELECT left(source_id, 30) AS source_id, target, kind FROM pg_temp.verify('text_ids') WHERE source_id IS NOT NULL;
+SELECT documents, deleted, unrepaired FROM mongo_migrate.repair('repair', 'text_ids', delete_extra => true);
+SELECT * FROM text_ids ORDER BY n;
+SELECT kind, target_value FROM pg_temp.verify('times') WHERE source_id IS NOT NULL;
+SELECT documents, deleted, unrepaired FROM mongo_migrate.repair('repair', 'times', delete_extra => true);
+SELECT n FROM times;
+SELECT mongo_migrate.compare_document('repair', 'text_ids', '{"$gt": 1}');
+
 -- Errors.
 SELECT mongo_migrate.repair('repair', 'nothing');
 SELECT mongo_migrate.repair('repair', 'visits', verification_id => 0);

@@ -320,7 +320,8 @@ CREATE TABLE mongo_migrate.finding
                 ('missing', 'extra', 'mismatch', 'rounded', 'orphan', 'count')),
     source_value text,
     target_value text,
-    element     text                    -- child row: the array element, items.3
+    element     text,                   -- child row: the array element, items.3
+    source_key  bytea                   -- of the _id, where it is known: source_id may be cut, and 1 and "1" are the same there
 );
 CREATE INDEX ON mongo_migrate.finding (verification_id);
 

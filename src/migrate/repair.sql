@@ -164,10 +164,10 @@ CREATE FUNCTION mongo_migrate.repair(server name, collection text, delete_extra 
 AS $$
 #variable_conflict use_variable
 DECLARE
-    last text := '';
-    sources text[];         -- ids as findings have them, some at a time
-    ids bytea[];
-    found text[];           -- of those the ones of documents that are in the source
+    sources record;         -- documents as findings have them, some at a time: keys of their _id, or where none is known ids
+    ids bytea[];            -- BSON documents with the _id of each
+    gone bytea[];           -- what may be those of documents that are not in the source
+    left_out bigint;        -- number of these
     counts record;
 BEGIN
     PERFORM mongo_migrate.require_source(server, collection);
@@ -194,26 +194,38 @@ BEGIN
                       AND f.kind IN ('missing', 'extra', 'mismatch') AND f.source_id IS NULL
                       -- The rows that a sum is wrong by are findings of their own.
                       AND NOT coalesce(starts_with(f.source_value, 'sum '), false));
+    FOR sources IN
+        SELECT array_agg(s.key) AS keys, array_agg(s.id) AS ids
+          FROM (SELECT f.source_key AS key, f.id, row_number() OVER (ORDER BY f.source_key, f.id) / 1000 AS part
+                  FROM (SELECT DISTINCT f.source_key, CASE WHEN f.source_key IS NULL THEN f.source_id END COLLATE "C" AS id
+                          FROM mongo_migrate.finding AS f
+                         WHERE (f.verification_id, f.collection) = (verification_id, collection)
+                           AND f.kind IN ('missing', 'extra', 'mismatch') AND f.source_id IS NOT NULL) AS f) AS s
+         GROUP BY s.part ORDER BY s.part
     LOOP
-        SELECT array_agg(s.source_id ORDER BY s.source_id), max(s.source_id) INTO sources, last
-          FROM (SELECT DISTINCT f.source_id COLLATE "C" AS source_id FROM mongo_migrate.finding AS f
-                 WHERE (f.verification_id, f.collection) = (verification_id, collection)
-                   AND f.kind IN ('missing', 'extra', 'mismatch') AND f.source_id COLLATE "C" > last
-                 ORDER BY 1 LIMIT 1000) AS s;
-        EXIT WHEN sources IS NULL;
-        SELECT coalesce(array_agg(mongo_migrate.bson_from_json(d.document)), '{}'),
-               coalesce(array_agg(mongo_migrate.verify_source_id(mongo_migrate.key_to_json(mongo_migrate.verify_document_key(d.document)))), '{}')
-          INTO ids, found
-          FROM mongo_migrate.find_documents(server, collection,
-                   mongo_migrate.verify_filter('{}', (SELECT json_agg(c) FROM unnest(sources) AS s, mongo_migrate.verify_candidates(s) AS c)),
-                   '{"projection": {"_id": 1}}', 'canonical') AS d (document);
+        WITH candidate AS MATERIALIZED (
+            SELECT s.n, c.id, mongo_migrate.bson_key(c.id) AS key
+              FROM unnest(sources.keys, sources.ids) WITH ORDINALITY AS s (key, id, n)
+             CROSS JOIN LATERAL (SELECT mongo_migrate.key_to_json(s.key) AS id WHERE s.key IS NOT NULL
+                                 UNION ALL
+                                 SELECT o FROM mongo_migrate.verify_candidates(s.id) AS o
+                                  WHERE coalesce(mongo_migrate.verify_text(mongo_migrate.verify_without_nul(o)::jsonb), o::text) = s.id) AS c
+        ), document AS MATERIALIZED (
+            SELECT mongo_migrate.bson_from_json(d) AS id, mongo_migrate.verify_document_key(d) AS key
+              FROM mongo_migrate.find_documents(server, collection,
+                       mongo_migrate.verify_filter('{}', (SELECT json_agg(c.id) FROM candidate AS c)), '{"projection": {"_id": 1}}', 'canonical') AS d
+        ), gone AS (
+            SELECT c.n, c.id FROM candidate AS c
+             WHERE c.n NOT IN (SELECT o.n FROM candidate AS o JOIN document USING (key))
+        )
+        SELECT ARRAY(SELECT d.id FROM document AS d),
+               ARRAY(SELECT mongo_migrate.bson_from_json(json_build_object('_id', g.id)) FROM gone AS g),
+               (SELECT count(DISTINCT g.n) FROM gone AS g)
+          INTO ids, gone, left_out;
         IF delete_extra THEN
-            ids := ids || ARRAY(
-                SELECT mongo_migrate.bson_from_json(json_build_object('_id', c))
-                  FROM unnest(sources) AS s, mongo_migrate.verify_candidates(s) AS c
-                 WHERE s <> ALL (found));
+            ids := ids || gone;
         ELSE
-            unrepaired := unrepaired + (SELECT count(*) FROM unnest(sources) AS s WHERE s <> ALL (found));
+            unrepaired := unrepaired + left_out;
         END IF;
         counts := mongo_migrate.replace_and_refer(server, collection, ids, delete_extra);
         inserted := inserted + counts.inserted;

@@ -69,9 +69,9 @@ BEGIN
     IF half = 0 THEN
         -- What keeps a document from having a row may keep it from being compared.
         INSERT INTO mongo_migrate.finding
-            (verification_id, collection, source_id, target, kind, source_value, target_value)
+            (verification_id, collection, source_id, target, kind, source_value, target_value, source_key)
         SELECT job.verification, job.collection, mongo_migrate.verify_source_id(ids[1]),
-               job.targets[n], 'mismatch', left(documents[1]::text, 1000), 'cannot be compared: ' || problem
+               job.targets[n], 'mismatch', left(documents[1]::text, 1000), 'cannot be compared: ' || problem, keys[1]
         WHERE NOT mongo_migrate.is_quarantined(job.server, job.collection, keys[1]);
         present := 0;
         sums := mongo_migrate.verify_sum_alone(job, job.targets[n], keys, documents, ids);
@@ -247,9 +247,9 @@ BEGIN
                     documents := documents || part;
                     bytes := bytes + coalesce(octet_length(part[1]::text), 0);
                 EXCEPTION WHEN data_corrupted OR untranslatable_character THEN
-                    INSERT INTO mongo_migrate.finding (verification_id, collection, source_id, target, kind, target_value)
+                    INSERT INTO mongo_migrate.finding (verification_id, collection, source_id, target, kind, target_value, source_key)
                     SELECT job.verification, job.collection, mongo_migrate.verify_source_id(id), job.root, 'mismatch',
-                           'cannot be compared: ' || SQLERRM
+                           'cannot be compared: ' || SQLERRM, last
                     WHERE NOT mongo_migrate.is_quarantined(job.server, job.collection, last);
                 END;
                 EXIT WHEN max_bytes > 0 AND bytes >= max_bytes;

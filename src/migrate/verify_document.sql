@@ -103,7 +103,7 @@ BEGIN
             END;
         END LOOP;
         IF batch.keys IS NULL AND job.root = ANY (job.targets) THEN
-            RETURN QUERY EXECUTE mongo_migrate.verify_rows_statement(job)
+            RETURN QUERY EXECUTE mongo_migrate.verify_in_order(mongo_migrate.verify_rows_statement(job))
                 USING mongo_migrate.verify_row_ids(job, id);
             nothing := nothing AND NOT FOUND;
         END IF;

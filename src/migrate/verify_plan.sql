@@ -663,7 +663,7 @@ DECLARE
 BEGIN
     RETURN format(
         'SELECT mongo_migrate.verify_source_id(d.source_id) AS source_id, %1$L AS target, NULL AS column_name, d.kind, '
-        'd.source_value, d.target_value, d.element FROM (WITH different AS MATERIALIZED ('
+        'd.source_value, d.target_value, d.element, ($1)[d.number] AS source_key FROM (WITH different AS MATERIALIZED ('
         'SELECT e.number, e.source_id, ''missing'' AS kind, '
         'mongo_migrate.verify_readable(mongo_migrate.verify_json(e.content, ''relaxed'')::text) AS source_value, '
         'NULL AS target_value, e.element '
@@ -719,7 +719,7 @@ BEGIN
                     part.relation, part.same_owner) END;
     differences := format('SELECT mongo_migrate.verify_source_id(coalesce(e.source_id, o.source_id)) AS source_id, %L AS target, f.column_name, %s AS kind, '
                   'mongo_migrate.verify_readable(f.source_value) AS source_value, '
-                  'left(f.target_value, 1000) AS target_value, e.element ',
+                  'left(f.target_value, 1000) AS target_value, e.element, ($1)[coalesce(e.number, o.number)] AS source_key ',
                   target, CASE WHEN every THEN 'coalesce(f.kind, ''equal'')' ELSE 'f.kind' END)
         || format('FROM expected AS e %s AS t ON %s LEFT JOIN source AS o ON e.source_id IS NULL AND %s%s ',
                   stored, array_to_string(part.pairs, ' AND '), part.same_owner, part.joins)

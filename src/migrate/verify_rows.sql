@@ -28,10 +28,14 @@ BEGIN
     ELSIF id ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3})?Z$' THEN
         RETURN NEXT mongo_migrate.verify_date(id::timestamptz);
     ELSIF id IN ('true', 'false', 'null') OR id ~ '^[{"]' THEN
-        RETURN NEXT id::json;
+        -- MongoDB would take these for operators or patterns; no _id is one.
+        IF mongo_migrate.key_to_json(mongo_migrate.bson_key(id::json))::text
+                !~ '^[{]"[$](?!(oid|number[A-Z][a-z]+|date|binary|symbol|code|timestamp|minKey|maxKey|dbPointer|ref)")' THEN
+            RETURN NEXT id::json;
+        END IF;
     END IF;
 EXCEPTION WHEN data_exception THEN
-    RETURN;     -- looks like JSON, a date or a double, and is none
+    RETURN;     -- looks like Extended JSON, a date or a double, and is none
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_candidates(text) IS
@@ -67,6 +71,7 @@ DECLARE
     ids     text;
     found_  text;
     source_id text;
+    source_key text;
 BEGIN
     SELECT * INTO root FROM mongo_migrate.verify_root(job.server, job.collection, job.root);
     root.key_type := (mongo_migrate.verify_base_type(root.key_type, -1)).type;
@@ -81,18 +86,22 @@ BEGIN
         ids := 'SELECT json_agg(mongo_migrate.key_to_json(r.key)) FROM rows AS r WHERE r.key IS NOT NULL';
         found_ := 'mongo_migrate.verify_document_key(d.document)';
         source_id := 'mongo_migrate.verify_source_id(mongo_migrate.key_to_json(r.key))';
+        source_key := 'r.key';
     ELSIF root.key_type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'float8'::regtype,
             'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'uuid'::regtype, 'bool'::regtype, 'mongo_migrate.objectid'::regtype) THEN
         rows_ := format('SELECT i.id, i.id::%s AS key FROM unnest($1) AS i(id)', format_type(root.key_type, -1));
         ids := 'SELECT json_agg(c) FROM rows AS r, mongo_migrate.verify_candidates(r.id) AS c';
         found_ := ident.id;
         source_id := 'r.id';
+        source_key := 'NULL::bytea';
     ELSIF root.key_type IN ('timestamptz'::regtype, 'timestamp'::regtype) THEN
         rows_ := format('SELECT i.id, i.id::%s AS key FROM unnest($1) AS i(id)', format_type(root.key_type, -1));
-        ids := format('SELECT json_agg(d) FROM rows AS r, mongo_migrate.verify_date(r.key%s) AS d WHERE d IS NOT NULL',
-                      CASE root.key_type WHEN 'timestamp'::regtype THEN ' AT TIME ZONE ''UTC''' END);
+        source_key := format('mongo_migrate.verify_date(r.key%s)',
+                             CASE root.key_type WHEN 'timestamp'::regtype THEN ' AT TIME ZONE ''UTC''' END);
+        ids := format('SELECT json_agg(d) FROM rows AS r, %s AS d WHERE d IS NOT NULL', source_key);
         found_ := ident.id;
         source_id := 'r.id';
+        source_key := format('mongo_migrate.bson_key(%s)', source_key);
     ELSE
         RETURN NULL;
     END IF;
@@ -101,10 +110,11 @@ BEGIN
         'WITH rows AS MATERIALIZED (%s), found AS MATERIALIZED (SELECT %s AS key '
         'FROM mongo_migrate.find_documents(%L, %L, mongo_migrate.verify_filter(%L, (%s)), '
         '''{"projection": {"_id": 1}}'', ''canonical'') AS d(document)) '
-        'SELECT %s, %L, NULL, ''extra'', NULL, left(to_json(t.*)::text, 1000), NULL '
+        'SELECT %s AS source_id, %L AS target, NULL AS column_name, ''extra'' AS kind, NULL AS source_value, '
+        'left(to_json(t.*)::text, 1000) AS target_value, NULL AS element, %s AS source_key '
         'FROM rows AS r JOIN %s AS t ON t.%I %s r.id::%s '
         'WHERE NOT EXISTS (SELECT FROM found AS f WHERE f.key %s r.key)',
-        rows_, found_, job.server, job.collection, job.filter, ids, source_id, job.root,
+        rows_, found_, job.server, job.collection, job.filter, ids, source_id, job.root, source_key,
         job.root, root.key, mongo_migrate.verify_equals(root.key_type), format_type(root.key_type, -1),
         mongo_migrate.verify_equals(CASE WHEN ident.map IS NULL THEN root.key_type ELSE 'bytea'::regtype END));
 END
@@ -170,7 +180,7 @@ BEGIN
         RETURN;
     END IF;
     statement := 'INSERT INTO mongo_migrate.finding (verification_id, collection, source_id, target, column_name, kind, '
-        'source_value, target_value, element) SELECT $2, $3, f.* FROM (' || statement || ') AS f';
+        'source_value, target_value, element, source_key) SELECT $2, $3, f.* FROM (' || statement || ') AS f';
     FOR id IN EXECUTE mongo_migrate.verify_rows_query(job.root, key, sample_size) LOOP
         ids := ids || id;
         IF cardinality(ids) = 5000 THEN

@@ -44,7 +44,7 @@ CREATE FUNCTION mongo_migrate.verify_batch_statement(server name, collection tex
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     RETURN (SELECT format('%s, finding AS (INSERT INTO mongo_migrate.finding (verification_id, collection, source_id, target, column_name, kind, '
-                          'source_value, target_value, element) SELECT $4, $5, f.* FROM (%s) AS f) '
+                          'source_value, target_value, element, source_key) SELECT $4, $5, f.* FROM (%s) AS f) '
                           'SELECT count(*), %s::numeric[] FROM expected AS e WHERE e.present',
                           h.start, h.differences, coalesce(CASE WHEN sums THEN mongo_migrate.verify_summing(server, collection, target) END, 'NULL'))
             FROM mongo_migrate.verify_halves(server, collection, target, false) AS h);
