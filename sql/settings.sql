@@ -1,5 +1,6 @@
 -- Settings of the session that change how literals are read and values are written.
 \getenv mongo_uri MONGO_URI
+\set SHOW_CONTEXT never
 \pset format unaligned
 CREATE SERVER settings FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_settings');
 SELECT mongo_migrate.run_command('settings', '{"dropDatabase": 1}') \g /dev/null
@@ -43,9 +44,50 @@ SELECT * FROM public.user_orders;
 SELECT * FROM public.user_orders_line_items;
 \x off
 
+-- What casts and expressions make of texts is the same in every session: as in the one that planned.
+SELECT mongo_migrate.run_command('settings', '{"insert": "stamps", "documents": [
+    {"_id": 1, "due": "01/02/2024 12:00", "rate": 0.1234567890123456, "held": "1 2:03"}, {"_id": 2, "due": "31/12/2023 00:30", "rate": 1.5, "held": "x"}]}') ->> 'n' AS n;
+SET TimeZone = 'Asia/Kolkata';
+SET DateStyle = 'SQL, DMY';
+SET IntervalStyle = sql_standard;
+SET extra_float_digits = -3;
+SELECT mongo_migrate.plan_collection('settings', 'stamps');
+RESET ALL;
+SET TimeZone = 'America/New_York';
+SET bytea_output = escape;
+UPDATE mongo_migrate.plan_column SET type = 'timestamptz', expression = 'value::timestamptz + interval ''0''' WHERE server = 'settings' AND column_name = 'due';
+UPDATE mongo_migrate.plan_column SET type = 'interval', expression = 'value::interval' WHERE server = 'settings' AND column_name = 'held';
+UPDATE mongo_migrate.plan_column SET type = 'text', source_type = 'double precision',
+       expression = 'value::text || sha256(''a'')::text || (value > 1 AND ''31/12/2023''::date IS NULL)' WHERE server = 'settings' AND column_name = 'rate';
+SELECT time_zone, date_style, interval_style FROM mongo_migrate.plan WHERE (server, collection) = ('settings', 'stamps');
+SELECT mongo_migrate.plan_collection('settings', 'stamps', replan => true);
+SELECT time_zone, date_style, interval_style FROM mongo_migrate.plan WHERE (server, collection) = ('settings', 'stamps');
+SELECT * FROM mongo_migrate.check_plan('settings', 'stamps');
+SELECT documents, inserted, rejected, complete FROM mongo_migrate.migrate_collection('settings', 'stamps');
+SELECT id, due AT TIME ZONE 'UTC' AS due, left(rate, 25) AS rate, held FROM public.stamps;
+SELECT mongo_migrate.run_command('settings', '{"update": "stamps", "updates": [{"q": {"_id": 2}, "u": {"$set": {"held": "0:30"}}}]}') ->> 'n' AS n;
+SELECT inserted, rejected FROM mongo_migrate.retry_quarantine('settings', 'stamps');
+SELECT * FROM mongo_migrate.verify_full('settings', 'stamps');
+SELECT * FROM mongo_migrate.verify_full('settings', 'stamps', workers => 2);
+SELECT * FROM mongo_migrate.verify_sample('settings', 'stamps', 1);
+SELECT column_name, kind FROM mongo_migrate.compare_document('settings', 'stamps', '1') WHERE kind <> 'equal';
+UPDATE public.stamps SET due = now(), held = '1 day';
+SELECT source_id, column_name, kind FROM mongo_migrate.verify_full('settings', 'stamps') ORDER BY 1, 2;
+SELECT replaced FROM mongo_migrate.repair('settings', 'stamps');
+SELECT id, due AT TIME ZONE 'UTC' AS due, left(rate, 25) AS rate, held FROM public.stamps;
+-- The plan's settings can be changed, and not to what PostgreSQL does not know; the session's stay.
+UPDATE mongo_migrate.plan SET time_zone = 'Nowhere/Else' WHERE (server, collection) = ('settings', 'stamps');
+UPDATE mongo_migrate.plan SET date_style = 'ISO, MDY, DMY' WHERE (server, collection) = ('settings', 'stamps');
+UPDATE mongo_migrate.plan SET time_zone = 'UTC' WHERE (server, collection) = ('settings', 'stamps');
+SELECT source_id, column_name, kind FROM mongo_migrate.verify_full('settings', 'stamps') ORDER BY 1, 2;
+SELECT replaced FROM mongo_migrate.repair('settings', 'stamps');
+SELECT id, due AT TIME ZONE 'UTC' AS due FROM public.stamps;
+SELECT current_setting('TimeZone') AS zone, current_setting('DateStyle') AS style, current_setting('bytea_output') AS output;
+RESET ALL;
+
 -- What is made here goes.
 SET client_min_messages = warning;
-DROP TABLE public.user_orders, public.user_orders_line_items;
+DROP TABLE public.user_orders, public.user_orders_line_items, public.stamps;
 SELECT mongo_migrate.run_command('settings', '{"dropDatabase": 1}') \g /dev/null
 DELETE FROM mongo_migrate.plan WHERE server = 'settings';
 DELETE FROM mongo_migrate.id_map WHERE server = 'settings';

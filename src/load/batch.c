@@ -17,6 +17,7 @@
 #include "load/load.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 
 /* How many rows ahead the memory of a look-up in an id map's cache is asked for. */
@@ -588,6 +589,7 @@ mm_copy_batch(PG_FUNCTION_ARGS)
 	bytea	   *last_id = NULL;
 	bson_t		bson;
 	bool		complete = false;
+	int			settings;
 
 	check_arguments(fcinfo, 5);
 	collection = text_to_cstring(PG_GETARG_TEXT_PP(1));
@@ -598,6 +600,7 @@ mm_copy_batch(PG_FUNCTION_ARGS)
 	checkpoint = checkpoint_lock(PG_GETARG_NAME(0), collection, PG_GETARG_INT32(2));
 	if (checkpoint->complete)
 		return load_counts_row(fcinfo, &counts, BoolGetDatum(true));
+	settings = load_settings_begin(PG_GETARG_NAME(0), collection);
 	session = load_session_begin(PG_GETARG_NAME(0), collection, PG_GETARG_INT32(2), checkpoint);
 	MemoryContextSwitchTo(session->batch_context);
 
@@ -618,5 +621,6 @@ mm_copy_batch(PG_FUNCTION_ARGS)
 	checkpoint_move(session, &counts, last_id, complete);
 	MemoryContextSwitchTo(caller);
 	load_session_end(session, last_id, complete);
+	AtEOXact_GUC(false, settings);
 	return load_counts_row(fcinfo, &counts, BoolGetDatum(complete));
 }

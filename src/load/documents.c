@@ -25,6 +25,7 @@
 #include "owned.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/rls.h"
 
@@ -197,12 +198,13 @@ run_request(Request *request, FunctionCallInfo fcinfo)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext range = AllocSetContextCreate(caller, "documents asked for", ALLOCSET_DEFAULT_SIZES);
+	char	   *collection = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	int			settings = load_settings_begin(PG_GETARG_NAME(0), collection);
 	int			from = 0;
 
 	request->context = caller;
 	read_ids(request, PG_GETARG_ARRAYTYPE_P(2));
-	request->session = load_session_create(PG_GETARG_NAME(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), -1,
-										   caller);
+	request->session = load_session_create(PG_GETARG_NAME(0), collection, -1, caller);
 	request->session->after = Max(request->session->after, request->after);
 	synchronize_ids(request->session);
 	batch_start(request->session);
@@ -222,6 +224,7 @@ run_request(Request *request, FunctionCallInfo fcinfo)
 	synchronize_ids(request->session);
 	MemoryContextDelete(request->session->context);
 	MemoryContextDelete(range);
+	AtEOXact_GUC(false, settings);
 }
 
 /* Whether every document of the batch, none of which has been looked at, is in quarantine. */

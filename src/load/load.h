@@ -308,6 +308,7 @@ extern LoadSession *load_session_create(Name server, const char *collection, int
 										MemoryContext parent);
 extern LoadSession *load_session_begin(Name server, const char *collection, int chunk,
 									   const Checkpoint *checkpoint);
+extern int	load_settings_begin(Name server, const char *collection);
 extern void load_session_end(LoadSession *session, const bytea *last_id, bool complete);
 
 /* source.c */

@@ -8,6 +8,8 @@ COMMENT ON FUNCTION mongo_migrate.plan_changed() IS
     'has every session that copies documents read the plan again before its next batch';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_changed() FROM PUBLIC;
 
+CREATE TRIGGER plan_changed AFTER UPDATE OF time_zone, date_style, interval_style ON mongo_migrate.plan
+    FOR EACH STATEMENT EXECUTE FUNCTION mongo_migrate.plan_changed();
 CREATE TRIGGER plan_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mongo_migrate.plan_target
     FOR EACH STATEMENT EXECUTE FUNCTION mongo_migrate.plan_changed();
 CREATE TRIGGER plan_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON mongo_migrate.plan_column

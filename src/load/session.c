@@ -24,6 +24,7 @@
 #include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -40,7 +41,7 @@ static int	in_use_level;		/* the transaction nesting level of its call */
  * counted whether or not a session is kept, because the plan may change while
  * it is compiled.
  */
-static const char *const plan_tables[] = {"plan_target", "plan_column", "id_map"};
+static const char *const plan_tables[] = {"plan", "plan_target", "plan_column", "id_map"};
 static Oid	plan_relids[lengthof(plan_tables)];
 static uint64 plan_version = 0;
 
@@ -150,6 +151,25 @@ read_after_sync(LoadSession *session)
 		session->after = Max(session->after, (uint64) DatumGetInt64(time));
 	}
 	SPI_finish();
+}
+
+/*
+ * Has the texts of documents read by the settings of their plan, until
+ * AtEOXact_GUC(false, ...) with what is returned.
+ */
+int
+load_settings_begin(Name server, const char *collection)
+{
+	static SPIPlanPtr plan = NULL;
+	Oid			types[2] = {NAMEOID, TEXTOID};
+	Datum		values[2] = {NameGetDatum(server), CStringGetTextDatum(collection)};
+	int			level = NewGUCNestLevel();
+
+	SPI_connect();
+	statement_prepared(&plan, "SELECT mongo_migrate.set_plan_settings($1, $2)", 2, types);
+	SPI_execute_plan(plan, values, NULL, false, 0);
+	SPI_finish();
+	return level;
 }
 
 /*

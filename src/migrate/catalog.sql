@@ -21,6 +21,9 @@ CREATE TABLE mongo_migrate.plan
     note        text,
     proposed    jsonb,                  -- the rows of the plan before any edit, as plan_entries() has them
     created     text[]      NOT NULL DEFAULT '{}',  -- tables that apply_ddl() made for the plan before this one
+    time_zone   text        NOT NULL DEFAULT pg_catalog.current_setting('TimeZone'),    -- how texts become dates and times
+    date_style  text        NOT NULL DEFAULT pg_catalog.current_setting('DateStyle'),
+    interval_style text     NOT NULL DEFAULT pg_catalog.current_setting('IntervalStyle'),
     PRIMARY KEY (server, collection)
 );
 
@@ -378,6 +381,9 @@ COMMENT ON TABLE mongo_migrate.verification_part IS 'The ranges of _id of verifi
 COMMENT ON TABLE mongo_migrate.finding IS 'Findings of verifications, one row each';
 
 -- What a person edits tells in psql's \d+ what it means.
+COMMENT ON COLUMN mongo_migrate.plan.time_zone IS 'the TimeZone by which casts and expressions of the plan read texts, whatever the session has: of who planned';
+COMMENT ON COLUMN mongo_migrate.plan.date_style IS 'the DateStyle of the same';
+COMMENT ON COLUMN mongo_migrate.plan.interval_style IS 'the IntervalStyle of the same';
 COMMENT ON COLUMN mongo_migrate.plan_target.target IS 'the table: a qualified name as text, quoted where needed: public.orders';
 COMMENT ON COLUMN mongo_migrate.plan_target.parent IS 'the target to whose rows these belong; root: NULL';
 COMMENT ON COLUMN mongo_migrate.plan_target.kind IS 'root: a row for a document; child, pivot: for an element of an array; map: for a field of a sub-document';

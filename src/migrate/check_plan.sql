@@ -132,6 +132,7 @@ DECLARE
     kind constant "char" := (SELECT r.relkind FROM pg_class AS r WHERE r.oid = relation);
     step text := 'type';
 BEGIN
+    PERFORM mongo_migrate.set_plan_settings(c.server, c.collection);
     IF c.column_name = '' OR EXISTS (SELECT FROM pg_attribute AS a
                                      WHERE a.attrelid = 'pg_class'::regclass AND a.attnum < 0 AND a.attname = c.column_name) THEN
         problem := format('a column cannot be called "%s"', c.column_name);

@@ -605,6 +605,7 @@ BEGIN
                 USING HINT = trouble.hint;
         END LOOP;
 
+        PERFORM mongo_migrate.set_plan_settings(server, planned.collection);
         copied := EXISTS (SELECT FROM mongo_migrate.chunk AS k
                           WHERE (k.server, k.collection) = (server, planned.collection) AND k.documents > 0);
         PERFORM mongo_migrate.make_enumerations(server, planned.collection);

@@ -148,7 +148,7 @@ DECLARE
     read bigint;
     total bigint;
     id_note text;
-    asked_type text;        -- id_type of the plan that there is
+    planned mongo_migrate.plan;     -- as there is
     before jsonb;
     edited jsonb;
     indexes jsonb := mongo_migrate.index_edits(server, collection);
@@ -196,8 +196,9 @@ BEGIN
                 ELSE format('First empty or drop the tables that it was migrated to. Then: DELETE FROM mongo_migrate.chunk WHERE (server, collection) = (%L, %L);',
                             server, collection) END;
     END IF;
-    SELECT p.proposed, mongo_migrate.plan_entries(server, collection), coalesce(id_type, p.id_type) INTO before, edited, asked_type
-        FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
+    SELECT p.* INTO planned FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
+    before := planned.proposed;
+    edited := mongo_migrate.plan_entries(server, collection);
     IF target IS NULL AND schema = 'public' AND before -> '#1' IS NOT NULL THEN
         -- The table that was asked for then, which may exist.
         names := parse_ident(before -> '#1' ->> 'target');
@@ -212,7 +213,7 @@ BEGIN
     DELETE FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
 
     -- What the documents show.
-    id_type := coalesce(id_type, asked_type);
+    id_type := coalesce(id_type, planned.id_type);
     INSERT INTO mongo_migrate.plan (server, collection, created, id_type) VALUES (server, collection, created, id_type)
         ON CONFLICT ON CONSTRAINT plan_pkey DO NOTHING;
     IF NOT FOUND THEN
@@ -238,6 +239,8 @@ BEGIN
     total := CASE WHEN sample_size = 0 OR read < sample_size THEN read ELSE greatest(read,
         (mongo_migrate.run_command(server, json_build_object('count', collection)) ->> 'n')::bigint) END;
     UPDATE mongo_migrate.plan AS p SET documents = total, sampled = read,
+        time_zone = coalesce(planned.time_zone, p.time_zone), date_style = coalesce(planned.date_style, p.date_style),
+        interval_style = coalesce(planned.interval_style, p.interval_style),
         note = CASE WHEN read = 0 THEN 'the collection is empty: only its id is planned' END
         WHERE (p.server, p.collection) = ($1, $2);
 

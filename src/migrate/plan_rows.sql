@@ -25,6 +25,38 @@ COMMENT ON FUNCTION mongo_migrate.refuse_circle() IS
 CREATE TRIGGER refuse_circle AFTER INSERT OR UPDATE OF parent ON mongo_migrate.plan_target
     FOR EACH ROW WHEN (new.parent IS NOT NULL) EXECUTE FUNCTION mongo_migrate.refuse_circle();
 
+-- Settings -----------------------------------------------------------------
+
+-- For functions whose own settings these are, which settings.sql sees to.
+CREATE FUNCTION mongo_migrate.set_plan_settings(server name, collection text) RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT set_config('TimeZone', p.time_zone, true), set_config('DateStyle', p.date_style, true),
+           set_config('IntervalStyle', p.interval_style, true),
+           set_config('extra_float_digits', '1', true), set_config('bytea_output', 'hex', true)
+    FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2)
+$$;
+COMMENT ON FUNCTION mongo_migrate.set_plan_settings(name, text) IS
+    'sets what casts and expressions of a plan read and write texts by, until the function that calls this ends';
+REVOKE ALL ON FUNCTION mongo_migrate.set_plan_settings(name, text) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_plan_settings() RETURNS trigger
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    PERFORM mongo_migrate.set_plan_settings(new.server, new.collection);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_plan_settings() IS
+    'an error where the settings of a plan are none that PostgreSQL knows';
+REVOKE ALL ON FUNCTION mongo_migrate.check_plan_settings() FROM PUBLIC;
+
+CREATE TRIGGER check_plan_settings AFTER UPDATE OF time_zone, date_style, interval_style ON mongo_migrate.plan
+    FOR EACH ROW EXECUTE FUNCTION mongo_migrate.check_plan_settings();
+
 -- References ---------------------------------------------------------------
 
 CREATE FUNCTION mongo_migrate.value_column(c mongo_migrate.plan_column) RETURNS name

@@ -12,5 +12,13 @@ BEGIN
     LOOP
         EXECUTE pg_catalog.format('ALTER ROUTINE %s SET standard_conforming_strings = on', routine);
     END LOOP;
+    -- What a function's SET names is the caller's again when it ends.
+    FOR routine IN
+        SELECT p.oid FROM pg_catalog.pg_proc p
+         WHERE p.pronamespace = 'mongo_migrate'::pg_catalog.regnamespace AND p.prosrc LIKE '%PERFORM mongo_migrate.set_plan_settings(%'
+    LOOP
+        EXECUTE pg_catalog.format('ALTER ROUTINE %s SET TimeZone = ''UTC'' SET DateStyle = ''ISO'' SET IntervalStyle = postgres'
+                                  ' SET extra_float_digits = 1 SET bytea_output = hex', routine);
+    END LOOP;
 END
 $$;

@@ -35,7 +35,6 @@ CREATE FUNCTION mongo_migrate.verify_target(job mongo_migrate.verify_job, n inte
     OUT present bigint, OUT sums numeric[])
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
-    SET extra_float_digits = 1
     SET enable_seqscan = off    -- a batch looks its rows up, rather than read the table,
     SET random_page_cost = 0.1  -- which costs as much as to read some three times as many
     SET cpu_tuple_cost = 0.1
@@ -91,7 +90,6 @@ CREATE FUNCTION mongo_migrate.verify_documents(job mongo_migrate.verify_job, doc
     INOUT tally mongo_migrate.verify_tally)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
-    SET extra_float_digits = 1
     SET jit = off
 AS $$
 DECLARE
@@ -520,6 +518,7 @@ DECLARE
     tally   mongo_migrate.verify_tally;
     checked bigint := 0;
 BEGIN
+    PERFORM mongo_migrate.set_plan_settings(server, collection);
     FOR job IN SELECT * FROM mongo_migrate.verify_jobs(verification, server, collection, false, sums) LOOP
         IF sample_size > 0 AND sample_size < mongo_migrate.verify_count(server, collection, job.filter::json) THEN
             checked := checked + mongo_migrate.verify_some_documents(job, sample_size);

@@ -65,7 +65,6 @@ CREATE FUNCTION mongo_migrate.verify_side_by_side(server name, collection text, 
                    element text)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
-    SET extra_float_digits = 1
 AS $$
 DECLARE
     documents json[] := ARRAY(SELECT mongo_migrate.verify_find(server, collection, id));
@@ -79,6 +78,7 @@ DECLARE
     batch   record;
     job     mongo_migrate.verify_job;
 BEGIN
+    PERFORM mongo_migrate.set_plan_settings(server, collection);
     FOR job IN SELECT * FROM mongo_migrate.verify_jobs(NULL, server, collection, true, false) LOOP
         BEGIN
             batch := mongo_migrate.verify_batch(ARRAY(SELECT d FROM mongo_migrate.find_documents(server, collection,

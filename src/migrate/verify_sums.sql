@@ -55,7 +55,6 @@ COMMENT ON FUNCTION mongo_migrate.verify_batch_statement(name, text, text, boole
 CREATE FUNCTION mongo_migrate.verify_sum_alone(job mongo_migrate.verify_job, target text, keys bytea[], documents json[], ids json[]) RETURNS numeric[]
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
-    SET extra_float_digits = 1
 AS $$
 DECLARE
     sums    numeric[];
@@ -90,7 +89,6 @@ COMMENT ON FUNCTION mongo_migrate.verify_add(numeric[], numeric[]) IS
 CREATE FUNCTION mongo_migrate.verify_sums(job mongo_migrate.verify_job, sums numeric[]) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
-    SET extra_float_digits = 1
 AS $$
 DECLARE
     col     record;

@@ -83,6 +83,7 @@ BEGIN
         RETURN false;
     END IF;
     SELECT j.* INTO job FROM mongo_migrate.verify_jobs_of(verification) AS j WHERE j.root = part.root;
+    PERFORM mongo_migrate.set_plan_settings(job.server, job.collection);
     tally := mongo_migrate.verify_range(job, part.lower_key, part.upper_key);
     UPDATE mongo_migrate.verification_part AS p
     SET documents = coalesce(tally.documents, 0), present = tally.present, sums = tally.sums
@@ -124,6 +125,7 @@ BEGIN
             tally.sums := mongo_migrate.verify_add(tally.sums, part.sums);
             checked := checked + part.documents;
         END LOOP;
+        PERFORM mongo_migrate.set_plan_settings(job.server, job.collection);
         PERFORM mongo_migrate.verify_whole(job, tally);
     END LOOP;
     DELETE FROM mongo_migrate.verification_part AS p WHERE p.verification_id = verification;

@@ -27,10 +27,7 @@ CREATE TABLE mongo_migrate.sync
     written     bigint      NOT NULL DEFAULT 0,     -- documents, in the source
     error       text,                       -- of the last round
     error_at    timestamptz,
-    roles       text[]      NOT NULL DEFAULT '{}',  -- that the worker has: its session's, and its own
-    settings    jsonb       NOT NULL DEFAULT pg_catalog.jsonb_build_object(     -- of who began it: how texts become dates and times
-                    'TimeZone', pg_catalog.current_setting('TimeZone'), 'DateStyle', pg_catalog.current_setting('DateStyle'),
-                    'IntervalStyle', pg_catalog.current_setting('IntervalStyle'))
+    roles       text[]      NOT NULL DEFAULT '{}'   -- that the worker has: its session's, and its own
 );
 COMMENT ON TABLE mongo_migrate.sync IS 'One row for each server whose changes are followed; see sync_status';
 
@@ -375,7 +372,7 @@ BEGIN
         count := 0;
         RETURN;
     END IF;
-    PERFORM set_config(e.key, e.value, true) FROM mongo_migrate.sync AS s, jsonb_each_text(s.settings) AS e WHERE s.server = try_step.server;
+    PERFORM mongo_migrate.set_plan_settings(server, collection);
     count := CASE step WHEN 'capture' THEN mongo_migrate.capture_changes(server, wait_ms)
                        WHEN 'apply' THEN mongo_migrate.apply_changes(server, collection)
                        WHEN 'triggers' THEN mongo_migrate.drop_note_triggers(server, wait => true)
@@ -551,7 +548,7 @@ BEGIN
         VALUES (server, true, begun."position", begun.cluster_time)
             ON CONFLICT ON CONSTRAINT sync_pkey DO UPDATE
            SET running = true, "position" = excluded."position", cluster_time = excluded.cluster_time,
-               started_at = excluded.started_at, captured_at = excluded.captured_at, settings = excluded.settings, error = NULL, error_at = NULL;
+               started_at = excluded.started_at, captured_at = excluded.captured_at, error = NULL, error_at = NULL;
         SELECT string_agg(DISTINCT k.collection, ', ') INTO copied FROM mongo_migrate.chunk AS k
          WHERE k.server = server
            AND (k.documents > 0 OR EXISTS (SELECT FROM mongo_migrate.run_lock_held AS h WHERE h.lock = mongo_migrate.run_lock(server, k.collection)));
