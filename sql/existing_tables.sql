@@ -71,6 +71,14 @@ SELECT target, column_name, problem, hint, severity FROM mongo_migrate.check_pla
 SELECT inserted FROM mongo_migrate.migrate_collection('existing_tables', 'touched');
 TABLE touched;
 SELECT source_id, column_name, kind FROM mongo_migrate.verify_full('existing_tables', 'touched');
+-- Of partitions, too.
+CREATE TABLE parted (id integer PRIMARY KEY, n integer) PARTITION BY RANGE (id);
+CREATE TRIGGER touch BEFORE INSERT ON parted FOR EACH ROW EXECUTE FUNCTION touch();
+CREATE UNLOGGED TABLE "Low" PARTITION OF parted FOR VALUES FROM (0) TO (2);
+CREATE TABLE high PARTITION OF parted FOR VALUES FROM (2) TO (9);
+CREATE TRIGGER touch_high BEFORE INSERT ON high FOR EACH ROW EXECUTE FUNCTION touch();
+SELECT problem, hint FROM mongo_migrate.check_table('public.parted', 'public.parted');
+DROP TABLE parted;
 DROP TABLE touched;
 DROP FUNCTION touch;
 

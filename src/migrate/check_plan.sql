@@ -559,6 +559,7 @@ CREATE FUNCTION mongo_migrate.check_table(target text, relation regclass) RETURN
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
     AS $$
+    WITH parts AS (SELECT relation AS relid UNION SELECT p.relid FROM pg_partition_tree(relation) AS p)
     (SELECT format('constraint %I is checked at the commit, and what violates it fails its batch', k.conname),
             CASE k.contype WHEN 'f' THEN format('ALTER TABLE %s ALTER CONSTRAINT %I DEFERRABLE INITIALLY IMMEDIATE;', target, k.conname)
                 ELSE 'Drop it, and make it again when all documents are copied.' END
@@ -568,19 +569,21 @@ CREATE FUNCTION mongo_migrate.check_table(target text, relation regclass) RETURN
            'Migrate as its owner, or as a role with BYPASSRLS.'
     WHERE row_security_active(relation)
     UNION ALL
-    SELECT 'it is unlogged: a crash of the server empties it, while its documents count as copied',
-           format('ALTER TABLE %s SET LOGGED;', target)
-    FROM pg_class WHERE oid = relation AND relpersistence = 'u'
+    (SELECT format('%s is unlogged: a crash of the server empties it, while its documents count as copied',
+                   CASE p.relid WHEN relation THEN 'it' ELSE 'partition ' || p.relid::regclass END),
+            format('ALTER TABLE %s SET LOGGED;', p.relid::regclass)
+     FROM parts AS p JOIN pg_class AS c ON c.oid = p.relid WHERE c.relpersistence = 'u' AND c.relkind <> 'p' ORDER BY p.relid <> relation, p.relid::regclass::text)
     UNION ALL
-    (SELECT format('%s %I may change rows of documents, or leave them out', w.kind, w.name),
-            format('If it does: ALTER TABLE %s DISABLE %s %I; and ENABLE it when all documents are copied.', target, upper(w.kind), w.name)
-     FROM (SELECT 'trigger' AS kind, t.tgname AS name FROM pg_trigger AS t
-           -- FOR EACH ROW, BEFORE, and INSERT. A view is written by INSTEAD OF, or a rule.
-           WHERE t.tgrelid = relation AND NOT t.tgisinternal AND t.tgtype & 7 = 7 AND t.tgenabled IN ('O', 'A')
+    (SELECT format('%s %I%s may change rows of documents, or leave them out', w.kind, w.name,
+                   CASE WHEN w.relid <> relation THEN ' of partition ' || w.relid::regclass END),
+            format('If it does: ALTER TABLE %s DISABLE %s %I; and ENABLE it when all documents are copied.', w.relid::regclass, upper(w.kind), w.name)
+     FROM (SELECT 'trigger' AS kind, p.relid, t.tgname AS name FROM parts AS p JOIN pg_trigger AS t ON t.tgrelid = p.relid
+           -- FOR EACH ROW, BEFORE, and INSERT, of its own. A view is written by INSTEAD OF, or a rule.
+           WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND t.tgtype & 7 = 7 AND t.tgenabled IN ('O', 'A')
            UNION ALL
-           SELECT 'rule', r.rulename FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class
+           SELECT 'rule', c.oid, r.rulename FROM pg_rewrite AS r JOIN pg_class AS c ON c.oid = r.ev_class
            WHERE r.ev_class = relation AND r.ev_type = '3' AND r.ev_enabled IN ('O', 'A') AND c.relkind <> 'v') AS w
-     ORDER BY w.kind DESC, w.name)
+     ORDER BY w.kind DESC, w.relid <> relation, w.relid::regclass::text, w.name)
     UNION ALL
     SELECT format('%s has no right to %s there', quote_ident(current_user), string_agg(r.name, ', ')),
            format('GRANT SELECT, INSERT, UPDATE, DELETE ON %s TO %I;', target, current_user)
