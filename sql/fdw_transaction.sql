@@ -258,6 +258,16 @@ ROLLBACK TO b;
 CLOSE c;
 UPDATE t SET n = 2 RETURNING n;
 ROLLBACK;
+-- To roll all back writes nothing more
+BEGIN;
+DECLARE c CURSOR FOR SELECT _id, length(text) FROM big;
+FETCH 1 FROM c;
+SET LOCAL temp_file_limit = '64kB';
+\set VERBOSITY sqlstate
+UPDATE t SET n = 0;
+\set VERBOSITY default
+ROLLBACK;
+SELECT cursors FROM mongo_migrate.connections() WHERE server = 'fdw_transaction';
 
 SELECT mongo_migrate.run_command('fdw_transaction', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 SET client_min_messages = warning;

@@ -13,16 +13,14 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "commands/tablespace.h"
 #include "error.h"
 #include "miscadmin.h"
 #include "mongo/batch.h"
 #include "mongo/cursor.h"
 #include "mongo/options.h"
+#include "mongo/spool.h"
 #include "mongo/transaction.h"
 #include "owned.h"
-#include "storage/buffile.h"
-#include "storage/fd.h"
 
 /* Codes of the server: https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml */
 #define CURSOR_NOT_FOUND 43
@@ -39,11 +37,8 @@ struct MongoCursor
 	dlist_node	node;			/* in open_cursors while reader is not NULL */
 	bool		transaction;	/* it reads in the connection's transaction */
 	MemoryContext context;		/* the owner */
-	BufFile    *ahead;			/* documents that were read ahead, or NULL */
+	Spool	   *ahead;			/* documents that were read ahead, or NULL */
 	bool		incomplete;		/* reading ahead failed */
-	uint8	   *buffer;			/* for one of them */
-	uint32		buffer_size;
-	bson_t	   *document;		/* in the buffer; from malloc, so aligned */
 };
 
 static dlist_head open_cursors = DLIST_STATIC_INIT(open_cursors);
@@ -75,7 +70,7 @@ destroy_cursor(void *object)
 
 	destroy_reader(self);
 	if (self->ahead != NULL)
-		BufFileClose(self->ahead);
+		spool_close(self->ahead);
 	self->ahead = NULL;
 	mongo_connection_unpin(self->connection);
 }
@@ -176,16 +171,6 @@ fetch(MongoCursor *cursor, bool *lost)
 	return NULL;
 }
 
-/* Throws for what was read ahead and is not in its file as it was written. */
-static void
-throw_unreadable(MongoCursor *cursor)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_IO_ERROR),
-			 errmsg("could not read the temporary file with documents of collection \"%s\"",
-					cursor->namespace)));
-}
-
 /* Throws for a cursor whose documents could not be read ahead, in a savepoint that was rolled back since. */
 static void
 throw_incomplete(MongoCursor *cursor)
@@ -195,29 +180,6 @@ throw_incomplete(MongoCursor *cursor)
 			 errmsg("what a query has still to read of collection \"%s\" is lost", cursor->namespace),
 			 errdetail("It was to be put into a temporary file before a write to MongoDB, which failed."),
 			 errhint("Close the query's cursor, or roll the transaction back.")));
-}
-
-/* The next document that was read ahead, or NULL at the end. */
-static const bson_t *
-fetch_ahead(MongoCursor *cursor)
-{
-	uint32		length;
-	size_t		read = BufFileRead(cursor->ahead, &length, sizeof(length));
-
-	if (read == 0)
-		return NULL;
-	if (read != sizeof(length))
-		throw_unreadable(cursor);
-	if (length > cursor->buffer_size)
-	{
-		cursor->buffer = cursor->buffer == NULL ?
-			MemoryContextAlloc(cursor->context, length) : repalloc(cursor->buffer, length);
-		cursor->buffer_size = length;
-	}
-	if (BufFileRead(cursor->ahead, cursor->buffer, length) != length ||
-		!bson_init_static(cursor->document, cursor->buffer, length))
-		throw_unreadable(cursor);
-	return cursor->document;
 }
 
 /* The next document of a cursor, wherever it is read from; see fetch() for lost. */
@@ -231,7 +193,7 @@ cursor_next(MongoCursor *cursor, bool *lost)
 	if (cursor->incomplete)
 		throw_incomplete(cursor);
 	if (cursor->ahead != NULL)
-		document = fetch_ahead(cursor);
+		document = spool_next(cursor->ahead);
 	else if (cursor->reader != NULL)
 		document = fetch(cursor, lost);
 	else
@@ -259,7 +221,6 @@ mongo_cursor_next(MongoCursor *cursor)
 static void
 read_ahead(MongoCursor *cursor)
 {
-	MemoryContext old = MemoryContextSwitchTo(cursor->context);
 	const bson_t *document;
 
 	if (cursor->incomplete)
@@ -267,19 +228,13 @@ read_ahead(MongoCursor *cursor)
 
 	/* It outlives the subtransaction that writes; destroy_cursor() closes it. */
 	cursor->incomplete = true;
-	PrepareTempTablespaces();
-	cursor->ahead = BufFileCreateTemp(true);
-	cursor->document = bson_malloc0(sizeof(bson_t));
-	owned_register(cursor->context, cursor->document, bson_free);
-	MemoryContextSwitchTo(old);
+	cursor->ahead = spool_create(cursor->namespace, cursor->context);
 	while ((document = fetch(cursor, NULL)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
-		BufFileWrite(cursor->ahead, unconstify(uint32_t *, &document->len), sizeof(document->len));
-		BufFileWrite(cursor->ahead, unconstify(uint8_t *, bson_get_data(document)), document->len);
+		spool_put(cursor->ahead, document);
 	}
-	if (BufFileSeek(cursor->ahead, 0, 0, SEEK_SET) != 0)
-		throw_unreadable(cursor);
+	spool_rewind(cursor->ahead);
 	cursor->incomplete = false;
 	destroy_reader(cursor);
 }
