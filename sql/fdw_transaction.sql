@@ -268,6 +268,19 @@ UPDATE t SET n = 0;
 \set VERBOSITY default
 ROLLBACK;
 SELECT cursors FROM mongo_migrate.connections() WHERE server = 'fdw_transaction';
+-- Groups that a write in a savepoint has read for a cursor, into a temporary file, outlive the savepoint
+SELECT mongo_migrate.run_command('fdw_transaction', json_build_object('insert', 'many', 'documents',
+    json_agg(json_build_object('_id', n)))) ->> 'n' AS n FROM generate_series(1, 5000) AS n;
+CREATE FOREIGN TABLE many (_id integer) SERVER fdw_transaction;
+BEGIN;
+SET LOCAL work_mem = '64kB';
+SET LOCAL cursor_tuple_fraction = 1;
+DECLARE c CURSOR FOR SELECT _id, count(*) FROM many GROUP BY _id;
+SAVEPOINT a;
+UPDATE t SET n = 0;
+RELEASE a;
+MOVE ALL FROM c;
+ROLLBACK;
 
 SELECT mongo_migrate.run_command('fdw_transaction', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 SET client_min_messages = warning;

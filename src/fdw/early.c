@@ -24,6 +24,7 @@
 #include "nodes/nodeFuncs.h"
 #include "nodes/plannodes.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 struct EarlyScan
 {
@@ -33,6 +34,7 @@ struct EarlyScan
 	void		(*start) (ForeignScanState *scan);
 	Oid			userid;			/* who runs its statement, and how */
 	int			security;
+	ResourceOwner owner;		/* of its statement */
 	MemoryContextCallback callback;
 };
 
@@ -65,6 +67,7 @@ early_scan_add(ForeignScanState *scan, void (*start) (ForeignScanState *scan))
 	early->scan = scan;
 	early->start = start;
 	GetUserIdAndSecContext(&early->userid, &early->security);
+	early->owner = CurrentResourceOwner;
 	early->callback.func = forget;
 	early->callback.arg = early;
 	MemoryContextRegisterResetCallback(context, &early->callback);
@@ -213,6 +216,7 @@ void
 early_scans_start(EState *estate)
 {
 	Writing		writing = {.estate = estate};
+	ResourceOwner owner = CurrentResourceOwner;
 	EarlyScan  *early;
 	ListCell   *lc;
 
@@ -226,10 +230,15 @@ early_scans_start(EState *estate)
 			writing.once = add_once(writing.once, lfirst(lc));
 	}
 
-	/* To start one may be to run a subquery, which starts others. */
+	/*
+	 * To start one may be to run a subquery, which starts others.  What it opens
+	 * is its own statement's: the write may be in a subtransaction.
+	 */
 	while ((early = next_to_start(&writing)) != NULL)
 	{
 		early_scan_remove(early);
+		CurrentResourceOwner = early->owner;
 		early->start(early->scan);
+		CurrentResourceOwner = owner;
 	}
 }
