@@ -136,6 +136,21 @@ SELECT * FROM mongo_migrate.copy_batch('load_quarantine', 'nans', 1);
 SELECT source_id, path, reason, sqlstate FROM entries WHERE target = 'load_quarantine.nans';
 TABLE nans;
 
+-- What an attempt to insert takes is freed as it ends, however many documents of a batch fail.  A sequence keeps the
+-- most memory that was measured, which a rollback of the attempt would take back.
+CREATE SEQUENCE memory;
+CREATE FUNCTION measure() RETURNS boolean LANGUAGE sql AS $$
+    SELECT setval('load_quarantine.memory', greatest(last_value, sum(total_bytes)::bigint)) < 0
+    FROM pg_backend_memory_contexts, load_quarantine.memory GROUP BY last_value $$;
+SELECT measure();
+SELECT last_value AS before FROM memory \gset
+SELECT mongo_migrate.run_command('load_quarantine', json_build_object('insert', 'refused', 'documents',
+    json_agg(json_build_object('_id', n)))) ->> 'n' AS n FROM generate_series(1, 500) AS n;
+CREATE TABLE refused (id integer PRIMARY KEY, CHECK (load_quarantine.measure()));
+SELECT pg_temp.plan('refused', 'load_quarantine.refused', '{"id": "id _id integer"}');
+SELECT rejected FROM mongo_migrate.copy_batch('load_quarantine', 'refused', 1);
+SELECT (last_value - :before) / 500 < 20000 AS less_than_20_kb_a_document FROM memory;
+
 SELECT mongo_migrate.run_command(current_setting('load.server'), '{"dropDatabase": 1}')->'ok' AS ok;
 DO $$
 DECLARE

@@ -29,14 +29,11 @@ PG_FUNCTION_INFO_V1(mm_copy_batch);
 void
 batch_start(LoadSession *session)
 {
-	ListCell   *cell;
-
 	MemoryContextReset(session->batch_context);
 	session->ndocuments = session->maxdocuments = 0;
 	session->documents = NULL;
 	session->size = 0;
-	foreach(cell, session->maps)
-		id_map_reset(lfirst(cell));
+	id_maps_reset(session);
 	for (int i = 0; i < session->ntargets; i++)
 	{
 		LoadTarget *target = session->targets[i];

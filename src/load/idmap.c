@@ -417,6 +417,14 @@ id_map_want(IdMap *map, Datum *value, bool *null, bool reference)
 	};
 }
 
+/* Forgets what is wanted. */
+static void
+forget_wanted(IdMap *map)
+{
+	map->wanted = NULL;
+	map->nwanted = map->maxwanted = 0;
+}
+
 static int
 compare_wanted(const void *a, const void *b)
 {
@@ -722,13 +730,15 @@ id_map_resolve(IdMap *map, bool allocate)
 			cache_put(map, wanted->key, key->id);
 	}
 	pfree(keys);
-	id_map_reset(map);
+	forget_wanted(map);
 }
 
-/* Forgets what the batch wants: its context is about to be reset. */
+/* Forgets what the batch wants: the memory that it is in is gone. */
 void
-id_map_reset(IdMap *map)
+id_maps_reset(LoadSession *session)
 {
-	map->wanted = NULL;
-	map->nwanted = map->maxwanted = 0;
+	ListCell   *cell;
+
+	foreach(cell, session->maps)
+		forget_wanted(lfirst(cell));
 }

@@ -22,6 +22,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/resowner.h"
 
 PG_FUNCTION_INFO_V1(mm_may_be_data);
@@ -189,18 +190,20 @@ data_at_fault(Attempt *attempt, const ErrorData *error)
 }
 
 /*
- * Tries something in a subtransaction.  NULL when it is done; the error when
- * the data may be at fault, and then nothing is.
+ * Tries something in a subtransaction and in a memory context of its own: a
+ * batch may have as many attempts as documents.  NULL when it is done; the error
+ * when the data may be at fault, and then nothing is.
  */
 static ErrorData *
 try(Attempt *attempt)
 {
 	MemoryContext context = CurrentMemoryContext;
+	MemoryContext scratch = AllocSetContextCreate(context, "load attempt", ALLOCSET_DEFAULT_SIZES);
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile error = NULL;
 
 	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
+	MemoryContextSwitchTo(scratch);
 	PG_TRY();
 	{
 		attempt->function(attempt);
@@ -215,10 +218,13 @@ try(Attempt *attempt)
 		MemoryContextSwitchTo(context);
 		if (!data_at_fault(attempt, error))
 			ReThrowError(error);
+		/* What it wanted of them is gone with its memory. */
+		id_maps_reset(attempt->session);
 	}
 	PG_END_TRY();
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	MemoryContextDelete(scratch);
 	return error;
 }
 
@@ -385,6 +391,7 @@ write_range(LoadSession *session, AttemptFunction function, int from, int to)
 	{
 		int			middle = from + (to - from) / 2;
 
+		FreeErrorData(error);
 		write_range(session, function, from, middle);
 		write_range(session, function, middle, to);
 	}

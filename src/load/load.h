@@ -374,7 +374,7 @@ extern bool id_map_depends(IdMap *map, Oid relid);
 extern void id_map_prefetch(IdMap *map, const bytea *later, const bytea *soon);
 extern void id_map_want(IdMap *map, Datum *value, bool *null, bool reference);
 extern void id_map_resolve(IdMap *map, bool allocate);
-extern void id_map_reset(IdMap *map);
+extern void id_maps_reset(LoadSession *session);
 
 /* drift.c */
 extern void drift_know_plan(LoadSession *session);
