@@ -1,4 +1,5 @@
 -- What a verification has found is repaired: documents are read anew, and their rows become what they would be now.
+\set SHOW_CONTEXT never
 \getenv mongo_uri MONGO_URI
 CREATE SERVER repair FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_repair');
 SELECT mongo_migrate.run_command('repair', '{"dropDatabase": 1}')->'ok' AS ok;
