@@ -372,7 +372,10 @@ BEGIN
         count := 0;
         RETURN;
     END IF;
-    PERFORM mongo_migrate.set_plan_settings(server, collection);
+    IF collection IS NOT NULL THEN
+        PERFORM mongo_migrate.require_plan(server, collection);
+        PERFORM mongo_migrate.set_plan_settings(server, collection);
+    END IF;
     count := CASE step WHEN 'capture' THEN mongo_migrate.capture_changes(server, wait_ms)
                        WHEN 'apply' THEN mongo_migrate.apply_changes(server, collection)
                        WHEN 'triggers' THEN mongo_migrate.drop_note_triggers(server, wait => true)
@@ -410,7 +413,11 @@ CREATE FUNCTION mongo_migrate.changed_collections(server name)
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT ARRAY(SELECT o.collection FROM mongo_migrate.migration_order($1) WITH ORDINALITY AS o (collection, n)
+    SELECT ARRAY(SELECT o.collection FROM (SELECT * FROM mongo_migrate.migration_order($1) WITH ORDINALITY
+                                           UNION ALL    -- and those whose plan is gone, which try_step() tells
+                                           SELECT DISTINCT c.collection, NULL::bigint FROM mongo_migrate.row_change AS c
+                                            WHERE c.server = $1 AND NOT EXISTS (SELECT FROM mongo_migrate.plan AS p
+                                                                                 WHERE (p.server, p.collection) = (c.server, c.collection))) AS o (collection, n)
                   WHERE CASE WHEN mongo_migrate.is_cut_over($1) THEN
                             EXISTS (SELECT FROM mongo_migrate.row_change AS c
                                      WHERE (c.server, c.collection) = ($1, o.collection) AND c.due_at <= clock_timestamp())
