@@ -98,6 +98,13 @@ SELECT load('notes', VARIADIC (SELECT array_agg(json_build_object('_id', i,
     'on', json_build_object('$oid', lpad(to_hex(i), 24, CASE WHEN i % 3 = 0 THEN '7' ELSE '5' END)), 'onHex', lpad(to_hex(i), 24, CASE WHEN i > 27 THEN '7' ELSE '5' END),
     'by', json_build_object('$oid', lpad(to_hex(i), 24, CASE WHEN i > 28 THEN '7' WHEN i > 22 THEN '6' ELSE '5' END)))) FROM generate_series(1, 30) AS i));
 SELECT path, proposed_type, refers_to, refers_key, key_form, note FROM mongo_migrate.infer_schema('infer', 'notes');
+-- However many these are, and whatever their names
+SELECT sum(load(name, json_build_object('_id', json_build_object('$oid', lpad(to_hex(i), 24, '8'))))::text::integer)
+FROM (SELECT i, i || repeat('ö', 50) AS name FROM generate_series(1, 8) AS i) AS names;
+SELECT load('long_note', VARIADIC (SELECT array_agg(json_build_object('on', json_build_object('$oid', lpad(to_hex(i), 24, CASE WHEN i < 9 THEN '8' ELSE '5' END))))
+                                   FROM generate_series(1, 20) AS i));
+SELECT length(note), right(note, 60) FROM mongo_migrate.infer_schema('infer', 'long_note') WHERE path = 'on';
+SELECT count(mongo_migrate.run_command('infer', json_build_object('drop', i || repeat('ö', 50)))) FROM generate_series(1, 8) AS i;
 
 -- More unique keys than one command looks values up in. One that MongoDB hides from its queries is no help, and no harm.
 SELECT load('keyed', VARIADIC (SELECT array_agg(d ORDER BY i) FROM (

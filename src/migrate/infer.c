@@ -128,12 +128,16 @@ static void
 append_note(StringInfo note, const char *format,...)
 {
 	va_list		args;
-	char		remark[512];
+	int			needed;
 
-	va_start(args, format);
-	vsnprintf(remark, sizeof(remark), format, args);
-	va_end(args);
-	appendStringInfo(note, "%s%s", note->len == 0 ? "" : "; ", remark);
+	appendStringInfoString(note, note->len == 0 ? "" : "; ");
+	do
+	{
+		va_start(args, format);
+		needed = appendStringInfoVA(note, format, args);
+		va_end(args);
+		enlargeStringInfo(note, needed);
+	} while (needed > 0);
 }
 
 /*
