@@ -76,6 +76,9 @@ SELECT * FROM document_both('{"_id": 1, "x": {"b": 1, "a": 5, "b": 6}}', '{x.b}'
 SELECT * FROM document_both('{"_id": 1, "x": {"b": 1, "a": 5, "b": 6}}', '{x.a}');
 SELECT * FROM document_both('{"_id": 1, "l": [{"b": 1}, {"b": 1, "b": 2}]}', '{l[].b}');
 SELECT * FROM document_both('{"_id": 1, "a": {"b": 1}, "a": {"c": 1}}', '{a.b, a.c}');
+-- of many keys, too
+SELECT * FROM mongo_migrate.decode_document((SELECT mongo_migrate.bson_from_json(format('{"_id": 1, "a": {%s, "k50000": 2}}', string_agg(format('"k%s": 1', i), ', '))::json)
+                                             FROM generate_series(1, 100000) i), '{a}', '{jsonb}');
 
 -- errors name the path from the top, with positions
 SELECT * FROM document_both('{"_id": {"$oid": "6b0489aa00000000000000ff"}, "o": [{"l": [{"p": 1}, {"p": "x"}]}]}', '{o[].l[].p}', '{int}');

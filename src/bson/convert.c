@@ -491,31 +491,42 @@ convert_value_hint(ConvertStatus status, const Converter *converter, const bson_
 	return hint != NULL ? hint : convert_hint(status);
 }
 
-/* The first key that stands twice in a document, at any depth; NULL when there is none. */
+/* list_sort_comparator: by the bytes of keys. */
+static int
+compare_keys(const ListCell *a, const ListCell *b)
+{
+	return strcmp(lfirst(a), lfirst(b));
+}
+
+/* A key that stands twice in a document, at any depth; NULL when there is none. */
 static const char *
 find_duplicate(const bson_iter_t *value, int depth)
 {
 	bool		array = bson_iter_type_unsafe(value) == BSON_TYPE_ARRAY;
+	List	   *keys = NIL;
+	const char *found = NULL;
+	const char *last = NULL;
 	Walk		walk;
-	Walk		other;
-	const char *found;
+	ListCell   *cell;
 
 	if (!(array || bson_iter_type_unsafe(value) == BSON_TYPE_DOCUMENT) ||
 		depth > WALK_MAX_DEPTH || !walk_enter(&walk, value))
 		return NULL;
-	while (bson_iter_next(&walk.iter))
+	while (found == NULL && bson_iter_next(&walk.iter))
 	{
-		const char *key = bson_iter_key_unsafe(&walk.iter);
-
-		for (other = walk; !array && bson_iter_next(&other.iter);)
-		{
-			if (strcmp(key, bson_iter_key_unsafe(&other.iter)) == 0)
-				return key;
-		}
-		if ((found = find_duplicate(&walk.iter, depth + 1)) != NULL)
-			return found;
+		if (!array)
+			keys = lappend(keys, unconstify(char *, bson_iter_key_unsafe(&walk.iter)));
+		found = find_duplicate(&walk.iter, depth + 1);
 	}
-	return NULL;
+	list_sort(keys, compare_keys);
+	foreach(cell, keys)
+	{
+		if (found == NULL && last != NULL && strcmp(last, lfirst(cell)) == 0)
+			found = last;
+		last = lfirst(cell);
+	}
+	list_free(keys);
+	return found;
 }
 
 /* A value in a message, which names its BSON type. */
