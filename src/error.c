@@ -199,8 +199,8 @@ find_code_name(const bson_t *reply)
  * cut within a character, and may quote bytes that are no UTF-8; and a character
  * that the database lacks must not hide the error.
  */
-static char *
-driver_text(const char *message)
+char *
+mongo_error_text(const char *message)
 {
 	int			length = pg_encoding_mbcliplen(PG_UTF8, message, strlen(message), strlen(message));
 	char	   *text = pnstrdup(message, length);
@@ -220,7 +220,7 @@ mongo_throw(const bson_error_t *error, const bson_t *reply, const char *doing)
 {
 	const char *hint = find_hint(error);
 	const char *name = find_code_name(reply);
-	const char *text = driver_text(error->message);
+	const char *text = mongo_error_text(error->message);
 
 	ereport(ERROR,
 			(errcode(mongo_sqlstate(error)),

@@ -14,6 +14,9 @@
 pg_noreturn extern void mongo_throw(const bson_error_t *error, const bson_t *reply,
 									const char *doing);
 
+/* What the driver says, such as error->message, for a message of PostgreSQL's; palloc'd. */
+extern char *mongo_error_text(const char *message);
+
 /* The SQLSTATE (as MAKE_SQLSTATE) for a driver or server error. */
 extern int	mongo_sqlstate(const bson_error_t *error);
 

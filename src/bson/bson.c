@@ -15,6 +15,7 @@
 #include "bson/key.h"
 #include "bson/walk.h"
 #include "catalog/pg_type.h"
+#include "error.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
@@ -114,7 +115,7 @@ bson_from_text(const char *utf8)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid Extended JSON"),
-				 errdetail("%s", error.message)));
+				 errdetail("%s", mongo_error_text(error.message))));
 	return owned_bson(CurrentMemoryContext, document);
 }
 

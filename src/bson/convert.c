@@ -11,6 +11,7 @@
 
 #include "access/xact.h"
 #include "bson/convert_private.h"
+#include "bson/document_path.h"
 #include "bson/json.h"
 #include "bson/lattice.h"
 #include "bson/objectid.h"
@@ -593,7 +594,7 @@ convert_message(ConvertStatus status, const Converter *converter, const bson_ite
 		case CONVERT_DUPLICATE_KEY:
 			key = find_duplicate(value, 0);
 			return psprintf("key \"%s\" stands twice in a document, which type %s cannot hold",
-							key == NULL ? "" : key, type);
+							key == NULL ? "" : document_path_escape(key), type);
 		case CONVERT_NOT_DOCUMENT:
 			return psprintf("value %s of BSON type %s stands where a document should be",
 							message_value(value), bson_type);

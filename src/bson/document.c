@@ -163,7 +163,7 @@ walk_document(Decode *decode, Table *table, PathNode *node, Walk *walk)
 		}
 		if (child->seen == generation && is_wanted(child))
 			fail(decode, table, NULL, CONVERT_DUPLICATE_KEY,
-				 psprintf("field \"%s\" stands twice in its document", name));
+				 psprintf("field \"%s\" stands twice in its document", document_path_escape(name)));
 		else
 		{
 			child->seen = generation;
@@ -402,7 +402,7 @@ check_names(Decode *decode, Table *table, int n)
 		if (strcmp(names[i - 1], names[i]) != 0)
 			continue;
 		fail(decode, table, NULL, CONVERT_DUPLICATE_KEY,
-			 psprintf("field \"%s\" stands twice in its document", names[i]));
+			 psprintf("field \"%s\" stands twice in its document", document_path_escape(names[i])));
 		error_prepend(decode->error, document_path_escape(names[i]));
 		return false;
 	}

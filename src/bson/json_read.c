@@ -16,6 +16,7 @@
 #include "bson/json_read.h"
 #include "bson/number.h"
 #include "bson/walk.h"
+#include "error.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -359,10 +360,7 @@ read_by_driver(JsonReader *reader, const char *text, int length, bson_t *documen
 	pfree(wrapped);
 	if (read == NULL)
 	{
-		char	   *reason = pstrdup(error.message);
-
-		*reader->detail = pg_verify_mbstr(GetDatabaseEncoding(), reason, strlen(reason), true) ?
-			reason : NULL;
+		*reader->detail = mongo_error_text(error.message);
 		return CONVERT_BAD_SYNTAX;
 	}
 	if (bson_iter_init_find(&iter, read, "v") && !BSON_ITER_HOLDS_DOCUMENT(&iter))

@@ -14,6 +14,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
+#include "error.h"
 #include "load/load.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -107,7 +108,7 @@ parse_filter(LoadSession *session, LoadTarget *target, const char *json)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the filter in the plan of table %s is not Extended JSON", target->name),
-				 errdetail("%s", error.message)));
+				 errdetail("%s", mongo_error_text(error.message))));
 	return owned_bson(session->context, filter);
 }
 

@@ -172,7 +172,7 @@ uri_parse(const char *text)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_INVALID_ATTRIBUTE_VALUE),
 				 errmsg("option \"uri\" is not a MongoDB connection string"),
-				 errdetail("%s", error.message),
+				 errdetail("%s", mongo_error_text(error.message)),
 				 errhint(URI_HINT)));
 	owned_register(CurrentMemoryContext, uri, destroy_uri);
 	check_uri_options(uri);

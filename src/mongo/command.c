@@ -137,7 +137,7 @@ bson_from_argument(text *json, const char *name, char opening)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("argument \"%s\" is not valid Extended JSON", name),
-				 errdetail("%s", error.message)));
+				 errdetail("%s", mongo_error_text(error.message))));
 	return owned_bson(CurrentMemoryContext, bson);
 }
 
@@ -158,7 +158,7 @@ throw_unprintable(const bson_t *document)
 
 		bson_append_iter(&key, NULL, -1, &id);
 		utf8 = bson_as_canonical_extended_json(&key, NULL);
-		name = utf8 == NULL ? NULL : pstrdup(utf8);
+		name = utf8 == NULL ? NULL : mongo_error_text(utf8);
 		bson_free(utf8);
 		bson_destroy(&key);
 	}

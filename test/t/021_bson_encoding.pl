@@ -11,22 +11,34 @@ my $node = PostgreSQL::Test::Cluster->new('encoding');
 $node->init(extra => [ '--locale=C', '--encoding=UTF8' ]);
 $node->start;
 
-# {"k": "a\xe4", "s": "a\x{2606}", "\xe4": 1}, as hexadecimal digits; the test itself is ASCII.
-my $document = '';
-foreach my $field ([ 2, 'k', "a\x{e4}" ], [ 2, 's', "a\x{2606}" ], [ 2, "\x{e4}", "key" ])
+# A document of fields [type, name, string], as hexadecimal digits; the test itself is ASCII.
+sub document
 {
-	my ($type, $name, $value) = ($field->[0], map { encode('UTF-8', $_) } @$field[ 1, 2 ]);
-	$document .= pack 'C Z* l< Z*', $type, $name, 1 + length $value, $value;
+	my $fields = '';
+	foreach my $field (@_)
+	{
+		my ($type, $name, $value) = ($field->[0], map { encode('UTF-8', $_) } @$field[ 1, 2 ]);
+		$fields .= pack 'C Z* l< Z*', $type, $name, 1 + length $value, $value;
+	}
+	return unpack 'H*', pack('l<', 5 + length $fields) . $fields . "\0";
 }
-$document = unpack 'H*', pack('l<', 5 + length $document) . $document . "\0";
+my $document = document([ 2, 'k', "a\x{e4}" ], [ 2, 's', "a\x{2606}" ], [ 2, "\x{e4}", "key" ]);
+my $twice = document(([ 2, "\x{e4}", "key" ]) x 2);
 
-# The values of paths of the document as types, or the error.
+# What a query prints, or the error.
+sub answer
+{
+	my ($database, $query) = @_;
+	my ($result, $out, $error) = $node->psql($database, "SET client_encoding = 'UTF8'; $query");
+	return $error ? $error =~ s/^psql:<stdin>:\d+: //r : $out;
+}
+
+# The values of paths of a document as types, or the error.
 sub decoded
 {
-	my ($database, $paths, $types) = @_;
-	my ($result, $out, $error) = $node->psql($database, "SET client_encoding = 'UTF8'; SELECT \"values\" FROM"
-		  . " mongo_migrate.decode_document('\\x$document', '{$paths}', '{$types}')");
-	return $error ? $error =~ s/^psql:<stdin>:\d+: //r : $out;
+	my ($database, $paths, $types, $bytes) = @_;
+	$bytes //= $document;
+	return answer($database, "SELECT \"values\" FROM mongo_migrate.decode_document('\\x$bytes', '{$paths}', '{$types}')");
 }
 
 foreach my $encoding (qw(UTF8 LATIN1 SQL_ASCII))
@@ -51,6 +63,10 @@ like(decoded('latin1', 's', 'text'), qr/HINT:  Migrate into a database whose enc
 like(decoded('latin1', '$', 'jsonb'), qr/not in encoding LATIN1/, 'LATIN1: jsonb, no equivalent');
 is(decoded('latin1', '$', 'json'), '{"{\"k\":\"a\\\\u00e4\",\"s\":\"a\\\\u2606\",\"\\\\u00e4\":\"key\"}"}', 'LATIN1: json has escapes');
 like(decoded('latin1', $umlaut, 'int'), qr/DETAIL:  Field "$umlaut" of the document/, 'LATIN1: a path in an error');
+like(decoded('latin1', $umlaut, 'text', $twice), qr/^ERROR:  field "$umlaut" stands twice/, 'LATIN1: a field in an error');
+like(decoded('latin1', '$', 'jsonb', $twice), qr/^ERROR:  key "$umlaut" stands twice/, 'LATIN1: a key in an error');
+like(answer('latin1', qq(SELECT mongo_migrate.bson_from_json('{"k": {"\$oid": "$umlaut"}}'))),
+	qr/DETAIL:  Invalid input string "\?\?"/, 'LATIN1: what the driver says');
 
 is($node->safe_psql('sql_ascii', "SELECT encode(convert_to(\"values\"[1], 'SQL_ASCII'), 'hex') FROM"
 	  . " mongo_migrate.decode_document('\\x$document', '{s}', '{text}')"), '61e29886', 'SQL_ASCII: the bytes of UTF-8');
