@@ -160,7 +160,7 @@ set_collection_size(RelOptInfo *rel, FdwRelation *relation)
 	if (estimate_collection(relation->relid, relation->userid, false, &documents, &bytes))
 	{
 		rel->tuples = documents;
-		rel->pages = ceil(bytes / BLCKSZ);
+		rel->pages = Min(ceil(bytes / BLCKSZ), MaxBlockNumber);
 		relation->counted = true;
 	}
 	else if (rel->tuples < 0)

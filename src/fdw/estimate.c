@@ -129,6 +129,9 @@ ask_size(MongoConnection *connection, const char *collection, Estimate *estimate
 			(void) add_number(&shard, "storageStats.size", &estimate->bytes);
 		}
 	}
+	/* Nor is NaN more. */
+	estimate->documents = Max(estimate->documents, 0);
+	estimate->bytes = Max(estimate->bytes, 0);
 	estimate->missing = error.domain == MONGOC_ERROR_SERVER && error.code == NAMESPACE_NOT_FOUND;
 	return known;
 }

@@ -222,8 +222,8 @@ read_document(FactReader *reader, const bson_t *document)
 	while (bson_iter_next(&iter))
 	{
 		const char *name = bson_iter_key(&iter);
-		const char *letter = strchr(fact_letters, *name);
-		int			column = atoi(name + 1);
+		const char *letter = *name == '\0' ? NULL : strchr(fact_letters, *name);
+		int			column = letter == NULL ? -1 : atoi(name + 1);
 		Fact	   *fact;
 
 		if (*name == '_')
@@ -233,7 +233,7 @@ read_document(FactReader *reader, const bson_t *document)
 		}
 		else if (*name == 'c')
 			reader->rows = bson_iter_as_int64(&iter);
-		else if (letter != NULL && column < reader->ncolumns)
+		else if (column >= 0 && column < reader->ncolumns)
 		{
 			fact = &reader->columns[column].facts[letter - fact_letters];
 			if (letter - fact_letters <= HIGH)

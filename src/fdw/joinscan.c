@@ -197,7 +197,7 @@ point_to(bson_t *inner, const bson_iter_t *iter)
 	uint32_t	length;
 
 	bson_iter_document(iter, &length, &data);
-	if (!bson_init_static(inner, data, length))
+	if (data == NULL || !bson_init_static(inner, data, length))
 		elog(ERROR, "a joined document is not valid");
 }
 

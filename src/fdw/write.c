@@ -177,7 +177,7 @@ throw_failure(WriteBatch *batch, const bson_t *reply, bson_error_t *error)
 		error->domain = MONGOC_ERROR_SERVER;
 		while (bson_iter_next(&field))
 		{
-			if (strcmp(bson_iter_key(&field), "index") == 0 &&
+			if (strcmp(bson_iter_key(&field), "index") == 0 && bson_iter_as_int64(&field) >= 0 &&
 				bson_iter_as_int64(&field) < list_length(batch->operations))
 				operation = list_nth(batch->operations, (int) bson_iter_as_int64(&field));
 			else if (strcmp(bson_iter_key(&field), "code") == 0)

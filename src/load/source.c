@@ -146,7 +146,7 @@ collection_is_view(LoadSession *session)
 				"filter", "{", "name", BCON_UTF8(mongo_utf8(session->collection)), "}",
 				"nameOnly", BCON_BOOL(true), "authorizedCollections", BCON_BOOL(true));
 	if (!bson_iter_init(&iter, mongo_command(session->connection, command, CurrentMemoryContext)) ||
-		!bson_iter_find_descendant(&iter, "cursor.firstBatch.0.type", &type))
+		!bson_iter_find_descendant(&iter, "cursor.firstBatch.0.type", &type) || !BSON_ITER_HOLDS_UTF8(&type))
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_TABLE_NOT_FOUND),
 				 errmsg("collection \"%s\" does not exist in database \"%s\" of server \"%s\"",

@@ -32,7 +32,8 @@ add_batch(List *list, const bson_iter_t *batch, int *unnamed)
 {
 	bson_iter_t entry;
 
-	bson_iter_recurse(batch, &entry);
+	if (!bson_iter_recurse(batch, &entry))
+		return list;
 	while (bson_iter_next(&entry))
 	{
 		CollectionInfo *info;

@@ -301,14 +301,18 @@ run_command(KeyLookup *lookup)
 	{
 		bson_iter_t branch;
 		bson_iter_t value;
+		int64		number;
 		uint64		hash;
 
 		if (!bson_iter_init_find(&branch, document, "n") || !bson_iter_init_find(&value, document, "v"))
 			continue;
+		number = bson_iter_as_int64(&branch);
+		if (number < 0 || number >= lookup->branches)
+			continue;
 		resetStringInfo(&key);
 		key_append(&key, &value);
 		hash = key_hash(key.data, key.len);
-		hash_search(lookup->found[bson_iter_int32(&branch)], &hash, HASH_ENTER, NULL);
+		hash_search(lookup->found[number], &hash, HASH_ENTER, NULL);
 		CHECK_FOR_INTERRUPTS();
 	}
 }

@@ -217,7 +217,7 @@ run(ChangeReader *reader, const bson_t *command, const char *batch)
 		bson_t		event;
 
 		bson_iter_document(&iter, &length, &bytes);
-		if (!bson_init_static(&event, bytes, length))
+		if (bytes == NULL || !bson_init_static(&event, bytes, length))
 			elog(ERROR, "an event is not valid BSON");
 		add_event(reader, &event);
 		reader->events++;

@@ -1,0 +1,72 @@
+# A server that answers what no MongoDB would: whoever may create a server can have one. It is an error, and no crash.
+use strict;
+use warnings;
+
+use FindBin;
+use IPC::Open2;
+use lib "$FindBin::RealBin/../lib";
+use MongoServer;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $port = MongoServer::free_port();
+my $liar = open2(my $from, my $to, '/usr/bin/python3', "$FindBin::RealBin/../lib/liar.py", $port);
+<$from> eq "listening\n" or die "liar.py does not listen\n";
+
+my $node = PostgreSQL::Test::Cluster->new('false_replies');
+$node->init;
+$node->start;
+$node->safe_psql('postgres', <<"SQL");
+CREATE EXTENSION mongo_migrate;
+CREATE SERVER s FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri 'mongodb://127.0.0.1:$port/', database 'd', transactions 'off');
+CREATE FOREIGN TABLE t (_id bigint, n integer) SERVER s;
+CREATE FOREIGN TABLE other (_id bigint, n integer) SERVER s;
+SQL
+
+# The reply of a cursor with these documents.
+sub cursor { return q({"ok": 1, "cursor": {"id": {"$numberLong": "0"}, "ns": "d.t", "firstBatch": ) . "$_[0]}}"; }
+
+# Runs SQL while the server has these answers: what it prints, errors included. PostgreSQL is still there after it.
+sub meet
+{
+	my ($name, $answers, $sql, $expected) = @_;
+	print $to '{', join(', ', map { qq("$_": $answers->{$_}) } sort keys %$answers), "}\n";
+	$to->flush;
+	<$from> eq "known\n" or die "liar.py is gone\n";
+	my ($status, $out, $error) = $node->psql('postgres', $sql, timeout => 180);
+	like("$out$error", $expected, $name);
+	is($node->safe_psql('postgres', 'SELECT 1'), 1, "$name: no crash");
+	return;
+}
+
+meet('collections that are no list', { listCollections => cursor(5) },
+	q{SELECT count(*) FROM mongo_migrate.list_collections('s')}, qr/^0$/);
+meet('a kind of collection that is no string', { listCollections => cursor('[{"name": "t", "type": 5}]'), find => cursor('[{"_id": 1}]') },
+	q{SELECT mongo_migrate.plan_collection('s', 't'); SELECT mongo_migrate.apply_ddl('s');
+	  SELECT mongo_migrate.migrate_collection('s', 't', workers => 0)}, qr/collection "t" does not exist/);
+meet('a key of a collection that was not asked for', {
+		listCollections => cursor('[{"name": "t", "type": "collection"}, {"name": "u", "type": "collection"}]'),
+		listIndexes => cursor('[{"key": {"_id": 1}, "name": "_id_"}]'), count => '{"ok": 1, "n": 1}',
+		find => cursor('[{"_id": {"$oid": "6b0489aa0000000000000001"}, "u": {"$oid": "6b0489aa0000000000000002"}}]'),
+		aggregate => cursor('[{"n": 1000000, "v": {"$oid": "6b0489aa0000000000000002"}}, {"n": -1, "v": 1}, {"n": "0", "v": 1}]')
+	}, q{SELECT path, refers_to FROM mongo_migrate.infer_schema('s', 't', 0)}, qr/^_id\|\nu\|$/);
+meet('a change that is no document', { aggregate => cursor('[5]') },
+	q{SELECT * FROM mongo_migrate.read_changes('s', NULL, 0, 10)}, qr/an event is not valid BSON/);
+meet('facts of no column', { aggregate => cursor('[{"_id": null, "": 1, "l-5": 1, "l99999999999": 1, "s": 1, "c": 1}]') },
+	'SELECT sum(n), count(*) FROM t', qr/^\|0$/);
+meet('a join of no documents', {
+		listIndexes => cursor('[{"key": {"_id": 1}, "name": "_id_"}]'), aggregate => cursor('[{"o": 5, "i": "x"}]')
+	}, 'SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_nestloop = off; SELECT * FROM t JOIN other USING (_id)',
+	qr/a joined document is not valid/);
+meet('a write that was not sent', { insert => '{"ok": 1, "n": 0, "writeErrors": [{"index": -7, "code": 1, "errmsg": "no"}]}' },
+	'INSERT INTO t VALUES (1, 1), (2, 2)', qr/error while inserting.*\n.*no/);
+meet('sizes that no collection has', { aggregate => cursor('[{"storageStats": {"count": {"$numberDouble": "NaN"}, "size": 1e300}}]') },
+	'EXPLAIN SELECT * FROM t; EXPLAIN SELECT * FROM t JOIN other USING (n) ORDER BY n LIMIT 1', qr/Foreign Scan/);
+meet('fewer documents than none', { aggregate => cursor('[{"storageStats": {"count": -5, "size": -1}}]') },
+	'EXPLAIN SELECT * FROM other WHERE n > 5 ORDER BY n; ANALYZE other', qr/Foreign Scan/);
+
+kill 'TERM', $liar;
+waitpid $liar, 0;
+$node->stop;
+done_testing();
