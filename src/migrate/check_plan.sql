@@ -445,6 +445,32 @@ COMMENT ON FUNCTION mongo_migrate.lacking_schema_rights(text, text) IS
     'the rights that one has not, and needs to use a relation of a schema, or to create it where it is not there: GRANT <lacking> ON <object>';
 REVOKE ALL ON FUNCTION mongo_migrate.lacking_schema_rights(text, text) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.require_schemas(server name, collection text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    t record;
+BEGIN
+    -- Of what lies in a schema that one may not use, nothing can be asked, not even whether it is there.
+    SELECT p.collection, p.target, l.object INTO t
+    FROM mongo_migrate.plan_target AS p, parse_ident(p.target) AS n, mongo_migrate.lacking_schema_rights(n[1], n[2]) AS l
+    WHERE p.server = $1 AND p.included AND l.lacking ~ 'USAGE'
+      AND ($2 IS NULL OR p.collection = $2
+           OR p.collection IN (SELECT c.refers_to FROM mongo_migrate.plan_column AS c WHERE (c.server, c.collection) = ($1, $2) AND c.included))
+    ORDER BY p.collection, p.ordinal LIMIT 1;
+    IF FOUND THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('permission denied for %s', replace(t.object, 'SCHEMA', 'schema')),
+            DETAIL = format('Table %s of the plan of collection "%s" is in it.', t.target, t.collection),
+            HINT = format('GRANT USAGE ON %s TO %I;', t.object, current_user);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_schemas(name, text) IS
+    'an error where a table of the plan of a collection, or of one that it refers to, is in a schema that one may not use; NULL: of any collection';
+REVOKE ALL ON FUNCTION mongo_migrate.require_schemas(name, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.check_target_name(t mongo_migrate.plan_target, OUT problem text, OUT hint text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp

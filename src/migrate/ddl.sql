@@ -438,7 +438,7 @@ BEGIN
             MESSAGE = format('invalid section "%s"', section),
             HINT = 'Sections are tables, keys, references and comments.';
     END IF;
-    PERFORM mongo_migrate.require_plan(server, collection);
+    PERFORM mongo_migrate.require_plan(server, collection), mongo_migrate.require_schemas(server, collection);
 
     IF section IS NULL OR section = 'tables' THEN
         parts := parts || ARRAY(

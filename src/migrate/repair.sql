@@ -172,6 +172,7 @@ DECLARE
 BEGIN
     PERFORM mongo_migrate.require_source(server, collection);
     PERFORM mongo_migrate.require_plan(server, collection);
+    PERFORM mongo_migrate.require_schemas(server, NULL);    -- references of all collections are settled
     verification_id := (
         SELECT max(v.verification_id) FROM mongo_migrate.verification AS v
          WHERE (v.server, v.collection) = (server, collection) AND v.kind IN ('sample', 'full') AND v.ended_at IS NOT NULL

@@ -271,13 +271,14 @@ BEGIN
     IF NOT EXISTS (SELECT FROM mongo_migrate.list_collections(server)
                     WHERE collection = require_collection.collection) THEN
         RAISE fdw_table_not_found USING
-            MESSAGE = format('collection "%s" of server "%s" does not exist any more', collection, server),
+            MESSAGE = format('collection "%s" of server "%s" does not exist%s', collection, server,
+                CASE WHEN EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2)) THEN ' any more' END),
             HINT = format('SELECT * FROM mongo_migrate.list_collections(%L) lists the collections.', server);
     END IF;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.require_collection(name, text) IS
-    'an error where a collection that is planned is not in the source';
+    'an error where a collection is not in the source';
 
 CREATE FUNCTION mongo_migrate.prepare_targets(server name, collection text)
     RETURNS void

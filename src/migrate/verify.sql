@@ -400,12 +400,14 @@ BEGIN
     PERFORM mongo_migrate.require_source(server);
     IF NOT EXISTS (SELECT FROM mongo_migrate.plan AS p
                    WHERE p.server = $1 AND p.collection = coalesce($2, p.collection)) THEN
+        PERFORM mongo_migrate.require_collection(server, collection) WHERE collection IS NOT NULL;
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = CASE WHEN collection IS NULL THEN format('server "%s" has no plan', server)
                       ELSE format('collection "%s" of server "%s" has no plan', collection, server) END,
             DETAIL = 'A verification compares the tables that a plan names with the source.',
             HINT = format('SELECT * FROM mongo_migrate.migrate_collection(%L, %L);', server, coalesce(collection, '...'));
     END IF;
+    PERFORM mongo_migrate.require_schemas(server, collection) WHERE collection IS NOT NULL;
     -- In the statement of a verification, an error in an expression would be hard to find.
     FOR col IN
         SELECT c.* FROM mongo_migrate.plan_column AS c JOIN mongo_migrate.plan_target AS t USING (server, collection, target)
@@ -512,6 +514,7 @@ CREATE FUNCTION mongo_migrate.verify_collection(verification bigint, server name
     sums boolean) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET row_security = off      -- a row that is hidden from the caller is an error, not missing
 AS $$
 DECLARE
     job     mongo_migrate.verify_job;

@@ -154,6 +154,7 @@ CREATE FUNCTION mongo_migrate.verify_counts_of(verification bigint, server name,
                    quarantined bigint, kind text)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET row_security = off      -- a row that is hidden from the caller is an error, not missing
 AS $$
 DECLARE
     t           record;
@@ -214,6 +215,7 @@ DECLARE
     t           record;
 BEGIN
     PERFORM mongo_migrate.verify_check_numbers(tolerance, 0);
+    PERFORM mongo_migrate.require_schemas(server, NULL);
     verification := mongo_migrate.verify_begin(server, NULL, 'counts', jsonb_build_object('tolerance', tolerance));
     FOR t IN SELECT * FROM mongo_migrate.verify_counts_of(verification, server, NULL, tolerance) LOOP
         documents := documents + CASE WHEN t.kind = 'root' THEN coalesce(t.source_count, 0) ELSE 0 END;

@@ -65,6 +65,7 @@ CREATE FUNCTION mongo_migrate.verify_side_by_side(server name, collection text, 
                    element text)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET row_security = off      -- as in verify_collection()
 AS $$
 DECLARE
     documents json[] := ARRAY(SELECT mongo_migrate.verify_find(server, collection, id));

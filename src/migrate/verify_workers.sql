@@ -70,6 +70,7 @@ REVOKE ALL ON FUNCTION mongo_migrate.verify_jobs_of(bigint) FROM PUBLIC;
 CREATE FUNCTION mongo_migrate.verify_next_part(verification bigint) RETURNS boolean
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET row_security = off      -- as in verify_collection()
 AS $$
 DECLARE
     part    mongo_migrate.verification_part;
@@ -111,6 +112,7 @@ COMMENT ON PROCEDURE mongo_migrate.verify_parts(bigint) IS
 CREATE FUNCTION mongo_migrate.verify_finish(verification bigint) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET row_security = off      -- as in verify_collection()
 AS $$
 DECLARE
     job     mongo_migrate.verify_job;
