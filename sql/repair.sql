@@ -242,6 +242,15 @@ SELECT count(*) FROM pg_temp.verify('odd_ids') WHERE source_id IS NOT NULL;
 SELECT documents, replaced, unrepaired FROM mongo_migrate.repair('repair', 'odd_ids');
 SELECT * FROM pg_temp.verify('odd_ids');
 SELECT count(*) FROM stay JOIN odd_ids AS o ON o.ctid = place;
+-- An application's row has an id from far away: those of the map go past it at once.
+INSERT INTO odd_ids (id, n) VALUES (1000000000000000, -1);
+SELECT mongo_migrate.run_command('repair', '{"insert": "odd_ids", "documents": [{"_id": "new", "n": 20}]}') -> 'n' AS n;
+SET statement_timeout = '60s';
+SELECT count(*) FROM pg_temp.verify('odd_ids') WHERE source_id IS NOT NULL;
+SELECT documents, inserted FROM mongo_migrate.repair('repair', 'odd_ids');
+RESET statement_timeout;
+SELECT n, id > 1000000000000000 AS past FROM odd_ids WHERE n IN (2, 20) ORDER BY n;
+DELETE FROM odd_ids WHERE n = -1;
 SELECT mongo_migrate.run_command('repair', '{"delete": "odd_ids", "deletes": [{"q": {"n": {"$nin": [2, 10]}}, "limit": 0}]}') -> 'n' AS n;
 SELECT count(*) FROM pg_temp.verify('odd_ids') WHERE source_id IS NOT NULL;
 SELECT documents, deleted, unrepaired FROM mongo_migrate.repair('repair', 'odd_ids');

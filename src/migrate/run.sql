@@ -70,6 +70,20 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.last_given(regclass, bigint) IS
     'the greatest id that a sequence may have given, where each of its values stands for a block of so many';
 
+CREATE FUNCTION mongo_migrate.lock_sequence(sequence regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'mm_lock_sequence';
+COMMENT ON FUNCTION mongo_migrate.lock_sequence(regclass) IS
+    'waits for the transactions that have taken values of a sequence, and keeps others from taking one until unlock_sequence(), or the end of the transaction';
+REVOKE ALL ON FUNCTION mongo_migrate.lock_sequence(regclass) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.unlock_sequence(sequence regclass) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'mm_unlock_sequence';
+COMMENT ON FUNCTION mongo_migrate.unlock_sequence(regclass) IS
+    'lets go the lock of lock_sequence()';
+REVOKE ALL ON FUNCTION mongo_migrate.unlock_sequence(regclass) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.column_sequence(target text, column_name name)
     RETURNS regclass
     LANGUAGE sql STABLE STRICT
@@ -198,6 +212,7 @@ BEGIN
             END IF;
         END LOOP;
         -- Others may take ids of the map meanwhile, for references: a sequence is never set back.
+        <<source_>>
         FOR source IN
             SELECT * FROM mongo_migrate.id_sequences(server, of_collection) s
              WHERE CASE WHEN own OR (has_sequence_privilege(s.sequence, 'SELECT') AND has_sequence_privilege(s.sequence, 'UPDATE'))
@@ -206,10 +221,14 @@ BEGIN
             IF own OR source.target IS NOT NULL THEN
                 PERFORM CASE source.block WHEN 1 THEN setval(source.sequence, last) ELSE setval(source.sequence, last + 1, false) END;
             ELSE
-                -- Another session may take blocks of it at this moment.
-                WHILE mongo_migrate.last_given(source.sequence, source.block) < last LOOP
+                -- Another session may take blocks of it at this moment.  A long way is not gone a block at a time, but while none may.
+                FOR n IN 1 .. 1000 LOOP
+                    CONTINUE source_ WHEN mongo_migrate.last_given(source.sequence, source.block) >= last;
                     PERFORM nextval(source.sequence);
                 END LOOP;
+                PERFORM mongo_migrate.lock_sequence(source.sequence);
+                PERFORM setval(source.sequence, last + 1, false) WHERE mongo_migrate.last_given(source.sequence, source.block) < last;
+                PERFORM mongo_migrate.unlock_sequence(source.sequence);
             END IF;
         END LOOP;
     END LOOP;
