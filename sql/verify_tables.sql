@@ -473,6 +473,17 @@ UPDATE legs_l_p SET acc = 'z' WHERE n = '2';
 UPDATE legs_l_p SET cur = 'USD' WHERE n = '1';
 SELECT * FROM differences('legs') WHERE kind = 'mismatch';
 
+-- A row without an id, and arrays that count from elsewhere.
+SELECT load('loose', '[{"_id": 1, "a": [1, 2], "m": [[1, 2], [3, 4]], "t": [{"$date": "2024-02-29T00:00:00Z"}]}, {"_id": 2, "a": [3], "m": [], "t": []}]');
+CALL map('loose', 'source');
+CREATE TABLE loose (id bigint, a integer[], m integer[], t timestamptz[]);
+INSERT INTO loose VALUES (1, '{1,2}', '{{1,2},{3,4}}', '{2024-02-29 00:00:00+00}'), (2, '{3}', '{}', '{}');
+CALL plan('loose', '"ta.rget ""x""".loose', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}', '{"name": "a", "path": "a"}', '{"name": "m", "path": "m"}', '{"name": "t", "path": "t"}');
+SELECT * FROM differences('loose');
+INSERT INTO loose VALUES (NULL, '{5}');
+UPDATE loose SET a = '[0:1]={1,2}', m = '[1:2][2:3]={{1,2},{3,4}}', t = '[-1:-1]={2024-02-29 00:00:00+00}' WHERE id = 1;
+SELECT * FROM differences('loose');
+
 -- A view, and a source that is gone.
 SELECT mongo_migrate.run_command('ve ri''fy', '{"create": "strings2", "viewOn": "strings", "pipeline": [{"$match": {"a": {"$lt": 3}}}]}') ->> 'ok' AS ok;
 UPDATE mongo_migrate.plan SET collection = 'strings2' WHERE collection = 'strings';

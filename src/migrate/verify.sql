@@ -496,7 +496,7 @@ BEGIN
         IF NOT (mongo_migrate.verify_has_id_index(job.server, job.collection) AND mongo_migrate.verify_accounts(job, tally)) THEN
             PERFORM mongo_migrate.verify_rows(job, 0);
         END IF;
-        PERFORM mongo_migrate.verify_child_rows(job);
+        PERFORM mongo_migrate.verify_unowned_rows(job);
         PERFORM mongo_migrate.verify_repeated(job);
     END IF;
     PERFORM mongo_migrate.verify_doubled(job);

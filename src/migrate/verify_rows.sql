@@ -236,8 +236,8 @@ COMMENT ON FUNCTION mongo_migrate.verify_accounts(mongo_migrate.verify_job, mong
     'whether each row of a job''s root belongs to one of the documents that were compared, by their numbers';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_accounts(mongo_migrate.verify_job, mongo_migrate.verify_tally) FROM PUBLIC;
 
--- Looks for child rows whose root row is gone, which no document leads to.
-CREATE FUNCTION mongo_migrate.verify_child_rows(job mongo_migrate.verify_job) RETURNS void
+-- Looks for child rows whose root row is gone, which no document leads to, and for root rows without an id.
+CREATE FUNCTION mongo_migrate.verify_unowned_rows(job mongo_migrate.verify_job) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -264,11 +264,18 @@ BEGIN
             child.carried)
             USING job.verification, job.collection;
     END LOOP;
+    -- Nor is there a document for a row without an id, which a table that existed may have.
+    IF EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = to_regclass(root.root) AND a.attname = root.key AND NOT a.attnotnull) THEN
+        EXECUTE format(
+            'INSERT INTO mongo_migrate.finding (verification_id, collection, target, kind, target_value) '
+            'SELECT $1, $2, %1$L, ''extra'', left(to_json(t.*)::text, 1000) FROM %1$s AS t WHERE t.%2$I IS NULL', root.root, root.key)
+            USING job.verification, job.collection;
+    END IF;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_child_rows(mongo_migrate.verify_job) IS
-    'looks for child rows of a job that have no row in the root''s table';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_child_rows(mongo_migrate.verify_job) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.verify_unowned_rows(mongo_migrate.verify_job) IS
+    'looks for child rows of a job that have no row in the root''s table, and for rows there without an id';
+REVOKE ALL ON FUNCTION mongo_migrate.verify_unowned_rows(mongo_migrate.verify_job) FROM PUBLIC;
 
 -- Compares what rows repeat of a parent that is no root; what they repeat of the root, or of a key, is compared with the documents.
 CREATE FUNCTION mongo_migrate.verify_repeated(job mongo_migrate.verify_job) RETURNS void

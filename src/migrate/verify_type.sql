@@ -174,7 +174,8 @@ BEGIN
     ELSIF element IS NOT NULL THEN
         -- Elements are held against each other by position.
         SELECT * INTO item FROM mongo_migrate.verify_fragments(element, typmod, 'x.v', 'y.s', mode);
-        leaves := format('CASE WHEN coalesce(array_ndims(%2$s), 1) > 1 '
+        leaves := format('CASE WHEN array_dims(%2$s) ~ ''[[](?!1:)'' THEN NULL '     -- an element is not at its position
+                         'WHEN coalesce(array_ndims(%2$s), 1) > 1 '
                          'THEN mongo_migrate.verify_leaves(%1$s, ARRAY(SELECT array_length(%2$s, d) '
                          'FROM generate_series(1, array_ndims(%2$s)) AS d)) '
                          'WHEN jsonb_typeof(%1$s) = ''array'' THEN %1$s END', value, stored);
