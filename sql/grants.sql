@@ -39,7 +39,7 @@ SELECT mongo_migrate.plan_collection('grants_test', 'things', target => 'grants_
 SELECT inserted, complete FROM mongo_migrate.migrate_collection('grants_test', 'things');
 SELECT inserted, skipped, complete FROM mongo_migrate.migrate_collection('grants_test', 'things', workers => 0);
 SELECT * FROM mongo_migrate.verify_sample('grants_test', 'things');
-SELECT collection, state, documents FROM mongo_migrate.progress WHERE server = 'grants_test';
+SELECT collection, state, documents FROM mongo_migrate.progress WHERE server = 'grants_test' ORDER BY 1;
 SELECT relname, relowner::regrole FROM pg_class WHERE relnamespace = 'grants_test'::regnamespace AND relkind = 'r' ORDER BY 1;
 -- What one may do, one may not give.
 SELECT mongo_migrate.grant_usage('regress_grants_nobody');
