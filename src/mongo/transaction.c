@@ -311,11 +311,12 @@ mongo_transaction_begin(MongoConnection *connection)
 		registered = true;
 	}
 	check_deployment(connection);
-	self = MemoryContextAllocZero(TopMemoryContext, sizeof(RemoteTransaction));
+	self = MemoryContextAllocZero(TopTransactionContext, sizeof(RemoteTransaction));
 	self->connection = connection;
+	self->session = start_session(connection);
+	/* From here on there is one, for the end of the local one to end. */
 	mongo_connection_pin(connection);
 	dlist_push_tail(&transactions, &self->node);
-	self->session = start_session(connection);
 }
 
 /* Begins it for what is read to be written; see transaction.h. */

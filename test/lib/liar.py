@@ -2,7 +2,8 @@
 """A server that speaks MongoDB's protocol, and answers commands with what it is told to.
 
 liar.py PORT   each line of standard input is {command: reply, ...} in Extended JSON, the answers from then on; prints a
-line when it listens, and when it knows them. What is not among them is answered as by an empty standalone.
+line when it listens, and when it knows them. What is not among them is answered as by an empty standalone; the answer
+to hello is laid over that one's, and null takes a field out.
 """
 import socketserver
 import struct
@@ -22,7 +23,7 @@ def answer(command):
     """The reply to a command, without the fields that every one may have."""
     name = next(iter(command))
     if name.lower() in ("hello", "ismaster"):
-        return STANDALONE
+        return {key: value for key, value in (STANDALONE | answers.get("hello", {})).items() if value is not None}
     return answers.get(name, {"ok": 1.0, "cursor": {"id": bson.Int64(0), "ns": "d.c", "firstBatch": []}})
 
 

@@ -66,6 +66,19 @@ meet('sizes that no collection has', { aggregate => cursor('[{"storageStats": {"
 meet('fewer documents than none', { aggregate => cursor('[{"storageStats": {"count": -5, "size": -1}}]') },
 	'EXPLAIN SELECT * FROM other WHERE n > 5 ORDER BY n; ANALYZE other', qr/Foreign Scan/);
 
+# A replica set that knows no sessions: a transaction that could not begin is none, and nothing is written without it.
+$node->safe_psql('postgres', <<"SQL");
+CREATE SERVER set FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri 'mongodb://127.0.0.1:$port/?directConnection=true', database 'd');
+CREATE FOREIGN TABLE in_set (_id bigint) SERVER set;
+SQL
+meet('a set without sessions', { hello => '{"setName": "rs0", "logicalSessionTimeoutMinutes": null}', insert => '{"ok": 1, "n": 1}' }, q{
+\set ON_ERROR_STOP off
+BEGIN; SAVEPOINT a;
+INSERT INTO in_set VALUES (1);
+ROLLBACK TO a;
+INSERT INTO in_set VALUES (2);
+COMMIT}, qr/(?s:error while starting a transaction.*){2}/);
+
 kill 'TERM', $liar;
 waitpid $liar, 0;
 $node->stop;
