@@ -20,12 +20,14 @@
 #include "miscadmin.h"
 #include "parser/parse_func.h"
 #include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/snapmgr.h"
 #include "worker.h"
 
@@ -164,6 +166,7 @@ mm_sync_worker_main(Datum arg)
 
 	memcpy(&worker, MyBgworkerEntry->bgw_extra, sizeof(worker));
 	pqsignal(SIGTERM, die);
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	next_log_hook = emit_log_hook;
 	emit_log_hook = watch_log;
 	on_proc_exit(end_for_good, 0);
@@ -177,8 +180,14 @@ mm_sync_worker_main(Datum arg)
 									quote_literal_cstr(NameStr(worker.server)));
 
 		do
+		{
+			if (ConfigReloadPending)
+			{
+				ConfigReloadPending = false;
+				ProcessConfigFile(PGC_SIGHUP);
+			}
 			worker_execute(call);
-		while (goes_on(&worker));
+		} while (goes_on(&worker));
 	}
 	proc_exit(0);				/* and is not started again */
 }

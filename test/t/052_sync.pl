@@ -209,6 +209,16 @@ query("SELECT mongo_migrate.start_sync('shop')");
 caught_up('started again');
 ok($node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate sync'"), 'one worker stays, however often it is started');
 
+# It takes settings of the server as they change.
+foreach my $setting ('off', 'on')
+{
+	query("ALTER SYSTEM SET track_activities = $setting");
+	$node->reload;
+	my $not = $setting eq 'off' ? '' : 'NOT';
+	ok($node->poll_query_until('postgres', "SELECT $not state = 'disabled' FROM pg_stat_activity WHERE datname = 'postgres' AND backend_type = 'mongo_migrate sync'"),
+		"a worker sees that track_activities is $setting");
+}
+
 # They would be started again every 10 s.
 sub times_logged { return scalar(() = slurp_file($node->logfile) =~ /$_[0]/g); }
 my %gone = (
