@@ -136,6 +136,17 @@ SELECT * FROM mongo_migrate.copy_batch('load_quarantine', 'nans', 1);
 SELECT source_id, path, reason, sqlstate FROM entries WHERE target = 'load_quarantine.nans';
 TABLE nans;
 
+-- A label that an enum gets between two batches, as the hint has it, is known to the next.
+SELECT mongo_migrate.run_command('load_quarantine', '{"insert": "paints", "documents": [
+    {"_id": 1, "colour": "red"}, {"_id": 2, "colour": "blue"}, {"_id": 3, "colour": "blue"}]}') -> 'n' AS n;
+CREATE TYPE colour AS ENUM ('red');
+CREATE TABLE paints (id integer PRIMARY KEY, colour colour);
+SELECT pg_temp.plan('paints', 'load_quarantine.paints', '{"id": "id _id integer", "colour": "value colour load_quarantine.colour"}');
+SELECT inserted, rejected FROM mongo_migrate.copy_batch('load_quarantine', 'paints', 1, 2);
+SELECT hint FROM entries WHERE target = 'load_quarantine.paints';
+ALTER TYPE colour ADD VALUE 'blue';
+SELECT inserted, rejected FROM mongo_migrate.copy_batch('load_quarantine', 'paints', 1, 2);
+
 -- What an attempt to insert takes is freed as it ends, however many documents of a batch fail.  A sequence keeps the
 -- most memory that was measured, which a rollback of the attempt would take back.
 CREATE SEQUENCE memory;

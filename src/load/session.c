@@ -3,8 +3,8 @@
  *	  What the batches of a collection share, kept between transactions.
  *
  * One session is kept: a worker copies one chunk at a time.  It is made anew
- * when it belongs to another collection or user, when a plan, a table or a map
- * has changed, and after any rollback.  The cursor of a rolled-back
+ * when it belongs to another collection or user, when a plan, a table, a map or
+ * an enum has changed, and after any rollback.  The cursor of a rolled-back
  * transaction is ahead of its checkpoint, and its new ids do not exist, so
  * nothing of it may live on.  Its source, the cursor, is made anew for another
  * chunk, and when the chunk's row does not stand where the session left it;
@@ -28,6 +28,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(mm_plan_changed);
 
@@ -78,6 +79,13 @@ relation_changed(Datum arg, Oid relid)
 		kept->stale |= id_map_depends(lfirst(cell), relid);
 }
 
+/* Syscache callback: an enum, whose labels a plan's converters know, may have changed. */
+static void
+enum_changed(Datum arg, int cacheid, uint32 hash)
+{
+	plan_version++;
+}
+
 /* Lets the kept session go, with its cursor. */
 static void
 drop_kept(void)
@@ -122,6 +130,7 @@ watch(void)
 	if (watching)
 		return;
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(ENUMOID, enum_changed, (Datum) 0);
 	RegisterXactCallback(transaction_ended, NULL);
 	RegisterSubXactCallback(subtransaction_ended, NULL);
 	watching = true;
