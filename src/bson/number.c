@@ -111,7 +111,7 @@ number_from_int64(Number *number, int64 value)
 }
 
 /* A decimal128; a coefficient that is not canonical counts as zero, as IEEE 754 has it. */
-void
+static void
 number_from_decimal128(Number *number, const bson_decimal128_t *decimal)
 {
 	uint32		combination = (decimal->high >> 58) & 0x1f;

@@ -51,7 +51,6 @@ extern bool number_from_value(Number *number, const bson_iter_t *value);
 
 extern void number_from_double(Number *number, double value);
 extern void number_from_int64(Number *number, int64 value);
-extern void number_from_decimal128(Number *number, const bson_decimal128_t *decimal);
 
 extern ConvertStatus number_to_int64(Number number, int64 *result);
 

@@ -88,8 +88,11 @@ split_words(const char *name, char *words[MAX_WORDS])
 	return count;
 }
 
-/* Whether a field's name says that it refers to a collection. */
-bool
+/*
+ * Whether a field's name says that it refers to a collection: filmId to
+ * Sakila_films.  *suffix: whether the name ends in id or the like.
+ */
+static bool
 names_agree(const char *field, const char *collection, bool *suffix)
 {
 	char	   *words[MAX_WORDS];

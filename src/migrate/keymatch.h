@@ -16,8 +16,4 @@
 extern void profile_find_references(Profile *profile, MongoConnection *connection,
 									const char *collection);
 
-/* Whether a field's name says that it refers to a collection: filmId to
- * Sakila_films.  *suffix: whether the name ends in id or the like. */
-extern bool names_agree(const char *field, const char *collection, bool *suffix);
-
 #endif							/* MM_KEYMATCH_H */
