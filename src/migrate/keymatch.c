@@ -273,12 +273,51 @@ is_own_index(const Candidate *candidate, const KeyProbe *probe, const char *self
 	return path != NULL && strcmp(path, probe->key) == 0;
 }
 
-/* Can the candidate's values be keys of the probe, that are not its own? */
+/* Whether the values are ObjectIds, or 16 random bytes, which are nowhere by chance. */
+static bool
+has_random_keys(const Candidate *candidate)
+{
+	return candidate->rank == KEY_OBJECTID || candidate->rank == KEY_BINARY;
+}
+
+/*
+ * How many of the values must be found for a reference; more than there are,
+ * where none would prove it.  Small numbers, as text or not, are everywhere:
+ * the field must say what it means.
+ */
+static int
+values_needed(const Candidate *candidate, const KeyProbe *probe, const char *self)
+{
+	bool		agrees;
+	bool		suffix;
+
+	if (has_random_keys(candidate))
+		return 1;
+	agrees = probe_agrees(candidate, probe, self, &suffix);
+	if (agrees && suffix)
+		return 1;
+	if (candidate->rank != KEY_STRING)
+		return probe->spread > 100 ? 3 : INT_MAX;
+	if (!candidate->node->strings_not_number || candidate->node->length_max < 2)
+		return INT_MAX;
+	return agrees ? 1 : 3;
+}
+
+/* Whether so many values found are a reference.  Of random keys half is enough, the rest are dangling. */
+static bool
+is_reference(const Candidate *candidate, const KeyProbe *probe, int found, const char *self)
+{
+	return found >= values_needed(candidate, probe, self) &&
+		(has_random_keys(candidate) ? found * 2 >= candidate->count : found * 10 >= candidate->count * 9);
+}
+
+/* Could the candidate's values prove to be keys of the probe, that are not its own? */
 static bool
 is_likely(const Candidate *candidate, const KeyProbe *probe, const char *self)
 {
 	return candidate->rank >= probe->low && candidate->rank <= probe->high &&
-		!is_own_index(candidate, probe, self);
+		!is_own_index(candidate, probe, self) &&
+		values_needed(candidate, probe, self) <= candidate->count;
 }
 
 /* Has the first values of the candidates of each match looked up. */
@@ -327,13 +366,6 @@ count_found(const Candidate *candidate, int limit, HTAB *found)
 	return count;
 }
 
-/* Whether the values are ObjectIds, or 16 random bytes, which are nowhere by chance. */
-static bool
-has_random_keys(const Candidate *candidate)
-{
-	return candidate->rank == KEY_OBJECTID || candidate->rank == KEY_BINARY;
-}
-
 /* Notes which of a candidate's values are _ids of the match's collection. */
 static void
 mark_found(Candidate *candidate, const Match *match)
@@ -365,32 +397,6 @@ drop_if_divided(Profile *profile, const Candidate *candidate)
 		return;
 	node->reference = NULL;
 	node->divided = MemoryContextStrdup(profile->context, candidate->where);
-}
-
-/*
- * Whether so many values found are a reference.  Of random keys half is
- * enough, the rest are dangling.  Small numbers, as text or not, are
- * everywhere: the field must say what it means.
- */
-static bool
-is_reference(const Candidate *candidate, const KeyProbe *probe, int found, const char *self)
-{
-	bool		suffix;
-	bool		agrees = probe_agrees(candidate, probe, self, &suffix);
-
-	switch (candidate->rank)
-	{
-		case KEY_OBJECTID:
-		case KEY_BINARY:
-			return found * 2 >= candidate->count && found > 0;
-		case KEY_STRING:
-			if (!candidate->node->strings_not_number || candidate->node->length_max < 2)
-				return found * 10 >= candidate->count * 9 && found > 0 && agrees && suffix;
-			return found * 10 >= candidate->count * 9 && (found >= 3 || (agrees && found > 0));
-		default:
-			return found * 10 >= candidate->count * 9 && found > 0 &&
-				((agrees && suffix) || (probe->spread > 100 && found >= 3));
-	}
 }
 
 /* Orders two references of a path, the better one first: _id before other
@@ -474,24 +480,35 @@ static List *
 make_matches(List *candidates, List *probes, const char *self)
 {
 	List	   *matches = NIL;
+	MemoryContext names = AllocSetContextCreate(CurrentMemoryContext, "names of keys", ALLOCSET_SMALL_SIZES);
 	ListCell   *cell;
 
 	foreach(cell, probes)
 	{
-		Match	   *match = palloc0(sizeof(Match));
+		const KeyProbe *probe = (const KeyProbe *) lfirst(cell);
+		List	   *likely = NIL;
+		Match	   *match;
 		ListCell   *c;
 
-		match->probe = (const KeyProbe *) lfirst(cell);
 		foreach(c, candidates)
 		{
-			if (is_likely((Candidate *) lfirst(c), match->probe, self))
-				match->candidates = lappend(match->candidates, lfirst(c));
+			MemoryContext old = MemoryContextSwitchTo(names);
+			bool		can_be = is_likely((Candidate *) lfirst(c), probe, self);
+
+			MemoryContextSwitchTo(old);
+			if (can_be)
+				likely = lappend(likely, lfirst(c));
 		}
-		if (match->candidates == NIL)
+		MemoryContextReset(names);
+		if (likely == NIL)
 			continue;
+		match = palloc(sizeof(Match));
+		match->probe = probe;
+		match->candidates = likely;
 		match->found = key_set_create(CurrentMemoryContext);
 		matches = lappend(matches, match);
 	}
+	MemoryContextDelete(names);
 	return matches;
 }
 
