@@ -142,7 +142,7 @@ BEGIN
     END IF;
     PERFORM mongo_migrate.reach_shards();
     -- Not while a run of the server makes foreign keys, or takes documents away that are referred to.
-    PERFORM pg_advisory_xact_lock_shared(mongo_migrate.run_lock(r.server, ''));
+    PERFORM mongo_migrate.await_lock(mongo_migrate.run_lock(r.server, ''), shared => true);
     FOR next IN
         SELECT t.target, to_regclass(t.target) AS relation FROM mongo_migrate.plan_target t
          WHERE t.server = r.server AND t.collection = r.collection AND t.included AND t.target <> ALL (tried)
@@ -225,7 +225,7 @@ DECLARE
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = complete_run.run_id;
     -- Who adds foreign keys locks tables before id maps, and may make the same keys.
-    PERFORM pg_advisory_xact_lock(mongo_migrate.run_lock(r.server, ''));
+    PERFORM mongo_migrate.await_lock(mongo_migrate.run_lock(r.server, ''));
     PERFORM mongo_migrate.await_keys(r.server, r.collection, true);
     PERFORM mongo_migrate.attach_keys(r.server, r.collection, true);
     PERFORM mongo_migrate.finish_id_map(r.server, r.collection);

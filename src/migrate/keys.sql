@@ -190,7 +190,7 @@ BEGIN
     FOR key IN
         SELECT * FROM mongo_migrate.run_keys(server, collection) k WHERE k.of_map = await_keys.of_map AND NOT k.done
     LOOP
-        PERFORM pg_advisory_xact_lock(hashtextextended(key.index_name, 0));
+        PERFORM mongo_migrate.await_lock(hashtextextended(key.index_name, 0));
     END LOOP;
 END
 $$;

@@ -9,6 +9,17 @@ CREATE FUNCTION mongo_migrate.run_lock(server name, collection text, chunk integ
 COMMENT ON FUNCTION mongo_migrate.run_lock(name, text, integer) IS
     'key of the advisory lock of a migration of a collection (chunk NULL), or of one of its chunks';
 
+CREATE FUNCTION mongo_migrate.await_lock(key bigint, shared boolean DEFAULT false)
+    RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = 0
+AS $$
+    SELECT CASE WHEN shared THEN pg_advisory_xact_lock_shared(key) ELSE pg_advisory_xact_lock(key) END
+$$;
+COMMENT ON FUNCTION mongo_migrate.await_lock(bigint, boolean) IS
+    'takes an advisory lock until the transaction ends, from sessions of migrations that have it for as long as an index or a foreign key takes; lock_timeout, which is for tables, does not count';
+
 CREATE FUNCTION mongo_migrate.try_session_lock(key bigint) RETURNS boolean
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'mm_try_session_lock';

@@ -571,7 +571,7 @@ DECLARE
     again boolean;
 BEGIN
     -- One at a time: of two collections that end together the second sees the first.
-    PERFORM pg_advisory_xact_lock(mongo_migrate.run_lock(server, ''));
+    PERFORM mongo_migrate.await_lock(mongo_migrate.run_lock(server, ''));
 
     -- A document that goes into quarantine leaves references to it dangling.
     LOOP
@@ -616,7 +616,7 @@ AS $$
 DECLARE
     r mongo_migrate.loaded_reference;
 BEGIN
-    PERFORM pg_advisory_xact_lock(mongo_migrate.run_lock(server, ''));
+    PERFORM mongo_migrate.await_lock(mongo_migrate.run_lock(server, ''));
     FOR r IN
         SELECT l.*
           FROM mongo_migrate.loaded_references(server, ARRAY(

@@ -93,6 +93,26 @@ $writer->ask('BEGIN; LOCK TABLE notes IN ROW EXCLUSIVE MODE');
 is(query("SET statement_timeout = '1min'; SELECT action FROM mongo_migrate.apply_ddl('shop', 'notes')"), 'exists', 'nobody waits for a writer to try keys');
 $writer->finish;
 
+# Who waits for another session of a run waits as long as that takes: lock_timeout is for the tables.
+$run = query("SELECT mongo_migrate.prepare_run('shop', 'notes', 100, 0, 'quarantine', NULL, NULL)");
+query("CALL mongo_migrate.copy_chunks($run); SELECT mongo_migrate.begin_keys($run)");
+my ($helper, $finisher) = map { PsqlSession->new($node) } 1 .. 2;
+$helper->ask('SET min_parallel_table_scan_size = 0');
+$finisher->ask("SET lock_timeout = '10ms'");
+foreach my $steps ([ "build_key($run, '{}')", "add_keys($run)" ], [ "finish_table($run, '{}')", "validate_references($run)" ],
+	[ "finish_table($run, '{}')", "complete_run($run)" ])
+{
+	my ($helping, $finishing) = @$steps;
+	$helper->ask("BEGIN; SELECT mongo_migrate.$helping");
+	$finisher->send("SELECT mongo_migrate.$finishing");
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'") or die 'it does not wait';
+	$helper->ask('COMMIT');
+	is(($finisher->result)[1], '', "$finishing waits for $helping");
+	query("SELECT mongo_migrate.add_references($run)") if $finishing =~ /add_keys/;
+}
+is(query("SELECT state, phase FROM mongo_migrate.run WHERE run_id = $run"), 'complete|done', 'and the run ends');
+$_->finish foreach $helper, $finisher;
+
 $mongo->command('mm_test_finish', '{"dropDatabase": 1}');
 $node->stop;
 done_testing();
