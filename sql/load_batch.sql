@@ -77,7 +77,7 @@ SELECT mongo_migrate.target_id('load_batch', 'elsewhere', '1');
 
 -- A batch is of the transaction that it runs in.
 TRUNCATE orders, order_items, order_item_tags;
-UPDATE mongo_migrate.chunk SET last_id = NULL, complete = false WHERE server = 'load_batch' AND collection = 'orders';
+UPDATE mongo_migrate.chunk SET last_id = NULL, complete = false, filled = '{}' WHERE server = 'load_batch' AND collection = 'orders';
 BEGIN;
 SELECT documents, complete FROM mongo_migrate.copy_batch('load_batch', 'orders', 1, 2);
 SAVEPOINT one;
@@ -94,7 +94,7 @@ SELECT id FROM orders ORDER BY id;
 
 -- The source goes on from a document that is gone, and ranges end before their upper boundary.
 TRUNCATE orders, order_items, order_item_tags;
-UPDATE mongo_migrate.chunk SET last_id = mongo_migrate.bson_from_json('{"_id": 2.5}'), complete = false
+UPDATE mongo_migrate.chunk SET last_id = mongo_migrate.bson_from_json('{"_id": 2.5}'), complete = false, filled = '{}'
     WHERE server = 'load_batch' AND collection = 'orders';
 SELECT documents, complete FROM mongo_migrate.copy_batch('load_batch', 'orders', 1);
 UPDATE mongo_migrate.chunk SET last_id = NULL, complete = false,

@@ -77,8 +77,20 @@ INSERT INTO single VALUES (1), (1);
 ROLLBACK;
 DROP TRIGGER c ON orders;
 
+-- Without the id map that was emptied, documents would get other ids.
+SELECT mongo_migrate.run_command('runs', '{"insert": "words", "documents": [{"_id": "a"}, {"_id": "b"}, {"_id": "c"}]}') -> 'n' AS n;
+SELECT mongo_migrate.prepare_run('runs', 'words', 1, 0, 'stop', NULL, NULL) \g /dev/null
+SELECT inserted FROM mongo_migrate.copy_batch('runs', 'words', 1, 1);
+DO $$ BEGIN EXECUTE 'TRUNCATE ' || (SELECT relation FROM mongo_migrate.id_map WHERE (server, collection) = ('runs', 'words')); END $$;
+\set VERBOSITY sqlstate
+SELECT inserted FROM mongo_migrate.copy_batch('runs', 'words', 1, 1);
+SELECT mongo_migrate.prepare_run('runs', 'words', 1, 0, 'stop', NULL, NULL);
+\set VERBOSITY default
+SELECT mongo_migrate.reset_collection('runs', 'words', truncate => true);
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('runs', 'words', workers => 0);
+
 DROP VIEW runs;
-DROP TABLE orders, orders_items;
+DROP TABLE orders, orders_items, words;
 DELETE FROM mongo_migrate.plan WHERE server = 'runs';
 DELETE FROM mongo_migrate.quarantine WHERE server = 'runs';
 SELECT mongo_migrate.run_command('runs', '{"dropDatabase": 1}') -> 'ok' AS ok;

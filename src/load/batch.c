@@ -527,7 +527,8 @@ batch_count(LoadSession *session, LoadCounts *counts)
 		for (int row = 0; target->included && row < target->nrows; row++)
 			rows += session->documents[target->documents[row]].state == DOCUMENT_INSERTED;
 		counts->rows += rows;
-		target->filled |= rows > 0;
+		if (rows > 0 && !target->filled)
+			counts->filled = lappend(counts->filled, target);
 	}
 }
 

@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "load/load.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 
 /* A statement that is prepared once a session; *plan is NULL before the first call. */
@@ -62,6 +63,26 @@ result_bool(int column)
 	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull));
 }
 
+/* The strings of an array of the current SPI result in context. */
+static List *
+result_strings(int column, MemoryContext context)
+{
+	bool		isnull;
+	Datum	   *elements;
+	int			nelements;
+	List	   *strings = NIL;
+	MemoryContext old;
+
+	deconstruct_array(DatumGetArrayTypeP(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc,
+													   column, &isnull)),
+					  TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, &nelements);
+	old = MemoryContextSwitchTo(context);
+	for (int i = 0; i < nelements; i++)
+		strings = lappend(strings, TextDatumGetCString(elements[i]));
+	MemoryContextSwitchTo(old);
+	return strings;
+}
+
 /*
  * Locks a chunk's row and reads it, into the current context.  Throws
  * ERRCODE_LOCK_NOT_AVAILABLE when another transaction has it.
@@ -77,7 +98,7 @@ checkpoint_lock(Name server, const char *collection, int chunk)
 
 	SPI_connect();
 	statement_prepared(&plan,
-					   "SELECT lower_id, upper_id, last_id, catching_up, complete"
+					   "SELECT lower_id, upper_id, last_id, catching_up, complete, filled"
 					   "  FROM mongo_migrate.chunk"
 					   " WHERE server OPERATOR(pg_catalog.=) $1 AND collection OPERATOR(pg_catalog.=) $2"
 					   "   AND chunk OPERATOR(pg_catalog.=) $3"
@@ -94,6 +115,7 @@ checkpoint_lock(Name server, const char *collection, int chunk)
 	checkpoint->last_id = result_bytes(3, context);
 	checkpoint->catching_up = result_bool(4);
 	checkpoint->complete = result_bool(5);
+	checkpoint->filled = result_strings(6, context);
 	SPI_finish();
 	return checkpoint;
 }
@@ -121,6 +143,17 @@ checkpoints_catch_up(LoadSession *session)
 	SPI_finish();
 }
 
+/* The names of targets, as text[]. */
+static Datum
+target_names(const List *targets)
+{
+	Datum	   *names = palloc(Max(list_length(targets), 1) * sizeof(Datum));
+
+	for (int i = 0; i < list_length(targets); i++)
+		names[i] = CStringGetTextDatum(((LoadTarget *) list_nth(targets, i))->name);
+	return PointerGetDatum(construct_array(names, list_length(targets), TEXTOID, -1, false, TYPALIGN_INT));
+}
+
 /*
  * Moves a chunk's row by what a batch did.  last_id is NULL when the batch had
  * no document.
@@ -129,19 +162,19 @@ void
 checkpoint_move(LoadSession *session, const LoadCounts *counts, const bytea *last_id, bool complete)
 {
 	static SPIPlanPtr plan = NULL;
-	Oid			types[12] = {
+	Oid			types[13] = {
 		NAMEOID, TEXTOID, INT4OID, BYTEAOID,
-		INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, BOOLOID, INT8OID, INT8OID
+		INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, BOOLOID, INT8OID, INT8OID, TEXTARRAYOID
 	};
-	Datum		values[12] = {
+	Datum		values[13] = {
 		NameGetDatum(&session->server), CStringGetTextDatum(session->collection),
 		Int32GetDatum(session->chunk), PointerGetDatum(last_id),
 		Int64GetDatum(counts->documents), Int64GetDatum(counts->inserted),
 		Int64GetDatum(counts->skipped), Int64GetDatum(counts->rejected),
 		Int64GetDatum(counts->rounded), BoolGetDatum(complete),
-		Int64GetDatum(counts->rows), Int64GetDatum(counts->bytes)
+		Int64GetDatum(counts->rows), Int64GetDatum(counts->bytes), target_names(counts->filled)
 	};
-	char		nulls[13] = "            ";
+	char		nulls[14] = "             ";
 
 	if (last_id == NULL)
 		nulls[3] = 'n';
@@ -158,11 +191,14 @@ checkpoint_move(LoadSession *session, const LoadCounts *counts, const bytea *las
 					   "       complete = $10,"
 					   "       rows = rows OPERATOR(pg_catalog.+) $11,"
 					   "       bytes = bytes OPERATOR(pg_catalog.+) $12,"
+					   "       filled = filled OPERATOR(pg_catalog.||) $13,"
 					   "       updated_at = pg_catalog.clock_timestamp()"
 					   " WHERE server OPERATOR(pg_catalog.=) $1 AND collection OPERATOR(pg_catalog.=) $2"
-					   "   AND chunk OPERATOR(pg_catalog.=) $3", 12, types);
+					   "   AND chunk OPERATOR(pg_catalog.=) $3", 13, types);
 	SPI_execute_plan(plan, values, nulls, false, 0);
 	if (SPI_processed != 1)
 		elog(ERROR, "chunk %d of collection \"%s\" vanished", session->chunk, session->collection);
 	SPI_finish();
+	for (int i = 0; i < list_length(counts->filled); i++)
+		((LoadTarget *) list_nth(counts->filled, i))->filled = true;
 }

@@ -98,7 +98,7 @@ struct LoadTarget
 	Oid			relid;
 	bool		direct;			/* rows go in through the table access method */
 	bool		distributed;	/* by Citus: rows go there by statements alone */
-	bool		filled;			/* has had rows of the session */
+	bool		filled;			/* the chunk has put rows into it */
 	bson_t	   *filter;			/* root: its match document, or NULL */
 
 	/* Columns in the order of a row's values: first those that decode fills. */
@@ -229,6 +229,7 @@ typedef struct Checkpoint
 	bytea	   *last_id;
 	bool		catching_up;
 	bool		complete;
+	List	   *filled;			/* names of targets that have had rows */
 } Checkpoint;
 
 typedef struct LoadCounts
@@ -240,6 +241,7 @@ typedef struct LoadCounts
 	int64		rounded;
 	int64		rows;			/* of the documents inserted */
 	int64		bytes;			/* of the documents */
+	List	   *filled;			/* targets that have had the chunk's first rows */
 } LoadCounts;
 
 /* What becomes of a range of documents in a subtransaction. */

@@ -13,7 +13,6 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
@@ -21,7 +20,6 @@
 #include "load/load.h"
 #include "miscadmin.h"
 #include "mongo/options.h"
-#include "storage/bufmgr.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -223,35 +221,20 @@ still_true(LoadSession *session)
 }
 
 /*
- * Throws when a table that the session has put rows into has none any more: in
- * the midst of a chunk, the rest would be taken for all.
+ * Throws when a table that the collection's documents were copied into has no
+ * rows any more: the rest would be taken for all.  Of Citus's tables only the
+ * beginning of a run asks: after a read of all shards, their transaction could
+ * not write to its reference tables.
  */
 static void
-check_filled(LoadSession *session)
+require_filled(LoadSession *session)
 {
 	for (int i = 0; i < session->ntargets; i++)
-	{
-		LoadTarget *target = session->targets[i];
-		Relation	relation;
-		bool		emptied;
-
-		if (!target->filled || target->distributed)
-			continue;
-		relation = try_table_open(target->relid, NoLock);
-		if (relation == NULL)
-			continue;			/* the next session says so */
-		emptied = RelationGetForm(relation)->relkind == RELKIND_RELATION &&
-			RelationGetNumberOfBlocks(relation) == 0;
-		table_close(relation, NoLock);
-		if (emptied)
-			ereport(ERROR,
-					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-					 errmsg("table %s was emptied while documents of collection \"%s\" were copied into it",
-							target->name, session->collection),
-					 errhint("To copy them anew: SELECT mongo_migrate.reset_collection(%s, %s, truncate => true);",
-							 quote_literal_cstr(NameStr(session->server)),
-							 quote_literal_cstr(session->collection))));
-	}
+		if (session->targets[i]->distributed)
+			return;
+	SPI_connect();
+	collection_query(session, session->collection, "SELECT mongo_migrate.require_filled($1, $2)");
+	SPI_finish();
 }
 
 /* Lets the source go. */
@@ -272,11 +255,27 @@ same_bytes(const bytea *a, const bytea *b)
 	return a == NULL || b == NULL ? a == b : key_compare(a, b) == 0;
 }
 
+/* Whether a list of strings has one. */
+static bool
+has_string(const List *strings, const char *string)
+{
+	ListCell   *cell;
+
+	foreach(cell, strings)
+	{
+		if (strcmp(lfirst(cell), string) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Has the source stand where the row of the chunk does. */
 static void
 begin_chunk(LoadSession *session, int chunk, const Checkpoint *checkpoint)
 {
 	end_chunk(session);
+	for (int i = 0; i < session->ntargets; i++)
+		session->targets[i]->filled = has_string(checkpoint->filled, session->targets[i]->name);
 	session->chunk = chunk;
 	session->last_id = bytes_copy(checkpoint->last_id, session->context);
 	read_after_sync(session);
@@ -303,18 +302,14 @@ load_session_begin(Name server, const char *collection, int chunk, const Checkpo
 		 kept->userid != GetUserId()))
 		drop_kept();
 	if (kept != NULL && !still_true(kept))
-	{
-		if (kept->source != NULL && kept->chunk == chunk && checkpoint->last_id != NULL &&
-			same_bytes(kept->last_id, checkpoint->last_id))
-			check_filled(kept);
 		drop_kept();
-	}
 	if (kept != NULL && mongo_connect(kept->serverid, kept->userid) != kept->connection)
 		drop_kept();
 	if (kept == NULL)
 	{
 		watch();
 		session = load_session_create(server, collection, chunk, CurrentMemoryContext);
+		require_filled(session);
 		MemoryContextSetParent(session->context, TopMemoryContext);
 		kept = session;
 	}

@@ -248,6 +248,7 @@ CREATE TABLE mongo_migrate.chunk
     catching_up boolean NOT NULL DEFAULT false, -- a later pass: documents that have their rows are skipped
     complete    boolean NOT NULL DEFAULT false,
     updated_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    filled      text[]  NOT NULL DEFAULT '{}',  -- targets that have had rows
     PRIMARY KEY (server, collection, chunk)
 );
 

@@ -352,6 +352,45 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.has_rows(name, text) IS
     'whether a table that a collection''s documents go to has rows, or may have some that the caller does not see';
 
+CREATE FUNCTION mongo_migrate.require_filled(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    relation text;
+    filled boolean;
+BEGIN
+    FOR relation IN
+        WITH used AS (
+            SELECT DISTINCT f.target FROM mongo_migrate.chunk k, unnest(k.filled) AS f (target)
+              JOIN mongo_migrate.plan_target t ON (t.server, t.collection, t.target) = ($1, $2, f.target) AND t.included
+             WHERE (k.server, k.collection) = ($1, $2) AND k.last_id IS NOT NULL
+        )
+        SELECT r.relation
+          FROM (SELECT u.target FROM used u
+                 UNION ALL
+                SELECT m.relation FROM mongo_migrate.id_map m
+                 WHERE (m.server, m.collection) = ($1, $2)
+                   AND EXISTS (SELECT FROM used u JOIN mongo_migrate.plan_column c ON (c.server, c.collection, c.target) = ($1, $2, u.target)
+                                WHERE c.role = 'id' AND c.included)) AS r (relation)
+         WHERE to_regclass(r.relation) IS NOT NULL
+    LOOP
+        -- What the caller may not see may be there.
+        CONTINUE WHEN row_security_active(relation) OR NOT has_any_column_privilege(relation, 'SELECT');
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', relation) INTO filled;
+        IF NOT filled THEN
+            RAISE object_not_in_prerequisite_state USING
+                MESSAGE = format('table %s is empty, and documents of collection %s were copied into it', relation, collection),
+                HINT = format('To copy them anew: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true);', server, collection);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_filled(name, text) IS
+    'throws where a table, or the id map, has no rows any more that documents of the collection were copied into: the next ones would be taken for all';
+
 CREATE FUNCTION mongo_migrate.paced(options jsonb, max_docs_per_second integer)
     RETURNS jsonb
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -468,19 +507,6 @@ BEGIN
      ORDER BY run_id DESC LIMIT 1;
     SELECT * INTO sums FROM mongo_migrate.chunk_sum
      WHERE server = prepare_run.server AND collection = prepare_run.collection;
-    IF sums.incomplete > 0 AND sums.inserted > 0 AND NOT mongo_migrate.has_rows(server, collection)
-       -- Child tables may be empty.
-       AND EXISTS (SELECT FROM mongo_migrate.plan_target
-                    WHERE server = prepare_run.server AND collection = prepare_run.collection AND kind = 'root' AND included) THEN
-        RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('table %s is empty, and %s of collection %s were copied into it',
-                (SELECT target FROM mongo_migrate.plan_target
-                  WHERE server = prepare_run.server AND collection = prepare_run.collection
-                    AND kind = 'root' AND included ORDER BY ordinal LIMIT 1),
-                mongo_migrate.counted(sums.inserted, 'document'), collection),
-            HINT = format('To copy them anew: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true);',
-                          server, collection);
-    END IF;
     PERFORM mongo_migrate.tell_changed_plan(server, collection, last_version) WHERE sums.inserted + sums.skipped > 0;
     PERFORM mongo_migrate.require_own_ids(server, collection) WHERE sums.chunks IS NULL AND last_phase IS NULL;
     -- While documents come, references may lead nowhere yet, or never.
@@ -499,9 +525,12 @@ BEGIN
         -- All of it was done: once more, for what is new in the source.
         UPDATE mongo_migrate.chunk
            SET catching_up = true, complete = false, last_id = NULL, documents = 0, inserted = 0,
-               skipped = 0, rejected = 0, rounded = 0, batches = 0, rows = 0, bytes = 0, updated_at = clock_timestamp()
+               skipped = 0, rejected = 0, rounded = 0, batches = 0, rows = 0, bytes = 0, filled = '{}',
+               updated_at = clock_timestamp()
          WHERE server = prepare_run.server AND collection = prepare_run.collection;
     END IF;
+    -- Later on, all documents of a table may have gone into quarantine.
+    PERFORM mongo_migrate.require_filled(server, collection) WHERE last_phase IS DISTINCT FROM 'references';
     PERFORM mongo_migrate.prepare_id_maps(server, collection,
         (SELECT bool_or(catching_up) FROM mongo_migrate.chunk
           WHERE server = prepare_run.server AND collection = prepare_run.collection));
