@@ -50,6 +50,7 @@ SQL_PARTS = \
 	src/migrate/verify_value.sql \
 	src/migrate/verify_type.sql \
 	src/migrate/verify_plan.sql \
+	src/migrate/verify_shape.sql \
 	src/migrate/verify_counts.sql \
 	src/migrate/verify_rows.sql \
 	src/migrate/verify_sums.sql \

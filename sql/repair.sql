@@ -273,6 +273,26 @@ SELECT documents, deleted, unrepaired FROM mongo_migrate.repair('repair', 'times
 SELECT n FROM times;
 SELECT mongo_migrate.compare_document('repair', 'text_ids', '{"$gt": 1}');
 
+-- Values where the plan has a sub-document, an array or a map: no row tells of them.
+SELECT mongo_migrate.run_command('repair', '{"insert": "shapes", "documents": [
+    {"_id": 1, "at": {"city": "x", "geo": {"lat": 1}}, "l": [{"k": 1, "p": [{"n": 1}]}], "m": {"a": 1}, "t": [{"v": 1, "t": [{"v": 2}]}], "w": [{"k": 1}], "g": [[1], [2]]},
+    {"_id": 2, "at": {}, "l": [], "m": {}, "t": [], "w": [], "g": []}, {"_id": 3, "at": null, "m": null, "l": null}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('repair', 'shapes', target => 'repair.shapes');
+SELECT mongo_migrate.plan_table('repair', 'shapes', p) FROM unnest(ARRAY['m', 't[].t', 'g']) AS p;
+UPDATE mongo_migrate.plan_column SET nullable = true WHERE (server, collection) = ('repair', 'shapes') AND role = 'value';
+-- A column for the whole value takes it as it is.
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type) VALUES ('repair', 'shapes', 'repair.shapes', 'w', 30, 'value', 'w', 'jsonb');
+SELECT inserted FROM mongo_migrate.migrate_collection('repair', 'shapes');
+SELECT * FROM pg_temp.verify('shapes');
+SELECT mongo_migrate.run_command('repair', '{"update": "shapes", "updates": [
+    {"q": {"_id": 2}, "u": {"$set": {"at": 5, "l": {"k": 1}, "m": {"$date": "2024-02-29T12:00:00Z"}, "t": "lost", "w": "kept", "g": [1, [2]]}}},
+    {"q": {"_id": 3}, "u": {"$set": {"at": {"geo": [1]}, "m": ["lost"], "l": [{"p": 7}, "lost", null], "t": [{"t": {"v": 1}}], "g": 1}}}]}') -> 'n' AS n;
+SELECT source_id, target, element, column_name, kind, source_value, target_value FROM pg_temp.verify('shapes') ORDER BY source_id, target, element, kind;
+SELECT target, element, kind, source_value FROM mongo_migrate.compare_document('repair', 'shapes', '2') WHERE kind <> 'equal' ORDER BY 1, 2, 3;
+SET client_min_messages = error;
+SELECT documents, replaced, rejected FROM mongo_migrate.repair('repair', 'shapes');
+RESET client_min_messages;
+
 -- Errors.
 SELECT mongo_migrate.repair('repair', 'nothing');
 SELECT mongo_migrate.repair('repair', 'visits', verification_id => 0);

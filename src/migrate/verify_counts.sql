@@ -76,7 +76,7 @@ DECLARE
 BEGIN
     IF levels = '[]' THEN
         RETURN 1;
-    ELSIF (levels -> 0 ->> 'map')::boolean AND jsonb_typeof(elements) = 'object' AND NOT mongo_migrate.verify_is_null(elements) THEN
+    ELSIF (levels -> 0 ->> 'map')::boolean AND jsonb_typeof(elements) = 'object' AND NOT mongo_migrate.verify_is_wrapper(elements) THEN
         RETURN (SELECT coalesce(sum(mongo_migrate.verify_count_within(e.value, levels - 0)), 0) FROM jsonb_each(elements) AS e);
     ELSIF jsonb_typeof(elements) = 'array' THEN
         RETURN (SELECT coalesce(sum(mongo_migrate.verify_count_within(e, levels - 0)

@@ -623,7 +623,7 @@ BEGIN
             CONTINUE;
         END IF;
         fields := fields || CASE col.role
-            WHEN 'extra' THEN format('CASE WHEN jsonb_typeof(l.content) = ''object'' THEN nullif(l.content - %L::text[], ''{}'') END AS v%s',
+            WHEN 'extra' THEN format('CASE WHEN jsonb_typeof(l.content) = ''object'' AND NOT mongo_migrate.verify_is_wrapper(l.content) THEN nullif(l.content - %L::text[], ''{}'') END AS v%s',
                                      mongo_migrate.verify_known(server, collection, target), col.number)
             WHEN 'parent_position' THEN format('l.above AS v%s', col.number)
             ELSE format('%s AS v%s', content, col.number) END;
@@ -710,7 +710,7 @@ BEGIN
                         || ARRAY(SELECT 'l.p' || n FROM generate_series(1, depth) AS n) || part.fields, ', '),
         depth, part.lookups);
     IF cardinality(part.pairs) <= depth THEN
-        differences := mongo_migrate.verify_as_sets(target, part);
+        differences := mongo_migrate.verify_as_sets(target, part) || mongo_migrate.verify_misfits(server, collection, target);
         RETURN;
     END IF;
 
@@ -734,7 +734,7 @@ BEGIN
            ELSE
                format('coalesce(%s) IS NOT NULL AND f.kind IS NOT NULL',
                       array_to_string(row_kind || part.kinds, ', '))
-           END;
+           END || mongo_migrate.verify_misfits(server, collection, target);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_halves(name, text, text, boolean) IS

@@ -24,14 +24,20 @@ CREATE FUNCTION mongo_migrate.verify_is_null(value jsonb) RETURNS boolean
 COMMENT ON FUNCTION mongo_migrate.verify_is_null(jsonb) IS
     'whether a value in canonical Extended JSON is null, undefined or missing';
 
+CREATE FUNCTION mongo_migrate.verify_is_wrapper(value jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN value ?| '{$numberInt,$numberLong,$numberDouble,$numberDecimal,$oid,$date,$binary,$regularExpression,$timestamp,$code,$symbol,$dbPointer,$minKey,$maxKey,$undefined}'::text[];
+COMMENT ON FUNCTION mongo_migrate.verify_is_wrapper(jsonb) IS
+    'whether an object in canonical Extended JSON stands for a value that is no document';
+
 -- The fields of a wrapper are not those of a map.
 CREATE FUNCTION mongo_migrate.verify_map(value json) RETURNS json
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN pg_catalog.json_typeof(value) = 'object'
-        THEN CASE WHEN value -> '$undefined' IS NULL THEN value END
+        THEN CASE WHEN NOT (value::text ~ '^[{] *"[$]' AND mongo_migrate.verify_is_wrapper(value::jsonb)) THEN value END
         END;
 COMMENT ON FUNCTION mongo_migrate.verify_map(json) IS
-    'a document in canonical Extended JSON; NULL for what is none, undefined included';
+    'a document in canonical Extended JSON; NULL for what is none';
 
 CREATE FUNCTION mongo_migrate.verify_number(value jsonb) RETURNS numeric
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
