@@ -169,6 +169,10 @@ DELETE FROM parts_full WHERE id = 201;
 TRUNCATE parts_full;
 CALL pg_temp.settle();
 SELECT pg_temp.documents('parts');
+-- JSON's null and NULL are one in a document.
+UPDATE mixed SET j = 'null' WHERE id = 3;
+CALL pg_temp.settle();
+SELECT * FROM pg_temp.documents('mixed') AS d WHERE d LIKE '{"_id":{"$numberInt":"3"}%';
 SELECT p.collection, f.* FROM mongo_migrate.plan AS p, mongo_migrate.verify_full('back_types', p.collection) AS f WHERE p.server = 'back_types' ORDER BY 1, 2;
 
 -- A map that is undefined stays so; an expression over a value in the mode of its server.

@@ -583,9 +583,9 @@ BEGIN
         IF cut_over AND (mongo_migrate.verify_base_type(col.type, -1)).type IN ('timestamptz'::regtype, 'timestamp'::regtype) THEN
             stored := format('date_trunc(''milliseconds'', %s)', stored);
         ELSIF cut_over AND (mongo_migrate.verify_base_type(col.type, -1)).type IN ('timestamptz[]'::regtype, 'timestamp[]'::regtype) THEN
-            stored := format('CASE WHEN array_ndims(%1$s) = 1 THEN ARRAY(SELECT date_trunc(''milliseconds'', e.t) FROM unnest(%1$s) WITH ORDINALITY AS e (t, n) ORDER BY e.n) ELSE (%1$s)[:] END', stored);
-        ELSIF cut_over AND EXISTS (SELECT FROM pg_type AS y WHERE y.oid = (mongo_migrate.verify_base_type(col.type, -1)).type AND y.typsubscript = 'array_subscript_handler'::regproc) THEN
-            stored := format('(%s)[:]', stored);    -- where it begins to count is not written
+            stored := format('CASE WHEN array_ndims(%1$s) = 1 THEN ARRAY(SELECT date_trunc(''milliseconds'', e.t) FROM unnest(%1$s) WITH ORDINALITY AS e (t, n) ORDER BY e.n) ELSE %1$s END', stored);
+        ELSIF cut_over AND (mongo_migrate.verify_base_type(col.type, -1)).type IN ('jsonb'::regtype, 'json'::regtype) THEN
+            stored := format('CASE WHEN %s::text <> ''null'' THEN %1$s END', stored);   -- and JSON's null as NULL
         END IF;
         steps := mongo_migrate.verify_steps(col.path);
         is_name := kind = 'map' AND col.path = '$key';
