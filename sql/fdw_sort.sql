@@ -40,6 +40,13 @@ EXPLAIN (COSTS OFF) SELECT b, i, n FROM items ORDER BY b, i NULLS FIRST, n;
 SELECT b, i, n FROM items ORDER BY b, i NULLS FIRST, n;
 EXPLAIN (COSTS OFF) SELECT i FROM items ORDER BY i, same DESC;
 
+-- Partitions, each by itself.
+CREATE TABLE parts (n integer NOT NULL, part integer) PARTITION BY LIST (part);
+CREATE FOREIGN TABLE part_1 PARTITION OF parts FOR VALUES IN (1) SERVER fdw_sort OPTIONS (collection 'items');
+CREATE FOREIGN TABLE part_2 PARTITION OF parts FOR VALUES IN (2) SERVER fdw_sort OPTIONS (collection 'mixed');
+EXPLAIN (COSTS OFF) SELECT n FROM parts ORDER BY n LIMIT 2;
+DROP TABLE parts;
+
 -- Not sorted by MongoDB.
 EXPLAIN (COSTS OFF) SELECT t FROM items ORDER BY t;
 EXPLAIN (COSTS OFF) SELECT f FROM items ORDER BY f;

@@ -203,6 +203,16 @@
 #define MM_PATHKEY_DESCENDING(pathkey) ((pathkey)->pk_strategy == BTGreaterStrategyNumber)
 #endif
 
+/* The members of a class to look for a base relation among: PostgreSQL 18 (commit d69d45a5a95) has those of children apart. */
+#if PG_VERSION_NUM >= 180000
+#define MM_CLASS_MEMBERS(class, rel) \
+	((class)->ec_childmembers != NULL && (rel)->relid < (Index) (class)->ec_childmembers_size && \
+	 (class)->ec_childmembers[(rel)->relid] != NIL ? \
+	 (class)->ec_childmembers[(rel)->relid] : (class)->ec_members)
+#else
+#define MM_CLASS_MEMBERS(class, rel) ((class)->ec_members)
+#endif
+
 /* PostgreSQL 17 (commit b262ad440ed) tells the planner; 18 has NOT NULL NOT VALID, too. */
 #if PG_VERSION_NUM >= 170000
 #define MM_COLUMN_IS_NOT_NULL(rel, relid, attnum) \

@@ -61,7 +61,7 @@ class_column(RelOptInfo *rel, EquivalenceClass *class)
 
 	if (class->ec_has_volatile)
 		return NULL;
-	foreach(lc, class->ec_members)
+	foreach(lc, MM_CLASS_MEMBERS(class, rel))
 	{
 		Node	   *node = (Node *) ((EquivalenceMember *) lfirst(lc))->em_expr;
 
