@@ -685,12 +685,13 @@ mm_set_fields(PG_FUNCTION_ARGS)
 	int			count = array_arguments(fcinfo, &paths, &values, &nulls);
 	bson_t	   *before = document_argument(fcinfo);
 	bson_t	   *document = before;
+	bson_t	   *changed = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *spare = owned_bson_new(CurrentMemoryContext);
 	FieldNames *names = field_names_create(before);
 
 	for (int i = 0; i < count; i++)
 	{
 		List	   *path = document_path_split(TextDatumGetCString(paths[i]));
-		bson_t	   *changed = owned_bson_new(CurrentMemoryContext);
 		bson_iter_t fields;
 		bson_iter_t value;
 
@@ -707,9 +708,13 @@ mm_set_fields(PG_FUNCTION_ARGS)
 		 */
 		if (has_at(names, path, nulls[i] ? NULL : &value))
 			continue;
+		CHECK_FOR_INTERRUPTS();
+		bson_reinit(changed);
 		bson_iter_init(&fields, document);
 		copy_with(changed, &fields, false, list_head(path), path, nulls[i] ? NULL : &value);
 		document = changed;
+		changed = spare;
+		spare = document;
 	}
 	/* Also an element that is null, or a number, among documents. */
 	if (document == before && !PG_ARGISNULL(0))
