@@ -320,6 +320,14 @@ number_round(Number *number, int drop)
 	return rest != 0;
 }
 
+/* The layout of numeric's type modifier is numerictypmodin()'s. */
+void
+number_typmod(int32 typmod, int *precision, int *scale)
+{
+	*precision = ((typmod - VARHDRSZ) >> 16) & 0xffff;
+	*scale = (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
+}
+
 /* As a numeric of the type modifier; see number.h. */
 ConvertStatus
 number_to_numeric(const Number *number, int32 typmod, bool round, bool *rounded, Datum *result)
@@ -348,10 +356,7 @@ number_to_numeric(const Number *number, int32 typmod, bool round, bool *rounded,
 		return CONVERT_OK;
 	}
 
-	/* The layout of numeric's type modifier is numerictypmodin()'s. */
-	precision = ((typmod - VARHDRSZ) >> 16) & 0xffff;
-	scale = (((typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
-
+	number_typmod(typmod, &precision, &scale);
 	if (-value.exponent > scale && number_round(&value, -value.exponent - scale))
 	{
 		if (!round)

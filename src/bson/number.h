@@ -57,6 +57,9 @@ extern ConvertStatus number_to_int64(Number number, int64 *result);
 /* As an int64; a double by its exact value. */
 extern ConvertStatus number_value_to_int64(const bson_iter_t *value, int64 *result);
 
+/* The parts of a type modifier of numeric, which must not be -1. */
+extern void number_typmod(int32 typmod, int *precision, int *scale);
+
 /*
  * As a numeric of the type modifier (-1: none).  When digits must go, they are
  * rounded half away from zero and *rounded is set, or, unless round,

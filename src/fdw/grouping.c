@@ -7,6 +7,7 @@
 
 #include <float.h>
 
+#include "bson/number.h"
 #include "fdw/group.h"
 
 /* The digits after the point of a column of numeric(p,s) whose values doubles have; -1 for any other. */
@@ -18,9 +19,7 @@ group_column_scale(const GroupColumn *column)
 
 	if (column->form != FORM_NUMERIC || column->typmod < (int32) VARHDRSZ)
 		return -1;
-	/* The layout of numeric's type modifier is numerictypmodin()'s. */
-	precision = ((column->typmod - VARHDRSZ) >> 16) & 0xffff;
-	scale = (((column->typmod - VARHDRSZ) & 0x7ff) ^ 1024) - 1024;
+	number_typmod(column->typmod, &precision, &scale);
 	return scale >= 0 && scale <= precision && precision <= DBL_DIG ? scale : -1;
 }
 
