@@ -203,7 +203,10 @@
 #define MM_PATHKEY_DESCENDING(pathkey) ((pathkey)->pk_strategy == BTGreaterStrategyNumber)
 #endif
 
-/* The members of a class to look for a base relation among: PostgreSQL 18 (commit d69d45a5a95) has those of children apart. */
+/*
+ * The members of an equivalence class, a base relation's among them: PostgreSQL
+ * 18 (commit d69d45a5a95) has those of partitions and the like apart.
+ */
 #if PG_VERSION_NUM >= 180000
 #define MM_CLASS_MEMBERS(class, rel) \
 	((class)->ec_childmembers != NULL && (rel)->relid < (Index) (class)->ec_childmembers_size && \
