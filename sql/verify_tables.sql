@@ -473,6 +473,17 @@ UPDATE legs_l_p SET acc = 'z' WHERE n = '2';
 UPDATE legs_l_p SET cur = 'USD' WHERE n = '1';
 SELECT * FROM differences('legs') WHERE kind = 'mismatch';
 
+-- A row that is there twice has its children once.
+SELECT load('pairs', '[{"_id": 1, "l": [{"n": 1}, {"n": 2}]}, {"_id": 2, "l": [{"n": 3}]}]');
+CALL map('pairs', 'source');
+CREATE TABLE pairs (id bigint);
+CREATE TABLE pairs_l (pair bigint, position integer, n numeric);
+INSERT INTO pairs VALUES (1), (1), (2);
+INSERT INTO pairs_l VALUES (1, 0, 1), (2, 0, 3);
+CALL plan('pairs', '"ta.rget ""x""".pairs', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}');
+CALL plan('pairs', '"ta.rget ""x""".pairs_l', '"ta.rget ""x""".pairs', 'l', '{"name": "pair", "role": "parent", "parent": "id"}', '{"name": "position", "role": "position"}', '{"name": "n", "path": "n"}');
+SELECT source_id, element, column_name, kind, source_value, target_value FROM mongo_migrate.verify_full('ve ri''fy', 'pairs') ORDER BY target, kind, source_value;
+
 -- A row without an id, and arrays that count from elsewhere.
 SELECT load('loose', '[{"_id": 1, "a": [1, 2], "m": [[1, 2], [3, 4]], "t": [{"$date": "2024-02-29T00:00:00Z"}]}, {"_id": 2, "a": [3], "m": [], "t": []}]');
 CALL map('loose', 'source');

@@ -279,7 +279,11 @@ BEGIN
                            root.expression, ident.id, format_type(root.key_type, -1));
     END IF;
     IF root.loaded AND root.root <> target THEN
-        roots := CASE WHEN mongo_migrate.verify_is_elsewhere(root.root) THEN 'roots' ELSE root.root END;
+        roots := CASE WHEN mongo_migrate.verify_is_elsewhere(root.root) THEN 'roots'
+            WHEN mongo_migrate.has_unique(to_regclass(root.root), ARRAY[root.key]) THEN root.root
+            -- A row that is there twice has its children once.
+            ELSE format('(SELECT DISTINCT ON (u.%1$I) u.* FROM %2$s AS u WHERE EXISTS (SELECT FROM source AS o WHERE u.%1$I %3$s o.id) ORDER BY u.%1$I)',
+                        root.key, root.root, mongo_migrate.verify_equals(root.key_type)) END;
     END IF;
     SELECT coalesce(string_agg(format(', r.%I AS k%s', c.root_column, c.number), '' ORDER BY c.number), ''),
            coalesce(string_agg(format(', l.k%s', c.number), '' ORDER BY c.number), '') INTO carried, positions
