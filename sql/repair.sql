@@ -293,6 +293,22 @@ SET client_min_messages = error;
 SELECT documents, replaced, rejected FROM mongo_migrate.repair('repair', 'shapes');
 RESET client_min_messages;
 
+-- A document is gone that others refer to, and another has come with its unique value.
+SELECT mongo_migrate.run_command('repair', '{"insert": "hosts", "documents": [{"_id": {"$oid": "0000000000000000000000a1"}, "name": "a"}, {"_id": {"$oid": "0000000000000000000000a2"}, "name": "b"}]}') -> 'n' AS n;
+SELECT mongo_migrate.run_command('repair', '{"insert": "stays", "documents": [{"_id": 1, "host": "a"}, {"_id": 2, "host": "b"}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('repair', c, target => 'repair.' || c) FROM unnest(ARRAY['hosts', 'stays']) AS c;
+UPDATE mongo_migrate.plan_column SET is_unique = true WHERE (server, target, column_name) = ('repair', 'repair.hosts', 'name');
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, refers_to, refers_key)
+    VALUES ('repair', 'stays', 'repair.stays', 'host_id', 20, 'reference', 'host', 'bigint', 'hosts', 'name');
+SELECT inserted FROM unnest(ARRAY['hosts', 'stays']) AS c, mongo_migrate.migrate_collection('repair', c);
+SELECT mongo_migrate.run_command('repair', '{"delete": "hosts", "deletes": [{"q": {"name": "a"}, "limit": 1}]}') -> 'n' AS n;
+SELECT mongo_migrate.run_command('repair', '{"insert": "hosts", "documents": [{"_id": {"$oid": "0000000000000000000000a3"}, "name": "a"}, {"_id": {"$oid": "0000000000000000000000a4"}, "name": "c"}]}') -> 'n' AS n;
+SELECT kind, source_value, target_value FROM pg_temp.verify('hosts');
+SELECT documents, inserted, deleted, rejected FROM mongo_migrate.repair('repair', 'hosts', delete_extra => true);
+SELECT * FROM pg_temp.verify('hosts');
+SELECT s.id, h.name FROM stays AS s LEFT JOIN hosts AS h ON h.id = host_id ORDER BY 1;
+SELECT count(*) FROM mongo_migrate.quarantine WHERE (server, collection) = ('repair', 'hosts');
+
 -- Errors.
 SELECT mongo_migrate.repair('repair', 'nothing');
 SELECT mongo_migrate.repair('repair', 'visits', verification_id => 0);

@@ -68,7 +68,9 @@ typedef struct Request
 	ArrayBuildState *reasons;
 	uint64		after;			/* the time of the cluster to read at or after */
 	ArrayBuildState *dangling;	/* replace: those that a foreign key refused,
-								 * and that are to be tried again */
+								 * and new ones whose unique value a row has
+								 * that a foreign key may hold, and that are
+								 * to be tried again */
 	ArrayBuildState *held;		/* the same of those that are gone, and
 								 * referred to */
 	ArrayBuildState *moved;		/* the same of those that are referred to by a
@@ -414,7 +416,9 @@ settle_rejected(Request *request, LoadDocument *document)
 	NullableDatum no_run = {.isnull = true};
 	bson_t		bson;
 
-	if (document->rejection->sqlstate == ERRCODE_FOREIGN_KEY_VIOLATION && request->retry_dangling)
+	if (request->retry_dangling &&
+		(document->rejection->sqlstate == ERRCODE_FOREIGN_KEY_VIOLATION ||
+		 (document->rejection->sqlstate == ERRCODE_UNIQUE_VIOLATION && !document->present)))
 		take_id(document->gone ? &request->held :
 				document->rejection->referred ? &request->moved : &request->dangling, request,
 				document_bson(document, &bson));
