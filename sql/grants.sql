@@ -22,6 +22,24 @@ SET SESSION AUTHORIZATION regress_grants_migrator;
 SELECT * FROM mongo_migrate.verify_full('grants_test', 'others');
 RESET SESSION AUTHORIZATION;
 
+-- Who cannot make the keys of an id map is told so before a document is copied.
+SELECT mongo_migrate.run_command('grants_test', '{"insert": "owned", "documents": [{"_id": "a"}, {"_id": "b"}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('grants_test', 'owned', target => 'grants_test.owned');
+SELECT action FROM mongo_migrate.apply_ddl('grants_test', 'owned');
+ALTER TABLE grants_test.owned OWNER TO regress_grants_migrator;
+SET SESSION AUTHORIZATION regress_grants_migrator;
+\set VERBOSITY sqlstate
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('grants_test', 'owned');
+\set VERBOSITY default
+SELECT count(*) FROM grants_test.owned;
+RESET SESSION AUTHORIZATION;
+DO $$ BEGIN EXECUTE format('ALTER TABLE %s OWNER TO regress_grants_migrator', (SELECT relation FROM mongo_migrate.id_map WHERE (server, collection) = ('grants_test', 'owned'))); END $$;
+SET SESSION AUTHORIZATION regress_grants_migrator;
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('grants_test', 'owned');
+DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('grants_test', 'owned');
+DROP TABLE grants_test.owned;
+RESET SESSION AUTHORIZATION;
+
 SET SESSION AUTHORIZATION regress_grants_nobody;
 SELECT mongo_migrate.migrate_collection('grants_test', 'things');
 SELECT * FROM mongo_migrate.progress;

@@ -210,6 +210,25 @@ COMMENT ON FUNCTION mongo_migrate.unkey_id_map(mongo_migrate.id_map) IS
     'takes the keys of an id map away; false, and nothing done, where it has rows, or another collection that refers to it is being copied or is copied in part';
 REVOKE ALL ON FUNCTION mongo_migrate.unkey_id_map(mongo_migrate.id_map) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.require_own_map(map mongo_migrate.id_map) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner CONSTANT regrole := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = map.relation::regclass);
+BEGIN
+    IF NOT pg_has_role(owner, 'USAGE')
+       AND EXISTS (SELECT FROM mongo_migrate.id_map_keys(map.server, map.collection) AS k WHERE NOT k.done) THEN
+        RAISE insufficient_privilege USING
+            MESSAGE = format('id map %s belongs to role %s, and the owner makes its keys after the load', map.relation, owner),
+            HINT = format('Migrate as role %s, or: ALTER TABLE %s OWNER TO %I;', owner, map.relation, current_user);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_own_map(mongo_migrate.id_map) IS
+    'error 42501 where the keys of an id map are still to be made, and the caller may not';
+REVOKE ALL ON FUNCTION mongo_migrate.require_own_map(mongo_migrate.id_map) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.prepare_id_maps(server name, collection text, look_up boolean DEFAULT true) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -232,6 +251,7 @@ BEGIN
             ORDER BY m.collection COLLATE "C"
             FOR UPDATE
     LOOP
+        PERFORM mongo_migrate.require_own_map(map) WHERE map.collection = $2;
         IF map.collection = ANY (looked_up) OR (untouched AND NOT mongo_migrate.unkey_id_map(map)) THEN
             PERFORM mongo_migrate.key_id_map(server, map.collection);
         END IF;
