@@ -68,7 +68,7 @@ DECLARE
     hint text;
 BEGIN
     EXECUTE statement;
-EXCEPTION WHEN unique_violation OR check_violation OR program_limit_exceeded THEN
+EXCEPTION WHEN unique_violation OR check_violation OR foreign_key_violation OR program_limit_exceeded THEN
     GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
     RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM,
         DETAIL = concat_ws(E'\n', nullif(detail, ''), format('The statement is: %s', statement)),
@@ -95,11 +95,8 @@ BEGIN
     FOR key IN
         SELECT * FROM mongo_migrate.plan_keys(r.server, r.collection) k WHERE NOT k.done AND k.foreign_key IS NULL
     LOOP
-        IF starts_with(key.kind, 'foreign key') THEN
-            EXECUTE mongo_migrate.unvalidated_ddl(key.target, key.statement);
-        ELSE
-            PERFORM mongo_migrate.make_key(key.statement, key.remedy);
-        END IF;
+        PERFORM mongo_migrate.make_key(CASE WHEN starts_with(key.kind, 'foreign key')
+            THEN mongo_migrate.unvalidated_ddl(key.target, key.statement) ELSE key.statement END, key.remedy);
     END LOOP;
 END
 $$;
@@ -207,7 +204,7 @@ BEGIN
     -- It waits for those who are at a table of the run.
     PERFORM mongo_migrate.validate_foreign_keys(r.server);
     FOR statement IN SELECT mongo_migrate.key_ddl(r.server, r.collection) LOOP
-        EXECUTE statement;
+        PERFORM mongo_migrate.make_key(statement, NULL);
     END LOOP;
 END
 $$;
