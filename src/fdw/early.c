@@ -231,8 +231,8 @@ early_scans_start(EState *estate)
 	}
 
 	/*
-	 * To start one may be to run a subquery, which starts others.  What it opens
-	 * is its own statement's: the write may be in a subtransaction.
+	 * To start one may be to run a subquery, which starts others.  What it
+	 * opens is its own statement's: the write may be in a subtransaction.
 	 */
 	while ((early = next_to_start(&writing)) != NULL)
 	{

@@ -241,7 +241,8 @@ typedef struct LoadCounts
 	int64		rounded;
 	int64		rows;			/* of the documents inserted */
 	int64		bytes;			/* of the documents */
-	List	   *filled;			/* targets that have had the chunk's first rows */
+	List	   *filled;			/* targets that have had the chunk's first
+								 * rows */
 } LoadCounts;
 
 /* What becomes of a range of documents in a subtransaction. */

@@ -349,7 +349,7 @@ BEGIN
     LOOP
         filled := false;
         IF to_regclass(t.target) IS NOT NULL THEN
-            EXECUTE format('SELECT EXISTS (SELECT FROM %s)', t.target) INTO filled;
+            EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', t.target) INTO filled;
         END IF;
         IF NOT filled AND mongo_migrate.run_command(server, json_build_object('count', collection, 'query', t.filter, 'limit', 1)) ->> 'n' = '0'
            AND mongo_migrate.run_command(server, json_build_object('count', collection, 'limit', 1)) ->> 'n' <> '0' THEN

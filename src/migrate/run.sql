@@ -379,7 +379,7 @@ BEGIN
     LOOP
         -- What the caller may not see may be there.
         CONTINUE WHEN row_security_active(relation) OR NOT has_any_column_privilege(relation, 'SELECT');
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', relation) INTO filled;
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', relation) INTO filled;     -- without the 1, Citus makes SQL that is none
         IF NOT filled THEN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = format('table %s is empty, and documents of collection %s were copied into it', relation, collection),
@@ -455,7 +455,7 @@ BEGIN
          WHERE (t.server, t.collection) = (server, collection) AND t.kind = 'root' AND t.included AND t.existing
            AND c.role = 'id' AND c.included AND c.expression IS NULL AND m.id_type = 'bigint' AND to_regclass(m.relation) IS NOT NULL
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s AS m JOIN %s AS t ON t.%I = m.id)', source.relation, source.target, source.column_name)
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s AS m JOIN %s AS t ON t.%I = m.id)', source.relation, source.target, source.column_name)
            INTO found;
         IF found THEN
             RAISE object_not_in_prerequisite_state USING
