@@ -77,7 +77,9 @@ SELECT replaced FROM mongo_migrate.repair('settings', 'stamps');
 SELECT id, due AT TIME ZONE 'UTC' AS due, left(rate, 25) AS rate, held FROM public.stamps;
 -- The plan's settings can be changed, and not to what PostgreSQL does not know; the session's stay.
 UPDATE mongo_migrate.plan SET time_zone = 'Nowhere/Else' WHERE (server, collection) = ('settings', 'stamps');
+\set VERBOSITY terse
 UPDATE mongo_migrate.plan SET date_style = 'ISO, MDY, DMY' WHERE (server, collection) = ('settings', 'stamps');
+\set VERBOSITY default
 UPDATE mongo_migrate.plan SET time_zone = 'UTC' WHERE (server, collection) = ('settings', 'stamps');
 SELECT source_id, column_name, kind FROM mongo_migrate.verify_full('settings', 'stamps') ORDER BY 1, 2;
 SELECT replaced FROM mongo_migrate.repair('settings', 'stamps');
