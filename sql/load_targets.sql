@@ -218,7 +218,7 @@ GRANT USAGE ON SCHEMA mongo_migrate, load_targets TO load_targets_user;
 GRANT SELECT ON ALL TABLES IN SCHEMA mongo_migrate TO load_targets_user;
 GRANT UPDATE ON mongo_migrate.chunk TO load_targets_user;
 GRANT INSERT, UPDATE ON mongo_migrate.drift TO load_targets_user;
-GRANT EXECUTE ON FUNCTION mongo_migrate.copy_batch, mongo_migrate.set_plan_settings, mongo_migrate.batch_document, mongo_migrate.table_sequence, mongo_migrate.id_sequences, mongo_migrate.column_sequence, mongo_migrate.require_filled TO load_targets_user;
+GRANT EXECUTE ON FUNCTION mongo_migrate.copy_batch, mongo_migrate.set_plan_settings, mongo_migrate.batch_document, mongo_migrate.table_sequence, mongo_migrate.id_sequences, mongo_migrate.column_sequence, mongo_migrate.require_filled, mongo_migrate.is_filled TO load_targets_user;
 GRANT USAGE ON FOREIGN SERVER load_targets TO load_targets_user;
 CREATE USER MAPPING FOR load_targets_user SERVER load_targets OPTIONS (password_required 'false');
 SELECT pg_temp.plan('people', 'load_targets.secured', '{"id": "id _id bigint", "name": "value name text"}');

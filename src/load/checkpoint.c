@@ -11,6 +11,7 @@
 
 #include "catalog/pg_type.h"
 #include "load/load.h"
+#include "nodes/value.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
@@ -63,7 +64,7 @@ result_bool(int column)
 	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, &isnull));
 }
 
-/* The strings of an array of the current SPI result in context. */
+/* The texts of an array of the current SPI result, as String nodes in context. */
 static List *
 result_strings(int column, MemoryContext context)
 {
@@ -78,7 +79,7 @@ result_strings(int column, MemoryContext context)
 					  TEXTOID, -1, false, TYPALIGN_INT, &elements, NULL, &nelements);
 	old = MemoryContextSwitchTo(context);
 	for (int i = 0; i < nelements; i++)
-		strings = lappend(strings, TextDatumGetCString(elements[i]));
+		strings = lappend(strings, makeString(TextDatumGetCString(elements[i])));
 	MemoryContextSwitchTo(old);
 	return strings;
 }

@@ -182,15 +182,13 @@ CREATE FUNCTION mongo_migrate.unkey_id_map(map mongo_migrate.id_map) RETURNS boo
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    filled boolean;
     constraints text;
 BEGIN
     IF NOT pg_has_role((SELECT c.relowner FROM pg_class AS c WHERE c.oid = map.relation::regclass), 'USAGE') THEN
         RETURN false;
     END IF;
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', map.relation);
-    EXECUTE format('SELECT EXISTS (SELECT FROM %s)', map.relation) INTO filled;
-    IF filled OR EXISTS (
+    IF mongo_migrate.is_filled(map.relation) OR EXISTS (
         SELECT FROM mongo_migrate.plan_column AS c JOIN mongo_migrate.chunk AS k USING (server, collection)
             WHERE c.server = map.server AND c.refers_to = map.collection AND c.refers_key = '_id' AND c.included
               AND k.collection <> map.collection AND NOT k.complete)

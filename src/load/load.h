@@ -229,7 +229,7 @@ typedef struct Checkpoint
 	bytea	   *last_id;
 	bool		catching_up;
 	bool		complete;
-	List	   *filled;			/* names of targets that have had rows */
+	List	   *filled;			/* of String: targets that have had rows */
 } Checkpoint;
 
 typedef struct LoadCounts

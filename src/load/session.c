@@ -20,6 +20,7 @@
 #include "load/load.h"
 #include "miscadmin.h"
 #include "mongo/options.h"
+#include "nodes/value.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -255,27 +256,13 @@ same_bytes(const bytea *a, const bytea *b)
 	return a == NULL || b == NULL ? a == b : key_compare(a, b) == 0;
 }
 
-/* Whether a list of strings has one. */
-static bool
-has_string(const List *strings, const char *string)
-{
-	ListCell   *cell;
-
-	foreach(cell, strings)
-	{
-		if (strcmp(lfirst(cell), string) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Has the source stand where the row of the chunk does. */
 static void
 begin_chunk(LoadSession *session, int chunk, const Checkpoint *checkpoint)
 {
 	end_chunk(session);
 	for (int i = 0; i < session->ntargets; i++)
-		session->targets[i]->filled = has_string(checkpoint->filled, session->targets[i]->name);
+		session->targets[i]->filled = list_member(checkpoint->filled, makeString(session->targets[i]->name));
 	session->chunk = chunk;
 	session->last_id = bytes_copy(checkpoint->last_id, session->context);
 	read_after_sync(session);

@@ -340,18 +340,13 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     t mongo_migrate.plan_target;
-    filled boolean;
 BEGIN
     FOR t IN
         SELECT o.* FROM mongo_migrate.plan_target o
          WHERE (o.server, o.collection) = (server, collection) AND o.included AND o.filter IS NOT NULL
          ORDER BY o.ordinal
     LOOP
-        filled := false;
-        IF to_regclass(t.target) IS NOT NULL THEN
-            EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', t.target) INTO filled;
-        END IF;
-        IF NOT filled AND mongo_migrate.run_command(server, json_build_object('count', collection, 'query', t.filter, 'limit', 1)) ->> 'n' = '0'
+        IF NOT coalesce(mongo_migrate.is_filled(to_regclass(t.target)::text), false) AND mongo_migrate.run_command(server, json_build_object('count', collection, 'query', t.filter, 'limit', 1)) ->> 'n' = '0'
            AND mongo_migrate.run_command(server, json_build_object('count', collection, 'limit', 1)) ->> 'n' <> '0' THEN
             RAISE WARNING '%: no document of collection % matches the filter', t.target, collection USING
                 DETAIL = format('The filter is %s.', t.filter),
@@ -628,7 +623,6 @@ DECLARE
            AND to_regclass(t.target) IS NOT NULL
          ORDER BY t.ordinal);
     target text;
-    filled boolean;
     map text;
     referring text;
 BEGIN
@@ -637,8 +631,7 @@ BEGIN
     PERFORM mongo_migrate.lock_collection(server, collection);
     FOREACH target IN ARRAY targets LOOP
         EXIT WHEN truncate;
-        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', target) INTO filled;
-        IF filled THEN
+        IF mongo_migrate.is_filled(target) THEN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = format('table %s is not empty', target),
                 DETAIL = 'Without its checkpoints, a migration would not know what the table has already.',

@@ -85,6 +85,21 @@ REVOKE ALL ON FUNCTION mongo_migrate.holds_ids(mongo_migrate.plan_column) FROM P
 
 -- Ids --------------------------------------------------------------------
 
+CREATE FUNCTION mongo_migrate.is_filled(relation text) RETURNS boolean
+    LANGUAGE plpgsql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    filled boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', relation) INTO filled;     -- without the 1, Citus makes SQL that is none
+    RETURN filled;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.is_filled(text) IS
+    'whether a table has rows that the caller sees';
+REVOKE ALL ON FUNCTION mongo_migrate.is_filled(text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.has_ids(server name, collection text) RETURNS boolean
     LANGUAGE plpgsql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
@@ -98,7 +113,7 @@ DECLARE
 BEGIN
     -- A reset leaves a map without rows.
     IF NOT has AND map IS NOT NULL THEN
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s)', map) INTO has;
+        has := mongo_migrate.is_filled(map::text);
     END IF;
     RETURN has;
 END

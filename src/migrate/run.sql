@@ -336,17 +336,16 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     target text;
-    filled boolean := false;
 BEGIN
     FOR target IN
         SELECT t.target FROM mongo_migrate.plan_target t
          WHERE (t.server, t.collection) = (server, collection) AND t.kind = 'root' AND t.included
     LOOP
-        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', target) INTO filled;
-        filled := filled OR row_security_active(target);
-        EXIT WHEN filled;
+        IF mongo_migrate.is_filled(target) OR row_security_active(target) THEN
+            RETURN true;
+        END IF;
     END LOOP;
-    RETURN filled;
+    RETURN false;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.has_rows(name, text) IS
@@ -360,7 +359,6 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     relation text;
-    filled boolean;
 BEGIN
     FOR relation IN
         WITH used AS (
@@ -379,8 +377,7 @@ BEGIN
     LOOP
         -- What the caller may not see may be there.
         CONTINUE WHEN row_security_active(relation) OR NOT has_any_column_privilege(relation, 'SELECT');
-        EXECUTE format('SELECT EXISTS (SELECT 1 FROM %s)', relation) INTO filled;     -- without the 1, Citus makes SQL that is none
-        IF NOT filled THEN
+        IF NOT mongo_migrate.is_filled(relation) THEN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = format('table %s is empty, and documents of collection %s were copied into it', relation, collection),
                 HINT = format('To copy them anew: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true);', server, collection);
