@@ -99,10 +99,28 @@ SELECT run('{"insert": "bosses", "documents": [{"_id": 7, "code": 96, "boss": 96
 SELECT inserted, complete FROM mongo_migrate.migrate_collection('keyed', 'bosses', workers => 0);
 SELECT * FROM public.teams WHERE id = 4;
 
+-- Looked up by a text: what is compared has to have an equality, and a text need be no number that there is.
+SELECT run('{"insert": "callers", "documents": [{"_id": 1, "phone": "1000"}, {"_id": 2, "phone": "1e999999"}, {"_id": 3, "phone": "1e-99999"}, {"_id": 4, "phone": "2e3"}, {"_id": 5, "phone": "none"}]}');
+SELECT mongo_migrate.plan_collection('keyed', 'callers');
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, refers_to, refers_key)
+    VALUES ('keyed', 'callers', 'public.callers', 'user_id', 20, 'reference', 'phone', 'bigint', 'users', 'number');
+SELECT column_name, problem, hint FROM mongo_migrate.check_plan('keyed', 'callers');
+UPDATE mongo_migrate.plan_column SET key_form = 'objectid_text' WHERE target = 'public.callers' AND column_name = 'user_id';
+SELECT column_name, problem, hint FROM mongo_migrate.check_plan('keyed', 'callers');
+UPDATE mongo_migrate.plan_column SET refers_key = 'badge', key_form = 'exact' WHERE target = 'public.callers' AND column_name = 'user_id';
+SELECT column_name, problem, hint FROM mongo_migrate.check_plan('keyed', 'callers');
+UPDATE mongo_migrate.plan_column SET refers_key = 'number', key_form = 'number_text' WHERE target = 'public.callers' AND column_name = 'user_id';
+UPDATE mongo_migrate.plan_column SET type = 'jsonb' WHERE target = 'public.callers' AND column_name = 'phone';
+SELECT column_name, problem, hint FROM mongo_migrate.check_plan('keyed', 'callers');
+UPDATE mongo_migrate.plan_column SET type = 'text' WHERE target = 'public.callers' AND column_name = 'phone';
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('keyed', 'callers', workers => 0);
+SELECT c.id, c.phone, u.number FROM public.callers AS c LEFT JOIN public.users AS u ON u.id = c.user_id ORDER BY c.id;
+SELECT source_id, column_name, kind FROM mongo_migrate.verify_full('keyed', 'callers') ORDER BY source_id;
+
 -- What is made here goes.
 SET client_min_messages = warning;
 SELECT run('{"dropDatabase": 1}') \g /dev/null
-DROP TABLE public.bosses, public.orders, public.orders_watchers, public.teams, public.users;
+DROP TABLE public.bosses, public.callers, public.orders, public.orders_watchers, public.teams, public.users;
 DO $$
 BEGIN
     EXECUTE (SELECT 'DROP TABLE ' || string_agg(relation, ', ') FROM mongo_migrate.id_map WHERE server = 'keyed' AND relation IS NOT NULL);

@@ -6,6 +6,8 @@ CREATE FUNCTION mongo_migrate.check_key_reference(c mongo_migrate.plan_column, O
     AS $$
 DECLARE
     key mongo_migrate.plan_column;
+    value mongo_migrate.plan_column;    -- by which an id is looked up
+    is_text boolean;
 BEGIN
     -- Without a plan of its own the other collection may have anything yet.
     IF NOT EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = (c.server, c.refers_to)) THEN
@@ -25,6 +27,26 @@ BEGIN
         problem := format('it is %s, and refers to column "%s" of %s, which is %s', c.type, key.column_name, key.target, key.type);
         hint := format('%s To have the id there, plan another column for path "%s", of role ''value''.',
                        mongo_migrate.mend_column(c, format('type = %L', key.type)), c.path);
+    ELSIF mongo_migrate.holds_ids(c) THEN
+        SELECT o.* INTO value FROM mongo_migrate.plan_column AS o
+        WHERE (o.server, o.collection, o.target, o.column_name) = (c.server, c.collection, c.target, mongo_migrate.value_column(c));
+        IF to_regtype(value.type) IS NULL OR to_regtype(key.type) IS NULL THEN
+            RETURN;     -- an enum that is still to be created
+        END IF;
+        BEGIN
+            PERFORM mongo_migrate.check_expression(mongo_migrate.key_match(format('NULL::%s', key.type), 'value', c.key_form), value.type, 'boolean');
+        EXCEPTION WHEN undefined_function THEN
+            problem := format('column %I is %s, and cannot be held against column %I of %s, which is %s, by key_form %s',
+                              value.column_name, value.type, key.column_name, key.target, key.type, c.key_form);
+            is_text := mongo_migrate.can_refer(value.type, 'text');
+            hint := CASE
+                WHEN is_text AND mongo_migrate.can_refer(key.type, 'numeric') THEN mongo_migrate.mend_column(c, 'key_form = ''number_text''')
+                WHEN is_text AND mongo_migrate.canonical_type(key.type) = 'mongo_migrate.objectid' THEN
+                    mongo_migrate.mend_column(c, 'key_form = ''objectid_text''')
+                WHEN c.key_form = 'exact' THEN mongo_migrate.mend_column(value, format('type = %L', key.type))
+                WHEN is_text OR mongo_migrate.can_refer(value.type, key.type) THEN mongo_migrate.mend_column(c, 'key_form = ''exact''')
+                ELSE mongo_migrate.mend_column(value, 'type = ''text''') END;
+        END;
     END IF;
 END
 $$;

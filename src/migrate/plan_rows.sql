@@ -83,6 +83,21 @@ COMMENT ON FUNCTION mongo_migrate.holds_ids(mongo_migrate.plan_column) IS
     'whether a column has ids of other documents: a reference by _id, or one that is looked up';
 REVOKE ALL ON FUNCTION mongo_migrate.holds_ids(mongo_migrate.plan_column) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.key_match(key text, value text, key_form text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT format('%s = %s', key, CASE key_form
+        WHEN 'objectid_text' THEN format('CASE WHEN %1$s ~ ''^[0-9a-fA-F]{24}$'' THEN %1$s::mongo_migrate.objectid END', value)
+        -- No number of MongoDB takes more, and numeric refuses some that do.
+        WHEN 'number_text' THEN format('CASE WHEN length(%1$s) <= 1000 AND %1$s ~ ''^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,4})?$'''
+                                       ' THEN %1$s::numeric END', value)
+        ELSE value END)
+$$;
+COMMENT ON FUNCTION mongo_migrate.key_match(text, text, text) IS
+    'SQL for whether a value refers, by a plan''s key_form, to what has a key, both SQL';
+REVOKE ALL ON FUNCTION mongo_migrate.key_match(text, text, text) FROM PUBLIC;
+
 -- Ids --------------------------------------------------------------------
 
 CREATE FUNCTION mongo_migrate.is_filled(relation text) RETURNS boolean

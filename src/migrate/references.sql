@@ -156,18 +156,14 @@ CREATE FUNCTION mongo_migrate.reference_keys(server name, r mongo_migrate.loaded
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT t.target, i.column_name, min(c.column_name)::name,
-           format('k.%I = %s', min(c.column_name), CASE r.key_form
-                WHEN 'objectid_text' THEN format('CASE WHEN %1$s ~ ''^[0-9a-fA-F]{24}$'' THEN %1$s::mongo_migrate.objectid END', v.value)
-                WHEN 'number_text' THEN format('CASE WHEN %1$s ~ ''^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$'' THEN %1$s::numeric END', v.value)
-                ELSE v.value END)
+           mongo_migrate.key_match(format('k.%I', min(c.column_name)), format('t.%I', r.value_column), r.key_form)
       FROM mongo_migrate.plan_target t
       JOIN mongo_migrate.plan_column i USING (server, collection, target)
       JOIN mongo_migrate.plan_column c USING (server, collection, target)
-     CROSS JOIN (SELECT format('t.%I', r.value_column) AS value) AS v
      WHERE (t.server, t.collection) = ($1, r.refers_to) AND t.kind = 'root' AND t.included
        AND i.role = 'id' AND i.included
        AND c.role = 'value' AND c.included AND c.expression IS NULL AND c.path = r.refers_key
-     GROUP BY t.target, i.column_name, v.value
+     GROUP BY t.target, i.column_name
 $$;
 COMMENT ON FUNCTION mongo_migrate.reference_keys(name, mongo_migrate.loaded_reference) IS
     'the tables in which a reference by another field than _id is looked up: k; matches: SQL for whether a row of it is what a row of the target, t, refers to';
