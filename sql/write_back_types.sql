@@ -51,7 +51,8 @@ SELECT pg_temp.insert('mixed',
 SELECT mongo_migrate.run_command('back_types', '{"createIndexes": "mixed", "indexes": [{"key": {"place": "2dsphere"}, "name": "place"}]}') -> 'ok' AS ok;
 -- Ids that are those of the documents.
 SELECT pg_temp.insert('dates', '{"_id": {"$date": "2020-01-01T00:00:00.123Z"}, "i": 1}', '{"_id": {"$date": "2021-01-01T00:00:00Z"}, "i": 2}');
-SELECT pg_temp.insert('words', '{"_id": "a", "i": 1}', '{"_id": "b", "i": 2}', '{"_id": "c", "i": 3}', '{"_id": 5, "i": 4}', '{"_id": {"$oid": "507f1f77bcf86cd799439011"}, "i": 5}', '{"_id": "x\u00e9\"\\", "i": 6}');
+SELECT pg_temp.insert('words', '{"_id": "a", "i": 1}', '{"_id": "b", "i": 2}', '{"_id": "c", "i": 3}', '{"_id": 5, "i": 4}', '{"_id": {"$oid": "507f1f77bcf86cd799439011"}, "i": 5}', '{"_id": "x\u00e9\"\\", "i": 6}',
+    '{"_id": {"$oid": "734e17380000000000000152"}, "i": 7}', '{"_id": "1e9999", "i": 8}', '{"_id": "12345678901234567890123456789012345678901", "i": 9}');
 SELECT pg_temp.insert('bytes', '{"_id": {"$binary": {"base64": "YQ==", "subType": "00"}}, "i": 1}', '{"_id": {"$binary": {"base64": "Yg==", "subType": "05"}}, "i": 2}');
 SELECT pg_temp.insert('compound', '{"_id": {"z": 1, "a": 2}, "i": 1}', '{"_id": {"a": 1, "z": 2}, "i": 2}');
 -- Elements without positions and with others; a table in partitions.

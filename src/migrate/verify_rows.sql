@@ -12,15 +12,22 @@ CREATE FUNCTION mongo_migrate.verify_candidates(id text) RETURNS SETOF json
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    kind text;
 BEGIN
     RETURN NEXT to_json(id);
     IF id ~ '^[0-9a-fA-F]{24}$' THEN
         RETURN NEXT json_build_object('$oid', lower(id));
     END IF;
     IF id ~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$' OR id IN ('NaN', 'Infinity', '-Infinity') THEN
-        RETURN NEXT json_build_object('$numberDecimal', id);
-        PERFORM id::double precision;       -- beyond its range nothing is one
-        RETURN NEXT json_build_object('$numberDouble', id);
+        -- Not each is both, or either: some ObjectIds look like a number with an exponent.
+        FOREACH kind IN ARRAY '{$numberDecimal,$numberDouble}'::text[] LOOP
+            BEGIN
+                RETURN NEXT mongo_migrate.field_at(json_build_object('v', json_build_object(kind, id)), '{v}');
+            EXCEPTION WHEN data_exception THEN
+                NULL;
+            END;
+        END LOOP;
     ELSIF id ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$' THEN
         RETURN QUERY SELECT json_build_object('$binary', json_build_object('subType', subtype,
                 'base64', encode(decode(replace(id, '-', ''), 'hex'), 'base64')))
@@ -35,7 +42,7 @@ BEGIN
         END IF;
     END IF;
 EXCEPTION WHEN data_exception THEN
-    RETURN;     -- looks like Extended JSON, a date or a double, and is none
+    RETURN;     -- looks like Extended JSON or a date, and is none
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_candidates(text) IS
