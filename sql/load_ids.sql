@@ -4,33 +4,9 @@ CREATE SERVER load_ids FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_u
 SET load.server = 'load_ids';
 SELECT mongo_migrate.run_command('load_ids', '{"dropDatabase": 1}')->'ok' AS ok;
 CREATE SCHEMA load_ids;
--- plan(collection, target, {"column": "role path type", ...}): a plan by hand.
--- role may be reference:COLLECTION:KEY_FORM; the path of parent is the parent's column, of position -.
-CREATE FUNCTION pg_temp.plan(collection text, target text, columns json, parent text DEFAULT NULL, path text DEFAULT NULL)
-RETURNS void LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-    s CONSTANT name := current_setting('load.server');
-    field record;
-    part text[];
-    role text[];
-BEGIN
-    INSERT INTO mongo_migrate.plan VALUES (s, $1) ON CONFLICT DO NOTHING;
-    INSERT INTO mongo_migrate.plan_target (server, collection, target, parent, kind, path, ordinal)
-        SELECT s, $1, $2, $4, CASE WHEN $4 IS NULL THEN 'root' ELSE 'child' END, $5, count(*)
-        FROM mongo_migrate.plan_target AS t WHERE (t.server, t.collection) = (s, $1);
-    FOR field IN SELECT * FROM json_each_text(columns) WITH ORDINALITY LOOP
-        part := regexp_match(field.value, '^(\S+) (\S+) (.+)$');
-        role := string_to_array(part[1], ':');
-        INSERT INTO mongo_migrate.plan_column
-            (server, collection, target, column_name, ordinal, role, path, type, parent_column, refers_to, key_form)
-            VALUES (s, $1, $2, field.key, field.ordinality, role[1],
-                    CASE WHEN role[1] NOT IN ('parent', 'position') THEN part[2] END, part[3],
-                    CASE WHEN role[1] = 'parent' THEN part[2] END, role[2], coalesce(role[3], 'exact'));
-    END LOOP;
-    PERFORM mongo_migrate.create_id_map(s, $1);
-    INSERT INTO mongo_migrate.chunk (server, collection, chunk) VALUES (s, $1, 1) ON CONFLICT DO NOTHING;
-END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set file :abs_srcdir '/sql/include/plan_by_hand.sql'
+\i :file
 
 \set ids '[{"_id": {"$minKey": 1}}, {"_id": null}, {"_id": {"$numberDouble": "NaN"}}, {"_id": {"$numberDouble": "-Infinity"}}, {"_id": -3}, {"_id": 0}, {"_id": {"$numberDouble": "2.5"}}, {"_id": {"$numberLong": "7"}}, {"_id": {"$numberDecimal": "9.75"}}, {"_id": {"$numberDecimal": "1E+30"}}, {"_id": ""}, {"_id": "B"}, {"_id": "a"}, {"_id": {"$symbol": "s"}}, {"_id": {}}, {"_id": {"a": 1}}, {"_id": {"a": 1, "b": 2}}, {"_id": {"a": "x"}}, {"_id": {"b": 1}}, {"_id": {"$binary": {"base64": "eA==", "subType": "00"}}}, {"_id": {"$uuid": "ee7c9665-31cf-4633-a1a0-56752dc691c3"}}, {"_id": {"$oid": "65a000000000000000000001"}}, {"_id": {"$oid": "65a000000000000000000002"}}, {"_id": false}, {"_id": true}, {"_id": {"$date": "2020-01-01T00:00:00Z"}}, {"_id": {"$timestamp": {"t": 5, "i": 1}}}, {"_id": {"$code": "x"}}, {"_id": {"$code": "x", "$scope": {"a": 1}}}, {"_id": {"$maxKey": 1}}]'
 SELECT mongo_migrate.run_command('load_ids', json_build_object('insert', 'plain', 'documents', (:'ids')::json))->'n' AS n;
