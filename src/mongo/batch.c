@@ -25,22 +25,29 @@
 #define HEADER_SIZE 16
 #define PREFIX_SIZE (HEADER_SIZE + 4 + 1)
 
-/* libbson's types are aligned, so this is allocated by libbson. */
+/* libbson's types are aligned, so these are allocated by libbson. */
+struct Batch
+{
+	bson_t		reply;			/* the driver's, or the server's error */
+	uint8	   *message;		/* in its place, where it was read ahead */
+	bson_iter_t documents;		/* what is left */
+	bson_t		document;		/* the last one given */
+	bool		filled;			/* documents is set */
+	bool		empty;			/* there was no document */
+	bool		malformed;
+};
+
 struct BatchReader
 {
 	bson_t		command;		/* the find or aggregate */
 	bson_t		opts;			/* for the driver */
-	bson_t		reply;			/* the driver's, or the server's error */
-	bson_iter_t documents;		/* what is left of the batch */
-	bson_t		document;		/* the last one given */
+	Batch	   *batch;			/* the one at hand */
 	MongoConnection *connection;
 	mongoc_client_session_t *session;	/* its own, NULL in a transaction */
 	bool		transaction;
 	bool		writes;			/* an aggregate that ends in $out or $merge */
 	bool		tailable;		/* an empty batch is an end */
 	bool		started;
-	bool		in_batch;		/* documents is set */
-	bool		empty;			/* the batch had no document */
 	bool		failed;
 	bson_error_t error;
 	char	   *database;		/* of the cursor */
@@ -52,7 +59,6 @@ struct BatchReader
 								 * unknown */
 	int32		request;		/* of the getMore ahead, 0 for none */
 	StreamReply ahead;
-	uint8	   *message;		/* the batch, where it was read ahead */
 };
 
 /* Does a pipeline write what it yields?  The server takes these as last stages only. */
@@ -150,6 +156,61 @@ append_options(BatchReader *self, const BatchQuery *query)
 		bson_append_iter(&self->command, NULL, 0, &batch_size);
 }
 
+/* An empty batch. */
+static Batch *
+batch_create(void)
+{
+	Batch	   *batch = BSON_ALIGNED_ALLOC0(Batch);
+
+	bson_init(&batch->reply);
+	return batch;
+}
+
+/* See batch.h. */
+void
+batch_free(Batch *batch)
+{
+	bson_destroy(&batch->reply);
+	free(batch->message);
+	bson_free(batch);
+}
+
+/* See batch.h. */
+const bson_t *
+batch_next(Batch *batch)
+{
+	const uint8_t *data;
+	uint32_t	length;
+
+	if (!batch->filled || batch->malformed)
+		return NULL;
+	if (!bson_iter_next(&batch->documents))
+	{
+		batch->malformed = batch->documents.err_off != 0;
+		batch->filled = false;
+		return NULL;
+	}
+	batch->empty = false;
+	if (BSON_ITER_HOLDS_DOCUMENT(&batch->documents))
+	{
+		bson_iter_document(&batch->documents, &length, &data);
+		if (bson_init_static(&batch->document, data, length))
+			return &batch->document;
+	}
+	batch->malformed = true;
+	return NULL;
+}
+
+/* See batch.h. */
+bool
+batch_is_malformed(const Batch *batch, bson_error_t *error)
+{
+	if (batch->malformed)
+		bson_set_error(error, MONGOC_ERROR_PROTOCOL, MONGOC_ERROR_PROTOCOL_INVALID_REPLY,
+					   "the server's reply is malformed");
+	return batch->malformed;
+}
+
 /* See batch.h. */
 BatchReader *
 batch_reader_create(MongoConnection *connection, const BatchQuery *query)
@@ -158,7 +219,7 @@ batch_reader_create(MongoConnection *connection, const BatchQuery *query)
 
 	bson_init(&self->command);
 	bson_init(&self->opts);
-	bson_init(&self->reply);
+	self->batch = batch_create();
 	self->connection = connection;
 	self->transaction = query->transaction;
 	self->database = bson_strdup(mongo_connection_database(connection));
@@ -168,22 +229,15 @@ batch_reader_create(MongoConnection *connection, const BatchQuery *query)
 	return self;
 }
 
-/* Makes the reader fail with an error that is set. */
-static void
-fail(BatchReader *self)
+/* Makes the reader fail where the reply is none; else returns false. */
+static bool
+fail_if_malformed(BatchReader *self)
 {
-	self->failed = true;
-	self->in_batch = false;
-}
-
-/* Makes it fail for a reply that is none. */
-static void
-fail_malformed(BatchReader *self)
-{
-	bson_set_error(&self->error, MONGOC_ERROR_PROTOCOL, MONGOC_ERROR_PROTOCOL_INVALID_REPLY,
-				   "the server's reply is malformed");
+	if (!batch_is_malformed(self->batch, &self->error))
+		return false;
 	stream_break(mongo_connection_streams(self->connection), self->stream);
-	fail(self);
+	self->failed = true;
+	return true;
 }
 
 /* Takes the namespace of the cursor: that of a view or command may be another. */
@@ -213,7 +267,7 @@ take_batch(BatchReader *self, const bson_t *reply)
 	if (!bson_iter_init_find(&iter, reply, "cursor") || !BSON_ITER_HOLDS_DOCUMENT(&iter) ||
 		!bson_iter_recurse(&iter, &field))
 	{
-		fail_malformed(self);
+		self->batch->malformed = true;
 		return;
 	}
 	while (bson_iter_next(&field))
@@ -222,7 +276,7 @@ take_batch(BatchReader *self, const bson_t *reply)
 
 		if ((strcmp(key, "firstBatch") == 0 || strcmp(key, "nextBatch") == 0) &&
 			BSON_ITER_HOLDS_ARRAY(&field))
-			has_batch = bson_iter_recurse(&field, &self->documents);
+			has_batch = bson_iter_recurse(&field, &self->batch->documents);
 		else if (strcmp(key, "id") == 0 && BSON_ITER_HOLDS_INT64(&field))
 		{
 			has_id = true;
@@ -234,23 +288,22 @@ take_batch(BatchReader *self, const bson_t *reply)
 	if (!has_batch || !has_id || field.err_off != 0 ||
 		(self->id != 0 && id != 0 && id != self->id))
 	{
-		fail_malformed(self);
+		self->batch->malformed = true;
 		return;
 	}
 	self->id = id;
-	self->in_batch = true;
-	self->empty = true;
+	self->batch->filled = true;
+	self->batch->empty = true;
 }
 
-/* Gives the last batch up. */
-static void
-release_batch(BatchReader *self)
+/* See batch.h. */
+Batch *
+batch_reader_take(BatchReader *self)
 {
-	self->in_batch = false;
-	bson_destroy(&self->reply);
-	bson_init(&self->reply);
-	free(self->message);
-	self->message = NULL;
+	Batch	   *batch = self->batch;
+
+	self->batch = batch_create();
+	return batch;
 }
 
 /* Looks up which of the driver's hosts has answered. */
@@ -278,11 +331,11 @@ take_reply(BatchReader *self, bool ok)
 {
 	if (ok)
 	{
-		take_batch(self, &self->reply);
+		take_batch(self, &self->batch->reply);
 		note_host(self);
 	}
 	else
-		fail(self);
+		self->failed = true;
 }
 
 /* A session, so that it can be named to the server; without one where it knows none. */
@@ -311,14 +364,14 @@ start(BatchReader *self)
 		preference = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
 	else if (!bson_has_field(&self->opts, "sessionId"))
 		start_session(self, client);
-	bson_destroy(&self->reply);
+	bson_destroy(&self->batch->reply);
 	if (self->writes)
 		ok = mongoc_client_read_write_command_with_opts(client, self->database, &self->command,
-														preference, &self->opts, &self->reply,
+														preference, &self->opts, &self->batch->reply,
 														&self->error);
 	else
 		ok = mongoc_client_read_command_with_opts(client, self->database, &self->command,
-												  preference, &self->opts, &self->reply,
+												  preference, &self->opts, &self->batch->reply,
 												  &self->error);
 	mongoc_read_prefs_destroy(preference);
 	take_reply(self, ok);
@@ -360,8 +413,8 @@ get_more(BatchReader *self)
 	bool		ok;
 
 	append_get_more(self, &command);
-	bson_destroy(&self->reply);
-	ok = run_on_host(self, &command, &self->reply, &self->error);
+	bson_destroy(&self->batch->reply);
+	ok = run_on_host(self, &command, &self->batch->reply, &self->error);
 	bson_destroy(&command);
 	take_reply(self, ok);
 }
@@ -421,9 +474,9 @@ take_error(BatchReader *self, const bson_t *reply)
 				   bson_iter_init_find(&code, reply, "code") ? bson_iter_as_int64(&code) : 0,
 				   "%s", bson_iter_init_find(&text, reply, "errmsg") && BSON_ITER_HOLDS_UTF8(&text) ?
 				   bson_iter_utf8(&text, NULL) : "the server gives no reason");
-	bson_destroy(&self->reply);
-	bson_copy_to(reply, &self->reply);
-	fail(self);
+	bson_destroy(&self->batch->reply);
+	bson_copy_to(reply, &self->batch->reply);
+	self->failed = true;
 }
 
 /* Receives the batch that was asked for ahead. */
@@ -439,14 +492,14 @@ receive_ahead(BatchReader *self)
 	{
 		bson_set_error(&self->error, MONGOC_ERROR_STREAM, MONGOC_ERROR_STREAM_SOCKET,
 					   "socket error or timeout while reading a reply: %s", strerror(errno));
-		fail(self);
+		self->failed = true;
 	}
-	self->message = self->ahead.data;
+	self->batch->message = self->ahead.data;
 	if (self->failed)
 		return;
-	if (!parse_message(self->message, self->ahead.size, request, &reply) ||
+	if (!parse_message(self->batch->message, self->ahead.size, request, &reply) ||
 		!bson_iter_init_find(&ok, &reply, "ok"))
-		fail_malformed(self);
+		self->batch->malformed = true;
 	else if (!bson_iter_as_bool(&ok))
 		take_error(self, &reply);
 	else
@@ -459,14 +512,14 @@ next_batch(BatchReader *self)
 {
 	bool		first = !self->started;
 
-	release_batch(self);
+	batch_free(batch_reader_take(self));
 	if (first)
 		start(self);
 	else if (self->request != 0)
 		receive_ahead(self);
 	else
 		get_more(self);
-	if (!first && !self->failed && self->id != 0 && !self->transaction && !self->tailable)
+	if (!first && self->batch->filled && self->id != 0 && !self->transaction && !self->tailable)
 		ask_ahead(self);
 }
 
@@ -476,26 +529,15 @@ batch_reader_next(BatchReader *self)
 {
 	while (!self->failed)
 	{
-		if (self->in_batch && bson_iter_next(&self->documents))
-		{
-			const uint8_t *data;
-			uint32_t	length;
+		const bson_t *document = batch_next(self->batch);
 
-			if (BSON_ITER_HOLDS_DOCUMENT(&self->documents))
-			{
-				bson_iter_document(&self->documents, &length, &data);
-				self->empty = false;
-				if (bson_init_static(&self->document, data, length))
-					return &self->document;
-			}
-			fail_malformed(self);
-		}
-		else if (self->in_batch && self->documents.err_off != 0)
-			fail_malformed(self);
-		else if (self->started && (self->id == 0 || (self->tailable && self->empty)))
-			return NULL;
-		else
-			next_batch(self);
+		if (document != NULL)
+			return document;
+		if (fail_if_malformed(self))
+			break;
+		if (self->started && (self->id == 0 || (self->tailable && self->batch->empty)))
+			break;
+		next_batch(self);
 	}
 	return NULL;
 }
@@ -505,7 +547,7 @@ bool
 batch_reader_failed(BatchReader *self, const bson_error_t **error, const bson_t **reply)
 {
 	*error = &self->error;
-	*reply = &self->reply;
+	*reply = &self->batch->reply;
 	return self->failed;
 }
 
@@ -531,17 +573,17 @@ kill_cursor(BatchReader *self)
 void
 batch_reader_destroy(BatchReader *self)
 {
+	batch_free(batch_reader_take(self));
 	if (self->request != 0)
 	{
-		release_batch(self);
 		receive_ahead(self);
+		(void) fail_if_malformed(self);
 	}
 	if (self->id != 0)
 		kill_cursor(self);
 	if (self->session != NULL)
 		mongoc_client_session_destroy(self->session);
-	release_batch(self);
-	bson_destroy(&self->reply);
+	batch_free(self->batch);
 	bson_destroy(&self->opts);
 	bson_destroy(&self->command);
 	bson_free(self->database);

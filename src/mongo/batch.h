@@ -12,6 +12,7 @@
 #include "mongo/connection.h"
 
 typedef struct BatchReader BatchReader;
+typedef struct Batch Batch;
 
 /* What is read: everything is copied. */
 typedef struct BatchQuery
@@ -28,6 +29,19 @@ extern BatchReader *batch_reader_create(MongoConnection *connection, const Batch
 
 /* The next document, lent until the next call; NULL at the end and on failure. */
 extern const bson_t *batch_reader_next(BatchReader *reader);
+
+/*
+ * Takes the batch at hand, with what is left of it, which is read in its own way
+ * from then on: the reader goes on with the next one.
+ */
+extern Batch *batch_reader_take(BatchReader *reader);
+
+/* The next document of a batch that was taken, lent until that is freed or asked again; NULL at its end. */
+extern const bson_t *batch_next(Batch *batch);
+
+/* Whether it ended because it is none, and the error that this is. */
+extern bool batch_is_malformed(const Batch *batch, bson_error_t *error);
+extern void batch_free(Batch *batch);
 
 /* Whether it failed, and with what; the reply is lent. */
 extern bool batch_reader_failed(BatchReader *reader, const bson_error_t **error,
