@@ -117,7 +117,19 @@ COMMIT;
 SELECT text FROM caught;
 DROP TABLE caught;
 
+-- A domain whose check writes to MongoDB, in the midst of a document.
+CREATE FOREIGN TABLE noted (_id integer, t text) SERVER fdw_types;
+CREATE FUNCTION regress_note(integer) RETURNS boolean LANGUAGE plpgsql AS
+    'BEGIN IF $1 = 2 THEN INSERT INTO noted VALUES ($1, ''seen''); END IF; RETURN true; END';
+CREATE DOMAIN regress_noted AS integer CHECK (regress_note(VALUE));
+CREATE FOREIGN TABLE noting (_id integer, n regress_noted, t text) SERVER fdw_types OPTIONS (fetch_size '3');
+INSERT INTO noting SELECT i, NULL, repeat('x', 30) || i FROM generate_series(1, 5) i;
+SELECT mongo_migrate.run_command('fdw_types', '{"update": "noting", "updates": [{"q": {}, "u": [{"$set": {"n": "$_id"}}, {"$set": {"t": "$t"}}], "multi": true}]}') ->> 'nModified' AS modified;
+SELECT * FROM noting;
+SELECT * FROM noted;
+
 SELECT mongo_migrate.run_command('fdw_types', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 DROP SERVER fdw_types CASCADE;
-DROP DOMAIN regress_sku, regress_divisor;
+DROP DOMAIN regress_sku, regress_divisor, regress_noted;
+DROP FUNCTION regress_note;
 DROP TYPE regress_first;

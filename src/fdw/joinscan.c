@@ -54,11 +54,8 @@ typedef struct JoinScanState
 	bool		held;			/* it is still to be looked at; none at the
 								 * end */
 	const bson_t *document;
-	bson_t		of_outer;		/* within it, or kept */
+	bson_t		of_outer;		/* within it */
 	bson_t		of_inner;		/* the same, or one that was asked for */
-	StringInfoData kept_outer;	/* copies, of what must outlive the cursor's
-								 * batch */
-	StringInfoData kept_inner;
 	bool		has_inner;
 	int64		number;			/* of the match, from 0; 0 for none too */
 
@@ -117,8 +114,6 @@ join_scan_begin(ForeignScanState *node, int eflags)
 	state->asked_context = AllocSetContextCreate(estate->es_query_cxt, "mongo join asked",
 												 ALLOCSET_SMALL_SIZES);
 	initStringInfo(&state->unmatched);
-	initStringInfo(&state->kept_outer);
-	initStringInfo(&state->kept_inner);
 	state->early = early_scan_add(node, start_early);
 }
 
@@ -201,21 +196,6 @@ point_to(bson_t *inner, const bson_iter_t *iter)
 		elog(ERROR, "a joined document is not valid");
 }
 
-/*
- * Has a document stay when we return, or send a command: either may be followed
- * by a write, before which the cursor gives up the batch that the document is in.
- */
-static void
-keep(bson_t *document, StringInfo copy)
-{
-	if (bson_get_data(document) == (const uint8_t *) copy->data)
-		return;
-	resetStringInfo(copy);
-	appendBinaryStringInfo(copy, (const char *) bson_get_data(document), document->len);
-	if (!bson_init_static(document, (const uint8_t *) copy->data, copy->len))
-		elog(ERROR, "a joined document is not valid");
-}
-
 /* Makes a row of an outer document and, unless it is NULL, an inner one. */
 static void
 store_row(ForeignScanState *node, const bson_t *outer, const bson_t *inner)
@@ -264,7 +244,6 @@ ask_matches(ForeignScanState *node)
 		.paths = state->inner_reader->paths
 	};
 
-	keep(&state->of_outer, &state->kept_outer);
 	store_row(node, &state->of_outer, NULL);
 	econtext->ecxt_scantuple = node->ss.ss_ScanTupleSlot;
 	MemoryContextReset(state->asked_context);
@@ -403,10 +382,6 @@ join_scan_next(ForeignScanState *node)
 		if (state->unmatched.len > 0 && (!more || state->number == 0))
 		{
 			state->held = true;
-			if (more)
-				keep(&state->of_outer, &state->kept_outer);
-			if (more && state->has_inner)
-				keep(&state->of_inner, &state->kept_inner);
 			store_unmatched(node);
 			return slot;
 		}

@@ -8,7 +8,8 @@
  *
  * A cursor of MongoDB sees what is written while it is open: a document that
  * moves in the index that is read would come again.  So, before a write, what
- * cursors have still to read is put into temporary files.
+ * cursors have still to read from the server is put into temporary files.  The
+ * batch at hand stays where it is: its last document is lent, maybe to who writes.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -37,7 +38,11 @@ struct MongoCursor
 	dlist_node	node;			/* in open_cursors while reader is not NULL */
 	bool		transaction;	/* it reads in the connection's transaction */
 	MemoryContext context;		/* the owner */
-	Spool	   *ahead;			/* documents that were read ahead, or NULL */
+
+	/* once it was read ahead */
+	Batch	   *batch;			/* the documents that were there, or NULL */
+	Spool	   *ahead;			/* those that came after them, or NULL */
+	bool		complete;		/* these are all */
 	bool		incomplete;		/* reading ahead failed */
 };
 
@@ -69,6 +74,9 @@ destroy_cursor(void *object)
 	MongoCursor *self = object;
 
 	destroy_reader(self);
+	if (self->batch != NULL)
+		batch_free(self->batch);
+	self->batch = NULL;
 	if (self->ahead != NULL)
 		spool_close(self->ahead);
 	self->ahead = NULL;
@@ -182,21 +190,41 @@ throw_incomplete(MongoCursor *cursor)
 			 errhint("Close the query's cursor, or roll the transaction back.")));
 }
 
+/* The next of the documents that were there before the cursor was read ahead, or NULL. */
+static const bson_t *
+next_of_batch(MongoCursor *cursor)
+{
+	const bson_t *document = cursor->batch == NULL ? NULL : batch_next(cursor->batch);
+	bson_error_t error;
+
+	if (document == NULL && cursor->batch != NULL)
+	{
+		if (batch_is_malformed(cursor->batch, &error))
+			cursor_throw(cursor, &error, NULL);
+		batch_free(cursor->batch);
+		cursor->batch = NULL;
+	}
+	return document;
+}
+
 /* The next document of a cursor, wherever it is read from; see fetch() for lost. */
 static const bson_t *
 cursor_next(MongoCursor *cursor, bool *lost)
 {
-	const bson_t *document = NULL;
+	const bson_t *document;
 
 	if (cursor->ended)
 		return NULL;
 	if (cursor->incomplete)
 		throw_incomplete(cursor);
+	document = next_of_batch(cursor);
+	if (document != NULL)
+		return document;
 	if (cursor->ahead != NULL)
 		document = spool_next(cursor->ahead);
 	else if (cursor->reader != NULL)
 		document = fetch(cursor, lost);
-	else
+	else if (!cursor->complete)
 		elog(ERROR, "cursor of collection \"%s\" ended with its transaction", cursor->namespace);
 	cursor->ended = document == NULL && (lost == NULL || !*lost);
 	return document;
@@ -217,7 +245,7 @@ mongo_cursor_next(MongoCursor *cursor)
 	return cursor_next(cursor, NULL);
 }
 
-/* Reads a cursor to its end into a temporary file. */
+/* Reads a cursor to its end: the batch at hand stays, what comes after it goes into a temporary file. */
 static void
 read_ahead(MongoCursor *cursor)
 {
@@ -226,16 +254,20 @@ read_ahead(MongoCursor *cursor)
 	if (cursor->incomplete)
 		throw_incomplete(cursor);
 
-	/* It outlives the subtransaction that writes; destroy_cursor() closes it. */
 	cursor->incomplete = true;
-	cursor->ahead = spool_create(cursor->namespace, cursor->context);
+	cursor->batch = batch_reader_take(cursor->reader);
 	while ((document = fetch(cursor, NULL)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
+		/* It outlives the subtransaction that writes; destroy_cursor() closes it. */
+		if (cursor->ahead == NULL)
+			cursor->ahead = spool_create(cursor->namespace, cursor->context);
 		spool_put(cursor->ahead, document);
 	}
-	spool_rewind(cursor->ahead);
+	if (cursor->ahead != NULL)
+		spool_rewind(cursor->ahead);
 	cursor->incomplete = false;
+	cursor->complete = true;
 	destroy_reader(cursor);
 }
 

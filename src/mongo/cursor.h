@@ -39,8 +39,8 @@ extern void mongo_cursor_close(MongoCursor *cursor);
 
 /*
  * Has all cursors that are open on the connection read to their ends, so that
- * they do not see what is written from now on.  What they read waits in
- * temporary files.
+ * they do not see what is written from now on.  What the server had still to
+ * send waits in temporary files.
  */
 extern void mongo_cursors_read_ahead(MongoConnection *connection);
 
