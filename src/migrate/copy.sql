@@ -7,11 +7,10 @@ CREATE FUNCTION mongo_migrate.take_chunk(run_id bigint)
 AS $$
 #variable_conflict use_column
 DECLARE
-    r mongo_migrate.run;
+    r constant mongo_migrate.run := mongo_migrate.require_run(run_id);
     candidate integer;
     lock bigint;
 BEGIN
-    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = take_chunk.run_id;
     IF NOT mongo_migrate.run_may_go_on(r) THEN
         RETURN NULL;
     END IF;

@@ -37,12 +37,11 @@ CREATE FUNCTION mongo_migrate.end_copy(run_id bigint)
 AS $$
 #variable_conflict use_column
 DECLARE
-    r mongo_migrate.run;
+    r constant mongo_migrate.run := mongo_migrate.require_run(run_id);
 BEGIN
     IF mongo_migrate.obey_stop(run_id) THEN
         RETURN false;
     END IF;
-    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = end_copy.run_id;
     IF EXISTS (SELECT FROM mongo_migrate.chunk
                 WHERE server = r.server AND collection = r.collection AND NOT complete) THEN
         PERFORM mongo_migrate.end_run(run_id, 'stopped',
@@ -85,10 +84,9 @@ CREATE FUNCTION mongo_migrate.add_keys(run_id bigint)
 AS $$
 #variable_conflict use_column
 DECLARE
-    r mongo_migrate.run;
+    r constant mongo_migrate.run := mongo_migrate.require_run(run_id);
     key record;
 BEGIN
-    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = add_keys.run_id;
     PERFORM mongo_migrate.reach_shards();
     PERFORM mongo_migrate.await_keys(r.server, r.collection, false);
     PERFORM mongo_migrate.attach_keys(r.server, r.collection, false);
@@ -196,10 +194,9 @@ CREATE FUNCTION mongo_migrate.validate_references(run_id bigint)
 AS $$
 #variable_conflict use_column
 DECLARE
-    r mongo_migrate.run;
+    r constant mongo_migrate.run := mongo_migrate.require_run(run_id);
     statement text;
 BEGIN
-    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = validate_references.run_id;
     PERFORM mongo_migrate.reach_shards();
     -- It waits for those who are at a table of the run.
     PERFORM mongo_migrate.validate_foreign_keys(r.server);
@@ -218,9 +215,8 @@ CREATE FUNCTION mongo_migrate.complete_run(run_id bigint)
 AS $$
 #variable_conflict use_column
 DECLARE
-    r mongo_migrate.run;
+    r constant mongo_migrate.run := mongo_migrate.require_run(run_id);
 BEGIN
-    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = complete_run.run_id;
     -- Who adds foreign keys locks tables before id maps, and may make the same keys.
     PERFORM mongo_migrate.await_lock(mongo_migrate.run_lock(r.server, ''));
     PERFORM mongo_migrate.await_keys(r.server, r.collection, true);

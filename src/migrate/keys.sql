@@ -105,10 +105,9 @@ CREATE FUNCTION mongo_migrate.build_key(run_id bigint, tried name[], of_maps boo
 AS $$
 #variable_conflict use_column
 DECLARE
-    r mongo_migrate.run;
+    r constant mongo_migrate.run := mongo_migrate.require_run(run_id);
     key record;
 BEGIN
-    SELECT * INTO r FROM mongo_migrate.run WHERE run_id = build_key.run_id;
     -- Citus makes no constraint of an index that exists.
     IF mongo_migrate.has_citus() OR (r.phase IN ('keys', 'references') AND mongo_migrate.is_to_stop(r)) THEN
         RETURN NULL;
