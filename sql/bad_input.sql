@@ -323,6 +323,9 @@ SELECT mongo_migrate.plan_collection('bad_input', 'users');
 SELECT mongo_migrate.plan_collection('bad_input', 'notes');
 SELECT mongo_migrate.plan_collection('bad_input', 'teams');
 UPDATE mongo_migrate.plan_column SET type = 'text' WHERE target = 'public.teams' AND role = 'id';
+-- A wrong type of an id that a map gives is told there alone.
+UPDATE mongo_migrate.plan_column SET type = 'bytea' WHERE target = 'public.users' AND role = 'id';
+SELECT concat_ws('.', target, column_name) AS place, problem, hint FROM mongo_migrate.check_plan('bad_input') WHERE target IN ('public.users', 'public.notes');
 UPDATE mongo_migrate.plan_column SET expression = '''U'' || value', type = 'text' WHERE target = 'public.users' AND role = 'id';
 SELECT concat_ws('.', target, column_name) AS place, problem, hint FROM mongo_migrate.check_plan('bad_input') WHERE target <> 'public.orders';
 SELECT mongo_migrate.migrate_collection('bad_input', 'users', workers => 0);

@@ -94,7 +94,9 @@ BEGIN
         hint := format('%s or, to keep the value there: %s', mongo_migrate.mend_column(id, 'expression = NULL'),
                        mongo_migrate.mend_column(reference, format('role = ''value'', refers_to = NULL, type = %L',
                                                                    coalesce(reference.source_type, 'text'))));
+    -- What a map gives is held against the map's type, in either column.
     ELSIF c.role = 'reference' AND NOT mongo_migrate.can_refer(c.type, id.type)
+          AND EXISTS (SELECT FROM mongo_migrate.id_map AS m WHERE (m.server, m.collection, m.id_type) = (c.server, c.refers_to, 'source'))
           AND NOT (SELECT t.existing FROM mongo_migrate.plan_target AS t
                    WHERE (t.server, t.collection, t.target) = (c.server, c.collection, c.target)) THEN
         problem := format('it is %s, and refers to column %I of %s, which is %s', c.type, id.column_name, id.target, id.type);
