@@ -91,6 +91,20 @@ SELECT load('orders', VARIADIC (SELECT array_agg(json_build_object('_id', i, 'us
 SELECT path, proposed_type, refers_to, refers_key, key_form, note
 FROM mongo_migrate.infer_schema('infer', 'orders') WHERE refers_to IS NOT NULL OR path IN ('quantity', 'nobody', 'productText');
 SELECT path, refers_to FROM mongo_migrate.infer_schema('infer', 'users') WHERE refers_to IS NOT NULL;
+-- By the name, in whatever way its singular is made.
+SELECT sum(load(name, VARIADIC (SELECT array_agg(json_build_object('_id', i)) FROM generate_series(1, 9) AS i))::text::integer)
+FROM unnest('{branches,movies,companies,addresses,statuses,houses,keys}'::text[]) AS name;
+SELECT load('named', VARIADIC (SELECT array_agg(json_build_object('branchId', i, 'movie_id', i, 'companyIds', json_build_array(i),
+    'addressId', i, 'statusId', i, 'house_id', i, 'keyId', i, 'stationId', i)) FROM generate_series(1, 9) AS i));
+SELECT path, refers_to FROM mongo_migrate.infer_schema('infer', 'named') WHERE path LIKE '%d%' ORDER BY path COLLATE "C";
+SELECT count(mongo_migrate.run_command('infer', json_build_object('drop', name)))
+FROM unnest('{branches,movies,companies,addresses,statuses,houses,keys,named}'::text[]) AS name;
+
+-- How many strings are of a form.
+SELECT load('dirty', VARIADIC (SELECT array_agg(json_build_object('day', CASE i WHEN 1 THEN '' WHEN 2 THEN '2023-02-29' ELSE to_char(date '2024-02-20' + i, 'YYYY-MM-DD') END,
+    'month', CASE i WHEN 1 THEN '2024-13-01' ELSE '2024-12-01' END, 'price', CASE i WHEN 1 THEN '12,50' ELSE i || '.5' END, 'half', CASE WHEN i > 4 THEN i::text ELSE 'x' END))
+    FROM generate_series(1, 20) AS i));
+SELECT path, note FROM mongo_migrate.infer_schema('infer', 'dirty') WHERE path <> '_id';
 
 -- Values that are keys in several collections refer to none of them, but for a few.
 SELECT load('groups', VARIADIC (SELECT array_agg(json_build_object('_id', json_build_object('$oid', lpad(to_hex(i), 24, '7')))) FROM generate_series(1, 40) AS i));

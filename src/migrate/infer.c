@@ -306,21 +306,23 @@ set_ranges(const ProfileNode *node, Datum *values, bool *nulls)
 	}
 }
 
+/* Adds that every string, or nine of ten of them, is of a form. */
+static void
+append_form(const ProfileNode *node, StringInfo note, uint64 count, const char *one, const char *many)
+{
+	if (count > 0 && count == node->strings)
+		append_note(note, "every string is %s", one);
+	else if (count > 0 && count * 10 >= node->strings * 9)
+		append_note(note, UINT64_FORMAT " of " UINT64_FORMAT " strings are %s", count, node->strings, many);
+}
+
 /* Adds what a person should know beyond the proposed type. */
 static void
 append_remarks(const ProfileNode *node, StringInfo note)
 {
-	uint64		strings = COUNT(node, BSON_TYPE_UTF8);
-
-	if (strings > node->empty_strings)
-	{
-		if (!node->strings_not_date)
-			append_note(note, "every string is an ISO date");
-		else if (!node->strings_not_number)
-			append_note(note, "every string is a number");
-		else if (!node->strings_not_uuid)
-			append_note(note, "every string is a UUID");
-	}
+	append_form(node, note, node->iso_date_strings, "an ISO date", "ISO dates");
+	append_form(node, note, node->number_strings, "a number", "numbers");
+	append_form(node, note, node->uuid_strings, "a UUID", "UUIDs");
 	if (node->empty_strings > 0)
 		append_note(note, UINT64_FORMAT " empty string%s", node->empty_strings,
 					node->empty_strings == 1 ? "" : "s");

@@ -51,7 +51,9 @@ typedef struct Match
 
 /*
  * Splits a name into lower-case words, at changes of case and at everything
- * that is no letter or digit; plural endings go.  Returns how many there are.
+ * that is no letter or digit, without what one and many differ by at their ends:
+ * branch and branches, movie and movies, company, status.  Returns how many
+ * there are.
  */
 static int
 split_words(const char *name, char *words[MAX_WORDS])
@@ -69,12 +71,7 @@ split_words(const char *name, char *words[MAX_WORDS])
 			(!inside ||
 			 (upper && (!isupper((unsigned char) c[-1]) || islower((unsigned char) c[1])))))
 		{
-			if (word.len > 3 && strcmp(word.data + word.len - 3, "ies") == 0)
-			{
-				word.len -= 3;
-				appendStringInfoChar(&word, 'y');
-			}
-			else if (word.len > 2 && word.data[word.len - 1] == 's' && word.data[word.len - 2] != 's')
+			while (word.len > 2 && strchr("eisy", word.data[word.len - 1]) != NULL)
 				word.data[--word.len] = '\0';
 			if (count < MAX_WORDS)
 				words[count++] = pstrdup(word.data);
@@ -245,7 +242,7 @@ add_candidates(List *list, ProfileNode *node)
 			list = lappend(list, candidate_create(node, "exact", KEY_STRING));
 		if ((types & strings) && (types & ~(strings | oids)) == 0)
 			list = lappend(list, candidate_create(node, "objectid_text", KEY_OBJECTID));
-		if ((types & strings) && (types & ~(strings | numbers)) == 0 && !node->strings_not_number)
+		if ((types & strings) && (types & ~(strings | numbers)) == 0 && node->number_strings == node->strings)
 			list = lappend(list, candidate_create(node, "number_text", KEY_NUMBER));
 	}
 	if (profile_is_map(node))
@@ -298,7 +295,7 @@ values_needed(const Candidate *candidate, const KeyProbe *probe, const char *sel
 		return 1;
 	if (candidate->rank != KEY_STRING)
 		return probe->spread > 100 ? 3 : INT_MAX;
-	if (!candidate->node->strings_not_number || candidate->node->length_max < 2)
+	if (candidate->node->number_strings == candidate->node->strings || candidate->node->length_max < 2)
 		return INT_MAX;
 	return agrees ? 1 : 3;
 }

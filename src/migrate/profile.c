@@ -24,6 +24,7 @@
 #include "lib/stringinfo.h"
 #include "migrate/profile.h"
 #include "miscadmin.h"
+#include "utils/datetime.h"
 #include "utils/memutils.h"
 
 #define MAX_PATHS		5000
@@ -178,14 +179,22 @@ is_uuid(const char *string, uint32 length)
 	return true;
 }
 
-/* yyyy-mm-dd, with or without a time: [T ]hh:mm[:ss[.fraction]][Z|+hh[:]mm] */
+/* yyyy-mm-dd, a day of the calendar, with or without a time: [T ]hh:mm[:ss[.fraction]][Z|+hh[:]mm] */
 static bool
 is_iso_date(const char *string, uint32 length)
 {
 	uint32		at;
+	int			year;
+	int			month;
+	int			day;
 
 	if (length < 10 || length > 40 || !all_digits(string, 0, 4) || string[4] != '-' ||
 		!all_digits(string, 5, 7) || string[7] != '-' || !all_digits(string, 8, 10))
+		return false;
+	year = atoi(string);
+	month = atoi(string + 5);
+	day = atoi(string + 8);
+	if (month < 1 || month > MONTHS_PER_YEAR || day < 1 || day > day_tab[isleap(year)][month - 1])
 		return false;
 	if (length == 10)
 		return true;
@@ -369,12 +378,10 @@ add_string(ProfileNode *node, const char *string, uint32 length)
 		node->empty_strings++;
 		return;
 	}
-	if (!node->strings_not_date && !is_iso_date(string, length))
-		node->strings_not_date = true;
-	if (!node->strings_not_number && !is_number(string, length))
-		node->strings_not_number = true;
-	if (!node->strings_not_uuid && !is_uuid(string, length))
-		node->strings_not_uuid = true;
+	node->strings++;
+	node->iso_date_strings += is_iso_date(string, length);
+	node->number_strings += is_number(string, length);
+	node->uuid_strings += is_uuid(string, length);
 }
 
 /* Digits after the point of the shortest decimal form; MAX_DIGITS + 1: more. */
@@ -591,9 +598,10 @@ merge_node(Profile *profile, ProfileNode *into, const ProfileNode *from)
 	lattice_merge(&into->seen, &from->seen);
 	merge_ranges(into, from);
 	into->empty_strings += from->empty_strings;
-	into->strings_not_date |= from->strings_not_date;
-	into->strings_not_number |= from->strings_not_number;
-	into->strings_not_uuid |= from->strings_not_uuid;
+	into->strings += from->strings;
+	into->iso_date_strings += from->iso_date_strings;
+	into->number_strings += from->number_strings;
+	into->uuid_strings += from->uuid_strings;
 	into->double_digits = Max(into->double_digits, from->double_digits);
 	into->values_left_out |= from->values_left_out;
 	if (from->values != NULL)

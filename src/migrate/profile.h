@@ -86,9 +86,10 @@ struct ProfileNode
 	uint32		length_min;		/* characters, bytes of binary, or elements */
 	uint32		length_max;
 	uint64		empty_strings;
-	bool		strings_not_date;	/* one, not empty, that is no ISO date */
-	bool		strings_not_number;
-	bool		strings_not_uuid;
+	uint64		strings;		/* that are not empty; of these */
+	uint64		iso_date_strings;
+	uint64		number_strings;
+	uint64		uuid_strings;
 	int			double_digits;	/* after the point, in the shortest form */
 	ProfileValues *values;
 	bool		values_left_out;	/* some were too long to sample */
