@@ -179,6 +179,7 @@ DECLARE
     present mongo_migrate.plan_column;
     target mongo_migrate.plan_target;
     base text;
+    seen jsonb;
 BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
     IF EXISTS (SELECT FROM mongo_migrate.chunk AS k WHERE (k.server, k.collection) = ($1, $2) AND k.documents > 0) THEN
@@ -216,6 +217,10 @@ BEGIN
         present.path := CASE WHEN path = nullif(base, '') THEN '$' ELSE substr(path, coalesce(length(nullif(base, '')) + 2, 1)) END;
         present.column_name := mongo_migrate.snake_case(present.path);
     END IF;
+    -- What more than half of the values are.
+    seen := field.types;
+    field.types := (SELECT jsonb_build_object(t.key, t.value) FROM jsonb_each(seen) AS t
+                    WHERE t.key NOT IN ('null', 'undefined') AND t.value::bigint > field.present / 2);
     IF mongo_migrate.only_type(field.types) = 'object' AND NOT field.is_map THEN
         PERFORM mongo_migrate.take_for_map(field);
         field.is_map := true;
@@ -223,12 +228,16 @@ BEGIN
     element := mongo_migrate.element_of(field);
     IF element.path IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
-            MESSAGE = format('path "%s" of collection "%s" is no array or map, or not always, or always empty', path, collection),
-            DETAIL = format('It was seen as %s.', field.types),
-            HINT = CASE WHEN field.types ?| ARRAY['array', 'object'] THEN
+            MESSAGE = format('path "%s" of collection "%s" is no array or map, or not mostly, or always empty', path, collection),
+            DETAIL = format('It was seen as %s.', seen),
+            HINT = CASE WHEN seen ?| ARRAY['array', 'object'] THEN
                 format('Mend the documents that have something else in MongoDB, and plan anew: SELECT mongo_migrate.plan_collection(%L, %L, replan => true);',
                        server, collection)
                 ELSE 'mongo_migrate.plan_path shows what each path was seen as.' END;
+    END IF;
+    IF seen - ARRAY['null', 'undefined'] <> field.types THEN
+        RAISE NOTICE 'path "%" of collection "%" was seen as %: documents in which it is something else than % go into quarantine',
+            path, collection, seen, mongo_migrate.only_type(field.types);
     END IF;
 
     DELETE FROM mongo_migrate.plan_column AS c
