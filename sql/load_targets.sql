@@ -143,6 +143,7 @@ SELECT pg_temp.expression('load_targets.' || t, 'n', 'int', 'coalesce(value, 7)'
 SELECT documents, inserted, rejected FROM mongo_migrate.copy_batch('load_targets', 'people', 1);
 SELECT * FROM filled JOIN filled_too USING (id) ORDER BY id;
 SELECT * FROM entries;
+SELECT hint FROM mongo_migrate.quarantine WHERE server = 'load_targets';
 DELETE FROM mongo_migrate.quarantine WHERE server = 'load_targets';
 DELETE FROM mongo_migrate.plan_target WHERE server = 'load_targets';
 SELECT pg_temp.again('people');

@@ -372,8 +372,7 @@ check_nulls(LoadSession *session, LoadTarget *target)
 								ERRCODE_NOT_NULL_VIOLATION,
 								psprintf("null or missing, and column \"%s\" is not null", column->name),
 								column->role != COLUMN_VALUE && column->role != COLUMN_REFERENCE ? NULL :
-								psprintf("Let it be null: ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL; or mend the document.",
-										 target->name, quote_identifier(column->name)));
+								psprintf("%s or mend the document.", drop_not_null(target, column)));
 		}
 	}
 }

@@ -344,7 +344,11 @@ is_referred(const ErrorData *error)
 		strncmp(error->message_id, "update or delete", strlen("update or delete")) == 0;
 }
 
-/* Rejects the document that an error is about. */
+/*
+ * Rejects the document that an error is about.  Of a date that cannot be read
+ * PostgreSQL says to set another datestyle, but that of a session is of no
+ * effect here.
+ */
 static void
 reject_for_error(Attempt *attempt, const ErrorData *error)
 {
@@ -361,7 +365,9 @@ reject_for_error(Attempt *attempt, const ErrorData *error)
 	if (column != NULL && column->expression != NULL)
 	{
 		reason = psprintf("expression %s of column \"%s\": %s", column->expression, column->name, reason);
-		if (hint == NULL)
+		if (error->sqlerrcode == ERRCODE_NOT_NULL_VIOLATION && column->not_null)
+			hint = psprintf("%s or mend the document, or the expression.", drop_not_null(attempt->target, column));
+		else if (hint == NULL || error->sqlerrcode == ERRCODE_DATETIME_FIELD_OVERFLOW)
 			hint = psprintf("Correct the plan: %s",
 							column_update(attempt->session, attempt->target, column, "expression = '...'"));
 	}

@@ -264,6 +264,7 @@ struct Attempt
 extern void load_plan_compile(LoadSession *session);
 
 extern LoadColumn *column_origin(LoadColumn *column);
+extern char *drop_not_null(LoadTarget *target, LoadColumn *column);
 extern char *column_update(LoadSession *session, LoadTarget *target, LoadColumn *column,
 						   const char *set);
 extern int	column_hint(LoadSession *session, LoadTarget *target, LoadColumn *column,

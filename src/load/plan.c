@@ -54,6 +54,14 @@ plan_value(LoadSession *session, SPITupleTable *rows, int row, int column)
 	return value == NULL ? NULL : MemoryContextStrdup(session->context, value);
 }
 
+/* "Let it be null: ALTER TABLE ...;", for a hint. */
+char *
+drop_not_null(LoadTarget *target, LoadColumn *column)
+{
+	return psprintf("Let it be null: ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL;",
+					target->name, quote_identifier(column->name));
+}
+
 /* "UPDATE mongo_migrate.plan_column SET ... WHERE ...", for a hint. */
 char *
 column_update(LoadSession *session, LoadTarget *target, LoadColumn *column, const char *set)
