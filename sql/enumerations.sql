@@ -58,6 +58,11 @@ SELECT run('{"insert": "orders", "documents": [{"_id": 61, "state": "gone", "cha
 SELECT mongo_migrate.plan_collection('enumerations', 'orders', schema => 'Enumerations', replan => true);
 SELECT column_name, type, labels, lookup_table, check_rule FROM mongo_migrate.plan_column WHERE server = 'enumerations' AND (labels IS NOT NULL OR check_rule IS NOT NULL) ORDER BY target, ordinal;
 SELECT column_name, problem, hint, severity FROM mongo_migrate.check_plan('enumerations', 'orders');
+-- An expression may make labels of other values.
+BEGIN;
+UPDATE mongo_migrate.plan_column SET expression = $$CASE value WHEN 'gone' THEN 'lost' ELSE value END$$ WHERE server = 'enumerations' AND path = 'state';
+SELECT column_name, problem, hint, severity FROM mongo_migrate.check_plan('enumerations', 'orders');
+ROLLBACK;
 
 -- A rehearsal leaves nothing; then the whole way, with what is in no enumeration in quarantine until it is.
 SET client_min_messages = warning;

@@ -462,7 +462,8 @@ BEGIN
         RETURN;
     END IF;
     SELECT p.nulls + p.missing, p.proposed_type, (SELECT min(v) FROM unnest(p.few_values) AS v
-                                                  WHERE c.labels IS NOT NULL AND v <> ALL (mongo_migrate.known_labels(c)))
+                                                  WHERE c.labels IS NOT NULL AND (c.expression IS NULL OR c.lookup_table IS NOT NULL)
+                                                    AND v <> ALL (mongo_migrate.known_labels(c)))
     INTO empty, proposed, stranger
     FROM mongo_migrate.plan_path AS p WHERE (p.server, p.collection, p.path) = (c.server, c.collection, known);
     IF c.expression IS NULL AND empty > 0 AND
