@@ -55,6 +55,17 @@ SELECT orders.id, buyer_id = u.id AND payer_id = u.id AND seller_id = u.id AS me
 SELECT column_name, count(*) FROM mongo_migrate.dangling_reference WHERE server = 'dangle' GROUP BY 1 ORDER BY 1;
 SELECT source_id, column_name, kind FROM mongo_migrate.verify_full('dangle', 'orders') ORDER BY 1, 2;
 
+-- Or comes out of quarantine.
+SELECT run('{"insert": "users", "documents": [{"_id": {"$oid": "abababababababababababab"}, "email": "d@x", "number": "9"}]}');
+SELECT run('{"insert": "orders", "documents": [{"_id": 24, "buyer": {"$oid": "abababababababababababab"}, "payer": {"$oid": "000000000000000000000001"},
+    "seller": {"$oid": "000000000000000000000001"}, "email": "d@x", "number": 1000}]}');
+SELECT collection, inserted, rejected, complete FROM mongo_migrate.migrate_all('dangle');
+SELECT column_name, count(*) FROM mongo_migrate.dangling_reference WHERE server = 'dangle' GROUP BY 1 ORDER BY 1;
+SELECT run('{"update": "users", "updates": [{"q": {"email": "d@x"}, "u": {"$set": {"number": 9}}}]}');
+SELECT documents, inserted, rejected FROM mongo_migrate.retry_quarantine('dangle', 'users');
+SELECT buyer_id = u.id AS buyer, email_id = u.id AS email FROM public.orders, public.users AS u WHERE orders.id = 24 AND u.number = 9;
+SELECT column_name, count(*) FROM mongo_migrate.dangling_reference WHERE server = 'dangle' GROUP BY 1 ORDER BY 1;
+
 -- Tried again in vain, a document is in quarantine for the same reason.
 SELECT run('{"insert": "bills", "documents": [{"_id": 1, "user": {"$oid": "000000000000000000000001"}}, {"_id": 2, "user": {"$oid": "eeeeeeeeeeeeeeeeeeeeeeee"}}]}');
 SELECT mongo_migrate.plan_collection('dangle', 'bills');
@@ -103,6 +114,16 @@ UPDATE mongo_migrate.plan_column SET included = false WHERE (target, path) = ('p
 SELECT inserted, complete FROM mongo_migrate.migrate_collection('dangle', 'nuls');
 SELECT count(*) FROM public.nuls;
 SELECT source_id, mongo_migrate.bson_to_json(document) AS document, reason FROM mongo_migrate.quarantine WHERE (server, collection) = ('dangle', 'nuls') ORDER BY 1;
+
+-- An expression over json may take it out, and is evaluated again to verify.
+SELECT run('{"insert": "spelled", "documents": [{"_id": 1, "name": "x\u0000y"}, {"_id": 2, "name": "z"}]}');
+SELECT mongo_migrate.plan_collection('dangle', 'spelled');
+UPDATE mongo_migrate.plan_column SET source_type = 'json', expression = $$replace(value::text, '\u0000', '')::json #>> '{}'$$ WHERE (target, path) = ('public.spelled', 'name');
+SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('dangle', 'spelled');
+SELECT * FROM public.spelled ORDER BY id;
+SELECT * FROM mongo_migrate.verify_full('dangle', 'spelled');
+UPDATE public.spelled SET name = 'xy ' WHERE id = 1;
+SELECT * FROM mongo_migrate.verify_full('dangle', 'spelled');
 
 -- Columns of type integer refer to ids of type bigint, of another collection and of their own.
 SELECT run('{"insert": "accounts", "documents": [{"_id": {"$numberLong": "4294967297"}, "rank": 1}, {"_id": {"$numberLong": "2"}, "rank": 2, "parentId": 2}]}');

@@ -181,7 +181,11 @@ BEGIN
             SELECT FROM mongo_migrate.plan_column AS c
             WHERE c.server = retry_quarantine.server AND c.collection = of_collection
               AND c.included AND mongo_migrate.value_column(c) IS NOT NULL)
+          OR EXISTS (
+            SELECT FROM mongo_migrate.dangling_reference AS d
+            WHERE d.server = retry_quarantine.server AND d.refers_to = of_collection)
         THEN
+            -- By other keys references are looked up, and those that dangled may have their document now.
             PERFORM mongo_migrate.apply_references(retry_quarantine.server, of_collection);
         END IF;
 

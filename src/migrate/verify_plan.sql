@@ -393,9 +393,11 @@ BEGIN
     ELSIF col.expression IS NOT NULL THEN
         SELECT * INTO part FROM mongo_migrate.verify_fragments(
             coalesce(to_regtype(col.source_type), col.type), -1, value, 'NULL', mode);
+        -- json is the one type that has U+0000, which an expression may take out.
         result := format('(SELECT (%s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%s) '
                          'THEN (%s)::%s END AS value%s) AS x)',
-                         col.expression, value, part.typed, coalesce(col.source_type, format_type(col.type, col.typmod)),
+                         col.expression, value, CASE WHEN col.source_type = 'json' THEN format('replace((%s)::text, ''\u001a'', ''\u0000'')', part.typed)
+                                                     ELSE part.typed END, coalesce(col.source_type, format_type(col.type, col.typmod)),
                          CASE WHEN col.expression ~* '\mdoc\M' THEN ', docs.doc' END);
         -- A cast to a length would cut as the assignment does, which lets blanks at the end go.
         shown := format('%s::%s::text', result,
