@@ -285,6 +285,18 @@ SELECT count(*) FROM mongo_migrate.sync_status WHERE server = 'back';
 SELECT count(*) FROM pg_trigger WHERE tgname LIKE 'mongo_migrate%';
 SELECT mongo_migrate.finalize('back');
 
+-- A date that was text stays text if the plan says so.
+SELECT pg_temp.run('{"insert": "days", "documents": [{"_id": 1, "day": "2024-01-02"}, {"_id": 2, "day": "2024-01-03"}]}');
+SELECT mongo_migrate.plan_collection('back', 'days', target => 'back.days');
+UPDATE mongo_migrate.plan_column SET type = 'date', expression = 'value::date' WHERE server = 'back' AND (target, path) = ('back.days', 'day');
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('back', 'days');
+SELECT column_name, severity, problem FROM mongo_migrate.check_write_back('back') WHERE collection = 'days';
+UPDATE mongo_migrate.plan_column SET reverse_expression = 'value' WHERE server = 'back' AND (target, path) = ('back.days', 'day');
+SELECT column_name, severity, problem FROM mongo_migrate.check_write_back('back') WHERE collection = 'days';
+UPDATE mongo_migrate.plan_column SET reverse_expression = $$to_char(value, 'YYYY-MM-DD')$$ WHERE server = 'back' AND (target, path) = ('back.days', 'day');
+SELECT column_name, severity, problem FROM mongo_migrate.check_write_back('back') WHERE collection = 'days';
+DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('back', 'days');
+
 -- A plan that no documents can be made by says why.
 BEGIN;
 INSERT INTO mongo_migrate.row_change (server, collection, id) VALUES ('back', 'orders', '1');

@@ -126,6 +126,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     c record;
+    written text;       -- the type that becomes a field
+    seen text;          -- BSON types of the field
 BEGIN
     PERFORM mongo_migrate.require_plan(server, NULL);
     -- Tables whose changes cannot be noted, or whose documents cannot be found.
@@ -176,7 +178,7 @@ BEGIN
     END IF;
     -- Columns whose values cannot become fields.
     FOR c IN
-        SELECT t.collection, t.target, v.*, o.reverse_expression
+        SELECT t.collection, t.target, v.*, o AS planned, o.reverse_expression
           FROM mongo_migrate.plan_target AS t CROSS JOIN LATERAL mongo_migrate.verify_columns(server, t.collection, t.target) AS v
           JOIN mongo_migrate.plan_column AS o ON (o.server, o.collection, o.target, o.column_name) = (t.server, t.collection, t.target, v.column_name)
          WHERE t.server = check_write_back.server AND t.included AND o.included
@@ -185,14 +187,21 @@ BEGIN
     LOOP
         IF c.expression IS NOT NULL AND c.reverse_expression IS NULL THEN
             RETURN QUERY SELECT c.collection, c.target, c.column_name, 'incomplete',
-                                format('its expression has no reverse_expression, which may be just value: field "%s" is not written', c.path);
+                                format('its expression has no reverse_expression: field "%s" is not written. Where it is to get the column''s value as it is: %s',
+                                       c.path, mongo_migrate.mend_column(c.planned, 'reverse_expression = ''value'''));
             CONTINUE;
         END IF;
         BEGIN
-            EXECUTE format('SELECT mongo_migrate.written_value(NULL, %s, ''{}'', ''relaxed'', true)',
+            EXECUTE format('SELECT pg_typeof(v.v) FROM (SELECT %s AS v) AS v WHERE mongo_migrate.written_value(NULL, v.v, ''{}'', ''relaxed'', true) IS NULL',
                 CASE WHEN c.expression IS NULL THEN format('NULL::%s', format_type(c.type, c.typmod))
                      ELSE format('(SELECT (%s' || chr(10) || ') FROM (SELECT NULL::%s AS value) AS x)', c.reverse_expression,
-                                 format_type(c.type, c.typmod)) END);
+                                 format_type(c.type, c.typmod)) END) INTO written;
+            seen := mongo_migrate.refused_values(server, c.collection,
+                mongo_migrate.full_path(mongo_migrate.target_base(server, c.collection, c.target), c.path), written);
+            IF c.expression IS NOT NULL AND seen IS NOT NULL THEN
+                RETURN QUERY SELECT c.collection, c.target, c.column_name, 'note',
+                    format('field "%s" was of type %s, and gets another one where its value changes: reverse_expression gives %s', c.path, seen, written);
+            END IF;
         EXCEPTION WHEN OTHERS THEN
             RETURN QUERY SELECT c.collection, c.target, c.column_name, 'incomplete', SQLERRM;
         END;
