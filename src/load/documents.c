@@ -66,7 +66,7 @@ typedef struct Request
 	ArrayBuildState *written;	/* replace: documents whose rows changed */
 	ArrayBuildState *refused;	/* replace: those whose rows stay as they were */
 	ArrayBuildState *reasons;
-	uint64		after;			/* the time of the cluster to read at or after */
+	int64		after;			/* the time of the cluster to read at or after */
 	ArrayBuildState *dangling;	/* replace: those that a foreign key refused,
 								 * and new ones whose unique value a row has
 								 * that a foreign key may hold, and that are

@@ -209,9 +209,8 @@ struct LoadSession
 	LoadSource *source;			/* NULL: the chunk is complete */
 	bytea	   *last_id;		/* where the source stands, as the chunk has
 								 * it; or NULL */
-	uint64		after;			/* reads see what was there at that time of
-								 * the cluster (seconds << 32 | number); 0:
-								 * any */
+	int64		after;			/* reads see what was there at that time of
+								 * the cluster; 0: any */
 
 	/* The batch. */
 	int			ndocuments;

@@ -156,7 +156,7 @@ read_after_sync(LoadSession *session)
 	{
 		Datum		time = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 
-		session->after = Max(session->after, (uint64) DatumGetInt64(time));
+		session->after = Max(session->after, DatumGetInt64(time));
 	}
 	SPI_finish();
 }

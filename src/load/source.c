@@ -21,6 +21,7 @@
 #include "bson/json.h"
 #include "bson/key.h"
 #include "load/load.h"
+#include "mongo/cluster_time.h"
 #include "mongo/options.h"
 #include "owned.h"
 #include "utils/builtins.h"
@@ -165,7 +166,7 @@ append_options(LoadSession *session, bson_t *opts)
 	BSON_APPEND_DOCUMENT_BEGIN(opts, "readConcern", &concern);
 	BSON_APPEND_UTF8(&concern, "level", "majority");
 	if (session->after != 0)
-		BSON_APPEND_TIMESTAMP(&concern, "afterClusterTime", session->after >> 32, (uint32) session->after);
+		cluster_time_append(&concern, "afterClusterTime", session->after);
 	bson_append_document_end(opts, &concern);
 }
 

@@ -19,6 +19,7 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "mongo/cluster_time.h"
 #include "mongo/cursor.h"
 #include "mongo/options.h"
 #include "owned.h"
@@ -72,17 +73,6 @@ text_datum(const bson_iter_t *iter)
 	const char *utf8 = bson_iter_utf8(iter, &length);
 
 	return CStringGetTextDatum(pg_any_to_server(utf8, length, PG_UTF8));
-}
-
-/* A timestamp of the cluster: seconds, and a number within the second. */
-static Datum
-time_datum(const bson_iter_t *iter)
-{
-	uint32_t	seconds;
-	uint32_t	increment;
-
-	bson_iter_timestamp(iter, &seconds, &increment);
-	return Int64GetDatum(((int64) seconds << 32) | increment);
 }
 
 /* Sets a column to the document that is at a dotted path of another one, if it is there. */
@@ -142,7 +132,7 @@ add_row(ChangeReader *reader, const bson_t *event, const char *collection)
 	}
 	if (bson_iter_init_find(&iter, event, "clusterTime") && BSON_ITER_HOLDS_TIMESTAMP(&iter))
 	{
-		values[CHANGE_CLUSTER_TIME] = time_datum(&iter);
+		values[CHANGE_CLUSTER_TIME] = Int64GetDatum(cluster_time_get(&iter));
 		nulls[CHANGE_CLUSTER_TIME] = false;
 	}
 	take_document(values, nulls, CHANGE_POSITION, event, "_id");
@@ -180,13 +170,13 @@ add_position(ChangeReader *reader, bool begun)
 	memset(nulls, true, sizeof(nulls));
 	if (bson_iter_init_find(&iter, reader->reply, "operationTime") && BSON_ITER_HOLDS_TIMESTAMP(&iter))
 	{
-		values[CHANGE_CLUSTER_TIME] = time_datum(&iter);
+		values[CHANGE_CLUSTER_TIME] = Int64GetDatum(cluster_time_get(&iter));
 		nulls[CHANGE_CLUSTER_TIME] = false;
 	}
 	if (begun && bson_iter_init(&iter, reader->reply) &&
 		bson_iter_find_descendant(&iter, "$clusterTime.clusterTime", &found) && BSON_ITER_HOLDS_TIMESTAMP(&found))
 	{
-		values[CHANGE_CLUSTER_TIME] = time_datum(&found);
+		values[CHANGE_CLUSTER_TIME] = Int64GetDatum(cluster_time_get(&found));
 		nulls[CHANGE_CLUSTER_TIME] = false;
 	}
 	take_document(values, nulls, CHANGE_POSITION, reader->reply, "cursor.postBatchResumeToken");

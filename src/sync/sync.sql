@@ -16,7 +16,7 @@ CREATE TABLE mongo_migrate.sync
     server      name        PRIMARY KEY,
     running     boolean     NOT NULL,       -- false: stop_sync() was called, or it has stopped itself
     position    bytea       NOT NULL,       -- in the change stream: a resume token
-    cluster_time bigint     NOT NULL,       -- of MongoDB, up to which events were captured: seconds << 32, and a number
+    cluster_time bigint     NOT NULL,       -- of MongoDB, up to which events were captured: seconds << 31, and a number
     cut_over_at timestamptz,                -- since then the documents follow the rows; NULL: the rows the documents
     started_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     captured_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
@@ -80,9 +80,16 @@ COMMENT ON FUNCTION mongo_migrate.sync_lock(name) IS
 CREATE FUNCTION mongo_migrate.cluster_timestamp(cluster_time bigint)
     RETURNS timestamptz
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN pg_catalog.to_timestamp((cluster_time >> 32)::double precision);
+    RETURN pg_catalog.to_timestamp((cluster_time >> 31)::double precision);
 COMMENT ON FUNCTION mongo_migrate.cluster_timestamp(bigint) IS
     'a time of the cluster, in whole seconds';
+
+CREATE FUNCTION mongo_migrate.cluster_time_to_json(cluster_time bigint)
+    RETURNS json
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN pg_catalog.json_build_object('$timestamp', pg_catalog.json_build_object('t', cluster_time >> 31, 'i', cluster_time & 2147483647));
+COMMENT ON FUNCTION mongo_migrate.cluster_time_to_json(bigint) IS
+    'a time of the cluster as a timestamp in Extended JSON';
 
 CREATE FUNCTION mongo_migrate.read_changes(server name, after bytea, wait_ms integer, most integer)
     RETURNS TABLE (operation text, collection text, id bytea, cluster_time bigint, "position" bytea)

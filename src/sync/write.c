@@ -17,6 +17,7 @@
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "mongo/cluster_time.h"
 #include "mongo/cursor.h"
 #include "mongo/options.h"
 #include "owned.h"
@@ -153,13 +154,7 @@ send_command(Writer *writer)
 	if (bson_iter_init_find(&iter, reply, "n"))
 		writer->written += bson_iter_as_int64(&iter);
 	if (bson_iter_init_find(&iter, reply, "operationTime") && BSON_ITER_HOLDS_TIMESTAMP(&iter))
-	{
-		uint32_t	seconds;
-		uint32_t	increment;
-
-		bson_iter_timestamp(&iter, &seconds, &increment);
-		writer->cluster_time = Max(writer->cluster_time, ((int64) seconds << 32) | increment);
-	}
+		writer->cluster_time = Max(writer->cluster_time, cluster_time_get(&iter));
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(writer->context);
 }

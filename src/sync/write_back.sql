@@ -259,8 +259,7 @@ CREATE FUNCTION mongo_migrate.find_present(server name, collection text, filter 
 AS $$
     -- Not what a member has that has not heard of the last writes.
     SELECT d.* FROM mongo_migrate.sync AS s CROSS JOIN LATERAL mongo_migrate.read_documents($1, $2, $3,
-        json_build_object('readConcern', json_build_object('level', 'majority', 'afterClusterTime',
-            json_build_object('$timestamp', json_build_object('t', s.cluster_time >> 32, 'i', s.cluster_time & 4294967295)))), $4) AS d
+        json_build_object('readConcern', json_build_object('level', 'majority', 'afterClusterTime', mongo_migrate.cluster_time_to_json(s.cluster_time))), $4) AS d
      WHERE s.server = $1
 $$;
 COMMENT ON FUNCTION mongo_migrate.find_present(name, text, json, bigint) IS

@@ -3,7 +3,7 @@
 
 liar.py PORT   each line of standard input is {command: reply, ...} in Extended JSON, the answers from then on; prints a
 line when it listens, and when it knows them. What is not among them is answered as by an empty standalone; the answer
-to hello is laid over that one's, and null takes a field out.
+to hello is laid over that one's, and null takes a field out. seen: answers with the command before.
 """
 import socketserver
 import struct
@@ -14,6 +14,7 @@ import bson
 from bson import json_util
 
 answers = {}
+seen = []
 STANDALONE = {"ok": 1.0, "helloOk": True, "ismaster": True, "isWritablePrimary": True, "maxWireVersion": 17,
               "minWireVersion": 0, "maxBsonObjectSize": 16777216, "maxMessageSizeBytes": 48000000,
               "maxWriteBatchSize": 100000, "logicalSessionTimeoutMinutes": 30, "readOnly": False}
@@ -24,6 +25,9 @@ def answer(command):
     name = next(iter(command))
     if name.lower() in ("hello", "ismaster"):
         return {key: value for key, value in (STANDALONE | answers.get("hello", {})).items() if value is not None}
+    if name == "seen":
+        return {"ok": 1.0, "seen": seen[-1]}
+    seen.append(command)
     return answers.get(name, {"ok": 1.0, "cursor": {"id": bson.Int64(0), "ns": "d.c", "firstBatch": []}})
 
 

@@ -66,6 +66,28 @@ meet('sizes that no collection has', { aggregate => cursor('[{"storageStats": {"
 meet('fewer documents than none', { aggregate => cursor('[{"storageStats": {"count": -5, "size": -1}}]') },
 	'EXPLAIN SELECT * FROM other WHERE n > 5 ORDER BY n; ANALYZE other', qr/Foreign Scan/);
 
+# Times of the cluster around 2038-01-19 and up to 2106 stay in their order, and are sent as they came.
+{
+	my $times = sub { return sprintf '{"ok": 1, "operationTime": {"$timestamp": {"t": %s, "i": %s}}, "cursor": {"id": {"$numberLong": "0"}, "postBatchResumeToken": {"_data": "x"}, '
+		  . '"firstBatch": [{"_id": {"_data": "x"}, "operationType": "insert", "ns": {"db": "d", "coll": "t"}, "documentKey": {"_id": 1}, "clusterTime": {"$timestamp": {"t": %s, "i": %s}}}]}}', @_; };
+	meet('times beyond 2038', { aggregate => $times->(4294967295, 2147483647, 2147483648, 5) },
+		q{SELECT operation, mongo_migrate.cluster_timestamp(cluster_time) AT TIME ZONE 'UTC', mongo_migrate.cluster_time_to_json(cluster_time) FROM mongo_migrate.read_changes('s', NULL, 0, 10) ORDER BY cluster_time},
+		qr/^insert\|2038-01-19 03:14:08\|.*"t" : 2147483648, "i" : 5.*\n\|2106-02-07 06:28:15\|.*"t" : 4294967295, "i" : 2147483647/);
+	meet('a sync in 2038', { aggregate => $times->(2147483647, 9, 2147483647, 9) },
+		q{INSERT INTO mongo_migrate.sync (server, running, "position", cluster_time) SELECT 's', false, c."position", c.cluster_time FROM mongo_migrate.stream_end('s') AS c;
+		  SELECT captured_until AT TIME ZONE 'UTC' FROM mongo_migrate.sync_status}, qr/^2038-01-19 03:14:07$/);
+	meet('a sync goes on in 2038', { aggregate => $times->(2147483648, 1, 2147483648, 1) },
+		q{SELECT mongo_migrate.capture_changes('s', 0); SELECT captured_until AT TIME ZONE 'UTC' FROM mongo_migrate.sync_status;
+		  SELECT changed_at AT TIME ZONE 'UTC' FROM mongo_migrate.change}, qr/^1\n2038-01-19 03:14:08\n2038-01-19 03:14:08$/);
+	meet('what write-back reads', { insert => $times->(2147483649, 3, 1, 1) },
+		q{SELECT cluster_time > (SELECT s.cluster_time FROM mongo_migrate.sync AS s) FROM mongo_migrate.send_writes('s', 't', 'insert', ARRAY[NULL]::json[], ARRAY['{"_id": 1}']::json[]);
+		  SELECT count(*) FROM mongo_migrate.find_present('s', 't', '{}', 0); SELECT mongo_migrate.run_command('s', '{"seen": 1}') #> '{seen,readConcern,afterClusterTime}'},
+		qr/^t\n0\n\{ "\$timestamp" : \{ "t" : 2147483648, "i" : 1 \} \}$/);
+	meet('what a sync reads', {},
+		q{SELECT gone FROM mongo_migrate.replace_documents('s', 't', ARRAY[mongo_migrate.bson_from_json('{"_id": 1}')], true, true, (SELECT cluster_time FROM mongo_migrate.sync));
+		  SELECT mongo_migrate.run_command('s', '{"seen": 1}') #> '{seen,readConcern,afterClusterTime}'}, qr/\{ "\$timestamp" : \{ "t" : 2147483648, "i" : 1 \} \}$/);
+}
+
 # A replica set that knows no sessions: a transaction that could not begin is none, and nothing is written without it.
 $node->safe_psql('postgres', <<"SQL");
 CREATE SERVER set FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri 'mongodb://127.0.0.1:$port/?directConnection=true', database 'd');
