@@ -471,6 +471,7 @@ BEGIN
 
     PERFORM mongo_migrate.lock_against_writes(ARRAY(SELECT to_regclass(w.target) FROM mongo_migrate.write_back_triggers(server) AS w), until);
     UPDATE mongo_migrate.sync AS y SET cut_over_at = clock_timestamp() WHERE y.server = server;
+    PERFORM mongo_migrate.commit_durably();
     FOR t IN SELECT * FROM mongo_migrate.write_back_triggers(server) LOOP
         EXECUTE t.definition;
     END LOOP;
@@ -534,6 +535,7 @@ BEGIN
     PERFORM mongo_migrate.limit_locks(until);
     PERFORM pg_advisory_xact_lock(mongo_migrate.sync_step_lock(server));
     PERFORM mongo_migrate.require_sync(server, true);
+    PERFORM mongo_migrate.commit_durably();
     DELETE FROM mongo_migrate.row_change AS c WHERE c.server = server AND incomplete;
     GET DIAGNOSTICS refused = ROW_COUNT;
     IF refused > 0 THEN

@@ -76,6 +76,16 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.rows_there(name, text, text[]) IS
     'those of some ids that a row of a root of the collection has';
 
+CREATE FUNCTION mongo_migrate.commit_durably()
+    RETURNS void
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'
+$$;
+COMMENT ON FUNCTION mongo_migrate.commit_durably() IS
+    'has the commit of the transaction wait for the disk, whatever the role and the database say: what MongoDB is told, or a person, a crash must not take back';
+
 CREATE FUNCTION mongo_migrate.assign_keys(map mongo_migrate.id_map, ids text[])
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
@@ -88,6 +98,7 @@ BEGIN
                    'FROM unnest($1) AS i (id) ON CONFLICT DO NOTHING', map.relation, map.id_type)
       USING mongo_migrate.rows_there(map.server, map.collection, ids);
     GET DIAGNOSTICS assigned = ROW_COUNT;
+    PERFORM mongo_migrate.commit_durably();
     RETURN assigned;
 END
 $$;

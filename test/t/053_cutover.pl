@@ -10,11 +10,12 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use PsqlSession;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $mongo = MongoServer->new;
 my $node = PostgreSQL::Test::Cluster->new('cutover');
 $node->init;
-$node->append_conf('postgresql.conf', "max_worker_processes = 16\nrestart_after_crash = on\nmax_prepared_transactions = 2");
+$node->append_conf('postgresql.conf', "max_worker_processes = 16\nrestart_after_crash = on\nmax_prepared_transactions = 2\nwal_writer_delay = 10s");
 $node->start;
 sub query { return $node->safe_psql('postgres', $_[0]); }
 sub failure { my ($ret, $out, $err) = $node->psql('postgres', $_[0]); return $err; }
@@ -165,6 +166,28 @@ foreach my $round (1 .. ($ENV{MM_KILLS} // 1))
 	is(differences(), '', "the documents are as the rows, round $round");
 }
 is(query("SELECT count(*) FROM mongo_migrate.find_documents('shop', 'users')"), query('SELECT count(*) FROM users'), 'no new row was written twice');
+
+# Nor where commits do not wait for the disk.
+query("SELECT mongo_migrate.stop_sync('shop'); ALTER DATABASE postgres SET synchronous_commit = off");
+state_becomes('stopped');
+query("SELECT mongo_migrate.start_sync('shop')");
+query("INSERT INTO users (name) VALUES ('before')");
+written('what has whole pages written to the log');
+query("SET synchronous_commit = on; INSERT INTO users (name) VALUES ('once')");
+my $once = q({"count": "users", "query": {"name": "once"}});
+foreach (1 .. 1800)
+{
+	last if $mongo->command('shop', $once)->{n} > 0;
+	usleep(100_000);
+}
+$node->stop('immediate');
+$node->start;
+query("SELECT mongo_migrate.start_sync('shop')");
+written('after a crash that has lost commits');
+is($mongo->command('shop', $once)->{n}, 1, 'a new document is written once');
+query("SELECT mongo_migrate.stop_sync('shop'); ALTER DATABASE postgres RESET synchronous_commit");
+state_becomes('stopped');
+query("SELECT mongo_migrate.start_sync('shop')");
 
 # A dump has the notes, the position and the triggers.
 query("SELECT mongo_migrate.stop_sync('shop')");
