@@ -150,10 +150,8 @@ has_constants(ForeignScanState *scan)
 		comparands = list_nth(comparands, JOIN_COMPARANDS);
 	foreach(lc, comparands)
 	{
-		Node	   *comparand = lfirst(lc);
+		Node	   *comparand = filter_strip_casts(lfirst(lc));
 
-		while (IsA(comparand, RelabelType))
-			comparand = (Node *) ((RelabelType *) comparand)->arg;
 		if (!IsA(comparand, Const) &&
 			!(IsA(comparand, Param) && ((Param *) comparand)->paramkind == PARAM_EXTERN))
 			return false;

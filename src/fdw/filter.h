@@ -111,6 +111,12 @@ typedef struct FilterValue
 /* What a base type is for comparisons. */
 extern FilterForm filter_type_form(Oid type);
 
+/* An expression without the casts that leave its value as it is. */
+extern Node *filter_strip_casts(Node *node);
+
+/* The column of the relation that an expression is, or NULL. */
+extern Var *filter_column(RelOptInfo *rel, Node *node);
+
 /* The path that an expression of a column is about, as a filter has it, or NULL. */
 extern const char *filter_operand_path(PlannerInfo *root, RelOptInfo *rel, Node *node);
 

@@ -63,21 +63,6 @@
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 
-/* The column of the relation that an expression is, or NULL. */
-static Var *
-expression_column(GroupQuery *query, Node *node)
-{
-	Var		   *var;
-
-	while (IsA(node, RelabelType))
-		node = (Node *) ((RelabelType *) node)->arg;
-	var = (Var *) node;
-	if (!IsA(node, Var) || var->varno != query->rel->relid || var->varlevelsup != 0 ||
-		var->varattno <= 0)
-		return NULL;
-	return var;
-}
-
 /* A new column, or NULL where an expression of MongoDB cannot name it or it has no form. */
 static GroupColumn *
 make_column(GroupQuery *query, Var *var)
@@ -292,7 +277,7 @@ make_computed_key(GroupQuery *query, Node *node)
 {
 	GroupKey	how = {.operator = "",.unit = ""};
 	Node	   *argument = group_key_argument(node, &how);
-	Var		   *var = argument == NULL ? NULL : expression_column(query, argument);
+	Var		   *var = argument == NULL ? NULL : filter_column(query->rel, argument);
 	GroupColumn *key = var == NULL ? NULL : make_column(query, var);
 	FdwRelation *relation = query->rel->fdw_private;
 	int			index;
@@ -324,7 +309,7 @@ make_plain_key(GroupQuery *query, Node *node)
 	GroupColumn *key;
 
 	/* Not a RelabelType: the row has the expression as it is. */
-	if (expression_column(query, node) == NULL)
+	if (filter_column(query->rel, node) == NULL)
 		return NULL;
 	key = make_column(query, (Var *) node);
 	if (key == NULL || !form_is_groupable(key->form, (Var *) node))
@@ -501,7 +486,7 @@ static int
 add_argument(GroupQuery *query, Node *argument, int condition)
 {
 	Grouping   *group = query->group;
-	Var		   *var = expression_column(query, argument);
+	Var		   *var = filter_column(query->rel, argument);
 	int			index = var == NULL ? -1 : add_column(query, var, false);
 	GroupColumn *column;
 

@@ -52,18 +52,22 @@ filter_type_form(Oid type)
 	}
 }
 
-/* The column of our relation that node is, or NULL. */
-static Var *
-operand_column(ClauseContext *context, Node *node)
+/* An expression without the casts that leave its value as it is. */
+Node *
+filter_strip_casts(Node *node)
 {
-	Var		   *var;
-
 	while (IsA(node, RelabelType))
 		node = (Node *) ((RelabelType *) node)->arg;
-	if (!IsA(node, Var))
-		return NULL;
-	var = (Var *) node;
-	return var->varno == context->rel->relid && var->varlevelsup == 0 && var->varattno > 0 ?
+	return node;
+}
+
+/* The column of the relation that an expression is, or NULL. */
+Var *
+filter_column(RelOptInfo *rel, Node *node)
+{
+	Var		   *var = (Var *) filter_strip_casts(node);
+
+	return IsA(var, Var) && var->varno == rel->relid && var->varlevelsup == 0 && var->varattno > 0 ?
 		var : NULL;
 }
 
@@ -84,8 +88,7 @@ is_objectid_timestamp(Oid function)
 static Node *
 operand_argument(Node *node, FilterForm *form)
 {
-	while (IsA(node, RelabelType))
-		node = (Node *) ((RelabelType *) node)->arg;
+	node = filter_strip_casts(node);
 	*form = FORM_NONE;
 	if (IsA(node, CoerceViaIO))
 	{
@@ -224,7 +227,7 @@ json_operand_filter(ClauseContext *context, FilterKind kind, Node *node)
 		as_text |= step_is_text;
 		node = argument;
 	}
-	var = operand_column(context, node);
+	var = filter_column(context->rel, node);
 	if (var == NULL || getBaseType(var->vartype) != JSONBOID)
 		return NULL;
 	path = path_for_match_below(fdw_relation_path(context->relation, var->varattno), keys);
@@ -266,7 +269,7 @@ json_cast_filter(ClauseContext *context, FilterKind kind, Node *node)
 Filter *
 array_operand_filter(ClauseContext *context, FilterKind kind, Node *node)
 {
-	Var		   *var = operand_column(context, node);
+	Var		   *var = filter_column(context->rel, node);
 	Oid			element = var == NULL ? InvalidOid : get_element_type(getBaseType(var->vartype));
 	Filter	   *filter = OidIsValid(element) ? operand_filter(context, kind, node) : NULL;
 
@@ -284,7 +287,7 @@ operand_filter(ClauseContext *context, FilterKind kind, Node *node)
 	FilterForm	column_form;
 	Filter	   *filter;
 	char	   *path;
-	Var		   *var = operand_column(context, operand_argument(node, &form));
+	Var		   *var = filter_column(context->rel, operand_argument(node, &form));
 
 	if (var == NULL)
 	{

@@ -63,13 +63,10 @@ class_column(RelOptInfo *rel, EquivalenceClass *class)
 		return NULL;
 	foreach(lc, MM_CLASS_MEMBERS(class, rel))
 	{
-		Node	   *node = (Node *) ((EquivalenceMember *) lfirst(lc))->em_expr;
+		Var		   *column = filter_column(rel, (Node *) ((EquivalenceMember *) lfirst(lc))->em_expr);
 
-		while (IsA(node, RelabelType))
-			node = (Node *) ((RelabelType *) node)->arg;
-		if (IsA(node, Var) && ((Var *) node)->varno == rel->relid &&
-			((Var *) node)->varattno > 0)
-			return (Var *) node;
+		if (column != NULL)
+			return column;
 	}
 	return NULL;
 }
