@@ -82,15 +82,6 @@ integer_comparand(const Filter *filter, Datum datum)
 	}
 }
 
-/* column < datum, ... */
-static bson_t *
-match_range(const Filter *filter, int strategy, const bson_value_t *value)
-{
-	static const char *const operators[] = {NULL, "$lt", "$lte", NULL, "$gte", "$gt"};
-
-	return match_operator(filter->path, operators[strategy], value);
-}
-
 /*
  * Filters
  */
@@ -179,7 +170,7 @@ match_inequality(const Filter *filter, Datum datum)
 	switch (filter->form)
 	{
 		case FORM_INTEGER:
-			return match_range(filter, strategy, value_integer(integer_comparand(filter, datum)));
+			return match_range(filter->path, strategy, value_integer(integer_comparand(filter, datum)));
 		case FORM_NUMERIC:
 			return match_numeric_range(filter, strategy, datum);
 		case FORM_FLOAT4:
@@ -188,7 +179,7 @@ match_inequality(const Filter *filter, Datum datum)
 		case FORM_TEXT:
 			return match_text_range(filter, strategy, TextDatumGetCString(datum));
 		case FORM_OBJECTID:
-			return match_range(filter, strategy, value_objectid((uint8 *) DatumGetPointer(datum)));
+			return match_range(filter->path, strategy, value_objectid((uint8 *) DatumGetPointer(datum)));
 		case FORM_DATE:
 		case FORM_TIMESTAMP:
 		case FORM_TIMESTAMPTZ:

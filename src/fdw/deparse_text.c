@@ -117,8 +117,6 @@ match_other_text(const char *path, const char *characters, bool fold)
 bson_t *
 match_text_range(const Filter *filter, int strategy, const char *string)
 {
-	static const char *const operators[] = {NULL, "$lt", "$lte", NULL, "$gte", "$gt"};
-
-	return match_one_of(list_make2(match_operator(filter->path, operators[strategy], value_string(string)),
+	return match_one_of(list_make2(match_range(filter->path, strategy, value_string(string)),
 								   match_other_text(filter->path, "", false)));
 }

@@ -72,21 +72,14 @@ timestamp_comparand(const Filter *filter, Datum datum)
 bson_t *
 match_timestamp_range(const Filter *filter, int strategy, Datum datum)
 {
-	const char *path = filter->path;
 	int			rest;
 	bson_value_t *value = value_date(timestamp_to_ms(timestamp_comparand(filter, datum), &rest));
 
-	switch (strategy)
-	{
-		case BTLessStrategyNumber:
-			return match_operator(path, rest == 0 ? "$lt" : "$lte", value);
-		case BTLessEqualStrategyNumber:
-			return match_operator(path, "$lte", value);
-		case BTGreaterEqualStrategyNumber:
-			return match_operator(path, rest == 0 ? "$gte" : "$gt", value);
-		default:
-			return match_operator(path, "$gt", value);
-	}
+	/* What was cut is more than the millisecond has. */
+	if (rest != 0)
+		strategy = strategy == BTLessStrategyNumber || strategy == BTLessEqualStrategyNumber ?
+			BTLessEqualStrategyNumber : BTGreaterStrategyNumber;
+	return match_range(filter->path, strategy, value);
 }
 
 /* The date that a timestamp is, or none when it has microseconds. */

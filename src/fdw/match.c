@@ -186,6 +186,15 @@ match_operator(const char *path, const char *operator, const bson_value_t *value
 	return match_operators(path, operator, value, NULL, NULL);
 }
 
+/* {path: {$lt: value}}, and the like */
+bson_t *
+match_range(const char *path, int strategy, const bson_value_t *value)
+{
+	static const char *const operators[] = {NULL, "$lt", "$lte", NULL, "$gte", "$gt"};
+
+	return match_operator(path, operators[strategy], value);
+}
+
 /* {path: {$regex: pattern, $options: "s"}} */
 bson_t *
 match_regex(const char *path, const char *pattern)

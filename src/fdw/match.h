@@ -36,6 +36,9 @@ extern bson_t *match_operators(const char *path,
 							   const char *operator, const bson_value_t *value,
 							   const char *second, const bson_value_t *second_value);
 
+/* {path: {$lt: value}}, and the like, by the strategy of a btree */
+extern bson_t *match_range(const char *path, int strategy, const bson_value_t *value);
+
 /* {path: {$regex: pattern, $options: "s"}} */
 extern bson_t *match_regex(const char *path, const char *pattern);
 
