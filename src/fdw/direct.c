@@ -25,6 +25,7 @@
 #include "fdw/early.h"
 #include "fdw/fdw.h"
 #include "fdw/guard.h"
+#include "fdw/match.h"
 #include "fdw/path.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -228,7 +229,7 @@ exists(FdwDirectState *state, const bson_t *match)
 
 	BCON_APPEND(options, "limit", BCON_INT64(1), "projection", "{", "_id", BCON_INT32(1), "}");
 	if (guards_need_simple_collation(state->guards))
-		BCON_APPEND(options, "collation", "{", "locale", "simple", "}");
+		match_append_simple_collation(options);
 	cursor = mongo_find(scan->connection, scan->find.table->collection, match, options,
 						CurrentMemoryContext);
 	result = mongo_cursor_next(cursor) != NULL;

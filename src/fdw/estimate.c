@@ -10,6 +10,7 @@
 #include "compat.h"
 
 #include "fdw/estimate.h"
+#include "fdw/match.h"
 #include "mongo/options.h"
 #include "mongo/transaction.h"
 #include "owned.h"
@@ -301,7 +302,7 @@ ask_count(MongoConnection *connection, const char *collection, const bson_t *mat
 	bson_append_array_end(command, &pipeline);
 	BCON_APPEND(command, "cursor", "{", "}", "maxTimeMS", BCON_INT32(COUNT_TIME));
 	if (simple_collation)
-		BCON_APPEND(command, "collation", "{", "locale", "simple", "}");
+		match_append_simple_collation(command);
 
 	reply = estimate_ask(connection, command, &error);
 	if (!find_first_batch(reply, &iter))

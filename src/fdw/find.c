@@ -5,6 +5,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "fdw/match.h"
 #include "fdw/path.h"
 #include "fdw/scan.h"
 #include "owned.h"
@@ -64,6 +65,6 @@ find_options(const Find *find, int part)
 	bson_append_int32(options, "batchSize", -1,
 					  find->table->fetch_size > 0 ? find->table->fetch_size : DEFAULT_FETCH_SIZE);
 	if (find->filter != NULL && filter_needs_simple_collation(find->filter))
-		BCON_APPEND(options, "collation", "{", "locale", "simple", "}");
+		match_append_simple_collation(options);
 	return options;
 }

@@ -12,6 +12,7 @@
 #include "compat.h"
 
 #include "fdw/join.h"
+#include "fdw/match.h"
 #include "fdw/scan.h"
 #include "owned.h"
 #include "utils/uuid.h"
@@ -289,6 +290,6 @@ lookup_options(const FdwJoin *join, int fetch_size)
 	if (join->key.kind == KEY_OBJECTID_AS_TEXT || join->key.kind == KEY_TEXT ||
 		(join->outer.filter != NULL && filter_needs_simple_collation(join->outer.filter)) ||
 		(join->inner.filter != NULL && filter_needs_simple_collation(join->inner.filter)))
-		BCON_APPEND(options, "collation", "{", "locale", "simple", "}");
+		match_append_simple_collation(options);
 	return options;
 }

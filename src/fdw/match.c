@@ -364,3 +364,10 @@ match_none_of(List *matches)
 {
 	return match_combine("$nor", matches);
 }
+
+/* Appends the option of commands by which strings are compared byte by byte. */
+void
+match_append_simple_collation(bson_t *options)
+{
+	BCON_APPEND(options, "collation", "{", "locale", "simple", "}");
+}

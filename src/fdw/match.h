@@ -62,6 +62,9 @@ extern bson_t *match_none(const char *path, List *values);
 extern bson_t *match_all_of(List *matches);
 extern bson_t *match_one_of(List *matches);
 
+/* Appends the option of commands by which strings are compared byte by byte. */
+extern void match_append_simple_collation(bson_t *options);
+
 /* What matches none of them; at least one is given. */
 extern bson_t *match_none_of(List *matches);
 

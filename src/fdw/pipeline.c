@@ -296,6 +296,6 @@ group_options(const Grouping *group, const Filter *filter, int fetch_size)
 	bson_append_int32(options, "batchSize", -1, fetch_size > 0 ? fetch_size : DEFAULT_FETCH_SIZE);
 	if (has_text(group->keys) || has_text(group->columns) ||
 		(filter != NULL && filter_needs_simple_collation(filter)))
-		BCON_APPEND(options, "collation", "{", "locale", "simple", "}");
+		match_append_simple_collation(options);
 	return options;
 }

@@ -13,6 +13,7 @@
 #include "bson/json.h"
 #include "bson/key.h"
 #include "error.h"
+#include "fdw/match.h"
 #include "fdw/modify.h"
 #include "miscadmin.h"
 #include "owned.h"
@@ -266,7 +267,7 @@ write_batch_send(WriteBatch *batch)
 	if (batch->kind == WRITE_UPDATE)
 		bson_concat(selected, whole);
 	if (batch->simple_collation)
-		BCON_APPEND(selected, "collation", "{", "locale", "simple", "}");
+		match_append_simple_collation(selected);
 	foreach(lc, batch->operations)
 	{
 		ok = append_operation(batch, bulk, lfirst(lc), whole, selected, &error);
