@@ -25,7 +25,6 @@
 #include "fdw/early.h"
 #include "fdw/fdw.h"
 #include "fdw/guard.h"
-#include "fdw/match.h"
 #include "fdw/path.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -222,19 +221,8 @@ fdw_begin_direct_modify(ForeignScanState *node, int eflags)
 static bool
 exists(FdwDirectState *state, const bson_t *match)
 {
-	FdwScanState *scan = state->scan;
-	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
-	MongoCursor *cursor;
-	bool		result;
-
-	BCON_APPEND(options, "limit", BCON_INT64(1), "projection", "{", "_id", BCON_INT32(1), "}");
-	if (guards_need_simple_collation(state->guards))
-		match_append_simple_collation(options);
-	cursor = mongo_find(scan->connection, scan->find.table->collection, match, options,
-						CurrentMemoryContext);
-	result = mongo_cursor_next(cursor) != NULL;
-	mongo_cursor_close(cursor);
-	return result;
+	return find_any(state->scan->connection, state->scan->find.table->collection, match,
+					guards_need_simple_collation(state->guards));
 }
 
 /* Evaluates the new values and makes the update of them. */

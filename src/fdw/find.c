@@ -1,6 +1,6 @@
 /*
  * find.c
- *	  The find command of a scan: projection and options.
+ *	  The find command of a scan: projection and options; and a look for any document.
  */
 #include "postgres.h"
 #include "compat.h"
@@ -67,4 +67,22 @@ find_options(const Find *find, int part)
 	if (find->filter != NULL && filter_needs_simple_collation(find->filter))
 		match_append_simple_collation(options);
 	return options;
+}
+
+/* Does a document match? */
+bool
+find_any(MongoConnection *connection, const char *collection, const bson_t *match,
+		 bool simple_collation)
+{
+	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
+	MongoCursor *cursor;
+	bool		any;
+
+	BCON_APPEND(options, "limit", BCON_INT64(1), "projection", "{", "_id", BCON_INT32(1), "}");
+	if (simple_collation)
+		match_append_simple_collation(options);
+	cursor = mongo_find(connection, collection, match, options, CurrentMemoryContext);
+	any = mongo_cursor_next(cursor) != NULL;
+	mongo_cursor_close(cursor);
+	return any;
 }

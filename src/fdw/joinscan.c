@@ -137,22 +137,6 @@ make_pipeline(JoinScanState *state, const FilterValue *values)
 						   state->inner_reader->paths, state->inner, state->ask_all);
 }
 
-/* Is there a document in the inner table's collection that a look-up may miss? */
-static bool
-any_is_missed(JoinScanState *state)
-{
-	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
-	MongoCursor *cursor;
-	bool		any;
-
-	BCON_APPEND(options, "projection", "{", "_id", BCON_INT32(1), "}", "limit", BCON_INT64(1));
-	cursor = mongo_find(state->connection, state->inner->collection, lookup_missed(&state->join->key),
-						options, CurrentMemoryContext);
-	any = mongo_cursor_next(cursor) != NULL;
-	mongo_cursor_close(cursor);
-	return any;
-}
-
 /* Evaluates the comparands and makes the cursor, none when nothing can match. */
 static void
 start_scan(ForeignScanState *node)
@@ -164,7 +148,8 @@ start_scan(ForeignScanState *node)
 	early_scan_remove(state->early);
 	filter_values_evaluate(state->values, state->comparands, 0, state->ncomparands,
 						   node->ss.ps.ps_ExprContext);
-	state->ask_all = state->asked_by != NULL && any_is_missed(state);
+	state->ask_all = state->asked_by != NULL &&
+		find_any(state->connection, state->inner->collection, lookup_missed(&state->join->key), false);
 	pipeline = make_pipeline(state, state->values);
 	if (pipeline != NULL)
 		state->cursor = mongo_aggregate(state->connection, state->outer->collection, pipeline,

@@ -43,6 +43,10 @@ extern void find_append_projection(bson_t *options, const char *name, List *path
 /* The options of a part's command, see sort.h; owned by the current memory context. */
 extern bson_t *find_options(const Find *find, int part);
 
+/* Does a document match?  simple_collation: with strings compared byte by byte. */
+extern bool find_any(MongoConnection *connection, const char *collection, const bson_t *match,
+					 bool simple_collation);
+
 /* rows.c */
 
 /* The column of a foreign table that is being looked at. */
