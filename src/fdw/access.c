@@ -208,16 +208,7 @@ known_filter(PlannerInfo *root, RelOptInfo *rel, List *clauses, List **known, Fi
 		filters = lappend(filters, filter);
 		*known = lappend(*known, lfirst(lc));
 	}
-	*values = palloc0(Max(list_length(comparands), 1) * sizeof(FilterValue));
-	foreach(lc, comparands)
-	{
-		FilterValue *value = &(*values)[foreach_current_index(lc)];
-		Const	   *constant = lfirst_node(Const, lc);
-
-		value->known = true;
-		value->isnull = constant->constisnull;
-		value->value = constant->constvalue;
-	}
+	*values = filter_values_known(comparands);
 	return filter_all_of(filters);
 }
 

@@ -20,31 +20,6 @@
 #include "owned.h"
 #include "utils/ruleutils.h"
 
-/* The values of constant comparands, and numbers for the others. */
-static FilterValue *
-constant_values(List *comparands)
-{
-	FilterValue *values = palloc0(Max(list_length(comparands), 1) * sizeof(FilterValue));
-	int			unknown = 0;
-	ListCell   *lc;
-
-	foreach(lc, comparands)
-	{
-		FilterValue *value = &values[foreach_current_index(lc)];
-		Const	   *constant = lfirst(lc);
-
-		if (IsA(constant, Const))
-		{
-			value->known = true;
-			value->isnull = constant->constisnull;
-			value->value = constant->constvalue;
-		}
-		else
-			value->number = ++unknown;
-	}
-	return values;
-}
-
 /* Adds the line of one command. */
 static void
 explain_find(const Find *find, bson_t *filter, int part, ExplainState *es)
@@ -90,7 +65,7 @@ explain_join(ForeignScanState *node, ExplainState *es)
 							deparse_expression((Node *) make_ands_explicit(matching), context, true,
 											   false), es);
 	}
-	explain_aggregate(join_scan_command(node, constant_values(list_nth(plan->fdw_exprs,
+	explain_aggregate(join_scan_command(node, filter_values_known(list_nth(plan->fdw_exprs,
 																	   JOIN_COMPARANDS))), es);
 }
 
@@ -108,7 +83,7 @@ fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 		explain_join(node, es);
 		return;
 	}
-	values = constant_values(plan->fdw_exprs);
+	values = filter_values_known(plan->fdw_exprs);
 	if (SCAN_IS_OF_GROUPS(node))
 	{
 		explain_aggregate(group_scan_command(node, values), es);
@@ -134,7 +109,7 @@ fdw_explain_direct_modify(ForeignScanState *node, ExplainState *es)
 	bool		is_update = state->operation == CMD_UPDATE;
 	const char *title = is_update ? "MongoDB update" : "MongoDB delete";
 	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
-	bson_t	   *match = filter_to_bson(find->filter, constant_values(plan->fdw_exprs));
+	bson_t	   *match = filter_to_bson(find->filter, filter_values_known(plan->fdw_exprs));
 	bson_t	   *safe;
 	bson_t	   *odd;
 	StringInfoData json;

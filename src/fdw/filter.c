@@ -157,6 +157,32 @@ filter_load(List *saved)
 	return filter;
 }
 
+/* The values of comparands that are constants, and numbers for the others. */
+FilterValue *
+filter_values_known(List *comparands)
+{
+	FilterValue *values = palloc0(Max(list_length(comparands), 1) * sizeof(FilterValue));
+	int			unknown = 0;
+	ListCell   *lc;
+
+	foreach(lc, comparands)
+	{
+		FilterValue *value = &values[foreach_current_index(lc)];
+		Const	   *constant = lfirst(lc);
+
+		value->known = IsA(constant, Const);
+		if (value->known)
+		{
+			value->isnull = constant->constisnull;
+			value->value = constant->constvalue;
+		}
+		else
+			value->number = ++unknown;
+	}
+	return values;
+}
+
+/* Evaluates comparands from one index up to another. */
 void
 filter_values_evaluate(FilterValue *values, List *comparands, int first, int end,
 					   ExprContext *econtext)

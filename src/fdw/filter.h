@@ -166,6 +166,9 @@ extern FilterBounds filter_bounds(const Filter *filter, const char *path);
 extern List *filter_save(const Filter *filter);
 extern Filter *filter_load(List *saved);
 
+/* The values of comparands that are constants, and numbers for the others; palloc'd. */
+extern FilterValue *filter_values_known(List *comparands);
+
 /* Evaluates comparands (ExprStates), from one index up to another, in the current memory context. */
 extern void filter_values_evaluate(FilterValue *values, List *comparands, int first, int end,
 								   ExprContext *econtext);
