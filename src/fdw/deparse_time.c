@@ -75,7 +75,7 @@ match_timestamp_range(const Filter *filter, int strategy, Datum datum)
 	int			rest;
 	bson_value_t *value = value_date(timestamp_to_ms(timestamp_comparand(filter, datum), &rest));
 
-	/* What was cut is more than the millisecond has. */
+	/* It is between two milliseconds. */
 	if (rest != 0)
 		strategy = strategy == BTLessStrategyNumber || strategy == BTLessEqualStrategyNumber ?
 			BTLessEqualStrategyNumber : BTGreaterStrategyNumber;

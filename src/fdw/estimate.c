@@ -83,8 +83,8 @@ estimate_ask(MongoConnection *connection, const bson_t *command, bson_error_t *e
 }
 
 /* Puts iter before the first document of a cursor's reply. */
-static bool
-find_first_batch(const bson_t *reply, bson_iter_t *iter)
+bool
+estimate_first_batch(const bson_t *reply, bson_iter_t *iter)
 {
 	bson_iter_t batch;
 
@@ -122,7 +122,7 @@ ask_size(MongoConnection *connection, const char *collection, Estimate *estimate
 	BCON_APPEND(command, "aggregate", BCON_UTF8(mongo_utf8(collection)),
 				"pipeline", "[", "{", "$collStats", "{", "storageStats", "{", "}", "}", "}", "]",
 				"cursor", "{", "}");
-	if (find_first_batch(estimate_ask(connection, command, &error), &iter))
+	if (estimate_first_batch(estimate_ask(connection, command, &error), &iter))
 	{
 		while (next_in_batch(&iter, &shard))
 		{
@@ -305,7 +305,7 @@ ask_count(MongoConnection *connection, const char *collection, const bson_t *mat
 		match_append_simple_collation(command);
 
 	reply = estimate_ask(connection, command, &error);
-	if (!find_first_batch(reply, &iter))
+	if (!estimate_first_batch(reply, &iter))
 		return -1;
 	/* Nothing at all is counted as no document. */
 	if (next_in_batch(&iter, &count))

@@ -94,19 +94,14 @@ ask_indexes(Oid relid, Oid userid)
 {
 	MongoConnection *connection = estimate_connect(relid, userid);
 	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
-	const bson_t *reply;
 	bson_iter_t iter;
-	bson_iter_t batch;
 	bson_error_t error;
 	List	   *indexes = NIL;
 
 	if (connection == NULL)
 		return NIL;
 	BCON_APPEND(command, "listIndexes", BCON_UTF8(mongo_utf8(mongo_table_options(relid)->collection)));
-	reply = estimate_ask(connection, command, &error);
-	if (reply == NULL || !bson_iter_init(&iter, reply) ||
-		!bson_iter_find_descendant(&iter, "cursor.firstBatch", &batch) ||
-		!BSON_ITER_HOLDS_ARRAY(&batch) || !bson_iter_recurse(&batch, &iter))
+	if (!estimate_first_batch(estimate_ask(connection, command, &error), &iter))
 		return NIL;
 	while (bson_iter_next(&iter))
 	{
