@@ -29,10 +29,6 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-/* Milliseconds from 1970 to 2000. */
-#define EPOCH_DIFFERENCE \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
-
 /* json and jsonb: what is built on the way to a value is in a context of its own. */
 typedef struct JsonConverter
 {
@@ -134,7 +130,7 @@ date_to_timestamp(const bson_iter_t *value, Timestamp *result)
 
 	if (bson_iter_type_unsafe(value) != BSON_TYPE_DATE_TIME)
 		return CONVERT_WRONG_TYPE;
-	if (pg_sub_s64_overflow(bson_iter_int64_unsafe(value), EPOCH_DIFFERENCE, &milliseconds) ||
+	if (pg_sub_s64_overflow(bson_iter_int64_unsafe(value), BSON_EPOCH_MS, &milliseconds) ||
 		pg_mul_s64_overflow(milliseconds, 1000, result) ||
 		!IS_VALID_TIMESTAMP(*result))
 		return CONVERT_OUT_OF_RANGE;

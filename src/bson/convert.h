@@ -10,7 +10,12 @@
 #ifndef MM_CONVERT_H
 #define MM_CONVERT_H
 
+#include "datatype/timestamp.h"
 #include "mongo/options.h"
+
+/* Milliseconds from 1970, from which dates of BSON count, to 2000, from which those of PostgreSQL do. */
+#define BSON_EPOCH_MS \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
 
 typedef enum ConvertStatus
 {

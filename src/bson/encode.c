@@ -31,10 +31,6 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
-/* Milliseconds from 1970 to 2000. */
-#define EPOCH_DIFFERENCE \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000)
-
 /* Bytes of a value in a message. */
 #define PREVIEW_SIZE 60
 
@@ -257,7 +253,7 @@ encode_time(Encoder *self, Datum value, bson_t *document, const char *key, int k
 		milliseconds = timestamp / 1000;
 	}
 	return appended(bson_append_date_time(document, key, key_length,
-										  milliseconds + EPOCH_DIFFERENCE));
+										  milliseconds + BSON_EPOCH_MS));
 }
 
 static ConvertStatus

@@ -5,15 +5,12 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "bson/convert.h"
 #include "catalog/pg_type.h"
 #include "fdw/deparse.h"
 #include "fdw/match.h"
 #include "utils/date.h"
 #include "utils/timestamp.h"
-
-/* Milliseconds from 1970 to 2000. */
-#define EPOCH_MS \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * (SECS_PER_DAY * INT64CONST(1000)))
 
 /* A timestamp in milliseconds since 1970, rounded down; *rest is what was cut. */
 static int64
@@ -33,7 +30,7 @@ timestamp_to_ms(Timestamp timestamp, int *rest)
 		*rest += 1000;
 		ms--;
 	}
-	return ms + EPOCH_MS;
+	return ms + BSON_EPOCH_MS;
 }
 
 /* Is the column's time that of a time zone? */

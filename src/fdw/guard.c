@@ -19,6 +19,7 @@
 #include "compat.h"
 
 #include "access/sysattr.h"
+#include "bson/convert.h"
 #include "catalog/pg_type.h"
 #include "fdw/guard.h"
 #include "fdw/match.h"
@@ -65,8 +66,7 @@ find_type(Oid type)
 static int64
 timestamp_ms(Timestamp timestamp)
 {
-	return timestamp / 1000 +
-		(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY * 1000;
+	return timestamp / 1000 + BSON_EPOCH_MS;
 }
 
 /* The least and the greatest value of a type, where BSON's are beyond; else false. */
