@@ -392,7 +392,7 @@ join_from_query(JoinQuery *query, JoinType type)
 		(join->key.kind == KEY_SAME || KEY_ASKS(&join->key)) &&
 		list_length(query->matching) == 1 && inner_local == NIL &&
 		!PATH_IS_NESTED(join->key.foreign);
-	if (type == JOIN_INNER || type == JOIN_SEMI)
+	if (!JOIN_KEEPS_UNMATCHED(join))
 		join->outer.filter =
 			filter_all_of(join->outer.filter == NULL ? list_make1(filter_not_null(&join->key)) :
 						  list_make2(join->outer.filter, filter_not_null(&join->key)));

@@ -27,6 +27,9 @@ typedef enum JoinKeyKind
 	KEY_UUID					/* a UUID of subtype 4, as it is */
 } JoinKeyKind;
 
+/* Has the join rows of outer documents without a match? */
+#define JOIN_KEEPS_UNMATCHED(join) ((join)->type == JOIN_LEFT || (join)->type == JOIN_ANTI)
+
 /* Are there values for which MongoDB must be asked by a find? */
 #define KEY_ASKS(key) ((key)->kind >= KEY_TEXT)
 

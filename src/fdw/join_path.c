@@ -81,7 +81,7 @@ join_path(JoinQuery *query)
 
 	if (join->one)
 		returned = Min(returned, outer->retrieved);
-	if (join->type == JOIN_LEFT || join->type == JOIN_ANTI)
+	if (JOIN_KEEPS_UNMATCHED(join))
 		returned = Max(returned, outer->retrieved);
 	cost_qual_eval(&matching, query->matching, query->root);
 	cost_qual_eval(&local, query->local, query->root);

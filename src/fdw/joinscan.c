@@ -128,7 +128,7 @@ make_pipeline(JoinScanState *state, const FilterValue *values)
 		return NULL;
 	if (inner == NULL)
 	{
-		if (state->join->type == JOIN_INNER || state->join->type == JOIN_SEMI)
+		if (!JOIN_KEEPS_UNMATCHED(state->join))
 			return NULL;
 		inner = match_new();
 		BCON_APPEND(inner, "_id", "{", "$in", "[", "]", "}");
@@ -314,7 +314,7 @@ join_document(ForeignScanState *node)
 {
 	JoinScanState *state = node->fdw_state;
 	JoinType	type = state->join->type;
-	bool		keeps_unmatched = type == JOIN_LEFT || type == JOIN_ANTI;
+	bool		keeps_unmatched = JOIN_KEEPS_UNMATCHED(state->join);
 
 	if (state->number == 0)
 		state->matched = false;

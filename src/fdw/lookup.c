@@ -202,7 +202,7 @@ append_lookup(bson_t *stages, const FdwJoin *join, const bson_t *match, List *pa
 {
 	bson_t	   *stage = owned_bson_new(CurrentMemoryContext);
 	bson_t	   *limit = owned_bson_new(CurrentMemoryContext);
-	bool		unmatched = join->type == JOIN_LEFT || join->type == JOIN_ANTI;
+	bool		unmatched = JOIN_KEEPS_UNMATCHED(join);
 	bson_t		lookup;
 	bson_t		pipeline;
 
