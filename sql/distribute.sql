@@ -59,6 +59,22 @@ UPDATE mongo_migrate.plan_column SET is_unique = false WHERE (server, target, co
 INSERT INTO mongo_migrate.plan_index (server, collection, target, index_name, ordinal, keys, is_unique)
     VALUES ('distribute', 'accounts', 'public.accounts', 'mail', 1, '{"email": 1}', true);
 SELECT target, column_name, problem, hint FROM mongo_migrate.check_plan('distribute', 'accounts') WHERE problem ~ 'unique';
+-- By a column that was added; tables that are planned later, and planning anew, follow.
+SELECT mongo_migrate.run_command('distribute', '{"update": "orders", "updates": [{"q": {"_id": 1}, "u": {"$set": {"flags": {"a": true, "b": false}}}}]}')->'n' AS n;
+SELECT mongo_migrate.plan_collection('distribute', 'orders', replan => true, distribute_by => '');
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, nullable, source_type)
+    VALUES ('distribute', 'orders', 'public.orders', 'place', 20, 'value', 'accountId', 'text', false, 'text');
+UPDATE mongo_migrate.plan_target SET distribute_by = 'place' WHERE (server, target) = ('distribute', 'public.orders');
+SELECT mongo_migrate.plan_collection('distribute', 'orders', replan => true);
+SELECT target, distribute_by, column_name, role, parent_column FROM planned WHERE target LIKE '%orders%' AND (distribute_by IS NOT NULL OR role = 'parent');
+SELECT mongo_migrate.plan_table('distribute', 'orders', 'flags');
+SELECT target, column_name, role, parent_column FROM planned WHERE target LIKE '%flags' AND role = 'parent';
+SELECT target, column_name, problem FROM mongo_migrate.check_plan('distribute') WHERE severity = 'error' AND problem !~ 'citus is not|unique';
+-- By what is looked up after the load.
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, refers_to, refers_key)
+    VALUES ('distribute', 'orders', 'public.orders', 'payer_id', 21, 'reference', 'accountId', 'bigint', 'accounts', 'email');
+UPDATE mongo_migrate.plan_target SET distribute_by = 'payer_id' WHERE (server, target) = ('distribute', 'public.orders');
+SELECT column_name, problem, hint FROM mongo_migrate.check_plan('distribute') WHERE column_name = 'payer_id' AND severity = 'error';
 SET client_min_messages = warning;
 DROP VIEW planned;
 DELETE FROM mongo_migrate.plan WHERE server = 'distribute';

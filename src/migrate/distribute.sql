@@ -143,6 +143,30 @@ COMMENT ON FUNCTION mongo_migrate.add_distribution_column(mongo_migrate.plan_tar
     'plans a column of a child table for one of its parent''s, after the other columns of the parent''s key';
 REVOKE ALL ON FUNCTION mongo_migrate.add_distribution_column(mongo_migrate.plan_target, name) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.plan_places(server name, collection text) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    child mongo_migrate.plan_target;
+    wanted name;
+BEGIN
+    FOR child IN
+        SELECT t.* FROM mongo_migrate.plan_target AS t
+        WHERE (t.server, t.collection) = (server, collection) AND t.parent IS NOT NULL AND NOT t.existing ORDER BY t.ordinal
+    LOOP
+        wanted := (mongo_migrate.target_distribution(server, collection, child.parent)).column_name;
+        IF wanted IS NOT NULL AND (mongo_migrate.target_distribution(server, collection, child.target)).column_name IS NULL THEN
+            PERFORM mongo_migrate.add_distribution_column(child, wanted);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_places(name, text) IS
+    'plans the columns that a collection''s child tables lack for the value by which their parent''s rows are distributed';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_places(name, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.plan_distribution(server name, collection text, target text, wanted text, everywhere boolean)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -151,8 +175,6 @@ CREATE FUNCTION mongo_migrate.plan_distribution(server name, collection text, ta
 #variable_conflict use_variable
 DECLARE
     chosen mongo_migrate.plan_column;
-    child mongo_migrate.plan_target;
-    parent_column name;
     not_unique text;
 BEGIN
     IF everywhere THEN
@@ -177,16 +199,7 @@ BEGIN
     SET nullable = false, on_dangling = CASE WHEN c.role = 'reference' THEN 'quarantine' ELSE c.on_dangling END
     WHERE (c.server, c.collection, c.target, c.column_name) = (server, collection, target, chosen.column_name);
 
-    FOR child IN
-        SELECT t.* FROM mongo_migrate.plan_target AS t
-        WHERE (t.server, t.collection) = (server, collection) AND t.parent IS NOT NULL ORDER BY t.ordinal
-    LOOP
-        parent_column := (mongo_migrate.target_distribution(server, collection, child.parent)).column_name;
-        IF NOT child.existing AND parent_column IS NOT NULL
-           AND (mongo_migrate.target_distribution(server, collection, child.target)).column_name IS NULL THEN
-            PERFORM mongo_migrate.add_distribution_column(child, parent_column);
-        END IF;
-    END LOOP;
+    PERFORM mongo_migrate.plan_places(server, collection);
 
     WITH lost AS (
         UPDATE mongo_migrate.plan_column AS c
@@ -217,9 +230,10 @@ DECLARE
 BEGIN
     IF distribute_by IS NULL AND reference_table IS NULL THEN
         reference_table := edited -> root ->> 'reference_table';
+        -- A column that was added is an edit, as is distribute_by then.
         SELECT coalesce(e.value ->> 'path', e.value ->> 'column_name') INTO distribute_by
         FROM jsonb_each(edited) AS e
-        WHERE e.value ->> 'target_key' = root AND e.value -> 'column_name' = edited -> root -> 'distribute_by';
+        WHERE e.value ->> 'target_key' = root AND before ? e.key AND e.value -> 'column_name' = edited -> root -> 'distribute_by';
     ELSIF edited ? root AND before ? root THEN
         edited := jsonb_set(edited, ARRAY[root], edited -> root || jsonb_build_object(
             'distribute_by', before -> root -> 'distribute_by', 'reference_table', before -> root -> 'reference_table'));
@@ -324,7 +338,14 @@ BEGIN
         RETURN;
     END IF;
     column_name := c.column_name;
-    IF c.nullable AND c.role <> 'parent' THEN
+    IF c.role = 'reference' AND c.refers_key <> '_id' AND mongo_migrate.holds_ids(c) THEN
+        problem := format('rows of %s are distributed by it, and it is looked up after the load', t.target);
+        hint := CASE WHEN t.existing THEN format('SELECT alter_distributed_table(%L, distribution_column => %L);', t.target,
+                                                 mongo_migrate.value_column(c))
+                ELSE mongo_migrate.mend_target(t, format('distribute_by = %L', mongo_migrate.value_column(c))) END;
+        RETURN NEXT;
+        RETURN;
+    ELSIF c.nullable AND c.role <> 'parent' THEN
         problem := format('rows of %s are distributed by it, and it may be null', t.target);
         hint := mongo_migrate.mend_column(c, 'nullable = false')
             || ' Documents without a value go into quarantine then.';

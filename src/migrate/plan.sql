@@ -286,6 +286,7 @@ BEGIN
     -- Trees that a person planned.
     PERFORM mongo_migrate.merge_levels(server, collection, mongo_migrate.target_base(server, collection, t.target), t.nested_path)
         FROM mongo_migrate.plan_target AS t WHERE (t.server, t.collection) = ($1, $2) AND t.nested_path IS NOT NULL;
+    PERFORM mongo_migrate.plan_places(server, collection);      -- of what was merged
     PERFORM mongo_migrate.plan_indexes(server, collection, indexes);
 
     SELECT format('%s: %s, %s, %s, from %s of %s', collection,

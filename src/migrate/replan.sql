@@ -220,7 +220,7 @@ CREATE FUNCTION mongo_migrate.plan_differences(before jsonb, edited jsonb, now j
     SELECT (ARRAY['new', 'gone', 'kept, though no document read has it', 'other types',
                   'edits kept', 'additions kept', 'left out still'])[t.difference],
            string_agg(t.label, ', ' ORDER BY t.label COLLATE "C")
-    FROM told AS t WHERE t.difference IS NOT NULL
+    FROM told AS t WHERE t.difference IS NOT NULL AND t.label IS NOT NULL     -- what is proposed now, too, is no edit
     GROUP BY t.difference ORDER BY t.difference
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_differences(jsonb, jsonb, jsonb, jsonb) IS
