@@ -54,7 +54,7 @@ _PG_init(void)
 							PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);
 	DefineCustomBoolVariable("mongo_migrate.enable_pushdown",
-							 "Has MongoDB evaluate conditions and limits of queries on foreign tables.",
+							 "Has MongoDB evaluate conditions, sorts, limits, groups and joins of queries on foreign tables.",
 							 "Turning this off is of use to find out whether a result depends on it.",
 							 &fdw_enable_pushdown,
 							 true,

@@ -118,8 +118,9 @@ BEGIN
         RAISE undefined_function USING
             MESSAGE = 'extension "pg_cron" is not in this database',
             DETAIL = 'It runs what is scheduled.',
-            HINT = format('Install it: package pg_cron, shared_preload_libraries = ''pg_cron'', cron.database_name = %L, '
-                'CREATE EXTENSION pg_cron; or have another scheduler run: %s;', current_database(), command);
+            HINT = format('Install it (Debian: postgresql-%s-cron), set shared_preload_libraries = ''pg_cron'', cron.database_name = %L '
+                'and cron.use_background_workers = on, restart PostgreSQL, and CREATE EXTENSION pg_cron; or have another scheduler run: %s;',
+                current_setting('server_version_num')::integer / 10000, current_database(), command);
     END IF;
     IF cron IS NULL THEN
         EXECUTE 'SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname = $1' USING name;
