@@ -195,7 +195,7 @@ BEGIN
         ON CONFLICT ON CONSTRAINT change_pkey DO UPDATE
        SET changed_at = excluded.changed_at, due_at = excluded.due_at, attempts = 0, reason = NULL;
 
-    IF events > 0 OR s.captured_at < clock_timestamp() - interval '5 seconds' OR s.error IS NOT NULL THEN
+    IF events > 0 OR s.captured_at NOT BETWEEN clock_timestamp() - interval '5 seconds' AND clock_timestamp() OR s.error IS NOT NULL THEN
         -- What waited for the copy of a collection that is planned no more.
         DELETE FROM mongo_migrate.change AS c
          WHERE c.server = server AND NOT EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = (server, c.collection));
