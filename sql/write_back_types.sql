@@ -22,7 +22,7 @@ CREATE PROCEDURE pg_temp.settle() LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1 .. 300 LOOP
         COMMIT;
-        IF NOT EXISTS (SELECT FROM mongo_migrate.new_partitions('back_types'))
+        IF NOT EXISTS (SELECT FROM mongo_migrate.unnoted_tables('back_types'))
            AND NOT EXISTS (SELECT FROM mongo_migrate.sync_status WHERE server LIKE 'back\_%' AND (pending > 0 OR error IS NOT NULL)) THEN
             RETURN;
         END IF;
@@ -77,6 +77,9 @@ SELECT collection, inserted, rejected, complete FROM mongo_migrate.migrate_all('
 RESET client_min_messages;
 ALTER TABLE lists_sets DROP COLUMN position;
 DELETE FROM mongo_migrate.plan_column WHERE server = 'back_types' AND target = 'back_types.lists_sets' AND role = 'position';
+CREATE TABLE heir () INHERITS (odd);
+SELECT * FROM mongo_migrate.check_write_back('back_types') WHERE severity <> 'note';
+DROP TABLE heir;
 SELECT mongo_migrate.cutover('back_types');
 SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE tgname LIKE 'mongo_migrate%' AND tgrelid::regclass::text LIKE 'parts%' ORDER BY 1, 2;
 INSERT INTO before SELECT p.collection, d FROM mongo_migrate.plan AS p, pg_temp.documents(p.collection) AS d WHERE p.server = 'back_types';
@@ -170,6 +173,21 @@ DELETE FROM parts_full WHERE id = 201;
 TRUNCATE parts_full;
 CALL pg_temp.settle();
 SELECT pg_temp.documents('parts');
+-- A table whose triggers were disabled, and one that was made anew.
+ALTER TABLE parts DISABLE TRIGGER ALL;
+UPDATE parts SET n = 13 WHERE id = 11;
+CALL pg_temp.settle();
+SELECT pg_temp.documents('parts');
+ALTER TABLE dates DISABLE TRIGGER ALL;
+UPDATE dates SET i = 7 WHERE i = 1;
+ALTER TABLE dates ENABLE TRIGGER ALL;
+CREATE TABLE new_words (LIKE words INCLUDING ALL);
+INSERT INTO new_words SELECT id, i + 100 FROM words;
+DROP TABLE words;
+ALTER TABLE new_words RENAME TO words;
+CALL pg_temp.settle();
+SELECT pg_temp.documents(c) FROM unnest('{words,dates}'::text[]) AS c;
+SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE tgname LIKE 'mongo_migrate%' AND tgrelid::regclass::text IN ('words', 'dates', 'parts') ORDER BY 1, 2;
 -- JSON's null and NULL are one in a document.
 UPDATE mixed SET j = 'null' WHERE id = 3;
 CALL pg_temp.settle();

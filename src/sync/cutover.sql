@@ -142,6 +142,11 @@ BEGIN
                                           WHERE d.included) THEN 'no column has the id of the document''s row' END AS problem) AS p
          WHERE t.server = check_write_back.server AND t.included AND p.problem IS NOT NULL
          UNION ALL
+        SELECT t.collection, t.target, NULL, 'incomplete', format('changes of rows in tables that inherit from it are not noted: %s', string_agg(i.inhrelid::regclass::text, ', ' ORDER BY i.inhrelid))
+          FROM mongo_migrate.plan_target AS t JOIN pg_class AS c ON c.oid = to_regclass(t.target) JOIN pg_inherits AS i ON i.inhparent = c.oid
+         WHERE t.server = check_write_back.server AND t.included AND c.relkind <> 'p'
+         GROUP BY t.collection, t.target
+         UNION ALL
         SELECT t.collection, t.target, c.column_name, 'error', 'the id of the document''s row is made by an expression'
           FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
          WHERE t.server = check_write_back.server AND t.included AND c.role = 'id' AND c.expression IS NOT NULL
@@ -221,17 +226,17 @@ CREATE FUNCTION mongo_migrate.await_sync(server name, what text, until timestamp
 AS $$
 DECLARE
     s record;
-    new_partition text;
+    unnoted text;
 BEGIN
     LOOP
         SELECT v.state, v.pending, v.oldest, v.error, y.cluster_time INTO s
           FROM mongo_migrate.sync_status AS v JOIN mongo_migrate.sync AS y USING (server) WHERE v.server = await_sync.server;
-        new_partition := (SELECT n.target FROM mongo_migrate.new_partitions(server) AS n WHERE mongo_migrate.is_cut_over(server) LIMIT 1);
-        EXIT WHEN (s.pending = 0 OR s.oldest > before) AND s.cluster_time >= coalesce(await_sync.cluster_time, 0) AND new_partition IS NULL;
+        unnoted := (SELECT n.target FROM mongo_migrate.unnoted_tables(server) AS n WHERE mongo_migrate.is_cut_over(server) LIMIT 1);
+        EXIT WHEN (s.pending = 0 OR s.oldest > before) AND s.cluster_time >= coalesce(await_sync.cluster_time, 0) AND unnoted IS NULL;
         IF clock_timestamp() > until OR s.state IS NULL OR s.state = 'stopped' THEN
             RAISE object_not_in_prerequisite_state USING
                 MESSAGE = format('%s: %s', what, CASE WHEN s.pending > 0 THEN format('%s are still to be followed', s.pending)
-                                                      WHEN new_partition IS NOT NULL THEN format('the rows of partition %s, which is new, are not noted yet', new_partition)
+                                                      WHEN unnoted IS NOT NULL THEN format('the rows of %s are not noted yet', unnoted)
                                                       ELSE 'the sync does not come to the present' END),
                 DETAIL = concat_ws('; ', 'The sync is ' || s.state, s.error),
                 HINT = 'Look at mongo_migrate.sync_status, and call it again, with a larger timeout if need be.';
@@ -283,25 +288,28 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.note_triggers(name) IS
     'the triggers that note changed rows for a server, whatever the plan says by now: a table may have another name, or be no partition any more';
 
-CREATE FUNCTION mongo_migrate.new_partitions(server name)
-    RETURNS TABLE (target text, trigger name, definition text, collection text, column_name name, has_rows boolean)
+CREATE FUNCTION mongo_migrate.unnoted_tables(server name)
+    RETURNS TABLE (target text, trigger name, definition text, collection text, column_name name, has_rows boolean, is_partition boolean)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT w.*, c.relkind <> 'p'
+    SELECT w.*, CASE WHEN c.relispartition THEN c.relkind <> 'p' ELSE w.trigger = 'mongo_migrate_write_back' END, c.relispartition
       FROM mongo_migrate.write_back_triggers($1) AS w JOIN pg_class AS c ON c.oid = to_regclass(w.target)
-     WHERE c.relispartition AND w.trigger = 'mongo_migrate_write_back_all'
-       -- Asked some times a second: where no table has partitions, that is all to be looked at.
+      LEFT JOIN pg_trigger AS g ON (g.tgrelid, g.tgname) = (c.oid, w.trigger)
+           -- A partition that was detached meanwhile has that of its rows anew.
+     WHERE (g.tgenabled IS DISTINCT FROM 'A' OR (c.relispartition AND NOT EXISTS (
+                SELECT FROM pg_trigger AS r WHERE (r.tgrelid, r.tgname) = (c.oid, 'mongo_migrate_write_back') AND r.oid < g.oid)))
+       AND mongo_migrate.is_loaded($1, w.collection)
+       -- Asked some times a second: where tables have theirs, and no partitions, that is all to be looked at.
        AND EXISTS (SELECT FROM mongo_migrate.plan_target AS t JOIN pg_class AS p ON p.oid = to_regclass(t.target)
-                    WHERE t.server = $1 AND t.included AND p.relkind = 'p')
-       -- One that was detached meanwhile has that of its rows anew.
-       AND NOT EXISTS (SELECT FROM pg_trigger AS a JOIN pg_trigger AS g USING (tgrelid)
-                        WHERE a.tgrelid = c.oid AND a.tgname = w.trigger AND g.tgname = 'mongo_migrate_write_back' AND a.oid > g.oid)
+                    WHERE t.server = $1 AND t.included
+                      AND (p.relkind = 'p' OR (SELECT count(*) FROM pg_trigger AS k
+                                                WHERE k.tgrelid = p.oid AND k.tgfoid = 'mongo_migrate.note_row()'::regprocedure AND k.tgenabled = 'A') < 2))
 $$;
-COMMENT ON FUNCTION mongo_migrate.new_partitions(name) IS
-    'partitions of the tables of a server that is cut over, which have come, or come back, since adopt_partitions() was called: of those of write_back_triggers(); has_rows: rather than partitions of its own';
+COMMENT ON FUNCTION mongo_migrate.unnoted_tables(name) IS
+    'of write_back_triggers(), those that tables of a server that is cut over lack since adopt_tables() was called: partitions that have come, or come back; tables that were made anew, or whose triggers were disabled (ENABLE TRIGGER ALL does not make them what they were); has_rows: which are to be noted';
 
-CREATE FUNCTION mongo_migrate.adopt_partitions(server name)
+CREATE FUNCTION mongo_migrate.adopt_tables(server name)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -313,25 +321,35 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     p record;
+    what text;
+    note text;
     problem text;
     adopted bigint := 0;
 BEGIN
-    FOR p IN SELECT * FROM mongo_migrate.new_partitions(server) LOOP
+    FOR p IN SELECT * FROM mongo_migrate.unnoted_tables(server) LOOP
+        what := format(CASE WHEN p.is_partition THEN 'partition %s is new' ELSE 'table %s has lost its triggers' END, p.target);
         BEGIN
-            -- What it had when it was attached; before the lock, because that may take its time.
-            IF p.has_rows THEN
-                EXECUTE format('INSERT INTO mongo_migrate.row_change (server, collection, id) SELECT $1, $2, t.%I::text FROM %s AS t',
-                               p.column_name, p.target) USING server, p.collection;
-            END IF;
+            note := format('INSERT INTO mongo_migrate.row_change (server, collection, id) SELECT $1, $2, t.%I::text FROM %s AS t WHERE $3', p.column_name, p.target);
+            -- What it had when it was attached, for what comes is noted; before the lock, because that may take its time.
+            EXECUTE note USING server, p.collection, p.has_rows AND p.is_partition;
             PERFORM mongo_migrate.limit_locks(clock_timestamp() + mongo_migrate.short_wait(adopted::integer + 1));
-            EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', p.trigger, p.target);
+            IF p.is_partition THEN
+                EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', p.trigger, p.target);
+            END IF;
             EXECUTE p.definition;
+            -- What it has when nobody can write to it without a trigger any more.
+            EXECUTE note USING server, p.collection, p.has_rows AND NOT p.is_partition;
+            IF NOT p.is_partition THEN
+                RAISE WARNING 'table % was without trigger %', p.target, p.trigger
+                    USING DETAIL = 'All of its rows are written to the source; documents of rows that were deleted meanwhile are still there.',
+                          HINT = format('SELECT * FROM mongo_migrate.verify_full(%L, %L) shows them.', server, p.collection);
+            END IF;
             adopted := adopted + 1;
         EXCEPTION
             WHEN lock_not_available OR deadlock_detected THEN
-                problem := format('partition %s is new, and transactions that write to it do not end', p.target);
+                problem := what || ', and transactions that write to it do not end';
             WHEN OTHERS THEN
-                problem := format('partition %s is new, and its rows cannot be noted: %s', p.target, SQLERRM);
+                problem := format('%s, and its rows cannot be noted: %s', what, SQLERRM);
         END;
     END LOOP;
     -- What has succeeded stays.
@@ -341,8 +359,8 @@ BEGIN
     RETURN adopted;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.adopt_partitions(name) IS
-    'notes the rows that partitions had when they were attached to tables of a server that is cut over, and has TRUNCATE of them noted; returns how many there were';
+COMMENT ON FUNCTION mongo_migrate.adopt_tables(name) IS
+    'notes the rows of unnoted_tables(), and makes their triggers; returns how many there were';
 
 CREATE FUNCTION mongo_migrate.limit_locks(until timestamptz)
     RETURNS void

@@ -375,7 +375,7 @@ DECLARE
 BEGIN
     -- Who changes the direction has the lock alone.
     PERFORM pg_advisory_xact_lock_shared(mongo_migrate.sync_step_lock(server));
-    IF mongo_migrate.is_cut_over(server) <> (step IN ('partitions', 'assign', 'write')) THEN
+    IF mongo_migrate.is_cut_over(server) <> (step IN ('tables', 'assign', 'write')) THEN
         count := 0;
         RETURN;
     END IF;
@@ -386,7 +386,7 @@ BEGIN
     count := CASE step WHEN 'capture' THEN mongo_migrate.capture_changes(server, wait_ms)
                        WHEN 'apply' THEN mongo_migrate.apply_changes(server, collection)
                        WHEN 'triggers' THEN mongo_migrate.drop_note_triggers(server, wait => true)
-                       WHEN 'partitions' THEN mongo_migrate.adopt_partitions(server)
+                       WHEN 'tables' THEN mongo_migrate.adopt_tables(server)
                        WHEN 'assign' THEN mongo_migrate.assign_documents(server, collection)
                        WHEN 'write' THEN mongo_migrate.write_changes(server, collection) END;
     SET CONSTRAINTS ALL IMMEDIATE;      -- a commit that fails would end all
@@ -396,7 +396,7 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.try_step(text, name, text, integer) IS
-    'a step of a sync, capture, apply, triggers, or after a cutover partitions, assign or write: what capture_changes(), apply_changes(), drop_note_triggers(), adopt_partitions(), assign_documents() or write_changes() returns, or what it fails with; 0 where the sync goes the other way';
+    'a step of a sync, capture, apply, triggers, or after a cutover tables, assign or write: what capture_changes(), apply_changes(), drop_note_triggers(), adopt_tables(), assign_documents() or write_changes() returns, or what it fails with; 0 where the sync goes the other way';
 
 CREATE FUNCTION mongo_migrate.note_problem(server name, problem text)
     RETURNS void
@@ -477,7 +477,7 @@ BEGIN
     END LOOP;
     began := CASE WHEN once AND NOT began.running THEN began END;
     WHILE mongo_migrate.sync_is_wanted(server, began) LOOP
-        result := mongo_migrate.try_step(CASE WHEN mongo_migrate.is_cut_over(server) THEN 'partitions' ELSE 'capture' END, server, NULL, wait_ms);
+        result := mongo_migrate.try_step(CASE WHEN mongo_migrate.is_cut_over(server) THEN 'tables' ELSE 'capture' END, server, NULL, wait_ms);
         problem := result.problem;
         COMMIT;
         EXIT WHEN NOT mongo_migrate.sync_is_wanted(server, began);
