@@ -50,6 +50,13 @@ SELECT mongo_migrate.run_command('existing_tables', '{"insert": "deferred", "doc
 CREATE TABLE deferred (id integer PRIMARY KEY, u integer UNIQUE DEFERRABLE INITIALLY DEFERRED, n integer NOT NULL,
                        parent integer REFERENCES deferred DEFERRABLE INITIALLY DEFERRED);
 SELECT mongo_migrate.plan_collection('existing_tables', 'deferred');
+ALTER TABLE deferred ADD needed integer NOT NULL, ADD given integer NOT NULL DEFAULT 1;
+SELECT target, column_name, problem, hint, severity FROM mongo_migrate.check_plan('existing_tables', 'deferred');
+CREATE FUNCTION pg_temp.fill_needed() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.needed := 1; RETURN NEW; END';
+CREATE TRIGGER fill_needed BEFORE INSERT ON deferred FOR EACH ROW EXECUTE FUNCTION pg_temp.fill_needed();
+SELECT target, column_name, problem, severity FROM mongo_migrate.check_plan('existing_tables', 'deferred');
+DROP TRIGGER fill_needed ON deferred;
+ALTER TABLE deferred DROP needed, DROP given;
 SELECT target, column_name, problem, hint, severity FROM mongo_migrate.check_plan('existing_tables', 'deferred');
 SET client_min_messages = error;
 ALTER TABLE deferred ALTER COLUMN n DROP NOT NULL;

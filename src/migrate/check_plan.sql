@@ -658,6 +658,16 @@ BEGIN
                 SELECT planned.target, field.column_name, k.problem, k.hint, 'warning'
                 FROM mongo_migrate.check_documents(field, relation, base) AS k WHERE k.problem IS NOT NULL;
         END LOOP;
+        -- Unless a trigger of one's own may fill it.
+        RETURN QUERY
+            SELECT planned.target, a.attname, 'it is NOT NULL, has no default, and is not in the plan',
+                   format('Plan it in mongo_migrate.plan_column, or give it a default: ALTER TABLE %s ALTER COLUMN %I SET DEFAULT ...;', planned.target, a.attname), 'error'
+            FROM pg_attribute AS a JOIN pg_type AS y ON y.oid = a.atttypid JOIN pg_class AS r ON r.oid = a.attrelid
+            WHERE a.attrelid = relation AND a.attnum > 0 AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND y.typtype <> 'd' AND r.relkind <> 'f'
+              AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = relation AND NOT g.tgisinternal AND g.tgtype & 7 = 7)
+              AND NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS c
+                              WHERE (c.server, c.collection, c.target, c.column_name) = (server, planned.collection, planned.target, a.attname) AND c.included)
+            ORDER BY a.attnum;
         RETURN QUERY SELECT planned.target, NULL::name, k.problem, k.hint, 'warning' FROM mongo_migrate.check_table(planned.target, relation) AS k;
         RETURN QUERY
             SELECT planned.target, NULL::name, format('index %s: its keys %s%s are not all columns of the table, and it is not made',
