@@ -62,8 +62,7 @@ find_options(const Find *find, int part)
 	sorting_append(options, find->sorting, part);
 	if (find->limit > 0)
 		bson_append_int64(options, "limit", -1, find->limit);
-	bson_append_int32(options, "batchSize", -1,
-					  find->table->fetch_size > 0 ? find->table->fetch_size : DEFAULT_FETCH_SIZE);
+	bson_append_int32(options, "batchSize", -1, find->table->fetch_size);
 	if (find->filter != NULL && filter_needs_simple_collation(find->filter))
 		match_append_simple_collation(options);
 	return options;

@@ -281,12 +281,10 @@ bson_t *
 lookup_options(const FdwJoin *join, int fetch_size)
 {
 	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
-	int			batch_size = fetch_size > 0 ? fetch_size : DEFAULT_FETCH_SIZE;
 
-	if (join->rows > 0)
-		batch_size = Min(batch_size, join->rows);
 	bson_append_bool(options, "allowDiskUse", -1, true);
-	bson_append_int32(options, "batchSize", -1, batch_size);
+	bson_append_int32(options, "batchSize", -1,
+					  join->rows > 0 ? Min(fetch_size, join->rows) : fetch_size);
 	if (join->key.kind == KEY_OBJECTID_AS_TEXT || join->key.kind == KEY_TEXT ||
 		(join->outer.filter != NULL && filter_needs_simple_collation(join->outer.filter)) ||
 		(join->inner.filter != NULL && filter_needs_simple_collation(join->inner.filter)))

@@ -293,7 +293,7 @@ group_options(const Grouping *group, const Filter *filter, int fetch_size)
 	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
 
 	bson_append_bool(options, "allowDiskUse", -1, true);
-	bson_append_int32(options, "batchSize", -1, fetch_size > 0 ? fetch_size : DEFAULT_FETCH_SIZE);
+	bson_append_int32(options, "batchSize", -1, fetch_size);
 	if (has_text(group->keys) || has_text(group->columns) ||
 		(filter != NULL && filter_needs_simple_collation(filter)))
 		match_append_simple_collation(options);

@@ -24,9 +24,6 @@ enum ScanPrivate
 
 /* find.c */
 
-/* Documents a batch where fetch_size does not say. */
-#define DEFAULT_FETCH_SIZE 5000
-
 typedef struct Find
 {
 	const MongoTableOptions *table;

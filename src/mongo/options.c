@@ -40,6 +40,9 @@ PG_FUNCTION_INFO_V1(mm_validator);
 /* Name of the foreign data wrapper. */
 #define WRAPPER_NAME "mongo_migrate"
 
+/* Documents read at a time where fetch_size does not say. */
+#define DEFAULT_FETCH_SIZE 5000
+
 /* Documents written at a time where batch_size does not say. */
 #define DEFAULT_BATCH_SIZE 1000
 
@@ -551,7 +554,8 @@ mongo_table_options(Oid foreigntableid)
 	result->json_mode = json_mode_option(table->options,
 										 json_mode_option(server->options, JSON_RELAXED));
 	result->fetch_size = option_integer(table->options, "fetch_size",
-										option_integer(server->options, "fetch_size", 0));
+										option_integer(server->options, "fetch_size",
+													   DEFAULT_FETCH_SIZE));
 	result->batch_size = option_integer(table->options, "batch_size",
 										option_integer(server->options, "batch_size",
 													   DEFAULT_BATCH_SIZE));

@@ -19,7 +19,7 @@ typedef struct MongoTableOptions
 {
 	char	   *collection;		/* option collection, else the table's name */
 	JsonMode	json_mode;		/* table's, else server's, else relaxed */
-	int			fetch_size;		/* documents a batch; 0: the server's choice */
+	int			fetch_size;		/* documents a batch */
 	int			batch_size;		/* documents written at a time */
 	bool		updatable;
 	bool		truncatable;
