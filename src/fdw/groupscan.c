@@ -63,7 +63,6 @@ group_scan_begin(ForeignScanState *node, int eflags)
 	List	   *filter = list_nth(plan->fdw_private, GROUP_FILTER);
 	Oid			relid = exec_rt_fetch(MM_SCAN_RTINDEX(plan), estate)->relid;
 	GroupScanState *state = palloc0(sizeof(GroupScanState));
-	Oid			userid;
 
 	node->fdw_state = state;
 	state->table = mongo_table_options(relid);
@@ -72,9 +71,7 @@ group_scan_begin(ForeignScanState *node, int eflags)
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
-	userid = MM_SCAN_CHECK_AS_USER(plan, estate);
-	state->connection = mongo_connect(GetForeignTable(relid)->serverid,
-									  OidIsValid(userid) ? userid : GetUserId());
+	state->connection = scan_connect(node, relid);
 	state->reader = fact_reader_create(state->group);
 	state->comparands = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	state->values = palloc0(Max(list_length(plan->fdw_exprs), 1) * sizeof(FilterValue));

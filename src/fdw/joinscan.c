@@ -88,7 +88,6 @@ join_scan_begin(ForeignScanState *node, int eflags)
 	List	   *comparands = list_nth(plan->fdw_exprs, JOIN_COMPARANDS);
 	List	   *asked = list_nth(plan->fdw_exprs, JOIN_ASKED);
 	JoinScanState *state = palloc0(sizeof(JoinScanState));
-	Oid			userid;
 
 	node->fdw_state = state;
 	state->join = join_load(plan->fdw_private);
@@ -100,9 +99,7 @@ join_scan_begin(ForeignScanState *node, int eflags)
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
-	userid = MM_SCAN_CHECK_AS_USER(plan, estate);
-	state->connection = mongo_connect(GetForeignTable(state->join->outer.relid)->serverid,
-									  OidIsValid(userid) ? userid : GetUserId());
+	state->connection = scan_connect(node, state->join->outer.relid);
 	state->comparands = ExecInitExprList(comparands, (PlanState *) node);
 	state->ncomparands = list_length(comparands);
 	state->values = palloc0((state->ncomparands + 1) * sizeof(FilterValue));

@@ -35,6 +35,17 @@ scan_locks(ForeignScanState *node)
 	return mark != NULL && mark->strength != LCS_NONE;
 }
 
+/* The connection of the user that a scan is run as. */
+MongoConnection *
+scan_connect(ForeignScanState *node, Oid relid)
+{
+	Oid			userid = MM_SCAN_CHECK_AS_USER(castNode(ForeignScan, node->ss.ps.plan),
+											   node->ss.ps.state);
+
+	return mongo_connect(GetForeignTable(relid)->serverid,
+						 OidIsValid(userid) ? userid : GetUserId());
+}
+
 /* Sets a scan up; nothing is sent before the first row is asked for. */
 void
 fdw_begin_scan(ForeignScanState *node, int eflags)
@@ -44,7 +55,6 @@ fdw_begin_scan(ForeignScanState *node, int eflags)
 	Relation	relation = node->ss.ss_currentRelation;
 	List	   *filter;
 	FdwScanState *state;
-	Oid			userid;
 
 	if (SCAN_IS_OF_GROUPS(node))
 	{
@@ -71,9 +81,7 @@ fdw_begin_scan(ForeignScanState *node, int eflags)
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
-	userid = MM_SCAN_CHECK_AS_USER(plan, estate);
-	state->connection = mongo_connect(GetForeignTable(RelationGetRelid(relation))->serverid,
-									  OidIsValid(userid) ? userid : GetUserId());
+	state->connection = scan_connect(node, RelationGetRelid(relation));
 	state->comparands = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
 	state->context = AllocSetContextCreate(estate->es_query_cxt, "mongo scan",
 										   ALLOCSET_SMALL_SIZES);

@@ -10,6 +10,7 @@
 #include "fdw/sort.h"
 #include "mongo/cursor.h"
 #include "mongo/options.h"
+#include "nodes/execnodes.h"
 #include "utils/rel.h"
 
 /* What a ForeignScan's fdw_private holds; its fdw_exprs are the comparands. */
@@ -21,6 +22,9 @@ enum ScanPrivate
 	SCAN_LIMIT,					/* documents needed at most; 0: all */
 	SCAN_SORTING				/* from sorting_save() */
 };
+
+/* scan.c: the connection of the user that a scan is run as */
+extern MongoConnection *scan_connect(ForeignScanState *node, Oid relid);
 
 /* find.c */
 
