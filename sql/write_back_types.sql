@@ -52,7 +52,8 @@ SELECT mongo_migrate.run_command('back_types', '{"createIndexes": "mixed", "inde
 -- Ids that are those of the documents.
 SELECT pg_temp.insert('dates', '{"_id": {"$date": "2020-01-01T00:00:00.123Z"}, "i": 1}', '{"_id": {"$date": "2021-01-01T00:00:00Z"}, "i": 2}');
 SELECT pg_temp.insert('words', '{"_id": "a", "i": 1}', '{"_id": "b", "i": 2}', '{"_id": "c", "i": 3}', '{"_id": 5, "i": 4}', '{"_id": {"$oid": "507f1f77bcf86cd799439011"}, "i": 5}', '{"_id": "x\u00e9\"\\", "i": 6}',
-    '{"_id": {"$oid": "734e17380000000000000152"}, "i": 7}', '{"_id": "1e9999", "i": 8}', '{"_id": "12345678901234567890123456789012345678901", "i": 9}');
+    '{"_id": {"$oid": "734e17380000000000000152"}, "i": 7}', '{"_id": "1e9999", "i": 8}', '{"_id": "12345678901234567890123456789012345678901", "i": 9}',
+    '{"_id": "{\"$ref\": \"a\"}", "i": 10}', '{"_id": "{\"$numberDecimal\": \"734e17380000000000000152\"}", "i": 11}', '{"_id": "{\"$code\": \"\\u0000\"}", "i": 12}');
 SELECT pg_temp.insert('bytes', '{"_id": {"$binary": {"base64": "YQ==", "subType": "00"}}, "i": 1}', '{"_id": {"$binary": {"base64": "Yg==", "subType": "05"}}, "i": 2}');
 SELECT pg_temp.insert('compound', '{"_id": {"z": 1, "a": 2}, "i": 1}', '{"_id": {"a": 1, "z": 2}, "i": 2}');
 -- Elements without positions and with others; a table in partitions.

@@ -14,6 +14,7 @@ CREATE FUNCTION mongo_migrate.verify_candidates(id text) RETURNS SETOF json
 AS $$
 DECLARE
     kind text;
+    value json;
 BEGIN
     RETURN NEXT to_json(id);
     IF id ~ '^[0-9a-fA-F]{24}$' THEN
@@ -35,13 +36,14 @@ BEGIN
     ELSIF id ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{3})?Z$' THEN
         RETURN NEXT mongo_migrate.verify_date(id::timestamptz);
     ELSIF id IN ('true', 'false', 'null') OR id ~ '^[{"]' THEN
+        value := mongo_migrate.field_at(json_build_object('v', id::json), '{v}');
+        PERFORM mongo_migrate.bson_key(value);      -- which libbson can read, too
         -- MongoDB would take these for operators or patterns; no _id is one.
-        IF mongo_migrate.key_to_json(mongo_migrate.bson_key(id::json))::text
-                !~ '^[{]"[$](?!(oid|number[A-Z][a-z]+|date|binary|symbol|code|timestamp|minKey|maxKey|dbPointer|ref)")' THEN
-            RETURN NEXT id::json;
+        IF value::text !~ '^[{]"(\\u0024|[$](?!(oid|number(Int|Long|Double|Decimal)|date|binary|symbol|code|timestamp|minKey|maxKey|dbPointer)"|ref":"([^"\\]|\\.)*","[$]id"))' THEN
+            RETURN NEXT value;
         END IF;
     END IF;
-EXCEPTION WHEN data_exception THEN
+EXCEPTION WHEN data_exception OR feature_not_supported THEN
     RETURN;     -- looks like Extended JSON or a date, and is none
 END
 $$;
