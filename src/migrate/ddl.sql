@@ -205,6 +205,21 @@ COMMENT ON FUNCTION mongo_migrate.find_foreign_key(regclass, name[], regclass) I
     'a table''s foreign key from just these columns to another table, and whether it is valid; no row: there is none';
 REVOKE ALL ON FUNCTION mongo_migrate.find_foreign_key(regclass, name[], regclass) FROM PUBLIC;
 
+-- Citus does not look at the rows that are there when it chooses the name (measured with 13.2), and has the key valid.
+CREATE FUNCTION mongo_migrate.foreign_key_from(target text, columns name[]) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT format('ALTER TABLE %s ADD %sFOREIGN KEY (%s)', target,
+                  CASE WHEN mongo_migrate.has_citus() THEN format('CONSTRAINT %I ',
+                      CASE WHEN octet_length(n.name) > 58 THEN left(n.name, 12) || '_' || left(md5(n.name), 8) ELSE n.name END || '_fkey') END,
+                  mongo_migrate.column_list(columns))
+    FROM concat_ws('_', (parse_ident(target))[2], array_to_string(columns, '_')) AS n (name)
+$$;
+COMMENT ON FUNCTION mongo_migrate.foreign_key_from(text, name[]) IS
+    'the beginning of the statement that makes a foreign key, before REFERENCES; with Citus it has a name';
+REVOKE ALL ON FUNCTION mongo_migrate.foreign_key_from(text, name[]) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.key_columns(server name, collection text) RETURNS TABLE (target text, column_name name)
     LANGUAGE plpgsql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
@@ -271,8 +286,7 @@ BEGIN
         WHERE NOT t.existing AND c.included AND c.is_unique
         UNION ALL
         SELECT 3, t.ordinal, 0, t.target, 'foreign key to the parent',
-               format('ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES %s (%s) ON DELETE CASCADE',
-                      t.target, mongo_migrate.column_list(t.parent_keys),
+               format('%s REFERENCES %s (%s) ON DELETE CASCADE', mongo_migrate.foreign_key_from(t.target, t.parent_keys),
                       t.parent, mongo_migrate.column_list(t.parent_columns)),
                NULL, t.relation, t.parent_keys, t.parent_relation, NULL
         FROM targets AS t JOIN targets AS p ON p.target = t.parent
@@ -280,8 +294,8 @@ BEGIN
           AND (NOT p.existing OR mongo_migrate.has_unique(p.relation, t.parent_columns))
         UNION ALL
         SELECT 3, t.ordinal, c.ordinal, t.target, 'foreign key to the element above',
-               format('ALTER TABLE %1$s ADD FOREIGN KEY (%2$s) REFERENCES %1$s (%3$s)', t.target,
-                      mongo_migrate.column_list(t.parent_keys || c.column_name), mongo_migrate.column_list(t.keys)),
+               format('%s REFERENCES %s (%s)', mongo_migrate.foreign_key_from(t.target, t.parent_keys || c.column_name),
+                      t.target, mongo_migrate.column_list(t.keys)),
                NULL, t.relation, t.parent_keys || c.column_name, t.relation, NULL
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
@@ -289,7 +303,7 @@ BEGIN
           AND cardinality(t.keys) = cardinality(t.parent_keys) + 1
         UNION ALL
         SELECT 3, t.ordinal, c.ordinal, t.target, 'foreign key to the lookup table',
-               format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s (id)', t.target, c.column_name, c.lookup_table),
+               format('%s REFERENCES %s (id)', mongo_migrate.foreign_key_from(t.target, ARRAY[c.column_name]), c.lookup_table),
                NULL, t.relation, ARRAY[c.column_name], to_regclass(c.lookup_table), NULL
         FROM targets AS t JOIN mongo_migrate.plan_column AS c
             ON (c.server, c.collection, c.target) = ($1, $2, t.target)
@@ -372,8 +386,8 @@ CREATE FUNCTION mongo_migrate.plan_references(server name, collections text[] DE
 BEGIN
     RETURN QUERY
     SELECT c.collection, c.target, c.column_name, c.refers_to, r.target, r.column_name,
-           CASE WHEN p.problem IS NULL THEN format('ALTER TABLE %s ADD FOREIGN KEY (%I) REFERENCES %s (%I)',
-                                                   c.target, c.column_name, r.target, r.column_name) END,
+           CASE WHEN p.problem IS NULL THEN format('%s REFERENCES %s (%I)', mongo_migrate.foreign_key_from(c.target, ARRAY[c.column_name]),
+                                                   r.target, r.column_name) END,
            coalesce(f.valid, false), p.problem, f.constraint_name
     FROM mongo_migrate.plan_column AS c
         JOIN mongo_migrate.plan_target AS t USING (server, collection, target)
