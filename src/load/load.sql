@@ -125,6 +125,7 @@ DECLARE
     entry bigint;
 BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
+    PERFORM mongo_migrate.reach_shards();
     documents := 0; inserted := 0; skipped := 0; rejected := 0; rounded := 0; gone := 0;
     FOR of_collection IN
         SELECT DISTINCT q.collection FROM mongo_migrate.quarantine AS q

@@ -24,15 +24,34 @@ BEGIN
     IF relation IS NULL OR NOT mongo_migrate.has_citus() THEN
         RETURN;
     END IF;
-    EXECUTE 'SELECT CASE WHEN p.partmethod = ''n'' THEN CASE p.repmodel WHEN ''t'' THEN ''reference'' END ELSE ''hash'' END,'
+    EXECUTE 'SELECT CASE WHEN p.partmethod <> ''n'' THEN ''hash'' WHEN p.repmodel = ''t'' THEN ''reference'''
+            '            WHEN p.colocationid > 0 THEN ''single'' END,'
             '       column_to_column_name(p.logicalrelid, p.partkey), p.colocationid'
             '  FROM pg_dist_partition AS p WHERE p.logicalrelid = $1'
         INTO kind, column_name, colocation USING relation;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.citus_distribution(regclass) IS
-    'how Citus has a table: kind hash with its distribution column, or reference; NULL for a table of this node, or without Citus';
+    'how Citus has a table: kind hash with its distribution column, reference, or single (a table without one, such as those of a distributed schema, is whole on some node); NULL for a table of this node; colocation: NULL where Citus does not know it either, or there is no Citus';
 REVOKE ALL ON FUNCTION mongo_migrate.citus_distribution(regclass) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.citus_place(target text) RETURNS integer
+    LANGUAGE plpgsql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    place integer := (mongo_migrate.citus_distribution(to_regclass(target))).colocation;
+BEGIN
+    IF to_regclass(target) IS NULL AND to_regclass('pg_catalog.pg_dist_schema') IS NOT NULL THEN
+        EXECUTE 'SELECT s.colocationid FROM pg_dist_schema AS s WHERE s.schemaid = to_regnamespace(quote_ident((parse_ident($1))[1]))'
+            INTO place USING target;
+    END IF;
+    RETURN place;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.citus_place(text) IS
+    'with which tables Citus has a table lie together (pg_dist_colocation; 0: a table of the coordinator that it knows), or would have one that is still to be created in a schema that it distributes; NULL: it does not know it';
+REVOKE ALL ON FUNCTION mongo_migrate.citus_place(text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.target_distribution(server name, collection text, target text,
         OUT kind text, OUT column_name name, OUT root text)
@@ -44,7 +63,8 @@ CREATE FUNCTION mongo_migrate.target_distribution(server name, collection text, 
 BEGIN
     WITH RECURSIVE down AS (
         SELECT t.target, t.target AS root,
-               CASE WHEN t.reference_table THEN 'reference' WHEN t.distribute_by IS NOT NULL THEN 'hash' END AS kind,
+               CASE WHEN t.reference_table THEN 'reference' WHEN t.distribute_by IS NOT NULL THEN 'hash'
+                    WHEN to_regclass(t.target) IS NULL AND mongo_migrate.citus_place(t.target) > 0 THEN 'single' END AS kind,
                t.distribute_by AS column_name
         FROM mongo_migrate.plan_target AS t
         WHERE (t.server, t.collection) = ($1, $2) AND t.parent IS NULL
@@ -60,7 +80,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.target_distribution(name, text, text) IS
-    'how a target is distributed, or is to be: kind hash with its column (NULL: the plan has none for it), or reference; NULL: not at all';
+    'how a target is distributed, or is to be: kind hash with its column (NULL: the plan has none for it), reference or single, as of citus_distribution(); NULL: not at all';
 REVOKE ALL ON FUNCTION mongo_migrate.target_distribution(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.foreign_key_problem(server name, collection text, target text, column_name name,
@@ -74,28 +94,37 @@ DECLARE
     other record;
     own_place integer;
     other_place integer;
+    of_citus boolean;
+    other_of_citus boolean;
+    -- Citus would make it one itself, which it cannot in every transaction.
+    unknown constant text := '%1$s is not a table of Citus; SELECT citus_add_local_table_to_metadata(%1$L); makes it one';
 BEGIN
-    IF to_regclass('pg_catalog.pg_dist_partition') IS NULL AND NOT EXISTS (
+    IF NOT mongo_migrate.has_citus() AND NOT EXISTS (
             SELECT FROM mongo_migrate.plan_target AS t
             WHERE t.server = server AND (t.distribute_by IS NOT NULL OR t.reference_table)) THEN
         RETURN NULL;
     END IF;
     own := mongo_migrate.target_distribution(server, collection, target);
     other := mongo_migrate.target_distribution(server, refers_to, refers_target);
-    own_place := (mongo_migrate.citus_distribution(to_regclass(target))).colocation;
-    other_place := (mongo_migrate.citus_distribution(to_regclass(refers_target))).colocation;
-    IF own.kind IS NULL AND own_place IS NULL AND (other.kind = 'reference' OR (other.kind IS NULL AND other_place IS NOT NULL)) THEN
-        -- Citus would make it one, which it cannot in every transaction.
-        RETURN format('%s is not a table of Citus; SELECT citus_add_local_table_to_metadata(%L); makes it one', target, target);
-    ELSIF other.kind = 'reference' OR (own.kind IS NULL AND other.kind IS NULL) THEN
+    own_place := mongo_migrate.citus_place(target);
+    other_place := mongo_migrate.citus_place(refers_target);
+    of_citus := own.kind IS NOT NULL OR own_place IS NOT NULL;
+    other_of_citus := other.kind IS NOT NULL OR other_place IS NOT NULL;
+    IF NOT of_citus AND NOT other_of_citus THEN
+        RETURN NULL;
+    ELSIF NOT of_citus AND (other.kind = 'reference' OR other.kind IS NULL) THEN
+        RETURN format(unknown, target);
+    ELSIF NOT other_of_citus AND (own.kind = 'reference' OR own.kind IS NULL) THEN
+        RETURN format(unknown, refers_target);
+    ELSIF other.kind = 'reference' OR (other.kind IS NULL AND (own.kind = 'reference' OR own.kind IS NULL)) THEN
         RETURN NULL;
     ELSIF other.kind IS NULL THEN
-        RETURN format('%s is on one node, and the rows of %s are on all', refers_target, target);
-    ELSIF own.kind IS DISTINCT FROM 'hash' THEN
+        RETURN format('%s is on the coordinator, and the rows of %s are not', refers_target, target);
+    ELSIF other.kind = 'hash' AND own.kind IS DISTINCT FROM 'hash' THEN
         RETURN format('the rows of %s lie apart, by "%s"', refers_target, other.column_name);
-    ELSIF (own.column_name, other.column_name) IS DISTINCT FROM (column_name, refers_column) THEN
+    ELSIF other.kind = 'hash' AND (own.column_name, other.column_name) IS DISTINCT FROM (column_name, refers_column) THEN
         RETURN format('%s is distributed by "%s" and %s by "%s"', target, own.column_name, refers_target, other.column_name);
-    ELSIF own_place <> other_place THEN
+    ELSIF own.kind IS DISTINCT FROM other.kind OR own_place <> other_place THEN
         RETURN format('%s and %s are not co-located', target, refers_target);
     END IF;
     RETURN NULL;
@@ -280,6 +309,30 @@ REVOKE ALL ON FUNCTION mongo_migrate.lacks_distribution(mongo_migrate.plan_index
 
 -- Checks --------------------------------------------------------------------
 
+CREATE FUNCTION mongo_migrate.check_reference_table(t mongo_migrate.plan_target)
+    RETURNS TABLE (column_name name, problem text, hint text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT c.column_name, format('what dangles in it cannot be settled: Citus changes no reference table by rows of %s, which is %s', o.target,
+               CASE d.kind WHEN 'single' THEN 'whole on one node' ELSE 'a table of the coordinator' END),
+           CASE WHEN d.kind = 'single' AND mongo_migrate.value_column(c) IS NULL THEN mongo_migrate.mend_column(c, 'on_dangling = ''keep''')
+                WHEN d.kind = 'single' THEN mongo_migrate.mend_column(c, 'included = false')
+                ELSE concat(CASE WHEN to_regclass(o.target) IS NULL
+                                 THEN format('SELECT mongo_migrate.apply_ddl(%L, %L); ', o.server, o.collection) END,
+                            format('SELECT citus_add_local_table_to_metadata(%L);', o.target)) END
+    FROM mongo_migrate.plan_column AS c
+        JOIN mongo_migrate.plan_target AS o ON (o.server, o.collection) = (c.server, c.refers_to) AND o.kind = 'root' AND o.included
+        CROSS JOIN LATERAL mongo_migrate.target_distribution(o.server, o.collection, o.target) AS d
+    WHERE (c.server, c.collection, c.target) = (t.server, t.collection, t.target) AND c.included
+      AND (c.on_dangling <> 'keep' OR mongo_migrate.value_column(c) IS NOT NULL)
+      AND (d.kind = 'single' OR (d.kind IS NULL AND mongo_migrate.citus_place(o.target) IS NULL))
+    ORDER BY c.ordinal, o.ordinal
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_reference_table(mongo_migrate.plan_target) IS
+    'which references of a reference table could not be settled, and the statements that mend it';
+REVOKE ALL ON FUNCTION mongo_migrate.check_reference_table(mongo_migrate.plan_target) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.check_distribution(t mongo_migrate.plan_target)
     RETURNS TABLE (column_name name, problem text, hint text)
     LANGUAGE plpgsql STABLE
@@ -292,6 +345,7 @@ DECLARE
     root mongo_migrate.plan_target;
     c mongo_migrate.plan_column;
     i mongo_migrate.plan_index;
+    undistributed text;
     anew text := format('SELECT mongo_migrate.plan_collection(%L, %L, replan => true); keeps the edits and plans one.',
                         t.server, t.collection);
 BEGIN
@@ -300,24 +354,36 @@ BEGIN
     END IF;
     SELECT r.* INTO root FROM mongo_migrate.plan_target AS r
     WHERE (r.server, r.collection, r.target) = (t.server, t.collection, planned.root);
-    IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+    undistributed := mongo_migrate.mend_target(root, 'distribute_by = NULL, reference_table = false');
+    IF NOT mongo_migrate.has_citus() THEN
         problem := 'the plan distributes it, and extension citus is not installed in this database';
-        hint := 'CREATE EXTENSION citus; or: '
-            || mongo_migrate.mend_target(root, 'distribute_by = NULL, reference_table = false');
+        hint := 'CREATE EXTENSION citus; or: ' || undistributed;
         RETURN NEXT;
     ELSIF t.existing AND present.kind IS NULL THEN
         problem := 'the plan distributes it, and it exists and is not distributed';
-        hint := format('SELECT create_distributed_table(%L, %L); or: %s', t.target, planned.column_name,
-                       mongo_migrate.mend_target(root, 'distribute_by = NULL, reference_table = false'));
+        hint := format('SELECT create_distributed_table(%L, %L); or: %s', t.target, planned.column_name, undistributed);
+        RETURN NEXT;
+    ELSIF to_regclass(t.target) IS NULL AND mongo_migrate.citus_place(t.target) > 0 THEN
+        IF planned.kind = 'single' THEN
+            problem := 'Citus distributes its schema, and takes only tables that are created there by hand';
+            hint := format('SELECT mongo_migrate.draft_ddl(%L, %L, ''tables'') \gexec in psql creates them.', t.server, t.collection);
+        ELSE
+            problem := 'Citus distributes its schema, whose tables lie together, and the plan says otherwise';
+            hint := undistributed;
+        END IF;
         RETURN NEXT;
     ELSIF t.parent IS NULL AND present.kind IS NOT NULL
           AND ((root.reference_table AND present.kind <> 'reference') OR root.distribute_by <> present.column_name
                OR (root.distribute_by IS NOT NULL AND present.kind <> 'hash')) THEN
         problem := CASE present.kind WHEN 'hash' THEN format('Citus has it distributed by "%s", and the plan says otherwise', present.column_name)
-            ELSE 'Citus has it as a reference table, and the plan says otherwise' END;
+            WHEN 'reference' THEN 'Citus has it as a reference table, and the plan says otherwise'
+            ELSE 'Citus has it whole on one node, and the plan says otherwise' END;
         hint := mongo_migrate.mend_target(root, format('distribute_by = %L, reference_table = %L', present.column_name,
                                                        present.kind = 'reference'));
         RETURN NEXT;
+    END IF;
+    IF planned.kind = 'reference' THEN
+        RETURN QUERY SELECT r.* FROM mongo_migrate.check_reference_table(t) AS r;
     END IF;
     IF planned.kind <> 'hash' THEN
         RETURN;

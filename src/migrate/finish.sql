@@ -113,7 +113,6 @@ BEGIN
     UPDATE mongo_migrate.run SET phase = 'references', keyed_at = clock_timestamp()
      WHERE run_id = add_references.run_id
     RETURNING * INTO r;
-    PERFORM mongo_migrate.reach_shards();
     PERFORM mongo_migrate.add_foreign_keys(r.server, r.collection);
 END
 $$;

@@ -629,6 +629,7 @@ BEGIN
     PERFORM mongo_migrate.require_source(server, collection);
     PERFORM mongo_migrate.require_plan(server, collection);
     PERFORM mongo_migrate.lock_collection(server, collection);
+    PERFORM mongo_migrate.reach_shards();
     FOREACH target IN ARRAY targets LOOP
         EXIT WHEN truncate;
         IF mongo_migrate.is_filled(target) THEN

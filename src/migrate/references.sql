@@ -128,23 +128,44 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.loaded_references(name, text[]) IS
     'the references of loaded collections to loaded collections, from or to some of them (NULL: all), with their policy; statement and done as of plan_references, NULL for policy keep, where several tables share the documents referred to, and where Citus would refuse the foreign key';
 
+CREATE FUNCTION mongo_migrate.gather(relation text, columns name[])
+    RETURNS text
+    LANGUAGE plpgsql VOLATILE STRICT
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    name constant text := 'mongo_migrate_' || md5(concat(relation, columns));
+BEGIN
+    IF to_regclass('pg_temp.' || name) IS NOT NULL THEN
+        EXECUTE format('DROP TABLE pg_temp.%I', name);
+    END IF;
+    EXECUTE format('CREATE TEMPORARY TABLE %I ON COMMIT DROP AS SELECT %s FROM %s AS r', name, mongo_migrate.column_list(columns), relation);
+    EXECUTE format('ANALYZE pg_temp.%I', name);
+    RETURN 'pg_temp.' || name;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.gather(text, name[]) IS
+    'copies columns of a table, or of a sub-query, to a table of the transaction, on this node; returns its name';
+REVOKE ALL ON FUNCTION mongo_migrate.gather(text, name[]) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.dangling_condition(server name, r mongo_migrate.loaded_reference)
     RETURNS text
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
     -- Citus joins rows that do not lie together only by gathering one side: it gathers the ids.
-    IF (mongo_migrate.citus_distribution(to_regclass(r.target))).kind IS NOT NULL OR EXISTS (
-            SELECT FROM mongo_migrate.plan_target AS t
-             WHERE (t.server, t.collection) = (server, r.refers_to) AND t.kind = 'root' AND t.included
-               AND (mongo_migrate.citus_distribution(to_regclass(t.target))).kind IS NOT NULL) THEN
+    IF mongo_migrate.citus_place(r.target) IS NOT NULL THEN
         RETURN format('t.%1$I IN (SELECT d.%1$I FROM %2$s AS d EXCEPT SELECT r.%4$I FROM %3$s AS r)',
                       r.column_name, r.target, r.refers_target, r.refers_column);
     END IF;
-    RETURN format('t.%1$I IS NOT NULL AND NOT EXISTS (SELECT FROM %2$s AS r WHERE r.%3$I = t.%1$I)',
-                  r.column_name, r.refers_target, r.refers_column);
+    RETURN format('t.%1$I IS NOT NULL AND NOT EXISTS (SELECT FROM %2$s AS r WHERE r.%3$I = t.%1$I)', r.column_name,
+        -- A statement on this node's tables and its own would be executed by another session, which does not see what this one has written.
+        CASE WHEN EXISTS (SELECT FROM mongo_migrate.plan_target AS t
+                           WHERE (t.server, t.collection) = (server, r.refers_to) AND t.kind = 'root' AND t.included
+                             AND mongo_migrate.citus_place(t.target) IS NOT NULL)
+             THEN mongo_migrate.gather(r.refers_target, ARRAY[r.refers_column]) ELSE r.refers_target END, r.refers_column);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.dangling_condition(name, mongo_migrate.loaded_reference) IS
@@ -179,10 +200,11 @@ DECLARE
 BEGIN
     EXECUTE format('UPDATE %s AS t SET %I = NULL WHERE %s', r.target, r.column_name, mongo_migrate.dangling_condition(server, r));
     FOR key_table IN SELECT * FROM mongo_migrate.reference_keys(server, r) LOOP
-        -- OFFSET 0 has Citus gather the keys, wherever they lie.
         EXECUTE format('UPDATE %s AS t SET %I = k.%I FROM %s AS k WHERE %s AND t.%2$I IS NULL',
             r.target, r.column_name, key_table.id,
-            CASE WHEN (mongo_migrate.citus_distribution(to_regclass(key_table.target))).kind IS NULL THEN key_table.target
+            CASE WHEN mongo_migrate.citus_place(key_table.target) IS NULL THEN key_table.target
+                 WHEN mongo_migrate.citus_place(r.target) IS NULL THEN mongo_migrate.gather(key_table.target, ARRAY[key_table.id, key_table.key])
+                 -- OFFSET 0 has Citus gather the keys, wherever they lie.
                  ELSE format('(SELECT s.%I, s.%I FROM %s AS s OFFSET 0)', key_table.id, key_table.key, key_table.target) END,
             key_table.matches);
     END LOOP;
@@ -566,6 +588,7 @@ DECLARE
     moved bigint;
     again boolean;
 BEGIN
+    PERFORM mongo_migrate.reach_shards();
     -- One at a time: of two collections that end together the second sees the first.
     PERFORM mongo_migrate.await_lock(mongo_migrate.run_lock(server, ''));
 
