@@ -13,12 +13,12 @@ CREATE FUNCTION mongo_migrate.field_at(document json, steps text[])
 COMMENT ON FUNCTION mongo_migrate.field_at(json, text[]) IS
     'what a document in canonical Extended JSON has at a path, by the steps that verify_steps() makes of it: as the operator #> does, which takes no U+0000, and reads the document for each column; NULL: nothing';
 
-CREATE FUNCTION mongo_migrate.written_value(present json, stored anyelement, bson_types text[], mode text, absent boolean)
+CREATE FUNCTION mongo_migrate.written_value(present json, stored anyelement, bson_types text[], mode text, absent boolean, of_column text DEFAULT NULL)
     RETURNS json
     LANGUAGE c STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'mm_written_value';
-COMMENT ON FUNCTION mongo_migrate.written_value(json, anyelement, text[], text, boolean) IS
-    'a field as canonical Extended JSON, from the column''s value: as it is (present) where a migration makes the same of it, else of the first of the BSON types that holds the value exactly, times to the millisecond; NULL: no such field; absent: a NULL takes the field away, rather than set it to null';
+COMMENT ON FUNCTION mongo_migrate.written_value(json, anyelement, text[], text, boolean, text) IS
+    'a field as canonical Extended JSON, from the column''s value: as it is (present) where a migration makes the same of it, else of the first of the BSON types that holds the value exactly, times to the millisecond; NULL: no such field; absent: a NULL takes the field away, rather than set it to null; of_column: whose value it is, for errors';
 
 CREATE FUNCTION mongo_migrate.set_fields(document json, paths text[], "values" json[])
     RETURNS json
@@ -286,6 +286,7 @@ AS $$
 DECLARE
     mode constant text := mongo_migrate.verify_mode(server);
     row_ constant text := 'a' || depth;
+    name constant text := format('column %I of %s', col.column_name, target);
     stored text := format('%s.%I', row_, col.column_name);
     present constant text := format('mongo_migrate.field_at(p%s.document, %L)', depth, mongo_migrate.verify_steps(col.path));
     field record;
@@ -301,15 +302,15 @@ BEGIN
         value := format('mongo_migrate.verify_without_nul(%s)::jsonb', present);
         RETURN format('CASE WHEN (SELECT (%1$s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%2$s) THEN %3$s END AS value, '
                       'mongo_migrate.verify_json(mongo_migrate.verify_without_nul(p0.document)::jsonb, ''relaxed'') AS doc) AS x)::%4$s IS NOT DISTINCT FROM %5$s THEN %6$s '
-                      'ELSE mongo_migrate.written_value(%6$s, (SELECT (%7$s' || chr(10) || ') FROM (SELECT %5$s AS value) AS x), %8$L, %9$L, %10$L) END',
+                      'ELSE mongo_migrate.written_value(%6$s, (SELECT (%7$s' || chr(10) || ') FROM (SELECT %5$s AS value) AS x), %8$L, %9$L, %10$L, %11$L) END',
                       col.expression, value, (mongo_migrate.verify_fragments(source, -1, '(' || value || ')', 'NULL', mode)).typed,
-                      format_type(col.type, col.typmod), stored, present, reverse, field.types, mode, field.absent);
+                      format_type(col.type, col.typmod), stored, present, reverse, field.types, mode, field.absent, name);
     ELSIF col.role = 'reference' AND col.holds_ids AND col.refers_key = '_id' THEN
         RETURN mongo_migrate.written_by_id(server, col, stored, present, field.types, field.absent);
     ELSIF col.role = 'reference' AND col.holds_ids THEN
         stored := mongo_migrate.written_by_key(server, collection, target, col.column_name, row_);
     END IF;
-    RETURN format('mongo_migrate.written_value(%s, %s, %L, %L, %L)', present, stored, field.types, mode, field.absent);
+    RETURN format('mongo_migrate.written_value(%s, %s, %L, %L, %L, %L)', present, stored, field.types, mode, field.absent, name);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.written_column(name, text, text, record, text, integer) IS

@@ -41,6 +41,7 @@ typedef struct ValueWriter ValueWriter;
 struct ValueWriter
 {
 	Oid			type;			/* under a domain */
+	const char *column;			/* whose values they are, for errors, or NULL */
 	JsonMode	mode;
 	Converter  *converter;		/* from the document's value to the column's */
 	FmgrInfo	equals;			/* of the column's type; fn_oid invalid: its
@@ -99,7 +100,7 @@ equality_is_loose(Oid type)
 
 /* Makes the writer of values of a type, whose fields have had such BSON types. */
 static ValueWriter *
-create_writer(Oid type, int32 typmod, JsonMode mode, ArrayType *bson_types)
+create_writer(Oid type, int32 typmod, JsonMode mode, ArrayType *bson_types, const char *column)
 {
 	ValueWriter *writer = palloc0(sizeof(ValueWriter));
 	Oid			element;
@@ -109,6 +110,7 @@ create_writer(Oid type, int32 typmod, JsonMode mode, ArrayType *bson_types)
 	int			nwords;
 
 	writer->type = getBaseType(type);
+	writer->column = column;
 	writer->mode = mode;
 	/* Values that a migration has rounded stay in the document as they are. */
 	writer->converter = converter_create(type, typmod, mode, true);
@@ -131,7 +133,7 @@ create_writer(Oid type, int32 typmod, JsonMode mode, ArrayType *bson_types)
 	if (OidIsValid(element))
 	{
 		getBaseTypeAndTypmod(type, &typmod);
-		writer->element = create_writer(element, typmod, mode, bson_types);
+		writer->element = create_writer(element, typmod, mode, bson_types, column);
 	}
 	return writer;
 }
@@ -200,7 +202,7 @@ encode_first(ValueWriter *writer, Datum value, Datum whole, bson_type_t preferre
 	Datum		encoded = encoded_value(writer, value, whole);
 	ConvertStatus status = CONVERT_OK;
 	Encoder    *encoder = NULL;
-	const char *hint;
+	const char *message;
 
 	for (int i = 0; i < 2 * writer->nencoders; i++)
 	{
@@ -217,11 +219,11 @@ encode_first(ValueWriter *writer, Datum value, Datum whole, bson_type_t preferre
 			return;
 		status = CONVERT_INEXACT;
 	}
-	hint = encode_hint(status, encoder);
+	message = encode_message(status, encoder, writer->type == FLOAT4OID ? encoded : value);
 	ereport(ERROR,
 			(errcode(status == CONVERT_WRONG_TYPE ? ERRCODE_DATA_EXCEPTION : convert_sqlstate(status)),
-			 errmsg("%s", encode_message(status, encoder, writer->type == FLOAT4OID ? encoded : value)),
-			 hint == NULL ? 0 : errhint("%s", hint)));
+			 writer->column == NULL ? errmsg("%s", message) : errmsg("%s: %s", writer->column, message),
+			 errhint("Change the value in the row, and its document is written.")));
 }
 
 /* Whether two fields are the same in a column of JSON. */
@@ -388,7 +390,7 @@ append_value(ValueWriter *writer, bson_t *out, const char *key, int key_length,
 
 /*
  * written_value(present json, stored anyelement, bson_types text[], mode text,
- * absent boolean) returns json
+ * absent boolean, of_column text) returns json
  */
 Datum
 mm_written_value(PG_FUNCTION_ARGS)
@@ -412,7 +414,8 @@ mm_written_value(PG_FUNCTION_ARGS)
 						  call != NULL && IsA(call, FuncExpr) ?
 						  exprTypmod(list_nth(((FuncExpr *) call)->args, 1)) : -1,
 						  json_mode_parse(text_to_cstring(PG_GETARG_TEXT_PP(3))),
-						  PG_GETARG_ARRAYTYPE_P(2));
+						  PG_GETARG_ARRAYTYPE_P(2),
+						  PG_ARGISNULL(5) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(5)));
 		MemoryContextSwitchTo(old);
 	}
 	if (!PG_ARGISNULL(0))
