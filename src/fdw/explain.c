@@ -66,7 +66,7 @@ explain_join(ForeignScanState *node, ExplainState *es)
 											   false), es);
 	}
 	explain_aggregate(join_scan_command(node, filter_values_known(list_nth(plan->fdw_exprs,
-																	   JOIN_COMPARANDS))), es);
+																		   JOIN_COMPARANDS))), es);
 }
 
 /* Adds the line "MongoDB find", and "MongoDB find, then" for a second command. */

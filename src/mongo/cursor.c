@@ -259,7 +259,11 @@ read_ahead(MongoCursor *cursor)
 	while ((document = fetch(cursor, NULL)) != NULL)
 	{
 		CHECK_FOR_INTERRUPTS();
-		/* It outlives the subtransaction that writes; destroy_cursor() closes it. */
+
+		/*
+		 * It outlives the subtransaction that writes; destroy_cursor() closes
+		 * it.
+		 */
 		if (cursor->ahead == NULL)
 			cursor->ahead = spool_create(cursor->namespace, cursor->context);
 		spool_put(cursor->ahead, document);
