@@ -12,6 +12,12 @@
 
 #include <bson/bson.h>
 
+static inline int64
+cluster_time_pack(uint32_t seconds, uint32_t number)
+{
+	return ((int64) seconds << 31) | Min(number, PG_INT32_MAX);
+}
+
 /* The time that a field of type timestamp has. */
 static inline int64
 cluster_time_get(const bson_iter_t *field)
@@ -20,7 +26,7 @@ cluster_time_get(const bson_iter_t *field)
 	uint32_t	number;
 
 	bson_iter_timestamp(field, &seconds, &number);
-	return ((int64) seconds << 31) | Min(number, PG_INT32_MAX);
+	return cluster_time_pack(seconds, number);
 }
 
 /* Appends a time as a field. */

@@ -155,6 +155,34 @@ add_event(ChangeReader *reader, const bson_t *event)
 }
 
 /*
+ * The time of the cluster that the stream has come to.  A resume token begins
+ * with it, as a KeyString in hexadecimal (type 130, seconds, number; resume_token.h
+ * of the server).  Behind mongos it may be earlier than operationTime, which is
+ * that of the shard that was last heard of: the stream waits for all of them.
+ */
+static bool
+stream_time(const bson_t *reply, int64 *time)
+{
+	bson_iter_t iter;
+	bson_iter_t found;
+	unsigned int seconds;
+	unsigned int number;
+
+	if (bson_iter_init(&iter, reply) &&
+		bson_iter_find_descendant(&iter, "cursor.postBatchResumeToken._data", &found) &&
+		BSON_ITER_HOLDS_UTF8(&found) &&
+		sscanf(bson_iter_utf8(&found, NULL), "82%8X%8X", &seconds, &number) == 2)
+	{
+		*time = cluster_time_pack(seconds, number);
+		return true;
+	}
+	if (!bson_iter_init_find(&iter, reply, "operationTime") || !BSON_ITER_HOLDS_TIMESTAMP(&iter))
+		return false;
+	*time = cluster_time_get(&iter);
+	return true;
+}
+
+/*
  * Adds the row that a result ends with: where the stream stands.  One that has
  * begun now is past what the primary has, of which a majority may lack some;
  * only the time of the cluster covers that.
@@ -164,13 +192,14 @@ add_position(ChangeReader *reader, bool begun)
 {
 	Datum		values[CHANGE_COLUMNS];
 	bool		nulls[CHANGE_COLUMNS];
+	int64		time;
 	bson_iter_t iter;
 	bson_iter_t found;
 
 	memset(nulls, true, sizeof(nulls));
-	if (bson_iter_init_find(&iter, reader->reply, "operationTime") && BSON_ITER_HOLDS_TIMESTAMP(&iter))
+	if (stream_time(reader->reply, &time))
 	{
-		values[CHANGE_CLUSTER_TIME] = Int64GetDatum(cluster_time_get(&iter));
+		values[CHANGE_CLUSTER_TIME] = Int64GetDatum(time);
 		nulls[CHANGE_CLUSTER_TIME] = false;
 	}
 	if (begun && bson_iter_init(&iter, reader->reply) &&

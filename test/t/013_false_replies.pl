@@ -79,6 +79,10 @@ meet('fewer documents than none', { aggregate => cursor('[{"storageStats": {"cou
 	meet('a sync goes on in 2038', { aggregate => $times->(2147483648, 1, 2147483648, 1) },
 		q{SELECT mongo_migrate.capture_changes('s', 0); SELECT captured_until AT TIME ZONE 'UTC' FROM mongo_migrate.sync_status;
 		  SELECT changed_at AT TIME ZONE 'UTC' FROM mongo_migrate.change}, qr/^1\n2038-01-19 03:14:08\n2038-01-19 03:14:08$/);
+	# As behind mongos, where one shard is ahead of the others.
+	meet('a stream that is behind the last operation', { aggregate => '{"ok": 1, "operationTime": {"$timestamp": {"t": 1700000009, "i": 1}}, "cursor": {"id": {"$numberLong": "0"}, "firstBatch": [], '
+			  . '"postBatchResumeToken": {"_data": "826553F107000000052B0229296E04"}}}' },
+		q{SELECT mongo_migrate.cluster_time_to_json(cluster_time) FROM mongo_migrate.read_changes('s', '\x0500000000', 0, 10)}, qr/"t" : 1700000007, "i" : 5/);
 	meet('what write-back reads', { insert => $times->(2147483649, 3, 1, 1) },
 		q{SELECT cluster_time > (SELECT s.cluster_time FROM mongo_migrate.sync AS s) FROM mongo_migrate.send_writes('s', 't', 'insert', ARRAY[NULL]::json[], ARRAY['{"_id": 1}']::json[]);
 		  SELECT count(*) FROM mongo_migrate.find_present('s', 't', '{}', 0); SELECT mongo_migrate.run_command('s', '{"seen": 1}') #> '{seen,readConcern,afterClusterTime}'},
