@@ -55,6 +55,8 @@ SELECT pg_temp.insert('words', '{"_id": "a", "i": 1}', '{"_id": "b", "i": 2}', '
     '{"_id": {"$oid": "734e17380000000000000152"}, "i": 7}', '{"_id": "1e9999", "i": 8}', '{"_id": "12345678901234567890123456789012345678901", "i": 9}',
     '{"_id": "{\"$ref\": \"a\"}", "i": 10}', '{"_id": "{\"$numberDecimal\": \"734e17380000000000000152\"}", "i": 11}', '{"_id": "{\"$code\": \"\\u0000\"}", "i": 12}');
 SELECT pg_temp.insert('bytes', '{"_id": {"$binary": {"base64": "YQ==", "subType": "00"}}, "i": 1}', '{"_id": {"$binary": {"base64": "Yg==", "subType": "05"}}, "i": 2}');
+SELECT mongo_migrate.run_command('back_types', '{"create": "names", "collation": {"locale": "en", "strength": 2}}') -> 'ok' AS ok;
+SELECT pg_temp.insert('names', '{"_id": "b", "i": 2}', '{"_id": "c", "i": 3}');
 SELECT pg_temp.insert('compound', '{"_id": {"z": 1, "a": 2}, "i": 1}', '{"_id": {"a": 1, "z": 2}, "i": 2}');
 -- Elements without positions and with others; a table in partitions.
 SELECT pg_temp.insert('lists', '{"_id": 1, "sets": [{"b": 1, "a": {"$numberLong": "2"}, "c": null, "hidden": 1}, {"a": 3, "b": null}, {"b": 1, "a": 2}], "lines": [{"n": 1, "hidden": 1}, {"n": 2, "hidden": 2}, {"n": 3, "hidden": 3}]}');
@@ -65,7 +67,7 @@ CREATE TABLE parts_high PARTITION OF parts FOR VALUES FROM (10) TO (100);
 
 SELECT mongo_migrate.start_sync('back_types');
 SELECT mongo_migrate.plan_collection('back_types', c, target => 'back_types.' || c, id_type => CASE WHEN c NOT IN ('odd', 'compound') THEN 'source' END)
-  FROM unnest('{odd,mixed,dates,words,bytes,compound,lists,parts}'::text[]) AS c;
+  FROM unnest('{odd,mixed,dates,words,bytes,names,compound,lists,parts}'::text[]) AS c;
 DELETE FROM mongo_migrate.plan_column WHERE server = 'back_types' AND (collection = 'odd' AND column_name NOT IN ('id', 'i') OR column_name = 'hidden' OR collection = 'mixed' AND column_name NOT IN ('id', 'word', 'hex'));
 INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type) VALUES
     ('back_types', 'mixed', 'back_types.mixed', 'j', 20, 'value', 'j', 'jsonb'), ('back_types', 'mixed', 'back_types.mixed', 'a', 21, 'value', 'a', 'numeric[]'),
@@ -144,6 +146,16 @@ DELETE FROM dates WHERE i = 99;
 DELETE FROM compound WHERE i = 5;
 UPDATE compound SET id_z = 1 WHERE i = 11;
 CALL pg_temp.settle();
+-- Ids that a collation takes for each other, and others do not: one after the other.
+INSERT INTO names VALUES ('B', 1);
+UPDATE names SET id = 'C' WHERE id = 'c';
+CALL pg_temp.settle();
+SELECT id, regexp_replace(reason, E'\n.*', '') AS reason FROM mongo_migrate.row_change WHERE server = 'back_types';
+DELETE FROM names WHERE id = 'b';
+UPDATE names SET i = 2 WHERE id = 'B';
+CALL pg_temp.settle();
+SELECT id, reason FROM mongo_migrate.row_change WHERE server = 'back_types';
+SELECT pg_temp.documents('names');
 -- Elements: one new, one gone; before the first.
 DELETE FROM lists_sets WHERE a = 3;
 INSERT INTO lists_sets (list_id, a, b) VALUES (1, 4, 5);

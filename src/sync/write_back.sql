@@ -366,7 +366,9 @@ BEGIN
     WHILE NOT last LOOP
         SELECT array_agg(mongo_migrate.bson_key(f.id)) AS keys, array_agg(f.document) AS documents, array_agg(f.problem) AS problems INTO present
           FROM mongo_migrate.find_present(job.server, job.collection,
-                   mongo_migrate.verify_filter('{}', (SELECT json_agg(s) FROM unnest(sources) AS s)), max_bytes) AS f;
+                   mongo_migrate.verify_filter('{}', (SELECT json_agg(s) FROM unnest(sources) AS s)), max_bytes) AS f
+         -- A collation may take others for them.
+         WHERE mongo_migrate.bson_key(f.id) IN (SELECT mongo_migrate.bson_key(s) FROM unnest(sources) AS s);
         last := present.keys IS NULL OR cardinality(present.keys) = cardinality(sources);
         -- Some that there are; at last all, and those that there are not. One in quarantine is no row's: as if it was not
         -- there, so that it is not changed or deleted, and the row's own cannot be inserted.
