@@ -231,7 +231,7 @@ BEGIN
     LOOP
         SELECT v.state, v.pending, v.oldest, v.error, y.cluster_time INTO s
           FROM mongo_migrate.sync_status AS v JOIN mongo_migrate.sync AS y USING (server) WHERE v.server = await_sync.server;
-        unnoted := (SELECT n.target FROM mongo_migrate.unnoted_tables(server) AS n WHERE mongo_migrate.is_cut_over(server) LIMIT 1);
+        unnoted := CASE WHEN mongo_migrate.is_cut_over(server) THEN (SELECT n.target FROM mongo_migrate.unnoted_tables(server) AS n LIMIT 1) END;
         EXIT WHEN (s.pending = 0 OR s.oldest > before) AND s.cluster_time >= coalesce(await_sync.cluster_time, 0) AND unnoted IS NULL;
         IF clock_timestamp() > until OR s.state IS NULL OR s.state = 'stopped' THEN
             RAISE object_not_in_prerequisite_state USING
