@@ -136,7 +136,7 @@ REVOKE ALL ON FUNCTION mongo_migrate.foreign_key_problem(name, text, text, name,
 
 -- Planning ------------------------------------------------------------------
 
-CREATE FUNCTION mongo_migrate.add_distribution_column(child mongo_migrate.plan_target, wanted name) RETURNS void
+CREATE FUNCTION mongo_migrate.add_distribution_column(child mongo_migrate.plan_target, wanted name, own name) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
     AS $$
@@ -150,6 +150,7 @@ BEGIN
     SELECT max(c.ordinal) INTO place FROM mongo_migrate.plan_column AS c
     WHERE (c.server, c.collection, c.target) = (child.server, child.collection, child.target) AND c.role = 'parent';
     new.target := child.target;
+    new.column_name := own;
     new.role := 'parent';
     new.parent_column := wanted;
     new.path := NULL;
@@ -168,9 +169,9 @@ BEGIN
     WHERE (c.server, c.collection, c.target) = (child.server, child.collection, child.target) AND c.ordinal > place;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.add_distribution_column(mongo_migrate.plan_target, name) IS
-    'plans a column of a child table for one of its parent''s, after the other columns of the parent''s key';
-REVOKE ALL ON FUNCTION mongo_migrate.add_distribution_column(mongo_migrate.plan_target, name) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.add_distribution_column(mongo_migrate.plan_target, name, name) IS
+    'plans a column of a child table, of a name, for one of its parent''s, after the other columns of the parent''s key';
+REVOKE ALL ON FUNCTION mongo_migrate.add_distribution_column(mongo_migrate.plan_target, name, name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_places(server name, collection text) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -180,14 +181,19 @@ CREATE FUNCTION mongo_migrate.plan_places(server name, collection text) RETURNS 
 DECLARE
     child mongo_migrate.plan_target;
     wanted name;
+    own name;
 BEGIN
     FOR child IN
         SELECT t.* FROM mongo_migrate.plan_target AS t
-        WHERE (t.server, t.collection) = (server, collection) AND t.parent IS NOT NULL AND NOT t.existing ORDER BY t.ordinal
+        WHERE (t.server, t.collection) = (server, collection) AND t.parent IS NOT NULL ORDER BY t.ordinal
     LOOP
         wanted := (mongo_migrate.target_distribution(server, collection, child.parent)).column_name;
-        IF wanted IS NOT NULL AND (mongo_migrate.target_distribution(server, collection, child.target)).column_name IS NULL THEN
-            PERFORM mongo_migrate.add_distribution_column(child, wanted);
+        own := (mongo_migrate.target_distribution(server, collection, child.target)).column_name;
+        -- A child table that exists has the column, if it has one.
+        IF wanted IS NOT NULL AND (own IS NULL) <> child.existing AND NOT EXISTS (
+                SELECT FROM mongo_migrate.plan_column AS c
+                WHERE (c.server, c.collection, c.target, c.column_name) = (server, collection, child.target, own)) THEN
+            PERFORM mongo_migrate.add_distribution_column(child, wanted, coalesce(own, wanted));
         END IF;
     END LOOP;
 END
@@ -309,6 +315,24 @@ REVOKE ALL ON FUNCTION mongo_migrate.lacks_distribution(mongo_migrate.plan_index
 
 -- Checks --------------------------------------------------------------------
 
+CREATE FUNCTION mongo_migrate.distribute_beside(child mongo_migrate.plan_target) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT CASE d.kind
+        WHEN 'reference' THEN format('SELECT create_reference_table(%L);', child.target)
+        WHEN 'single' THEN format('SELECT create_distributed_table(%L, NULL, colocate_with => %L);', child.target, child.parent)
+        WHEN 'hash' THEN format('SELECT create_distributed_table(%L, %L, colocate_with => %L);', child.target, coalesce((
+            SELECT c.column_name FROM mongo_migrate.plan_column AS c
+            WHERE (c.server, c.collection, c.target) = (child.server, child.collection, child.target)
+              AND c.role = 'parent' AND c.parent_column = d.column_name AND c.included ORDER BY c.ordinal LIMIT 1), '...'), child.parent)
+        ELSE '' END
+    FROM mongo_migrate.citus_distribution(to_regclass(child.parent)) AS d
+$$;
+COMMENT ON FUNCTION mongo_migrate.distribute_beside(mongo_migrate.plan_target) IS
+    'the statement by which Citus has the rows of a child table that exists lie with those of its parent';
+REVOKE ALL ON FUNCTION mongo_migrate.distribute_beside(mongo_migrate.plan_target) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.check_reference_table(t mongo_migrate.plan_target)
     RETURNS TABLE (column_name name, problem text, hint text)
     LANGUAGE sql STABLE
@@ -349,6 +373,17 @@ DECLARE
     anew text := format('SELECT mongo_migrate.plan_collection(%L, %L, replan => true); keeps the edits and plans one.',
                         t.server, t.collection);
 BEGIN
+    IF t.parent IS NOT NULL AND to_regclass(t.target) IS NOT NULL AND to_regclass(t.parent) IS NOT NULL
+       AND (mongo_migrate.citus_place(t.target) IS DISTINCT FROM mongo_migrate.citus_place(t.parent)
+            OR (present.kind = 'hash' AND NOT EXISTS (
+                    SELECT FROM mongo_migrate.plan_column AS o
+                    WHERE (o.server, o.collection, o.target, o.column_name) = (t.server, t.collection, t.target, present.column_name)
+                      AND o.parent_column = (mongo_migrate.citus_distribution(to_regclass(t.parent))).column_name))) THEN
+        problem := format('its rows do not lie with those of %s', t.parent);
+        hint := concat(CASE WHEN present.kind IS NOT NULL THEN format('SELECT undistribute_table(%L); ', t.target) END,
+                       mongo_migrate.distribute_beside(t));
+        RETURN NEXT;
+    END IF;
     IF planned.kind IS NULL THEN
         RETURN;
     END IF;

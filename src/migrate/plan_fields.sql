@@ -302,6 +302,7 @@ BEGIN
         PERFORM mongo_migrate.plan_fields(field.server, field.collection, target, relation,
             element.path, element.path, '', element.nulls > 0 OR NOT complete);
     END IF;
+    PERFORM mongo_migrate.plan_places(field.server, field.collection);
     PERFORM mongo_migrate.report_unmatched(field.server, field.collection, target, relation);
 END
 $$;

@@ -245,11 +245,10 @@ BEGIN
       AND (c.path = present.path OR starts_with(c.path, present.path || '.') OR (present.path = '$' AND c.role IN ('value', 'reference')));
     IF target.kind = 'child' AND NOT target.existing AND target.nested_path IS NULL
        AND mongo_migrate.nests_itself(field, base) THEN
-        PERFORM mongo_migrate.plan_tree(present), mongo_migrate.plan_places(server, collection);
+        PERFORM mongo_migrate.plan_tree(present);
         RETURN present.target;
     END IF;
-    PERFORM mongo_migrate.plan_array(field, element, present.target, present.path, present.column_name),
-            mongo_migrate.plan_places(server, collection);
+    PERFORM mongo_migrate.plan_array(field, element, present.target, present.path, present.column_name);
     RETURN (SELECT t.target FROM mongo_migrate.plan_target AS t
             WHERE (t.server, t.collection, t.parent, t.path) = ($1, $2, present.target, present.path)
             ORDER BY t.ordinal DESC LIMIT 1);

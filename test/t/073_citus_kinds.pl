@@ -91,6 +91,32 @@ is(query("SELECT inserted, rejected FROM mongo_migrate.retry_quarantine('shop')"
 query("SELECT mongo_migrate.reset_collection('shop', c, truncate => true) FROM unnest(ARRAY['orders', 'users']) AS c");
 query('DROP TABLE orders_items, orders, users CASCADE; DELETE FROM mongo_migrate.plan');
 
+# Tables that exist: a child table has the column by which its parent is distributed, or it lies elsewhere, and the hint mends that.
+my @existing = (
+	[ "SELECT create_distributed_table('orders', 'user'), create_distributed_table('orders_items', 'place')", 0 ],
+	[ "SELECT create_distributed_table('orders', 'id'), create_distributed_table('orders_items', 'order_id', colocate_with => 'none')", 1 ],
+	[ "SELECT create_distributed_table('orders', 'id'), create_distributed_table('orders_items', 'position')", 1 ],
+	[ "SELECT create_distributed_table('orders', 'id')", 1 ],
+	[ "SELECT create_reference_table('orders'), create_distributed_table('orders_items', 'order_id')", 1 ],
+	[ "SELECT create_distributed_table('orders_items', 'order_id')", 1 ]);
+foreach my $case (@existing)
+{
+	my ($distribution, $problems) = @$case;
+	my $place = $distribution =~ /place/ ? ', place text' : '';
+	query('CREATE TABLE orders (id bigint, "user" text NOT NULL, payer text); CREATE TABLE orders_items (order_id bigint, position bigint, a int' . $place . ')');
+	query($distribution);
+	query("SELECT mongo_migrate.plan_collection('shop', 'orders')");
+	my $hint = query("SELECT hint FROM mongo_migrate.check_plan('shop', 'orders') WHERE severity = 'error'");
+	is($hint eq '', !$problems, "$distribution: whether it is told");
+	query($hint) if $hint;
+	is(query("SELECT count(*) FROM mongo_migrate.check_plan('shop', 'orders') WHERE severity = 'error'"), 0, "$distribution: and mended");
+	is(query("SELECT inserted, complete FROM mongo_migrate.migrate_collection('shop', 'orders')"), '200|t', "$distribution: migrated");
+	query('DELETE FROM orders WHERE id IN (SELECT id FROM orders ORDER BY id LIMIT 3)');
+	is(query("SELECT target, kind, count(*) FROM mongo_migrate.verify_full('shop', 'orders') WHERE kind <> 'mismatch' GROUP BY 1, 2 ORDER BY 1, 2"),
+		"public.orders|missing|3\npublic.orders_items|extra|3", "$distribution: verified");
+	query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true); DROP TABLE orders, orders_items; DELETE FROM mongo_migrate.plan");
+}
+
 # A schema that Citus distributes takes tables that are created by hand.
 query('SET citus.enable_schema_based_sharding = on; CREATE SCHEMA one; CREATE SCHEMA other');
 query("SELECT mongo_migrate.plan_collection('shop', 'users', target => 'one.users'), mongo_migrate.plan_collection('shop', 'orders', target => 'other.orders', distribute_by => '_id')");
