@@ -93,6 +93,14 @@ FROM (VALUES ('"6B0489AA00000000000000ff"', 'objectid_text'), ('"6b0489aa0000000
     ('"12345678901234567890123456789012345"', 'number_text'), ('42', 'number_text')) v(value, form),
     mongo_migrate.decode_document(mongo_migrate.bson_from_json(format('{"v": %s}', value)::json), '{v}', ARRAY['key ' || form]) r;
 
+-- a verification has the same of a text, by other means; of too many digits, or too large, it is no number
+SELECT left(value, 45) AS value, mongo_migrate.verify_reference(to_json(value), to_jsonb(value), 'number_text') = r."values"[1]::bytea AS alike,
+    left(mongo_migrate.key_to_json(r."values"[1]::bytea)::text, 60) AS made
+FROM (VALUES ('1e6144'), ('-9.999999999999999999999999999999999E+6144'), ('1e6145'), ('0.1e6145'), ('1e-6176'), ('1e-6177'), ('15e-6177'), ('0e99'), ('0.000e-6176'),
+    ('1e999999'), ('1e-999999'), ('00000000000000000000000000000000000000000000005'), ('1.00000000000000000000000000000000000000000'), ('+.5'), ('5.'), ('-0'), ('0e00099'), (repeat('0', 64) || '5'), (repeat('0', 63) || '5'),
+    ('1234567890123456789012345678901234'), ('12345678901234567890123456789012345'), ('12345678901234567890123456789012340'), (repeat('9', 2000))) AS v(value),
+    mongo_migrate.decode_document(mongo_migrate.bson_from_json(json_build_object('v', value)), '{v}', '{key number_text}') AS r;
+
 -- bytes that are no key
 SELECT mongo_migrate.key_to_json('');
 SELECT mongo_migrate.key_to_json('\x07');

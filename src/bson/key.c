@@ -578,6 +578,7 @@ append_text_key(StringInfo key, KeyForm form, const char *utf8, size_t length)
 	bson_decimal128_t decimal;
 	bson_oid_t	oid;
 	bson_iter_t iter;
+	const char *exponent;
 
 	if (form == KEY_OBJECTID_TEXT)
 	{
@@ -591,9 +592,12 @@ append_text_key(StringInfo key, KeyForm form, const char *utf8, size_t length)
 
 	/*
 	 * No spaces, signs of infinity or hexadecimal: only what JSON would call
-	 * a number.
+	 * a number.  An exponent of more than four digits is beyond all that there
+	 * are; libbson 2 takes one that is far too small for the smallest.
 	 */
+	exponent = strpbrk(utf8, "eE");
 	if (length == 0 || length > NUMBER_TEXT_SIZE || strspn(utf8, "+-.0123456789eE") != length ||
+		(exponent != NULL && strlen(exponent + 1) > strspn(exponent + 1, "+-") + 4) ||
 		!bson_decimal128_from_string_w_len(utf8, length, &decimal))
 		return false;
 	bson_append_decimal128(&holder, "", 0, &decimal);

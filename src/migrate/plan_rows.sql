@@ -90,7 +90,7 @@ CREATE FUNCTION mongo_migrate.key_match(key text, value text, key_form text) RET
     SELECT format('%s = %s', key, CASE key_form
         WHEN 'objectid_text' THEN format('CASE WHEN %1$s ~ ''^[0-9a-fA-F]{24}$'' THEN %1$s::mongo_migrate.objectid END', value)
         -- No number of MongoDB takes more, and numeric refuses some that do.
-        WHEN 'number_text' THEN format('CASE WHEN length(%1$s) <= 1000 AND %1$s ~ ''^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,4})?$'''
+        WHEN 'number_text' THEN format('CASE WHEN length(%1$s) <= 64 AND %1$s ~ ''^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,4})?$'''
                                        ' THEN %1$s::numeric END', value)
         ELSE value END)
 $$;

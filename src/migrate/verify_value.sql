@@ -158,6 +158,16 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_batch(json[]) IS
     'documents in canonical Extended JSON with U+001A for U+0000, the keys of their _id, and these';
 
+-- A text of more digits, or of a larger exponent, is no number of MongoDB's.
+CREATE FUNCTION mongo_migrate.verify_is_number(content text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN pg_catalog.length(content) <= 64 AND content ~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,4})?$'
+        THEN pg_catalog.abs(content::numeric) < '1e6145'::numeric AND pg_catalog.scale(pg_catalog.trim_scale(content::numeric)) <= 6176
+             AND pg_catalog.length(pg_catalog.btrim(pg_catalog.translate(pg_catalog.trim_scale(content::numeric)::text, '-.', ''), '0')) <= 34
+        ELSE false END;
+COMMENT ON FUNCTION mongo_migrate.verify_is_number(text) IS
+    'whether a text is a number that a Decimal128 holds exactly';
+
 -- The key of what a reference refers to, by the plan's key_form.  json keeps
 -- the order of fields, which is part of a compound key; an ObjectId is had
 -- sooner from jsonb.
@@ -168,7 +178,7 @@ CREATE FUNCTION mongo_migrate.verify_reference(value json, content jsonb, form t
         WHEN form = 'objectid_text' AND pg_catalog.jsonb_typeof(content) = 'string' AND content #>> '{}' ~ '^[0-9a-fA-F]{24}$' THEN
             mongo_migrate.bson_key(('{"$oid": "' || pg_catalog.lower(content #>> '{}') || '"}')::json)
         WHEN form = 'number_text' AND pg_catalog.jsonb_typeof(content) = 'string'
-            AND content #>> '{}' ~ '^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?$' THEN
+            AND mongo_migrate.verify_is_number(content #>> '{}') THEN
             mongo_migrate.bson_key(('{"$numberDecimal": "' || (content #>> '{}') || '"}')::json)
         WHEN content::text LIKE '{"$oid": "________________________"}' THEN mongo_migrate.bson_key(content::text::json)
         ELSE mongo_migrate.bson_key(value) END;
