@@ -23,7 +23,7 @@ CREATE VIEW columns AS
 -- Names.
 SELECT name, mongo_migrate.snake_case(name), mongo_migrate.singular(mongo_migrate.snake_case(name))
 FROM unnest(ARRAY['First Name', 'createdAt', 'HTTPServer', 'userIDs', 'userID', '_id', '__v', 'a.b', '$ref', 'line1Text', 'Sakila_films',
-    'addresses', 'categories', 'status', 'boxes', 'Straße', 'ÄrgerIndex', '', '$$', '2fa', 'order', 'xmin', '"; DROP TABLE x; --']) AS name;
+    'addresses', 'categories', 'status', 'boxes', 'movies', 'tvSeries', 'orderStatuses', 'houses', 'caches', 'branches', 'Straße', 'ÄrgerIndex', '', '$$', '2fa', 'order', 'xmin', '"; DROP TABLE x; --']) AS name;
 SELECT mongo_migrate.free_name('a', '{a,a_2}'), mongo_migrate.free_name(repeat('x', 70), ARRAY[repeat('x', 63)]),
        octet_length(mongo_migrate.free_name(repeat('ä', 40), ARRAY[repeat('ä', 31)]));
 

@@ -24,8 +24,10 @@ CREATE FUNCTION mongo_migrate.singular(name text) RETURNS text
     SET search_path = pg_catalog, pg_temp
     AS $$
     SELECT CASE
+        WHEN name ~ '(^|_)(series|species|news)$' THEN name
+        WHEN name ~ '(^|_)(movi|cooki|calori|zombi|selfi|rooki|browni|hoodi|cach|nich|headach)es$' THEN regexp_replace(name, 's$', '')
         WHEN name ~ '[a-z]{2}ies$' THEN regexp_replace(name, 'ies$', 'y')
-        WHEN name ~ '(ss|x|ch|sh)es$' THEN regexp_replace(name, 'es$', '')
+        WHEN name ~ '(ss|x|ch|sh|(stat|bon|vir|camp|(^|_)b)us)es$' THEN regexp_replace(name, 'es$', '')
         WHEN name ~ '[a-z]{2}s$' AND name !~ '(ss|us|is)$' THEN regexp_replace(name, 's$', '')
         ELSE name
     END
