@@ -105,9 +105,9 @@ await_start(const SyncWorker *worker)
 	return there;
 }
 
-/* Whether there is still something to follow, and for this worker. */
+/* The answer to a question about the worker's server, $1. */
 static bool
-goes_on(const SyncWorker *worker)
+ask(const SyncWorker *worker, const char *query)
 {
 	Oid			types[1] = {NAMEOID};
 	Datum		values[1] = {NameGetDatum(&worker->server)};
@@ -117,8 +117,8 @@ goes_on(const SyncWorker *worker)
 	StartTransactionCommand();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT mongo_migrate.sync_goes_on($1)", 1, types, values, NULL, false, 1) != SPI_OK_SELECT)
-		elog(ERROR, "cannot ask whether to go on");
+	if (SPI_execute_with_args(query, 1, types, values, NULL, false, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not execute \"%s\"", query);
 	result = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	SPI_finish();
 	PopActiveSnapshot();
@@ -157,12 +157,14 @@ end_for_good(int code, Datum arg)
 
 /*
  * Entry point of the worker.  Its statement ends from time to time, so that
- * what it has done to the tables is known to autovacuum.
+ * what it has done to the tables is known to autovacuum.  The lock by which
+ * others know that changes are followed is kept meanwhile.
  */
 void
 mm_sync_worker_main(Datum arg)
 {
 	SyncWorker	worker;
+	bool		locked = false;
 
 	memcpy(&worker, MyBgworkerEntry->bgw_extra, sizeof(worker));
 	pqsignal(SIGTERM, die);
@@ -186,8 +188,9 @@ mm_sync_worker_main(Datum arg)
 				ConfigReloadPending = false;
 				ProcessConfigFile(PGC_SIGHUP);
 			}
+			locked = locked || ask(&worker, "SELECT mongo_migrate.try_session_lock(mongo_migrate.sync_lock($1))");
 			worker_execute(call);
-		} while (goes_on(&worker));
+		} while (ask(&worker, "SELECT mongo_migrate.sync_goes_on($1)"));
 	}
 	proc_exit(0);				/* and is not started again */
 }

@@ -65,8 +65,7 @@ worker_become(const WorkerIdentity *identity, void *settings)
 
 /*
  * Runs one statement as if it had come from a client, so that a procedure that
- * it calls may commit.  Advisory locks that it leaves are released, as the end
- * of a session would.
+ * it calls may commit.
  */
 void
 worker_execute(const char *command)
@@ -108,7 +107,6 @@ worker_execute(const char *command)
 	PortalDrop(portal, false);
 	CommitTransactionCommand();
 
-	LockReleaseSession(USER_LOCKMETHOD);
 	debug_query_string = NULL;
 	MemoryContextDelete(context);
 	pgstat_report_activity(STATE_IDLE, NULL);
@@ -152,6 +150,8 @@ mm_worker_main(Datum arg)
 	while (shm_mq_receive(commands, &length, &command, false) == SHM_MQ_SUCCESS)
 	{
 		worker_execute(command);
+		/* Advisory locks that it leaves, as the end of a session would. */
+		LockReleaseSession(USER_LOCKMETHOD);
 		pq_putmessage(WORKER_DONE, NULL, 0);
 	}
 }

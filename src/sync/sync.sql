@@ -526,10 +526,10 @@ CREATE FUNCTION mongo_migrate.sync_goes_on(server name)
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT EXISTS (SELECT FROM mongo_migrate.sync AS s WHERE s.server = $1 AND s.running)
-       AND NOT EXISTS (SELECT FROM mongo_migrate.run_lock_held AS h WHERE h.lock = mongo_migrate.sync_lock($1))
+       AND NOT EXISTS (SELECT FROM mongo_migrate.run_lock_held AS h WHERE h.lock = mongo_migrate.sync_lock($1) AND h.pid IS DISTINCT FROM pg_backend_pid())
 $$;
 COMMENT ON FUNCTION mongo_migrate.sync_goes_on(name) IS
-    'whether changes of a server are to be followed, and no session does it';
+    'whether changes of a server are to be followed, and no other session does it';
 
 CREATE FUNCTION mongo_migrate.start_sync_worker(server name)
     RETURNS text[]

@@ -156,6 +156,11 @@ remove('orders', 1000);
 caught_up('delete');
 is(query('SELECT count(*) FROM orders FULL JOIN orders_items ON order_id = orders.id WHERE 1000 IN (orders.id, order_id)'), '0', 'the rows of a deleted document are gone');
 
+# The worker's statement ends every ten seconds. Who waits for the lock by which others know that changes are followed
+# would have it then, if it was let go.
+my $watch = PsqlSession->new($node);
+$watch->send("SET statement_timeout = '12 s'; SELECT pg_advisory_lock(mongo_migrate.sync_lock('shop'))");
+
 # References: to a document that is not there, comes, and goes.
 put('orders', { _id => 1001, user => user_id(200), total => 1, version => 1, items => [] });
 caught_up('dangling');
@@ -199,6 +204,10 @@ is(query("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders'
 query("SELECT count(*) FROM mongo_migrate.verify_full('shop', 'orders')");
 write_some(20);
 like(query("SELECT mongo_migrate.repair('shop', 'orders')"), qr/^\(/, 'a repair meanwhile');
+
+my (undef, $refused) = $watch->result;
+like($refused, qr/canceling statement due to statement timeout/, 'the sync was running all the time');
+$watch->finish;
 
 # Stopped, and started again.
 query("SELECT mongo_migrate.stop_sync('shop')");
