@@ -592,8 +592,8 @@ append_text_key(StringInfo key, KeyForm form, const char *utf8, size_t length)
 
 	/*
 	 * No spaces, signs of infinity or hexadecimal: only what JSON would call
-	 * a number.  An exponent of more than four digits is beyond all that there
-	 * are; libbson 2 takes one that is far too small for the smallest.
+	 * a number.  An exponent of more than four digits is beyond all that
+	 * there are; libbson 2 takes one that is far too small for the smallest.
 	 */
 	exponent = strpbrk(utf8, "eE");
 	if (length == 0 || length > NUMBER_TEXT_SIZE || strspn(utf8, "+-.0123456789eE") != length ||
