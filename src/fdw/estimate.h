@@ -62,11 +62,11 @@ extern MongoConnection *estimate_connect(Oid relid, Oid userid);
  * The reply to a command, owned by the current memory context; NULL, with error
  * filled, for none.  Throws only for an interrupt.
  */
-/* Puts iter before the first document of a cursor's reply, which may be NULL; false where there is none. */
-extern bool estimate_first_batch(const bson_t *reply, bson_iter_t *iter);
-
 extern const bson_t *estimate_ask(MongoConnection *connection, const bson_t *command,
 								  bson_error_t *error);
+
+/* Puts iter before the first document of a cursor's reply, which may be NULL; false where there is none. */
+extern bool estimate_first_batch(const bson_t *reply, bson_iter_t *iter);
 
 /* How MongoDB makes joins. */
 typedef enum JoinSupport
