@@ -98,6 +98,7 @@ BEGIN
     SELECT typelem INTO element FROM pg_type WHERE oid = type AND typsubscript = 'array_subscript_handler'::regproc;
 
     IF type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) THEN
+        number := format('mongo_migrate.verify_integer(%s)', value);
         exact := format('%s::numeric = %s', stored, number);
         typed := format('CASE WHEN %1$s = trunc(%1$s) AND %1$s BETWEEN %2$s AND %3$s THEN %1$s::%4$s END', number,
                         -(2::numeric ^ bits), 2::numeric ^ bits - 1, name);

@@ -48,6 +48,16 @@ CREATE FUNCTION mongo_migrate.verify_number(value jsonb) RETURNS numeric
 COMMENT ON FUNCTION mongo_migrate.verify_number(jsonb) IS
     'a number in canonical Extended JSON, exactly; a double by its shortest decimal form; NULL for what is no number';
 
+-- Each double of 2^53 and more is whole, but the shortest form of such a one has zeros for its last digits.
+CREATE FUNCTION mongo_migrate.verify_integer(value jsonb) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN value ? '$numberDouble' AND pg_catalog.abs((value ->> '$numberDouble')::double precision) >= 9007199254740992
+            AND (value ->> '$numberDouble')::double precision BETWEEN -9223372036854775808 AND 9223372036854774784
+        THEN (value ->> '$numberDouble')::double precision::bigint::numeric
+        ELSE mongo_migrate.verify_number(value) END;
+COMMENT ON FUNCTION mongo_migrate.verify_integer(jsonb) IS
+    'a number in canonical Extended JSON as an integer column has it: as verify_number(), but for doubles so large that all are whole, exactly';
+
 CREATE FUNCTION mongo_migrate.verify_milliseconds(value jsonb) RETURNS numeric
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (value -> '$date' ->> '$numberLong')::numeric;
