@@ -180,8 +180,8 @@ BEGIN
         BEGIN
             source_count := mongo_migrate.verify_count(server, t.collection, t.filter::json, t.levels);
             quarantined := mongo_migrate.verify_count_quarantined(server, t.collection, t.filter, t.levels);
-        EXCEPTION WHEN character_not_in_repertoire OR data_corrupted THEN
-            -- A tree with a document that has no JSON, or one in quarantine that cannot be asked for.
+        EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character OR data_corrupted THEN
+            -- A tree with a document that has no JSON here, or one in quarantine that cannot be asked for.
             problem := SQLERRM;
             GET STACKED DIAGNOSTICS advice = PG_EXCEPTION_HINT;
             RAISE WARNING USING ERRCODE = SQLSTATE,
@@ -225,5 +225,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_counts(name, bigint) IS
-    'compares the number of rows of each planned table with the source, which counts documents, or elements of arrays. Result: source_count (NULL: a document that is not valid UTF-8 is in the way, which a WARNING tells) and, of those, what is in quarantine; target_count (NULL: no such table); difference is source_count - quarantined - target_count, above zero for missing rows; ok says whether it is within tolerance. Recorded in mongo_migrate.verification and mongo_migrate.finding';
+    'compares the number of rows of each planned table with the source, which counts documents, or elements of arrays. Result: source_count (NULL: a document that is not valid UTF-8, or has characters that the encoding of the database lacks, is in the way, which a WARNING tells) and, of those, what is in quarantine; target_count (NULL: no such table); difference is source_count - quarantined - target_count, above zero for missing rows; ok says whether it is within tolerance. Recorded in mongo_migrate.verification and mongo_migrate.finding';
 REVOKE ALL ON FUNCTION mongo_migrate.verify_counts(name, bigint) FROM PUBLIC;

@@ -166,6 +166,25 @@ public.states_c|count||cannot be counted: document has a string that is not vali
 END
 like($error, qr/WARNING:  rows for table public.ids cannot be counted in collection "ids": .*\nHINT:  Mend the document/, 'it is told');
 
+# Characters that the encoding of the database lacks.
+$mongo->command('mm_test_unreadable', '{"dropDatabase": 1}');
+$mongo->command('mm_test_unreadable', '{"insert": "posts", "documents": [
+    {"_id": 1, "replies": [{"n": 1, "replies": [{"n": 2}]}]}, {"_id": 2, "unplanned": "\\u2606"}]}');
+$node->safe_psql('postgres', "CREATE DATABASE latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'");
+(undef, $counts, $error) = $node->psql('latin', <<"END");
+SET client_min_messages = error;
+CREATE EXTENSION mongo_migrate;
+CREATE SERVER texts FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '$uri', database 'mm_test_unreadable');
+SELECT mongo_migrate.plan_collection('texts', 'posts') \\g /dev/null
+SELECT mongo_migrate.plan_table('texts', 'posts', 'replies[].replies') \\g /dev/null
+DELETE FROM mongo_migrate.plan_column WHERE path = 'unplanned';
+SELECT inserted, rejected FROM mongo_migrate.migrate_collection('texts', 'posts');
+SET client_min_messages = warning;
+SELECT target, source_count, target_count, ok FROM mongo_migrate.verify_counts('texts');
+END
+is($counts, "2|0\npublic.posts|2|2|t\npublic.posts_replies||2|f", 'a tree in another encoding cannot be counted');
+like($error, qr/WARNING:  rows for table public.posts_replies cannot be counted in collection "posts": /, 'which is told');
+
 $mongo->command('mm_test_unreadable', '{"dropDatabase": 1}');
 $node->stop;
 done_testing();
