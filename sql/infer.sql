@@ -100,6 +100,16 @@ SELECT path, refers_to FROM mongo_migrate.infer_schema('infer', 'named') WHERE p
 SELECT count(mongo_migrate.run_command('infer', json_build_object('drop', name)))
 FROM unnest('{branches,movies,companies,addresses,statuses,houses,keys,named}'::text[]) AS name;
 
+-- What repeats the document's own _id is no reference to itself, but may be one to others.
+SELECT load('profiles', VARIADIC (SELECT array_agg(json_build_object('_id', json_build_object('$oid', lpad(to_hex(i), 24, '5')), 'id', lpad(to_hex(i), 24, '5'),
+    'userId', json_build_object('$oid', lpad(to_hex(i), 24, '5')), 'meta', json_build_object('profileId', json_build_object('$oid', lpad(to_hex(i), 24, '5'))),
+    'mainId', json_build_object('$oid', lpad(to_hex(i - i % 2), 24, '5')), 'copies', json_build_array(json_build_object('$oid', lpad(to_hex(i), 24, '5')))))
+    FROM generate_series(2, 9) AS i));
+SELECT path, refers_to, note FROM mongo_migrate.infer_schema('infer', 'profiles');
+SELECT load('regions', '{"_id": "DE-BE", "code": "DE-BE", "next": "DE-BB"}', '{"_id": "DE-BB", "code": "DE-BB", "next": "DE-NI"}', '{"_id": "DE-NI", "code": "DE-NI", "next": "DE-NI"}', '{"_id": "DE-HB", "code": null}');
+SELECT path, refers_to, note FROM mongo_migrate.infer_schema('infer', 'regions');
+SELECT count(mongo_migrate.run_command('infer', json_build_object('drop', name))) FROM unnest('{profiles,regions}'::text[]) AS name;
+
 -- How many strings are of a form.
 SELECT load('dirty', VARIADIC (SELECT array_agg(json_build_object('day', CASE i WHEN 1 THEN '' WHEN 2 THEN '2023-02-29' ELSE to_char(date '2024-02-20' + i, 'YYYY-MM-DD') END,
     'month', CASE i WHEN 1 THEN '2024-13-01' ELSE '2024-12-01' END, 'price', CASE i WHEN 1 THEN '12,50' ELSE i || '.5' END, 'half', CASE WHEN i > 4 THEN i::text ELSE 'x' END))

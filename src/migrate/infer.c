@@ -323,6 +323,8 @@ append_remarks(const ProfileNode *node, StringInfo note)
 	append_form(node, note, node->iso_date_strings, "an ISO date", "ISO dates");
 	append_form(node, note, node->number_strings, "a number", "numbers");
 	append_form(node, note, node->uuid_strings, "a UUID", "UUIDs");
+	if (profile_is_own_id(node))
+		append_note(note, "the _id of the same document");
 	if (node->empty_strings > 0)
 		append_note(note, UINT64_FORMAT " empty string%s", node->empty_strings,
 					node->empty_strings == 1 ? "" : "s");

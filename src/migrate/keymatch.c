@@ -254,7 +254,7 @@ add_candidates(List *list, ProfileNode *node)
 	return list;
 }
 
-/* Whether a probe is the index of the candidate's own field. */
+/* Whether a probe is the index of the candidate's own field, or of an _id that the field repeats. */
 static bool
 is_own_index(const Candidate *candidate, const KeyProbe *probe, const char *self)
 {
@@ -262,6 +262,8 @@ is_own_index(const Candidate *candidate, const KeyProbe *probe, const char *self
 
 	if (strcmp(probe->collection, self) != 0)
 		return false;
+	if (strcmp(probe->key, "_id") == 0 && profile_is_own_id(candidate->node))
+		return true;
 	for (ProfileNode *node = candidate->node; node->parent != NULL; node = node->parent)
 	{
 		if (node->key != NULL)

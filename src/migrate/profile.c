@@ -129,6 +129,13 @@ profile_occurrences(const ProfileNode *node)
 	return total;
 }
 
+/* Whether each value is the document's _id again, in enough documents that it is no chance. */
+bool
+profile_is_own_id(const ProfileNode *node)
+{
+	return node->own_ids >= 3 && node->own_ids == profile_occurrences(node) - profile_nulls(node);
+}
+
 /*
  * A map has keys that are data: too many, all of them ids, numbers or dates, or
  * many that a small part of the sub-documents has each.  What could not be
@@ -482,16 +489,34 @@ sample_key(Profile *profile, ProfileNode *node, const char *key, uint32 length, 
 	values->count++;
 }
 
-/* The same for a value. */
+/* Takes note of a document's _id, and counts the values that are the same. */
+static void
+compare_to_id(Profile *profile, ProfileNode *node, const bson_iter_t *value, uint64 hash)
+{
+	if (node->parent == profile->root && strcmp(node->key, "_id") == 0)
+	{
+		profile->own_id = hash;
+		if (BSON_ITER_HOLDS_OID(value))
+			bson_oid_to_string(bson_iter_oid(value), profile->own_oid);
+	}
+	else if (hash == profile->own_id ||
+			 (BSON_ITER_HOLDS_UTF8(value) && profile->own_oid[0] != '\0' &&
+			  strcmp(bson_iter_utf8(value, NULL), profile->own_oid) == 0))
+		node->own_ids++;
+}
+
+/* Samples a value. */
 static void
 sample_value(Profile *profile, ProfileNode *node, const bson_iter_t *value)
 {
 	StringInfo	key = &profile->key;
+	uint64		hash;
 
 	resetStringInfo(key);
 	key_append(key, value);
-	sample_key(profile, node, key->data, key->len,
-			   key_hash(key->data, key->len));
+	hash = key_hash(key->data, key->len);
+	compare_to_id(profile, node, value, hash);
+	sample_key(profile, node, key->data, key->len, hash);
 }
 
 /* Adds one value of a node, and what is in it. */
@@ -558,6 +583,8 @@ profile_add(Profile *profile, const bson_t *document)
 	bson_iter_t fields;
 
 	profile->documents++;
+	profile->own_id = 0;
+	profile->own_oid[0] = '\0';
 	profile->root->counts[profile_type_index(BSON_TYPE_DOCUMENT)]++;
 	if (bson_iter_init(&fields, document))
 		add_fields(profile, profile->root, &fields);
@@ -602,6 +629,7 @@ merge_node(Profile *profile, ProfileNode *into, const ProfileNode *from)
 	into->iso_date_strings += from->iso_date_strings;
 	into->number_strings += from->number_strings;
 	into->uuid_strings += from->uuid_strings;
+	into->own_ids += from->own_ids;
 	into->double_digits = Max(into->double_digits, from->double_digits);
 	into->values_left_out |= from->values_left_out;
 	if (from->values != NULL)

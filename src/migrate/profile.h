@@ -93,6 +93,7 @@ struct ProfileNode
 	int			double_digits;	/* after the point, in the shortest form */
 	ProfileValues *values;
 	bool		values_left_out;	/* some were too long to sample */
+	uint64		own_ids;		/* values that are the _id of their document */
 	ProfileReference *reference;
 	char	   *divided;		/* the collections that have the values as
 								 * keys between them, or NULL */
@@ -109,6 +110,8 @@ typedef struct Profile
 	int			npaths;
 	bool		complete;		/* every document was read */
 	Size		value_bytes;	/* spent on sampled values */
+	uint64		own_id;			/* hash of the key of the document's _id, or 0 */
+	char		own_oid[25];	/* its digits if it is an ObjectId, or "" */
 	StringInfoData key;			/* work space */
 } Profile;
 
@@ -128,6 +131,9 @@ extern bson_type_t profile_index_type(int index);
 /* Values of any type that the node had, null and undefined included or not. */
 extern uint64 profile_occurrences(const ProfileNode *node);
 extern uint64 profile_nulls(const ProfileNode *node);
+
+/* Whether each value, three at least, is the _id of its document once more, or that ObjectId as text. */
+extern bool profile_is_own_id(const ProfileNode *node);
 
 /* Whether the keys of this sub-document are data rather than field names, or
  * too many or too deep to tell. */
