@@ -12,6 +12,14 @@ SELECT mongo_migrate.run_lock('settings', 'userOrders', 1) AS run_lock, mongo_mi
 SET quote_all_identifiers = on;
 -- Who has other settings takes the same locks.
 SELECT mongo_migrate.run_lock('settings', 'userOrders', 1) = :run_lock AS run, mongo_migrate.sync_lock('settings') = :sync_lock AS sync, mongo_migrate.sync_step_lock('settings') = :step_lock AS step;
+-- Names of types and tables in a plan are the same, too.
+CREATE TABLE public.user_orders (id bigint PRIMARY KEY, order_id text, n text, raw bytea);
+SELECT mongo_migrate.plan_collection('settings', 'userOrders', extra => true);
+SELECT target, column_name, type FROM mongo_migrate.plan_column WHERE server = 'settings' ORDER BY target, ordinal;
+UPDATE mongo_migrate.plan_target SET included = true, existing = false WHERE server = 'settings' AND parent IS NOT NULL;
+SELECT target, column_name, problem, severity FROM mongo_migrate.check_plan('settings', 'userOrders');
+DELETE FROM mongo_migrate.plan WHERE server = 'settings';
+DROP TABLE public.user_orders;
 RESET quote_all_identifiers;
 SET standard_conforming_strings = off;
 SET escape_string_warning = off;
