@@ -21,12 +21,6 @@ BEGIN
     IF key.target IS NULL THEN
         problem := format('the plan of collection "%s" has no column with the value of field "%s"', c.refers_to, c.refers_key);
         hint := mongo_migrate.mend_column(c, 'refers_key = ''...''');
-    ELSIF NOT mongo_migrate.holds_ids(c)
-          AND mongo_migrate.id_family(mongo_migrate.canonical_type(c.type)) <>
-              mongo_migrate.id_family(mongo_migrate.canonical_type(key.type)) THEN
-        problem := format('it is %s, and refers to column "%s" of %s, which is %s', c.type, key.column_name, key.target, key.type);
-        hint := format('%s To have the id there, plan another column for path "%s", of role ''value''.',
-                       mongo_migrate.mend_column(c, format('type = %L', key.type)), c.path);
     ELSIF mongo_migrate.holds_ids(c) THEN
         SELECT o.* INTO value FROM mongo_migrate.plan_column AS o
         WHERE (o.server, o.collection, o.target, o.column_name) = (c.server, c.collection, c.target, mongo_migrate.value_column(c));
@@ -47,6 +41,11 @@ BEGIN
                 WHEN is_text OR mongo_migrate.can_refer(value.type, key.type) THEN mongo_migrate.mend_column(c, 'key_form = ''exact''')
                 ELSE mongo_migrate.mend_column(value, 'type = ''text''') END;
         END;
+    ELSIF mongo_migrate.id_family(mongo_migrate.canonical_type(c.type)) <>
+          mongo_migrate.id_family(mongo_migrate.canonical_type(key.type)) THEN
+        problem := format('it is %s, and refers to column "%s" of %s, which is %s', c.type, key.column_name, key.target, key.type);
+        hint := format('%s To have the id there, plan another column for path "%s", of role ''value''.',
+                       mongo_migrate.mend_column(c, format('type = %L', key.type)), c.path);
     END IF;
 END
 $$;

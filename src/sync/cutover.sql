@@ -329,16 +329,20 @@ BEGIN
     FOR p IN SELECT * FROM mongo_migrate.unnoted_tables(server) LOOP
         what := format(CASE WHEN p.is_partition THEN 'partition %s is new' ELSE 'table %s has lost its triggers' END, p.target);
         BEGIN
-            note := format('INSERT INTO mongo_migrate.row_change (server, collection, id) SELECT $1, $2, t.%I::text FROM %s AS t WHERE $3', p.column_name, p.target);
+            note := format('INSERT INTO mongo_migrate.row_change (server, collection, id) SELECT $1, $2, t.%I::text FROM %s AS t', p.column_name, p.target);
             -- What it had when it was attached, for what comes is noted; before the lock, because that may take its time.
-            EXECUTE note USING server, p.collection, p.has_rows AND p.is_partition;
+            IF p.has_rows AND p.is_partition THEN
+                EXECUTE note USING server, p.collection;
+            END IF;
             PERFORM mongo_migrate.limit_locks(clock_timestamp() + mongo_migrate.short_wait(adopted::integer + 1));
             IF p.is_partition THEN
                 EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', p.trigger, p.target);
             END IF;
             EXECUTE p.definition;
             -- What it has when nobody can write to it without a trigger any more.
-            EXECUTE note USING server, p.collection, p.has_rows AND NOT p.is_partition;
+            IF p.has_rows AND NOT p.is_partition THEN
+                EXECUTE note USING server, p.collection;
+            END IF;
             IF NOT p.is_partition THEN
                 RAISE WARNING 'table % was without trigger %', p.target, p.trigger
                     USING DETAIL = 'All of its rows are written to the source; documents of rows that were deleted meanwhile are still there.',
