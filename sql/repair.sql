@@ -229,6 +229,28 @@ SELECT replaced FROM mongo_migrate.replace_documents('repair', 'pets', ARRAY[mon
        mongo_migrate.forget_references('repair', 'pets', r.written, clock_timestamp());
 SELECT count(*) FROM mongo_migrate.dangling_reference WHERE server = 'repair' AND collection = 'pets';
 
+-- A constraint that waits for the commit, of a partition or of what a trigger writes, keeps out the document that violates it, and no other.
+SELECT mongo_migrate.run_command('repair', '{"insert": "bets", "documents": [{"_id": 1, "n": 1}, {"_id": 2, "n": 1}, {"_id": 3, "n": 1}]}') -> 'n' AS n;
+CREATE TABLE allowed (n integer PRIMARY KEY);
+INSERT INTO allowed VALUES (1), (2);
+CREATE TABLE bets (id integer PRIMARY KEY, n integer REFERENCES allowed DEFERRABLE INITIALLY DEFERRED) PARTITION BY RANGE (id);
+CREATE TABLE bets_low PARTITION OF bets FOR VALUES FROM (0) TO (9);
+SELECT mongo_migrate.plan_collection('repair', 'bets', target => 'repair.bets', id_type => 'source');
+SELECT inserted, complete FROM mongo_migrate.migrate_collection('repair', 'bets');
+CREATE FUNCTION pg_temp.replace(ids integer[]) RETURNS TABLE (replaced bigint, rejected bigint, reasons text[]) LANGUAGE sql AS $$
+    SELECT replaced, rejected, reasons FROM mongo_migrate.replace_documents('repair', 'bets', ARRAY(SELECT mongo_migrate.bson_from_json(json_build_object('_id', i)) FROM unnest(ids) AS i), true, false)
+$$;
+SELECT mongo_migrate.run_command('repair', '{"update": "bets", "updates": [{"q": {"_id": 1}, "u": {"$set": {"n": 7}}}, {"q": {"_id": 2}, "u": {"$set": {"n": 2}}}]}') -> 'n' AS n;
+SELECT * FROM pg_temp.replace(ARRAY[1, 2]);
+ALTER TABLE bets DROP CONSTRAINT bets_n_fkey;
+CREATE TABLE bets_log (n integer REFERENCES allowed DEFERRABLE INITIALLY DEFERRED);
+CREATE FUNCTION log_bet() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO bets_log VALUES (NEW.n); RETURN NULL; END';
+CREATE TRIGGER log_bet AFTER UPDATE ON bets FOR EACH ROW EXECUTE FUNCTION log_bet();
+SELECT mongo_migrate.run_command('repair', '{"update": "bets", "updates": [{"q": {"_id": 3}, "u": {"$set": {"n": 2}}}]}') -> 'n' AS n;
+SELECT * FROM pg_temp.replace(ARRAY[1, 3]);
+SELECT * FROM bets ORDER BY id;
+TABLE bets_log;
+
 -- Ids that findings do not tell apart, cut or spell in their way, and texts that look like something else: each is its own document.
 SELECT mongo_migrate.run_command('repair', $$ {"insert": "odd_ids", "documents": [
     {"_id": 1, "n": 1}, {"_id": "1", "n": 2}, {"_id": {"$numberDecimal": "2.50"}, "n": 3}, {"_id": "{\"$gt\": \"\"}", "n": 4}, {"_id": "a\u0000b", "n": 5}, {"_id": {"$numberDouble": "-0.0"}, "n": 6},

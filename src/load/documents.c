@@ -309,23 +309,18 @@ document_column(LoadSession *session, LoadTarget *target)
 }
 
 /*
- * Has constraints that wait for the commit checked, where the rows of targets
- * are concerned: what one document violates shall not keep others out.  It is
- * done in a subtransaction that is rolled back, so that they wait as before,
- * and no other constraint waits that did not.
+ * Has constraints that wait for the commit checked, those of partitions and of
+ * what triggers have written, too: what one document violates shall not keep
+ * others out.  It is done in a subtransaction that is rolled back, so that
+ * they wait as before, and no other constraint waits that did not.
  */
 static void
-check_deferred(LoadSession *session)
+check_deferred(void)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ErrorData  *volatile error = NULL;
-	bool		pending = false;
 
-	for (int i = 0; i < session->ntargets; i++)
-		pending |= session->targets[i]->included && AfterTriggerPendingOnRel(session->targets[i]->relid);
-	if (!pending)
-		return;
 	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(context);
 	PG_TRY();
@@ -375,7 +370,7 @@ replace_rows(Attempt *attempt)
 	for (int i = 0; i < session->ntargets; i++)
 		if (session->targets[i]->included && session->targets[i]->parent != NULL)
 			target_insert(attempt, session->targets[i]);
-	check_deferred(session);
+	check_deferred();
 }
 
 /* Tells of a document that stays as it was. */
