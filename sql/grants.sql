@@ -22,6 +22,26 @@ SET SESSION AUTHORIZATION regress_grants_migrator;
 SELECT * FROM mongo_migrate.verify_full('grants_test', 'others');
 RESET SESSION AUTHORIZATION;
 
+-- A right that comes by a role ends with the membership, between two batches, too.
+SELECT mongo_migrate.run_command('grants_test', '{"insert": "shared", "documents": [{"_id": 1}, {"_id": 2}]}') -> 'n' AS n;
+SELECT mongo_migrate.plan_collection('grants_test', 'shared', target => 'grants_test.shared', id_type => 'source');
+SELECT action FROM mongo_migrate.apply_ddl('grants_test', 'shared');
+INSERT INTO mongo_migrate.chunk (server, collection, chunk) VALUES ('grants_test', 'shared', 1);
+CREATE ROLE regress_grants_filler;
+GRANT SELECT, INSERT ON grants_test.shared TO regress_grants_filler;
+GRANT regress_grants_filler TO regress_grants_migrator;
+SET ROLE regress_grants_migrator;
+SELECT inserted FROM mongo_migrate.copy_batch('grants_test', 'shared', 1, 1);
+RESET ROLE;
+REVOKE regress_grants_filler FROM regress_grants_migrator;
+SET ROLE regress_grants_migrator;
+SELECT inserted FROM mongo_migrate.copy_batch('grants_test', 'shared', 1, 1);
+RESET ROLE;
+DROP TABLE grants_test.shared;
+DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('grants_test', 'shared');
+DELETE FROM mongo_migrate.chunk WHERE (server, collection) = ('grants_test', 'shared');
+DROP ROLE regress_grants_filler;
+
 -- Who cannot make the keys of an id map is told so before a document is copied.
 SELECT mongo_migrate.run_command('grants_test', '{"insert": "owned", "documents": [{"_id": "a"}, {"_id": "b"}]}') -> 'n' AS n;
 SELECT mongo_migrate.plan_collection('grants_test', 'owned', target => 'grants_test.owned');

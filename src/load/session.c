@@ -3,8 +3,8 @@
  *	  What the batches of a collection share, kept between transactions.
  *
  * One session is kept: a worker copies one chunk at a time.  It is made anew
- * when it belongs to another collection or user, when a plan, a table, a map or
- * an enum has changed, and after any rollback.  The cursor of a rolled-back
+ * when it belongs to another collection or user, when a plan, a table, a map, an
+ * enum or a role has changed, and after any rollback.  The cursor of a rolled-back
  * transaction is ahead of its checkpoint, and its new ids do not exist, so
  * nothing of it may live on.  Its source, the cursor, is made anew for another
  * chunk, and when the chunk's row does not stand where the session left it;
@@ -78,9 +78,12 @@ relation_changed(Datum arg, Oid relid)
 		kept->stale |= id_map_depends(lfirst(cell), relid);
 }
 
-/* Syscache callback: an enum, whose labels a plan's converters know, may have changed. */
+/*
+ * Syscache callback: the labels of an enum, which converters know, or what a
+ * role may do, by which the way into a table was chosen, may have changed.
+ */
 static void
-enum_changed(Datum arg, int cacheid, uint32 hash)
+catalog_changed(Datum arg, int cacheid, uint32 hash)
 {
 	plan_version++;
 }
@@ -97,11 +100,15 @@ drop_kept(void)
 		MemoryContextDelete(session->context);
 }
 
-/* Transaction callback.  What is prepared may be rolled back, by whomever. */
+/*
+ * Transaction callback.  What is prepared may be rolled back, by whomever; and
+ * a transaction of one snapshot may have compiled what has changed since.
+ */
 static void
 transaction_ended(XactEvent event, void *arg)
 {
-	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT || event == XACT_EVENT_PREPARE)
+	if (event == XACT_EVENT_ABORT || event == XACT_EVENT_PARALLEL_ABORT || event == XACT_EVENT_PREPARE ||
+		(event == XACT_EVENT_COMMIT && IsolationUsesXactSnapshot()))
 		drop_kept();
 }
 
@@ -121,6 +128,7 @@ subtransaction_ended(SubXactEvent event, SubTransactionId id, SubTransactionId p
 static void
 watch(void)
 {
+	static const int catalogs[] = {ENUMOID, AUTHOID, AUTHMEMROLEMEM};
 	static bool watching = false;
 	Oid			schema = get_namespace_oid("mongo_migrate", false);
 
@@ -129,7 +137,8 @@ watch(void)
 	if (watching)
 		return;
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(ENUMOID, enum_changed, (Datum) 0);
+	for (int i = 0; i < lengthof(catalogs); i++)
+		CacheRegisterSyscacheCallback(catalogs[i], catalog_changed, (Datum) 0);
 	RegisterXactCallback(transaction_ended, NULL);
 	RegisterSubXactCallback(subtransaction_ended, NULL);
 	watching = true;

@@ -264,7 +264,17 @@ run_in($two, "\\set VERBOSITY sqlstate\nSELECT mongo_migrate.copy_batch('s', 'or
 like($two->{err}, qr/55P03/, 'a chunk that another transaction has');
 run_in($one, 'COMMIT');
 
+# A plan that changes after the only snapshot of a transaction, in which a batch is copied.
+reset_target();
+run_in($one, 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+$node->safe_psql('postgres', "UPDATE mongo_migrate.plan_column SET path = 'nowhere' WHERE (collection, column_name) = ('users', 'name')");
+run_in($one, "SELECT mongo_migrate.copy_batch('s', 'users', 1, 100)");
+run_in($one, 'COMMIT');
+run_in($one, "SELECT mongo_migrate.copy_batch('s', 'users', 1, 100)");
+is($node->safe_psql('postgres', 'SELECT count(*), count(name) FROM users'), '200|100', 'the next batch is of the new plan');
+
 # Both at once, small batches, references to the same new users from both sides.
+reset_target();
 my ($three) = session();
 send_to($one, "CALL copy_chunk('orders', 1, 20)");
 send_to($three, "CALL copy_chunk('orders', 2, 20)");
