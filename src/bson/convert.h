@@ -82,6 +82,9 @@ typedef enum KeyForm
 /* A converter to bytea: the value's key. */
 extern Converter *converter_create_key(KeyForm form);
 
+/* Another converter, for which a string is what it stands for by a KeyForm. */
+extern Converter *converter_create_from_text(KeyForm form, Converter *meant);
+
 extern int	convert_sqlstate(ConvertStatus status);
 
 /* What mends a failure, for errhint; a constant, or NULL. */

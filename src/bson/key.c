@@ -568,6 +568,7 @@ typedef struct KeyConverter
 	Converter	base;
 	KeyForm		form;
 	StringInfoData key;			/* the key being made */
+	Converter  *meant;			/* what makes a value of it; or NULL */
 } KeyConverter;
 
 /* Appends the key that a string stands for under the converter's form; false when it is none. */
@@ -608,22 +609,41 @@ append_text_key(StringInfo key, KeyForm form, const char *utf8, size_t length)
 	return true;
 }
 
+/* Appends the key of a number, or of what a string stands for; false, and nothing done, for other values. */
+static bool
+append_meant_key(KeyConverter *converter, const bson_iter_t *value)
+{
+	const char *utf8;
+	size_t		length;
+
+	switch (bson_iter_type_unsafe(value))
+	{
+		case BSON_TYPE_INT32:
+		case BSON_TYPE_INT64:
+		case BSON_TYPE_DOUBLE:
+		case BSON_TYPE_DECIMAL128:
+			append_number(&converter->key, value);
+			return true;
+		case BSON_TYPE_UTF8:
+			return converter->form != KEY_EXACT && text_string(value, &utf8, &length) &&
+				append_text_key(&converter->key, converter->form, utf8, length);
+		default:
+			return false;
+	}
+}
+
 /* A value to its key. */
 static ConvertStatus
 convert_key(Converter *self, const bson_iter_t *value, Datum *result)
 {
 	KeyConverter *converter = (KeyConverter *) self;
 	StringInfo	key = &converter->key;
-	const char *utf8;
-	size_t		length;
-	ConvertStatus status;
 
 	resetStringInfo(key);
-	if (converter->form == KEY_EXACT || bson_iter_type_unsafe(value) != BSON_TYPE_UTF8 ||
-		!text_string(value, &utf8, &length) ||
-		!append_text_key(key, converter->form, utf8, length))
+	if (!append_meant_key(converter, value))
 	{
-		status = append_key(key, value, 0);
+		ConvertStatus status = append_key(key, value, 0);
+
 		if (status != CONVERT_OK)
 			return status;
 	}
@@ -631,13 +651,54 @@ convert_key(Converter *self, const bson_iter_t *value, Datum *result)
 	return CONVERT_OK;
 }
 
+/*
+ * A value, or what its text stands for, to the type of another converter.  A
+ * number is what its key says, as one in text is: 5.0 and "5" become one value.
+ */
+static ConvertStatus
+convert_from_text(Converter *self, const bson_iter_t *value, Datum *result)
+{
+	KeyConverter *converter = (KeyConverter *) self;
+	bson_t		holder = BSON_INITIALIZER;
+	bson_iter_t iter = *value;
+	ConvertStatus status;
+
+	resetStringInfo(&converter->key);
+	if (append_meant_key(converter, value))
+	{
+		key_append_to_bson(&holder, "", converter->key.data, converter->key.len);
+		bson_iter_init(&iter, &holder);
+		bson_iter_next(&iter);
+	}
+	status = converter->meant->convert(converter->meant, &iter, result);
+	bson_destroy(&holder);
+	return status;
+}
+
+/* A converter that makes keys, for its result or on the way to it. */
+static KeyConverter *
+create_key_converter(ConvertFunction convert, KeyForm form, Oid type, int32 typmod)
+{
+	KeyConverter *converter = converter_alloc(sizeof(KeyConverter), convert, type, typmod);
+
+	converter->form = form;
+	initStringInfo(&converter->key);
+	return converter;
+}
+
 /* A converter to bytea: the value's key. */
 Converter *
 converter_create_key(KeyForm form)
 {
-	KeyConverter *converter = converter_alloc(sizeof(KeyConverter), convert_key, BYTEAOID, -1);
+	return &create_key_converter(convert_key, form, BYTEAOID, -1)->base;
+}
 
-	converter->form = form;
-	initStringInfo(&converter->key);
+/* Another converter, for which a string is what it stands for. */
+Converter *
+converter_create_from_text(KeyForm form, Converter *meant)
+{
+	KeyConverter *converter = create_key_converter(convert_from_text, form, meant->type, meant->typmod);
+
+	converter->meant = meant;
 	return &converter->base;
 }

@@ -10,7 +10,6 @@
 #include "compat.h"
 
 #include "bson/json.h"
-#include "bson/key.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -279,35 +278,6 @@ want_ids(LoadSession *session, LoadTarget *target, int field)
 	}
 }
 
-/* Converts the keys of a column's rows to the column's type. */
-static void
-convert_keys(LoadSession *session, LoadTarget *target, int field)
-{
-	LoadColumn *column = target->columns[field];
-
-	for (int row = 0; row < target->nrows; row++)
-	{
-		Size		at = (Size) row * target->ncolumns + field;
-		LoadDocument *document = &session->documents[target->documents[row]];
-		bytea	   *key = (bytea *) DatumGetPointer(target->values[at]);
-		bson_t		bson = BSON_INITIALIZER;
-		bson_iter_t value;
-		ConvertStatus status;
-
-		if (target->nulls[at] || document->state != DOCUMENT_READ)
-			continue;
-		key_append_to_bson(&bson, "v", VARDATA_ANY(key), VARSIZE_ANY_EXHDR(key));
-		bson_iter_init_find(&value, &bson, "v");
-		status = column->from_key->convert(column->from_key, &value, &target->values[at]);
-		if (status != CONVERT_OK)
-			document_reject(session, document, target->name, value_path(target, row, column->path),
-							convert_sqlstate(status),
-							convert_message(status, column->from_key, &value),
-							convert_hint(status));
-		bson_destroy(&bson);
-	}
-}
-
 /* Gives ids to the batch's rows, a map at a time. */
 static void
 resolve_ids(LoadSession *session)
@@ -316,12 +286,8 @@ resolve_ids(LoadSession *session)
 
 	for (int i = 0; i < session->ntargets; i++)
 		for (int field = 0; field < session->targets[i]->ndecoded; field++)
-		{
 			if (session->targets[i]->columns[field]->map != NULL)
 				want_ids(session, session->targets[i], field);
-			else if (session->targets[i]->columns[field]->from_key != NULL)
-				convert_keys(session, session->targets[i], field);
-		}
 	foreach(cell, session->maps)
 		id_map_resolve(lfirst(cell), true);
 }

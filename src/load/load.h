@@ -69,8 +69,6 @@ typedef struct LoadColumn
 	Converter  *converter;		/* NULL as path is */
 	IdMap	   *map;			/* the value is a key until this map resolves
 								 * it; or NULL */
-	Converter  *from_key;		/* the value is a key until this makes a value
-								 * of it; or NULL */
 	struct LoadColumn *parent;	/* parent: the column of the parent's target */
 	char	   *refers_to;		/* reference: the collection */
 	char	   *refers_key;		/* reference: the field there */

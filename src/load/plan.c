@@ -247,10 +247,7 @@ compile_key(LoadSession *session, LoadTarget *target, LoadColumn *column,
 	column->typmod = typmod;
 	column->converter = converter_create(column->type, typmod, json_mode, !by_id);
 	if (key_form != KEY_EXACT)
-	{
-		column->from_key = column->converter;
-		column->converter = converter_create_key(key_form);
-	}
+		column->converter = converter_create_from_text(key_form, column->converter);
 }
 
 /* Reads row of plan_column's query; type is the column's in the table. */

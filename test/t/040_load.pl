@@ -4,6 +4,8 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
+use File::Temp qw(tempdir);
+use IO::Compress::Gzip qw(gzip $GzipError);
 use MongoServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -343,6 +345,33 @@ run_in($one, "CALL copy_chunk('wide', 1, 1000)");
 is($one->{err}, '', 'the server is back');
 is($node->safe_psql('postgres', "SELECT count(*), count(DISTINCT id), count(DISTINCT name), (SELECT documents FROM mongo_migrate.chunk WHERE collection = 'wide') FROM wide"),
 	'9000|9000|9000|9000', 'every document once');
+
+# Documents with a value that cannot become one of its column: each is put aside, and the others go in.
+sub document
+{
+	my ($id, $field) = @_;
+	my $fields = pack('C Z* l<', 0x10, '_id', $id) . $field;
+	return pack('l<', 5 + length $fields) . $fields . "\0";
+}
+my $folder = tempdir(CLEANUP => 1);
+my $code = pack('C Z* l<', 0x0d, 'ref', 4) . "a\0b\0";
+my $documents = join '', document(1, pack('C Z* l< Z*', 2, 'ref', 3, 'u1')), document(2, $code), document(3, pack('C Z* l< Z*', 2, 'ref', 2, '7'));
+gzip(\$documents, "$folder/refs.bson.gz") or die "gzip: $GzipError\n";
+$mongo->restore('shop', $folder);
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE refs (id integer NOT NULL, ref text);
+INSERT INTO mongo_migrate.plan (server, collection) VALUES ('s', 'refs');
+INSERT INTO mongo_migrate.id_map (server, collection, id_type) VALUES ('s', 'refs', 'source'), ('s', 'referred', 'source');
+INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal) VALUES ('s', 'refs', 'public.refs', 'root', 1);
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, refers_to, key_form) VALUES
+	('s', 'refs', 'public.refs', 'id', 1, 'id', '_id', 'integer', NULL, 'exact'),
+	('s', 'refs', 'public.refs', 'ref', 2, 'reference', 'ref', 'text', 'referred', 'number_text');
+INSERT INTO mongo_migrate.chunk (server, collection, chunk) VALUES ('s', 'refs', 1);
+CALL copy_chunk('refs', 1, 10);
+SQL
+is($node->safe_psql('postgres', 'SELECT * FROM refs ORDER BY id'), "1|u1\n3|7", 'a reference that is code with U+0000');
+is($node->safe_psql('postgres', "SELECT source_id, path, reason FROM mongo_migrate.quarantine WHERE collection = 'refs'"),
+	'2|ref|value "a\u0000b" of BSON type javascript has no exact form in type text', 'is told of');
 
 $_->{psql}->finish foreach $one, $two, $three;
 $node->stop;
