@@ -122,7 +122,6 @@ SELECT inserted, rejected FROM mongo_migrate.copy_batch('load_quarantine', 'pain
 SELECT hint FROM entries WHERE target = 'load_quarantine.paints';
 ALTER TYPE colour ADD VALUE 'blue';
 SELECT inserted, rejected FROM mongo_migrate.copy_batch('load_quarantine', 'paints', 1, 2);
-
 -- What an attempt to insert takes is freed as it ends, however many documents of a batch fail.  A sequence keeps the
 -- most memory that was measured, which a rollback of the attempt would take back.
 CREATE SEQUENCE memory;

@@ -459,7 +459,7 @@ convert_hint(ConvertStatus status)
 		case CONVERT_INEXACT:
 			return "Give the column a type with more digits, or an expression that rounds.";
 		case CONVERT_TOO_LONG:
-			return "Give the column a longer type, or an expression that cuts the value.";
+			return "Give the column a longer type (json, where it is jsonb), or an expression that cuts the value.";
 		case CONVERT_NUL_BYTE:
 			return "Only a column of type json takes U+0000; or mend the document.";
 		case CONVERT_BAD_ENCODING:

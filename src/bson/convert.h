@@ -24,7 +24,8 @@ typedef enum ConvertStatus
 								 * column's type */
 	CONVERT_OUT_OF_RANGE,		/* number or date beyond the column's type */
 	CONVERT_INEXACT,			/* digits would be lost */
-	CONVERT_TOO_LONG,			/* longer than varchar(n), char(n), bit(n) */
+	CONVERT_TOO_LONG,			/* longer than varchar(n), char(n), name, or
+								 * too large for jsonb */
 	CONVERT_NUL_BYTE,			/* U+0000 in a string */
 	CONVERT_BAD_ENCODING,		/* not valid UTF-8, or not in the database's
 								 * encoding */

@@ -14,6 +14,14 @@
 #include "bson/number.h"
 #include "bson/text.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/*
+ * What a tree of JsonbValues may take, which can be 300 times its BSON.  What
+ * needs more is full of Extended JSON's objects, of a kilobyte each here; with
+ * less no document of MongoDB makes the 256 MB that jsonb would throw for.
+ */
+#define TREE_MAX MaxAllocSize
 
 typedef struct JsonbSink
 {
@@ -54,7 +62,10 @@ jsonb_open(JsonSink *sink, bool array)
 	pushJsonbValue(&jsonb->state, array ? WJB_BEGIN_ARRAY : WJB_BEGIN_OBJECT, NULL);
 }
 
-/* Ends an object or array.  jsonb has dropped duplicate keys by then; the count shows it. */
+/*
+ * Ends an object or array.  jsonb has dropped duplicate keys by then; the count
+ * shows it.  A tree that has grown beyond its limit is given up.
+ */
 static ConvertStatus
 jsonb_close(JsonSink *sink, bool array)
 {
@@ -65,6 +76,8 @@ jsonb_close(JsonSink *sink, bool array)
 
 	if (!array && closed->val.object.nPairs != pairs)
 		return CONVERT_DUPLICATE_KEY;
+	if (MemoryContextMemAllocated(CurrentMemoryContext, false) > TREE_MAX)
+		return CONVERT_TOO_LONG;
 	if (jsonb->depth == 0)
 		jsonb->root = *closed;
 	return CONVERT_OK;

@@ -357,6 +357,9 @@ my $folder = tempdir(CLEANUP => 1);
 my $code = pack('C Z* l<', 0x0d, 'ref', 4) . "a\0b\0";
 my $documents = join '', document(1, pack('C Z* l< Z*', 2, 'ref', 3, 'u1')), document(2, $code), document(3, pack('C Z* l< Z*', 2, 'ref', 2, '7'));
 gzip(\$documents, "$folder/refs.bson.gz") or die "gzip: $GzipError\n";
+my $array = "\x0b\0\0\0" x 4_000_000;    # regular expressions, of which jsonb would need 300 MB
+$documents = join '', document(1, "\x0aref\0"), document(2, pack('C Z* l<', 4, 'ref', 5 + length $array) . "$array\0"), document(3, "\x0aref\0");
+gzip(\$documents, "$folder/large.bson.gz") or die "gzip: $GzipError\n";
 $mongo->restore('shop', $folder);
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE refs (id integer NOT NULL, ref text);
@@ -372,6 +375,20 @@ SQL
 is($node->safe_psql('postgres', 'SELECT * FROM refs ORDER BY id'), "1|u1\n3|7", 'a reference that is code with U+0000');
 is($node->safe_psql('postgres', "SELECT source_id, path, reason FROM mongo_migrate.quarantine WHERE collection = 'refs'"),
 	'2|ref|value "a\u0000b" of BSON type javascript has no exact form in type text', 'is told of');
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE large (id integer NOT NULL, ref jsonb);
+INSERT INTO mongo_migrate.plan (server, collection) VALUES ('s', 'large');
+INSERT INTO mongo_migrate.id_map (server, collection, id_type) VALUES ('s', 'large', 'source');
+INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal) VALUES ('s', 'large', 'public.large', 'root', 1);
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type) VALUES
+	('s', 'large', 'public.large', 'id', 1, 'id', '_id', 'integer'), ('s', 'large', 'public.large', 'ref', 2, 'value', 'ref', 'jsonb');
+INSERT INTO mongo_migrate.chunk (server, collection, chunk) VALUES ('s', 'large', 1);
+CALL copy_chunk('large', 1, 10);
+SQL
+is($node->safe_psql('postgres', 'SELECT id FROM large ORDER BY id'), "1\n3", 'a value that jsonb cannot hold');
+like($node->safe_psql('postgres', "SELECT source_id, path, reason FROM mongo_migrate.quarantine WHERE collection = 'large'"),
+	qr/^2\|ref\|value \[.* of BSON type array is too long for type jsonb$/, 'is told of');
 
 $_->{psql}->finish foreach $one, $two, $three;
 $node->stop;
