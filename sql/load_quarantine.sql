@@ -122,6 +122,14 @@ SELECT inserted, rejected FROM mongo_migrate.copy_batch('load_quarantine', 'pain
 SELECT hint FROM entries WHERE target = 'load_quarantine.paints';
 ALTER TYPE colour ADD VALUE 'blue';
 SELECT inserted, rejected FROM mongo_migrate.copy_batch('load_quarantine', 'paints', 1, 2);
+-- But not before that is committed: an index with it could not be read after a rollback.
+SELECT mongo_migrate.run_command('load_quarantine', '{"insert": "paints", "documents": [{"_id": 4, "colour": "green"}]}') -> 'n' AS n;
+UPDATE mongo_migrate.chunk SET complete = false WHERE (server, collection) = ('load_quarantine', 'paints');
+BEGIN;
+ALTER TYPE colour ADD VALUE 'green';
+SELECT inserted, rejected FROM mongo_migrate.copy_batch('load_quarantine', 'paints', 1, 2);
+ROLLBACK;
+
 -- What an attempt to insert takes is freed as it ends, however many documents of a batch fail.  A sequence keeps the
 -- most memory that was measured, which a rollback of the attempt would take back.
 CREATE SEQUENCE memory;

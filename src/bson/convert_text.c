@@ -176,6 +176,14 @@ convert_enum(Converter *self, const bson_iter_t *value, Datum *result)
 					compare_labels);
 	if (found == NULL)
 		return CONVERT_BAD_SYNTAX;
+
+	/* As in enum_in(): an index that has met it could not be read after a rollback. */
+	if (EnumUncommitted(found->value))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE),
+				 errmsg("unsafe use of new value \"%s\" of enum type %s",
+						NameStr(found->label), format_type_be(self->type)),
+				 errhint("New enum values must be committed before they can be used.")));
 	*result = ObjectIdGetDatum(found->value);
 	return CONVERT_OK;
 }
