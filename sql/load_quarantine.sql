@@ -130,6 +130,16 @@ ALTER TYPE colour ADD VALUE 'green';
 SELECT inserted, rejected FROM mongo_migrate.copy_batch('load_quarantine', 'paints', 1, 2);
 ROLLBACK;
 
+-- Elements of an array whose domain refuses them, or throws for them.
+SELECT mongo_migrate.run_command('load_quarantine', '{"insert": "shares", "documents": [
+    {"_id": 1, "parts": [1, 2]}, {"_id": 2, "parts": [2, 0]}, {"_id": 3, "parts": [[5], [99]]}, {"_id": 4, "parts": [[3], [4]]}]}') -> 'n' AS n;
+CREATE DOMAIN part AS numeric(5,2) CHECK (50 / value >= 1);
+CREATE TABLE shares (id integer PRIMARY KEY, parts part[]);
+SELECT pg_temp.plan('shares', 'load_quarantine.shares', '{"id": "id _id integer", "parts": "value parts load_quarantine.part[]"}');
+SELECT inserted, rejected FROM mongo_migrate.copy_batch('load_quarantine', 'shares', 1);
+SELECT source_id, path, reason, sqlstate FROM entries WHERE target = 'load_quarantine.shares';
+TABLE shares;
+
 -- What an attempt to insert takes is freed as it ends, however many documents of a batch fail.  A sequence keeps the
 -- most memory that was measured, which a rollback of the attempt would take back.
 CREATE SEQUENCE memory;

@@ -242,9 +242,11 @@ constrained_column(LoadTarget *target, const ErrorData *error)
 	for (int i = 0; i < target->ncolumns; i++)
 	{
 		LoadColumn *column = target->columns[i];
+		Oid			type = get_atttype(target->relid, column->attnum);
+		Oid			element = get_element_type(type);
 
 		if (!bms_is_member(column->attnum - FirstLowInvalidHeapAttributeNumber, attnums) &&
-			!OidIsValid(get_domain_constraint_oid(get_atttype(target->relid, column->attnum),
+			!OidIsValid(get_domain_constraint_oid(OidIsValid(element) ? element : type,
 												  error->constraint_name, true)))
 			continue;
 		if (found != NULL)

@@ -250,6 +250,22 @@ compile_key(LoadSession *session, LoadTarget *target, LoadColumn *column,
 		column->converter = converter_create_from_text(key_form, column->converter);
 }
 
+/*
+ * A type without domains, also as elements of an array: their constraints may
+ * throw, which decode must not.  The table sees to them.
+ */
+static Oid
+without_domains(Oid type, int32 *typmod)
+{
+	Oid			base = getBaseTypeAndTypmod(type, typmod);
+	Oid			element = get_element_type(base);
+	Oid			array = InvalidOid;
+
+	if (OidIsValid(element) && get_typtype(element) == TYPTYPE_DOMAIN)
+		array = get_array_type(getBaseTypeAndTypmod(element, typmod));
+	return OidIsValid(array) ? array : base;
+}
+
 /* Reads row of plan_column's query; type is the column's in the table. */
 static void
 compile_column(LoadSession *session, LoadTarget *target, LoadColumn *column,
@@ -315,7 +331,7 @@ compile_column(LoadSession *session, LoadTarget *target, LoadColumn *column,
 				compile_key(session, target, column, session->collection, "_id", "exact", type, typmod);
 			else
 			{
-				column->type = getBaseTypeAndTypmod(type, &typmod);
+				column->type = without_domains(type, &typmod);
 				column->typmod = typmod;
 				column->converter = converter_create(column->type, typmod, json_mode, true);
 				if (column->type == NUMERICOID || column->converter->element != NULL)
