@@ -140,6 +140,15 @@ SELECT inserted, rejected FROM mongo_migrate.copy_batch('load_quarantine', 'shar
 SELECT source_id, path, reason, sqlstate FROM entries WHERE target = 'load_quarantine.shares';
 TABLE shares;
 
+-- An id by which no row can be found again.
+SELECT mongo_migrate.run_command('load_quarantine', '{"insert": "places", "documents": [{"_id": {"x": 1}}]}') -> 'n' AS n;
+INSERT INTO mongo_migrate.id_map (server, collection, id_type) VALUES ('load_quarantine', 'places', 'source');
+CREATE TABLE places (id json);
+SELECT pg_temp.plan('places', 'load_quarantine.places', '{"id": "id _id json"}');
+SELECT inserted, rejected FROM mongo_migrate.copy_batch('load_quarantine', 'places', 1);
+UPDATE mongo_migrate.chunk SET complete = false, last_id = NULL, catching_up = true WHERE (server, collection) = ('load_quarantine', 'places');
+SELECT inserted, rejected FROM mongo_migrate.copy_batch('load_quarantine', 'places', 1);
+
 -- What an attempt to insert takes is freed as it ends, however many documents of a batch fail.  A sequence keeps the
 -- most memory that was measured, which a rollback of the attempt would take back.
 CREATE SEQUENCE memory;

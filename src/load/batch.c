@@ -387,7 +387,7 @@ batch_skip_present(LoadSession *session, LoadMode mode)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("no table of collection \"%s\" of server \"%s\" has a planned column of role id, by which loaded documents could be known",
 						session->collection, NameStr(session->server)),
-				 errhint("Without one a collection can be loaded once only, into empty tables.")));
+				 errhint("Without one, of a type whose values can be compared, a collection can be loaded once only, into empty tables.")));
 }
 
 /* errdetail: what a rejection is about. */

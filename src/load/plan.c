@@ -26,6 +26,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
+#include "utils/typcache.h"
 #include "utils/varlena.h"
 
 /* The columns of the query on plan_column. */
@@ -641,13 +642,14 @@ describe_rows(LoadSession *session, LoadTarget *target)
 
 /*
  * Prepares a root for the question which documents have their row: by its
- * column of role id.
+ * column of role id, if values of that can be compared.
  */
 static void
 compile_id(LoadSession *session, LoadTarget *target)
 {
 	for (int i = 0; i < target->ndecoded; i++)
-		if (target->columns[i]->role == COLUMN_ID && target->id == NULL)
+		if (target->columns[i]->role == COLUMN_ID && target->id == NULL &&
+			OidIsValid(lookup_type_cache(target->columns[i]->type, TYPECACHE_EQ_OPR)->eq_opr))
 			target->id = target->columns[i];
 	if (target->id == NULL || target->id->map != NULL)
 		return;
