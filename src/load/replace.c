@@ -28,9 +28,9 @@
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
-/* The WITH query i, with two columns, of the parameters of statement_run_over_arrays(). */
-#define WITH_ARRAYS(columns) "WITH i AS MATERIALIZED (SELECT * FROM" \
-	" ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS i (" columns "))"
+/* The WITH query i of the parameters of statement_run_over_arrays(), which are a and b. */
+#define WITH_ARRAYS(columns) "WITH i AS MATERIALIZED (SELECT " columns " FROM" \
+	" ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS i (a, b))"
 
 /* Whether the batch has a row of a document for a target. */
 static bool
@@ -153,7 +153,7 @@ run_over_ids(LoadSession *session, LoadTarget *root, LoadTarget *target, LoadCol
 	if (root->id->expression != NULL)
 		append_lateral(&ids, root->id->expression, 0, "e");
 	statement_run_over_arrays(session, false, desc, rows, ids.data,
-							  psprintf(WITH_ARRAYS("id, document") " %s", statement));
+							  psprintf(WITH_ARRAYS("a AS id, b AS document") " %s", statement));
 }
 
 /*
@@ -223,7 +223,8 @@ with_rows(LoadTarget *target)
 
 /*
  * Runs a statement for a root that Citus distributes by another column than its
- * id over i (id, place) of rows of the batch.
+ * id over i (id, place) of rows of the batch.  Places come as text: those of an
+ * array type would not stay apart in an array.
  */
 static void
 run_over_places(LoadSession *session, LoadTarget *target, Tuplestorestate *rows, const char *statement)
@@ -234,10 +235,12 @@ run_over_places(LoadSession *session, LoadTarget *target, Tuplestorestate *rows,
 		return;
 	}
 	statement_run_over_arrays(session, target->distributed, target->desc, rows,
-							  psprintf("%s SELECT pg_catalog.array_agg(%s), pg_catalog.array_agg(%s) FROM s",
+							  psprintf("%s SELECT pg_catalog.array_agg(%s), pg_catalog.array_agg(CAST(%s AS pg_catalog.text)) FROM s",
 									   with_rows(target), row_value(target, target->id),
 									   row_value(target, target->place)),
-							  psprintf(WITH_ARRAYS("id, place") " %s", statement));
+							  psprintf(WITH_ARRAYS("a AS id, CAST(b AS %s) AS place") " %s",
+									   full_type_name(get_atttype(target->relid, target->place->attnum), -1),
+									   statement));
 	statement_finish(target->distributed, rows);
 }
 

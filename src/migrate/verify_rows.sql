@@ -258,7 +258,7 @@ BEGIN
     FOR child IN
         SELECT t.target, c.column_name,
                -- Where they are distributed by another column than the key, Citus compares that, too.
-               (SELECT coalesce(string_agg(format(' AND r.%I = t.%I', k.root_column, o.column_name), ''), '')
+               (SELECT coalesce(string_agg(format(' AND r.%I %s t.%I', k.root_column, mongo_migrate.verify_equals(o.type), o.column_name), ''), '')
                 FROM mongo_migrate.verify_carried(job.server, job.collection, t.target) AS k
                      JOIN mongo_migrate.verify_columns(job.server, job.collection, t.target) AS o USING (number)) AS carried
         FROM unnest(job.targets) AS t(target),

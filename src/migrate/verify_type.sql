@@ -31,10 +31,11 @@ CREATE FUNCTION mongo_migrate.verify_equals(type oid) RETURNS text
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname)
-    FROM mongo_migrate.verify_base_type(type, -1) AS b,
-         pg_opclass AS c, pg_amop AS a, pg_operator AS o, pg_namespace AS n
-    WHERE c.opcmethod = (SELECT oid FROM pg_am WHERE amname = 'btree') AND c.opcdefault
-        AND c.opcintype = CASE b.type WHEN 'varchar'::regtype THEN 'text'::regtype ELSE b.type END
+    FROM pg_type AS y, pg_opclass AS c, pg_amop AS a, pg_operator AS o, pg_namespace AS n
+    WHERE y.oid = (mongo_migrate.verify_base_type(type, -1)).type
+        AND c.opcmethod = (SELECT oid FROM pg_am WHERE amname = 'btree') AND c.opcdefault
+        AND c.opcintype = CASE WHEN y.oid = 'varchar'::regtype THEN 'text'::regtype WHEN y.typtype = 'e' THEN 'anyenum'::regtype
+                               WHEN y.typelem <> 0 AND y.typlen = -1 THEN 'anyarray'::regtype ELSE y.oid END
         AND a.amopfamily = c.opcfamily AND a.amoplefttype = c.opcintype AND a.amoprighttype = c.opcintype
         AND a.amopstrategy = 3 AND o.oid = a.amopopr AND n.oid = o.oprnamespace
 $$;
