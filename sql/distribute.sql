@@ -75,6 +75,18 @@ INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, 
     VALUES ('distribute', 'orders', 'public.orders', 'payer_id', 21, 'reference', 'accountId', 'bigint', 'accounts', 'email');
 UPDATE mongo_migrate.plan_target SET distribute_by = 'payer_id' WHERE (server, target) = ('distribute', 'public.orders');
 SELECT column_name, problem, hint FROM mongo_migrate.check_plan('distribute') WHERE column_name = 'payer_id' AND severity = 'error';
+-- By types: one without a hash; an enumeration; another in a child table; what child tables had.
+UPDATE mongo_migrate.plan_target SET distribute_by = 'place' WHERE (server, target) = ('distribute', 'public.orders');
+UPDATE mongo_migrate.plan_column SET type = 'json' WHERE (server, target, column_name) = ('distribute', 'public.orders', 'place');
+SELECT target, column_name, problem, hint FROM mongo_migrate.check_plan('distribute', 'orders') WHERE severity = 'error' AND problem !~ 'citus is not';
+UPDATE mongo_migrate.plan_column SET type = 'text' WHERE (server, target, column_name) = ('distribute', 'public.orders', 'place');
+SELECT mongo_migrate.plan_enumeration('distribute', 'orders', 'accountId', 'enum', labels => '{1,2}');
+SELECT target, column_name, problem, hint FROM mongo_migrate.check_plan('distribute', 'orders') WHERE severity = 'error' AND problem !~ 'citus is not';
+SELECT mongo_migrate.plan_enumeration('distribute', 'orders', 'accountId', 'check', labels => '{1,2}');
+UPDATE mongo_migrate.plan_column SET type = 'varchar(9)' WHERE (server, target, column_name) = ('distribute', 'public.orders_flags', 'place');
+SELECT target, column_name, problem, hint FROM mongo_migrate.check_plan('distribute', 'orders') WHERE severity = 'error' AND problem !~ 'citus is not';
+SELECT mongo_migrate.plan_collection('distribute', 'orders', replan => true);
+SELECT target, type, check_rule FROM mongo_migrate.plan_column WHERE (server, column_name) = ('distribute', 'place') ORDER BY target;
 SET client_min_messages = warning;
 DROP VIEW planned;
 DELETE FROM mongo_migrate.plan WHERE server = 'distribute';

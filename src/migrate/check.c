@@ -9,15 +9,19 @@
 #include "compat.h"
 
 #include "bson/convert.h"
+#include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "parser/parse_type.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/plancache.h"
+#include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(mm_canonical_type);
 PG_FUNCTION_INFO_V1(mm_check_bson_type);
+PG_FUNCTION_INFO_V1(mm_is_hashable);
 PG_FUNCTION_INFO_V1(mm_check_expression);
 
 /* Parses an argument that is a type. */
@@ -61,6 +65,21 @@ mm_check_bson_type(PG_FUNCTION_ARGS)
 
 	converter_create(type, typmod, JSON_RELAXED, false);
 	PG_RETURN_VOID();
+}
+
+/*
+ * is_hashable(type text) returns boolean: whether values of the type have a hash
+ * that is the same in all databases.  That of an enum's is of the OID of a label.
+ */
+Datum
+mm_is_hashable(PG_FUNCTION_ARGS)
+{
+	int32		typmod;
+	Oid			type = parse_type_argument(PG_GETARG_TEXT_PP(0), &typmod);
+	Oid			element = get_base_element_type(type);
+
+	PG_RETURN_BOOL(OidIsValid(lookup_type_cache(type, TYPECACHE_HASH_PROC)->hash_proc) &&
+				   get_typtype(getBaseType(OidIsValid(element) ? element : type)) != TYPTYPE_ENUM);
 }
 
 /*

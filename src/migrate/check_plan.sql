@@ -129,6 +129,10 @@ BEGIN
         step := 'parent_column';
         SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_parent_type(c) AS k;
     END IF;
+    IF problem IS NULL THEN
+        step := 'type';
+        SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_distribution_type(c) AS k;
+    END IF;
 EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_parameter_value OR fdw_table_not_found
               OR fdw_invalid_data_type OR data_exception THEN
     GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;

@@ -16,6 +16,13 @@ COMMENT ON FUNCTION mongo_migrate.check_bson_type(text) IS
     'an error where no BSON value can become a value of the type';
 REVOKE ALL ON FUNCTION mongo_migrate.check_bson_type(text) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.is_hashable(type text) RETURNS boolean
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_is_hashable';
+COMMENT ON FUNCTION mongo_migrate.is_hashable(text) IS
+    'whether values of a type have a hash that is the same on all nodes, by which Citus can distribute rows; an error when there is no such type';
+REVOKE ALL ON FUNCTION mongo_migrate.is_hashable(text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.check_expression(expression text, source_type text, type text, has_doc boolean DEFAULT false,
     of_column name DEFAULT NULL) RETURNS void
     LANGUAGE c STABLE PARALLEL RESTRICTED

@@ -162,6 +162,10 @@ BEGIN
     new.key_form := 'exact';
     new.on_dangling := 'null';
     new.is_unique := false;
+    new.default_value := NULL;
+    new.check_rule := NULL;
+    new.labels := NULL;
+    new.lookup_table := NULL;
     new.note := format('%s of %s, by which the rows are distributed', wanted, child.parent);
     added := mongo_migrate.add_plan_column(new, NULL);
     UPDATE mongo_migrate.plan_column AS c
@@ -195,11 +199,17 @@ BEGIN
                 WHERE (c.server, c.collection, c.target, c.column_name) = (server, collection, child.target, own)) THEN
             PERFORM mongo_migrate.add_distribution_column(child, wanted, coalesce(own, wanted));
         END IF;
+        -- Citus has only tables lie together that are distributed by one type, and none by an enum.
+        UPDATE mongo_migrate.plan_column AS c SET type = CASE WHEN p.labels IS NULL THEN p.type ELSE 'text' END
+        FROM mongo_migrate.plan_column AS p
+        WHERE (c.server, c.collection, c.target, c.column_name) = (child.server, child.collection, child.target,
+                  (mongo_migrate.target_distribution(server, collection, child.target)).column_name)
+          AND (p.server, p.collection, p.target, p.column_name) = (child.server, child.collection, child.parent, wanted);
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_places(name, text) IS
-    'plans the columns that a collection''s child tables lack for the value by which their parent''s rows are distributed';
+    'plans the columns that a collection''s child tables lack for the value by which their parent''s rows are distributed, all of its type';
 REVOKE ALL ON FUNCTION mongo_migrate.plan_places(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_distribution(server name, collection text, target text, wanted text, everywhere boolean)
@@ -356,6 +366,40 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.check_reference_table(mongo_migrate.plan_target) IS
     'which references of a reference table could not be settled, and the statements that mend it';
 REVOKE ALL ON FUNCTION mongo_migrate.check_reference_table(mongo_migrate.plan_target) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_distribution_type(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    t mongo_migrate.plan_target := (SELECT o FROM mongo_migrate.plan_target AS o
+                                    WHERE (o.server, o.collection, o.target) = (c.server, c.collection, c.target));
+    d record := mongo_migrate.target_distribution(c.server, c.collection, c.target);
+BEGIN
+    IF d.kind IS DISTINCT FROM 'hash' OR d.column_name <> c.column_name THEN
+        RETURN;
+    ELSIF c.role = 'parent' THEN
+        SELECT format('rows of %s are to lie beside those of %s, and have %s where these have %s to be distributed by', t.target, t.parent, c.type, o.type),
+               mongo_migrate.mend_column(c, format('type = %L', o.type)) INTO problem, hint
+        FROM mongo_migrate.plan_column AS o
+        WHERE (o.server, o.collection, o.target, o.column_name) = (c.server, c.collection, t.parent, c.parent_column)
+          AND o.labels IS NULL AND to_regtype(c.type) IS DISTINCT FROM to_regtype(o.type) AND NOT t.existing;
+    ELSIF c.labels IS NOT NULL OR NOT mongo_migrate.is_hashable(c.type) THEN
+        problem := format('rows of %s are distributed by it, and values of %s have no hash that is the same on all nodes', t.target,
+                          CASE WHEN c.labels IS NULL THEN c.type ELSE 'an enum' END);
+        hint := CASE WHEN c.labels IS NOT NULL THEN format('SELECT mongo_migrate.plan_enumeration(%L, %L, %L, ''check'', %L);', c.server, c.collection, c.path, c.labels)
+            WHEN (mongo_migrate.citus_distribution(to_regclass(t.target))).kind = 'hash'
+            THEN format('SELECT alter_distributed_table(%L, distribution_column => ''...'');', t.target)
+            ELSE mongo_migrate.mend_target(t, format('distribute_by = %L', (
+                SELECT i.column_name FROM mongo_migrate.plan_column AS i
+                WHERE (i.server, i.collection, i.target) = (t.server, t.collection, t.target)
+                  AND i.included AND i.role = 'id' AND i.column_name <> c.column_name))) END;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_distribution_type(mongo_migrate.plan_column) IS
+    'why Citus would not distribute rows by a column of its type, and the statement that mends it; NULL: it would, or does not by this column';
+REVOKE ALL ON FUNCTION mongo_migrate.check_distribution_type(mongo_migrate.plan_column) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_distribution(t mongo_migrate.plan_target)
     RETURNS TABLE (column_name name, problem text, hint text)

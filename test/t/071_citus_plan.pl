@@ -138,4 +138,24 @@ is(migrate('states'), '100|0|0|t', 'but an enum');
 is(query('SELECT state, count(*) FROM states GROUP BY 1 ORDER BY 1'), "new|50\npaid|50", 'with its values');
 is(differences('states'), '', 'verified');
 
+# Child tables by a text of few values, and by an array.
+$mongo->generate('shop', 'parts', [ 0, 100 ], '{"_id": "$n", "state": {"$arrayElemAt": [["new", "paid"], {"$mod": ["$n", 2]}]},'
+	  . ' "tags": ["a", {"$toString": {"$mod": ["$n", 5]}}], "items": [{"a": 1}, {"a": 2}]}');
+foreach my $by (qw(state tags))
+{
+	query("SELECT mongo_migrate.plan_collection('shop', 'parts', sample_size => 0, replan => true, distribute_by => '$by')");
+	query("SELECT mongo_migrate.plan_enumeration('shop', 'parts', 'state')");
+	# Its values have another hash on each node.
+	query($_) foreach split /\n/, query("SELECT hint FROM mongo_migrate.check_plan('shop', 'parts') WHERE severity = 'error'");
+	is(query("SELECT type FROM mongo_migrate.plan_column WHERE (target, column_name) = ('public.parts', 'state')"), $by eq 'state' ? 'text' : 'public.part_state',
+		"by $by, no enum");
+	is(migrate('parts'), '100|0|0|t', "by $by");
+	is(differences('parts'), '', "by $by, verified");
+	query("UPDATE parts_items SET a = 3 WHERE position = 0; DELETE FROM parts WHERE id % 3 = 0");
+	isnt(differences('parts'), '', "by $by, damage");
+	query("SELECT mongo_migrate.repair('shop', 'parts')");
+	is(differences('parts'), '', "by $by, repaired");
+	query("SELECT mongo_migrate.reset_collection('shop', 'parts', truncate => true); DROP TABLE parts_items, parts");
+}
+
 done_testing();
