@@ -574,7 +574,11 @@ CREATE FUNCTION mongo_migrate.try_keys(server name, collection text) RETURNS voi
 DECLARE
     key record;
 BEGIN
-    FOR key IN SELECT * FROM mongo_migrate.plan_keys(server, collection) AS k WHERE NOT k.done AND NOT starts_with(k.kind, 'foreign key') LOOP
+    FOR key IN
+        SELECT * FROM mongo_migrate.plan_keys(server, collection) AS k
+        WHERE NOT k.done AND NOT starts_with(k.kind, 'foreign key')
+          AND (mongo_migrate.citus_distribution(to_regclass(k.target))).kind IS NULL     -- Citus would make them on every node
+    LOOP
         EXECUTE key.statement;
     END LOOP;
     RAISE EXCEPTION USING ERRCODE = 'MM000', MESSAGE = 'the keys can be made';
@@ -609,6 +613,7 @@ DECLARE
     map mongo_migrate.id_map;
     statement text;
     copied boolean;         -- whether documents were
+    created text[];         -- tables
 BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
     FOR planned IN SELECT * FROM mongo_migrate.plan AS p
@@ -630,40 +635,43 @@ BEGIN
         copied := EXISTS (SELECT FROM mongo_migrate.chunk AS k
                           WHERE (k.server, k.collection) = (server, planned.collection) AND k.documents > 0);
         PERFORM mongo_migrate.make_enumerations(server, planned.collection);
+        created := '{}';
         FOR table_plan IN SELECT * FROM mongo_migrate.plan_target AS t
-                 WHERE (t.server, t.collection) = (server, planned.collection) AND t.included ORDER BY t.ordinal
+                 WHERE (t.server, t.collection) = (server, planned.collection) AND t.included
+                   AND to_regclass(t.target) IS NULL ORDER BY t.ordinal
         LOOP
-            target := table_plan.target;
-            action := 'exists';
-            IF to_regclass(table_plan.target) IS NULL THEN
-                IF copied THEN
-                    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-                        MESSAGE = format('table %s does not exist, and documents of collection "%s" were migrated',
-                                         table_plan.target, planned.collection),
-                        DETAIL = 'They would be taken to have their rows in it.',
-                        HINT = format('To migrate them anew: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true); or without that table: %s',
-                                      server, planned.collection, mongo_migrate.mend_target(table_plan, 'included = false'));
-                END IF;
-                PERFORM mongo_migrate.make_schema(table_plan.target);
-                EXECUTE mongo_migrate.table_ddl(server, planned.collection, table_plan.target);
-                FOR statement IN SELECT mongo_migrate.comment_ddl(server, planned.collection, table_plan.target) LOOP
-                    EXECUTE statement;
-                END LOOP;
-                action := 'created';
+            IF copied THEN
+                RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+                    MESSAGE = format('table %s does not exist, and documents of collection "%s" were migrated',
+                                     table_plan.target, planned.collection),
+                    DETAIL = 'They would be taken to have their rows in it.',
+                    HINT = format('To migrate them anew: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true); or without that table: %s',
+                                  server, planned.collection, mongo_migrate.mend_target(table_plan, 'included = false'));
             END IF;
-            SELECT d.statement INTO statement FROM mongo_migrate.plan_distributions(server, planned.collection) AS d
-            WHERE d.target = table_plan.target AND NOT d.done;
-            IF FOUND THEN
-                PERFORM mongo_migrate.reach_shards();
+            PERFORM mongo_migrate.make_schema(table_plan.target);
+            EXECUTE mongo_migrate.table_ddl(server, planned.collection, table_plan.target);
+            FOR statement IN SELECT mongo_migrate.comment_ddl(server, planned.collection, table_plan.target) LOOP
                 EXECUTE statement;
-                action := CASE action WHEN 'created' THEN 'created, distributed' ELSE 'distributed' END;
-            END IF;
-            RETURN NEXT;
+            END LOOP;
+            created := created || table_plan.target;
         END LOOP;
-        -- Citus would make them on every node.
-        IF NOT copied AND NOT mongo_migrate.has_citus() THEN
+        IF NOT copied THEN
             PERFORM mongo_migrate.try_keys(server, planned.collection);
         END IF;
+        FOR target, statement IN
+            SELECT t.target, d.statement
+            FROM mongo_migrate.plan_target AS t
+                LEFT JOIN mongo_migrate.plan_distributions(server, planned.collection) AS d ON d.target = t.target AND NOT d.done
+            WHERE (t.server, t.collection) = (server, planned.collection) AND t.included ORDER BY t.ordinal
+        LOOP
+            IF statement IS NOT NULL THEN
+                PERFORM mongo_migrate.reach_shards();
+                EXECUTE statement;
+            END IF;
+            action := coalesce(nullif(concat_ws(', ', CASE WHEN target = ANY (created) THEN 'created' END,
+                                                CASE WHEN statement IS NOT NULL THEN 'distributed' END), ''), 'exists');
+            RETURN NEXT;
+        END LOOP;
 
         FOR map IN
             SELECT m.* FROM mongo_migrate.id_map AS m

@@ -157,5 +157,9 @@ foreach my $by (qw(state tags))
 	is(differences('parts'), '', "by $by, repaired");
 	query("SELECT mongo_migrate.reset_collection('shop', 'parts', truncate => true); DROP TABLE parts_items, parts");
 }
+query("INSERT INTO mongo_migrate.plan_index (server, collection, target, index_name, ordinal, keys, method)"
+	  . " VALUES ('shop', 'parts', 'public.parts', 'mine', 9, '{\"state\": 1}', 'gin')");
+like($citus->complaint("SELECT mongo_migrate.apply_ddl('shop', 'parts')"), qr/parts: data type public.part_state has no default operator class for access method "gin"/,
+	'a key that cannot be made is refused before the load');
 
 done_testing();
