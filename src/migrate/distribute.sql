@@ -204,7 +204,8 @@ BEGIN
         FROM mongo_migrate.plan_column AS p
         WHERE (c.server, c.collection, c.target, c.column_name) = (child.server, child.collection, child.target,
                   (mongo_migrate.target_distribution(server, collection, child.target)).column_name)
-          AND (p.server, p.collection, p.target, p.column_name) = (child.server, child.collection, child.parent, wanted);
+          AND (p.server, p.collection, p.target, p.column_name) = (child.server, child.collection, child.parent, wanted)
+          AND NOT child.existing;
     END LOOP;
 END
 $$;
@@ -427,6 +428,15 @@ BEGIN
         hint := concat(CASE WHEN present.kind IS NOT NULL THEN format('SELECT undistribute_table(%L); ', t.target) END,
                        mongo_migrate.distribute_beside(t));
         RETURN NEXT;
+    END IF;
+    IF t.parent IS NULL AND mongo_migrate.has_citus() AND (planned.kind IS NOT NULL OR mongo_migrate.citus_place(t.target) IS NOT NULL) THEN
+        RETURN QUERY
+            SELECT NULL::name, format('Citus sends values as text to its nodes, which do not read them by %s %L', s.name, s.value),
+                   format('UPDATE mongo_migrate.plan SET %I = %L WHERE (server, collection) = (%L, %L);', s.name, s.legible, p.server, p.collection)
+            FROM mongo_migrate.plan AS p CROSS JOIN LATERAL (VALUES
+                ('date_style', p.date_style, regexp_replace(p.date_style, '^\w+', 'ISO')),
+                ('interval_style', p.interval_style, replace(p.interval_style, 'sql_standard', 'postgres'))) AS s (name, value, legible)
+            WHERE (p.server, p.collection) = (t.server, t.collection) AND s.legible <> s.value;
     END IF;
     IF planned.kind IS NULL THEN
         RETURN;
