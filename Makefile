@@ -32,6 +32,7 @@ SQL_PARTS = \
 	src/migrate/plan_check.sql \
 	src/migrate/plan_enumeration.sql \
 	src/migrate/check_references.sql \
+	src/migrate/check_column.sql \
 	src/migrate/check_plan.sql \
 	src/migrate/preflight.sql \
 	src/migrate/ddl.sql \
