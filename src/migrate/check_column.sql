@@ -107,7 +107,7 @@ BEGIN
         SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_id_reference(c) AS k;
     ELSIF problem IS NULL AND c.role = 'parent' THEN
         step := 'parent_column';
-        SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_parent_type(c) AS k;
+        SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_parent(c) AS k;
     END IF;
     IF problem IS NULL THEN
         step := 'type';

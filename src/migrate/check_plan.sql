@@ -20,31 +20,6 @@ COMMENT ON FUNCTION mongo_migrate.require_plan(name, text) IS
     'an error when the collection, or no collection of the server, is planned';
 REVOKE ALL ON FUNCTION mongo_migrate.require_plan(name, text) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.check_filter(t mongo_migrate.plan_target) RETURNS text
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-DECLARE
-    detail text;
-BEGIN
-    IF t.kind <> 'root' THEN
-        RETURN 'only tables of kind root have a filter';
-    ELSIF jsonb_typeof(t.filter) <> 'object' THEN
-        RETURN 'filter: a match document is an object such as {"deleted": false}';
-    END IF;
-    -- explain has the server parse the filter, and does not read.
-    PERFORM mongo_migrate.run_command(t.server, json_build_object(
-        'explain', json_build_object('find', t.collection, 'filter', t.filter), 'verbosity', 'queryPlanner'));
-    RETURN NULL;
-EXCEPTION WHEN fdw_error OR invalid_parameter_value THEN
-    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
-    RETURN 'filter: ' || coalesce(nullif(detail, ''), SQLERRM);
-END
-$$;
-COMMENT ON FUNCTION mongo_migrate.check_filter(mongo_migrate.plan_target) IS
-    'what is wrong with the filter of a target; NULL: nothing';
-REVOKE ALL ON FUNCTION mongo_migrate.check_filter(mongo_migrate.plan_target) FROM PUBLIC;
-
 -- MongoDB compares documents with the order of their fields, and a filter, which is jsonb, does not keep that.
 CREATE FUNCTION mongo_migrate.filter_document(part jsonb, is_value boolean DEFAULT false) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
@@ -74,6 +49,42 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.filter_document(jsonb, boolean) IS
     'a document of several fields that a match document compares as a whole; NULL: there is none; is_value: part is a value to compare with';
+
+CREATE FUNCTION mongo_migrate.check_filter(t mongo_migrate.plan_target, OUT problem text, OUT hint text, OUT severity text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    document constant jsonb := mongo_migrate.filter_document(t.filter);
+    detail text;
+BEGIN
+    severity := 'error';
+    hint := mongo_migrate.mend_target(t, 'filter = ''{...}''');
+    IF t.filter IS NULL THEN
+        RETURN;
+    ELSIF t.kind <> 'root' THEN
+        problem := 'only tables of kind root have a filter';
+        RETURN;
+    ELSIF jsonb_typeof(t.filter) <> 'object' THEN
+        problem := 'filter: a match document is an object such as {"deleted": false}';
+        RETURN;
+    END IF;
+    -- explain has the server parse the filter, and does not read.
+    PERFORM mongo_migrate.run_command(t.server, json_build_object(
+        'explain', json_build_object('find', t.collection, 'filter', t.filter), 'verbosity', 'queryPlanner'));
+    IF document IS NOT NULL THEN
+        severity := 'warning';
+        problem := format('the filter compares with %s as a whole, which matches fields in this order alone', document);
+        hint := 'Compare each of the fields: {"address.city": "Rome", "address.zip": "1"}.';
+    END IF;
+EXCEPTION WHEN fdw_error OR invalid_parameter_value THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+    problem := 'filter: ' || coalesce(nullif(detail, ''), SQLERRM);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_filter(mongo_migrate.plan_target) IS
+    'what is wrong with the filter of a target, and what mends it; NULL: nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.check_filter(mongo_migrate.plan_target) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.lacking_schema_rights(schema text, relation text) RETURNS TABLE (object text, lacking text)
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -230,6 +241,102 @@ COMMENT ON FUNCTION mongo_migrate.check_table(text, regclass) IS
     'what could go wrong as a table that is there is filled, and what mends it';
 REVOKE ALL ON FUNCTION mongo_migrate.check_table(text, regclass) FROM PUBLIC;
 
+CREATE FUNCTION mongo_migrate.check_relation(t mongo_migrate.plan_target, relation regclass) RETURNS TABLE (problem text, hint text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT format('table %s does not exist', t.target), 'To have it created: ' || mongo_migrate.mend_target(t, 'existing = false')
+    WHERE t.existing AND relation IS NULL
+    UNION ALL
+    SELECT 'it is not a table', mongo_migrate.mend_target(t, 'target = ''schema.table''')
+    FROM pg_class AS r WHERE r.oid = relation AND r.relkind NOT IN ('r', 'p', 'f', 'v')
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_relation(mongo_migrate.plan_target, regclass) IS
+    'what is wrong with the relation that has a target''s name, or that there is none, and what mends it';
+REVOKE ALL ON FUNCTION mongo_migrate.check_relation(mongo_migrate.plan_target, regclass) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_target(t mongo_migrate.plan_target, relation regclass)
+    RETURNS TABLE (problem text, hint text, severity text)
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    (SELECT format('collection "%s" of server "%s" has the same table: a verification of one calls the rows of the other extra, '
+                   'and reset_collection(truncate => true) empties both', o.collection, o.server),
+            'To have a table of its own: ' || mongo_migrate.mend_target(t, 'target = ''schema.table'', existing = false'), 'warning'
+     FROM mongo_migrate.plan_target AS o
+     WHERE (o.server, o.collection) <> (t.server, t.collection) AND o.included
+       -- Of what lies in a schema that one may not use, to_regclass() is an error.
+       AND (o.target = t.target OR CASE
+               WHEN cardinality(parse_ident(o.target)) = 1 OR EXISTS (
+                   SELECT FROM pg_namespace AS n WHERE n.nspname = (parse_ident(o.target))[1] AND has_schema_privilege(n.oid, 'USAGE'))
+               THEN to_regclass(o.target) = relation END)
+     ORDER BY o.server, o.collection LIMIT 1)
+    UNION ALL
+    SELECT 'it has no column of role id', 'Rows are known by their id; plan a column for path _id with role id.', 'error'
+    WHERE t.kind = 'root'
+      AND NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS c
+                      WHERE (c.server, c.collection, c.target, c.role) = (t.server, t.collection, t.target, 'id') AND c.included)
+    UNION ALL
+    SELECT format('it stands before its parent %s', p.target), mongo_migrate.mend_target(t, format('ordinal = %s', p.ordinal + 1)), 'error'
+    FROM mongo_migrate.plan_target AS p
+    WHERE (p.server, p.collection, p.target) = (t.server, t.collection, t.parent) AND (p.ordinal, p.target) > (t.ordinal, t.target)
+    UNION ALL
+    SELECT k.problem, k.hint, k.severity FROM mongo_migrate.check_child_key(t) AS k WHERE t.kind <> 'root' AND k.problem IS NOT NULL
+    UNION ALL
+    SELECT 'it has more columns than PostgreSQL''s 1600',
+           'Set included = false for some, or plan a sub-document as one column of type jsonb.', 'error'
+    FROM mongo_migrate.plan_column AS c
+    WHERE (c.server, c.collection, c.target) = (t.server, t.collection, t.target) AND c.included HAVING count(*) > 1600
+    UNION ALL
+    SELECT k.problem, k.hint, k.severity FROM mongo_migrate.check_filter(t) AS k WHERE k.problem IS NOT NULL
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_target(mongo_migrate.plan_target, regclass) IS
+    'what is wrong with a target of a plan as a whole, and what mends it';
+REVOKE ALL ON FUNCTION mongo_migrate.check_target(mongo_migrate.plan_target, regclass) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.check_columns(t mongo_migrate.plan_target, relation regclass)
+    RETURNS TABLE (column_name name, problem text, hint text, severity text)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_column
+DECLARE
+    base text := mongo_migrate.target_base(t.server, t.collection, t.target);
+    field mongo_migrate.plan_column;
+BEGIN
+    IF t.kind <> 'root' AND NOT EXISTS (
+            SELECT FROM mongo_migrate.plan_path AS p
+            WHERE (p.server, p.collection, p.path) = (t.server, t.collection, base)
+               OR (t.kind = 'map' AND (p.server, p.collection, p.path) = (t.server, t.collection, left(base, -2)) AND p.types ? 'object')) THEN
+        RETURN QUERY
+            SELECT NULL::name, format('no document read has %s at path "%s"',
+                                      CASE t.kind WHEN 'map' THEN 'a sub-document' ELSE 'an array with elements' END, left(base, -2)),
+                   mongo_migrate.mend_target(t, 'path = ''...'''), 'warning';
+        base := NULL;
+    END IF;
+    FOR field IN SELECT * FROM mongo_migrate.plan_column AS c
+                 WHERE (c.server, c.collection, c.target) = (t.server, t.collection, t.target) AND c.included ORDER BY c.ordinal
+    LOOP
+        RETURN QUERY SELECT field.column_name, k.problem, k.hint, 'error' FROM mongo_migrate.check_column(field, relation) AS k WHERE k.problem IS NOT NULL;
+        CONTINUE WHEN FOUND OR base IS NULL OR field.path IS NULL OR field.role = 'id' OR (t.kind = 'map' AND field.path = '$key');
+        RETURN QUERY SELECT field.column_name, k.problem, k.hint, 'warning' FROM mongo_migrate.check_documents(field, relation, base) AS k WHERE k.problem IS NOT NULL;
+    END LOOP;
+    RETURN QUERY
+        SELECT a.attname, 'it is NOT NULL, has no default, and is not in the plan',
+               format('Plan it in mongo_migrate.plan_column, or give it a default: ALTER TABLE %s ALTER COLUMN %I SET DEFAULT ...;', t.target, a.attname), 'error'
+        FROM pg_attribute AS a JOIN pg_type AS y ON y.oid = a.atttypid JOIN pg_class AS r ON r.oid = a.attrelid
+        WHERE a.attrelid = relation AND a.attnum > 0 AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND y.typtype <> 'd' AND r.relkind <> 'f'
+          -- Unless a trigger of one's own may fill it.
+          AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = relation AND NOT g.tgisinternal AND g.tgtype & 7 = 7)
+          AND NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS c
+                          WHERE (c.server, c.collection, c.target, c.column_name) = (t.server, t.collection, t.target, a.attname) AND c.included)
+        ORDER BY a.attnum;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_columns(mongo_migrate.plan_target, regclass) IS
+    'what is wrong with the columns of a target of a plan, or what the documents read say against them, and what mends it';
+REVOKE ALL ON FUNCTION mongo_migrate.check_columns(mongo_migrate.plan_target, regclass) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.check_plan(server name, collection text DEFAULT NULL)
     RETURNS TABLE (target text, column_name name, problem text, hint text, severity text)
     LANGUAGE plpgsql VOLATILE
@@ -238,8 +345,6 @@ CREATE FUNCTION mongo_migrate.check_plan(server name, collection text DEFAULT NU
 #variable_conflict use_variable
 DECLARE
     planned mongo_migrate.plan_target;
-    field mongo_migrate.plan_column;
-    base text;
     relation regclass;
 BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
@@ -247,135 +352,14 @@ BEGIN
              WHERE t.server = server AND t.collection = coalesce(collection, t.collection) AND t.included
              ORDER BY t.collection COLLATE "C", t.ordinal
     LOOP
-        target := planned.target;
-        column_name := NULL;
-        severity := 'error';
-        SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_target_name(planned) AS k;
-        IF problem IS NOT NULL THEN
-            RETURN NEXT;
-            CONTINUE;
-        END IF;
+        RETURN QUERY SELECT planned.target, NULL::name, k.problem, k.hint, 'error' FROM mongo_migrate.check_target_name(planned) AS k WHERE k.problem IS NOT NULL;
+        CONTINUE WHEN FOUND;
         relation := to_regclass(planned.target);
-        IF planned.existing AND relation IS NULL THEN
-            problem := format('table %s does not exist', planned.target);
-            hint := 'To have it created: ' || mongo_migrate.mend_target(planned, 'existing = false');
-            RETURN NEXT;
-        ELSIF (SELECT r.relkind NOT IN ('r', 'p', 'f', 'v') FROM pg_class AS r WHERE r.oid = relation) THEN
-            problem := 'it is not a table';
-            hint := mongo_migrate.mend_target(planned, 'target = ''schema.table''');
-            RETURN NEXT;
-            CONTINUE;
-        END IF;
-        SELECT format('collection "%s" of server "%s" has the same table: a verification of one calls the rows of the other extra, '
-                      'and reset_collection(truncate => true) empties both', o.collection, o.server) INTO problem
-        FROM mongo_migrate.plan_target AS o
-        WHERE (o.server, o.collection) <> (server, planned.collection) AND o.included
-          -- Of what lies in a schema that one may not use, to_regclass() is an error.
-          AND (o.target = planned.target OR CASE
-                  WHEN cardinality(parse_ident(o.target)) = 1 OR EXISTS (
-                      SELECT FROM pg_namespace AS n WHERE n.nspname = (parse_ident(o.target))[1] AND has_schema_privilege(n.oid, 'USAGE'))
-                  THEN to_regclass(o.target) = relation END)
-        ORDER BY o.server, o.collection LIMIT 1;
-        IF FOUND THEN
-            hint := 'To have a table of its own: ' || mongo_migrate.mend_target(planned, 'target = ''schema.table'', existing = false');
-            severity := 'warning';
-            RETURN NEXT;
-            severity := 'error';
-        END IF;
-        IF planned.kind = 'root' AND NOT EXISTS (
-                SELECT FROM mongo_migrate.plan_column AS c
-                WHERE (c.server, c.collection, c.target) = (server, planned.collection, planned.target)
-                  AND c.role = 'id' AND c.included) THEN
-            problem := 'it has no column of role id';
-            hint := 'Rows are known by their id; plan a column for path _id with role id.';
-            RETURN NEXT;
-        END IF;
-        SELECT format('it stands before its parent %s', p.target), mongo_migrate.mend_target(planned, format('ordinal = %s', p.ordinal + 1))
-          INTO problem, hint
-        FROM mongo_migrate.plan_target AS p
-        WHERE (p.server, p.collection, p.target) = (server, planned.collection, planned.parent)
-          AND (p.ordinal, p.target) > (planned.ordinal, planned.target);
-        IF FOUND THEN
-            RETURN NEXT;
-        END IF;
-        IF planned.kind <> 'root' THEN
-            SELECT k.problem, k.hint, k.severity INTO problem, hint, severity FROM mongo_migrate.check_child_key(planned) AS k;
-            IF problem IS NOT NULL THEN
-                RETURN NEXT;
-                CONTINUE WHEN severity = 'error';
-            END IF;
-            severity := 'error';
-        END IF;
-        IF (SELECT count(*) FROM mongo_migrate.plan_column AS c
-            WHERE (c.server, c.collection, c.target) = (server, planned.collection, planned.target) AND c.included) > 1600 THEN
-            problem := 'it has more columns than PostgreSQL''s 1600';
-            hint := 'Set included = false for some, or plan a sub-document as one column of type jsonb.';
-            RETURN NEXT;
-        END IF;
-        IF planned.filter IS NOT NULL THEN
-            problem := mongo_migrate.check_filter(planned);
-            hint := mongo_migrate.mend_target(planned, 'filter = ''{...}''');
-            IF problem IS NOT NULL THEN
-                RETURN NEXT;
-            ELSIF mongo_migrate.filter_document(planned.filter) IS NOT NULL THEN
-                severity := 'warning';
-                problem := format('the filter compares with %s as a whole, which matches fields in this order alone', mongo_migrate.filter_document(planned.filter));
-                hint := 'Compare each of the fields: {"address.city": "Rome", "address.zip": "1"}.';
-                RETURN NEXT;
-                severity := 'error';
-            END IF;
-        END IF;
-
-        RETURN QUERY SELECT planned.target, d.column_name, d.problem, d.hint, 'error'
-                     FROM mongo_migrate.check_distribution(planned) AS d;
-        base := mongo_migrate.target_base(server, planned.collection, planned.target);
-        IF planned.kind <> 'root' AND NOT EXISTS (
-                SELECT FROM mongo_migrate.plan_path AS p
-                WHERE (p.server, p.collection, p.path) = (server, planned.collection, base)
-                   OR (planned.kind = 'map' AND (p.server, p.collection, p.path) = (server, planned.collection, left(base, -2))
-                       AND p.types ? 'object')) THEN
-            severity := 'warning';
-            problem := format('no document read has %s at path "%s"',
-                              CASE planned.kind WHEN 'map' THEN 'a sub-document' ELSE 'an array with elements' END, left(base, -2));
-            hint := mongo_migrate.mend_target(planned, 'path = ''...''');
-            RETURN NEXT;
-            base := NULL;
-        END IF;
-        FOR field IN SELECT * FROM mongo_migrate.plan_column AS c
-                 WHERE (c.server, c.collection, c.target) = (server, planned.collection, planned.target) AND c.included
-                 ORDER BY c.ordinal
-        LOOP
-            column_name := field.column_name;
-            severity := 'error';
-            SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_column(field, relation) AS k;
-            IF problem IS NULL AND field.role = 'parent' AND NOT EXISTS (
-                    SELECT FROM mongo_migrate.plan_column AS o
-                    WHERE (o.server, o.collection, o.target, o.column_name) =
-                          (server, planned.collection, planned.parent, field.parent_column)
-                      AND o.included) THEN
-                problem := format('the plan of %s has no column "%s"', planned.parent, field.parent_column);
-                hint := mongo_migrate.mend_column(field, 'parent_column = ''...''');
-            END IF;
-            IF problem IS NOT NULL THEN
-                RETURN NEXT;
-                CONTINUE;
-            END IF;
-            CONTINUE WHEN base IS NULL OR field.path IS NULL OR field.role = 'id'
-                OR (planned.kind = 'map' AND field.path = '$key');
-            RETURN QUERY
-                SELECT planned.target, field.column_name, k.problem, k.hint, 'warning'
-                FROM mongo_migrate.check_documents(field, relation, base) AS k WHERE k.problem IS NOT NULL;
-        END LOOP;
-        -- Unless a trigger of one's own may fill it.
-        RETURN QUERY
-            SELECT planned.target, a.attname, 'it is NOT NULL, has no default, and is not in the plan',
-                   format('Plan it in mongo_migrate.plan_column, or give it a default: ALTER TABLE %s ALTER COLUMN %I SET DEFAULT ...;', planned.target, a.attname), 'error'
-            FROM pg_attribute AS a JOIN pg_type AS y ON y.oid = a.atttypid JOIN pg_class AS r ON r.oid = a.attrelid
-            WHERE a.attrelid = relation AND a.attnum > 0 AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND y.typtype <> 'd' AND r.relkind <> 'f'
-              AND NOT EXISTS (SELECT FROM pg_trigger AS g WHERE g.tgrelid = relation AND NOT g.tgisinternal AND g.tgtype & 7 = 7)
-              AND NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS c
-                              WHERE (c.server, c.collection, c.target, c.column_name) = (server, planned.collection, planned.target, a.attname) AND c.included)
-            ORDER BY a.attnum;
+        RETURN QUERY SELECT planned.target, NULL::name, k.problem, k.hint, 'error' FROM mongo_migrate.check_relation(planned, relation) AS k;
+        CONTINUE WHEN FOUND AND relation IS NOT NULL;
+        RETURN QUERY SELECT planned.target, NULL::name, k.problem, k.hint, k.severity FROM mongo_migrate.check_target(planned, relation) AS k;
+        RETURN QUERY SELECT planned.target, k.column_name, k.problem, k.hint, 'error' FROM mongo_migrate.check_distribution(planned) AS k;
+        RETURN QUERY SELECT planned.target, k.column_name, k.problem, k.hint, k.severity FROM mongo_migrate.check_columns(planned, relation) AS k;
         RETURN QUERY SELECT planned.target, NULL::name, k.problem, k.hint, 'warning' FROM mongo_migrate.check_table(planned.target, relation) AS k;
         RETURN QUERY
             SELECT planned.target, NULL::name, format('index %s: its keys %s%s are not all columns of the table, and it is not made',

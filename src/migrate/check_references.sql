@@ -107,17 +107,18 @@ COMMENT ON FUNCTION mongo_migrate.check_id_reference(mongo_migrate.plan_column) 
     'what is wrong with a reference by _id, or with an id that is referred to, and what mends it: the id has an expression, or another type; NULL: nothing';
 REVOKE ALL ON FUNCTION mongo_migrate.check_id_reference(mongo_migrate.plan_column) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.check_parent_type(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
+CREATE FUNCTION mongo_migrate.check_parent(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT format('it is %s, and column %I of %s is %s', c.type, o.column_name, o.target, o.type),
-           mongo_migrate.mend_column(c, format('type = %L', o.type))
-    FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS o
-            ON (o.server, o.collection, o.target, o.column_name) = (t.server, t.collection, t.parent, c.parent_column)
-    WHERE (t.server, t.collection, t.target) = (c.server, c.collection, c.target) AND NOT t.existing
-      AND NOT mongo_migrate.can_refer(c.type, o.type)
+    SELECT CASE WHEN o.column_name IS NULL THEN format('the plan of %s has no column "%s"', t.parent, c.parent_column)
+                ELSE format('it is %s, and column %I of %s is %s', c.type, o.column_name, o.target, o.type) END,
+           mongo_migrate.mend_column(c, CASE WHEN o.column_name IS NULL THEN 'parent_column = ''...''' ELSE format('type = %L', o.type) END)
+    FROM mongo_migrate.plan_target AS t LEFT JOIN mongo_migrate.plan_column AS o
+            ON (o.server, o.collection, o.target, o.column_name) = (t.server, t.collection, t.parent, c.parent_column) AND o.included
+    WHERE (t.server, t.collection, t.target) = (c.server, c.collection, c.target)
+      AND (o.column_name IS NULL OR (NOT t.existing AND NOT mongo_migrate.can_refer(c.type, o.type)))
 $$;
-COMMENT ON FUNCTION mongo_migrate.check_parent_type(mongo_migrate.plan_column) IS
-    'what is wrong with the type of a column of role parent, whose foreign key could not be made, and the statement that mends it; NULL: nothing';
-REVOKE ALL ON FUNCTION mongo_migrate.check_parent_type(mongo_migrate.plan_column) FROM PUBLIC;
+COMMENT ON FUNCTION mongo_migrate.check_parent(mongo_migrate.plan_column) IS
+    'what is wrong with a column of role parent, whose parent_column is not in the plan, or of a type that no foreign key leads to, and the statement that mends it; NULL: nothing';
+REVOKE ALL ON FUNCTION mongo_migrate.check_parent(mongo_migrate.plan_column) FROM PUBLIC;
