@@ -159,6 +159,8 @@ add_event(ChangeReader *reader, const bson_t *event)
  * with it, as a KeyString in hexadecimal (type 130, seconds, number; resume_token.h
  * of the server).  Behind mongos it may be earlier than operationTime, which is
  * that of the shard that was last heard of: the stream waits for all of them.
+ * That of a stream that began where nothing has been written since is later: no
+ * read could wait for it.
  */
 static bool
 stream_time(const bson_t *reply, int64 *time)
@@ -167,19 +169,21 @@ stream_time(const bson_t *reply, int64 *time)
 	bson_iter_t found;
 	unsigned int seconds;
 	unsigned int number;
+	bool		known;
 
+	*time = PG_INT64_MAX;
+	known = bson_iter_init_find(&iter, reply, "operationTime") && BSON_ITER_HOLDS_TIMESTAMP(&iter);
+	if (known)
+		*time = cluster_time_get(&iter);
 	if (bson_iter_init(&iter, reply) &&
 		bson_iter_find_descendant(&iter, "cursor.postBatchResumeToken._data", &found) &&
 		BSON_ITER_HOLDS_UTF8(&found) &&
 		sscanf(bson_iter_utf8(&found, NULL), "82%8X%8X", &seconds, &number) == 2)
 	{
-		*time = cluster_time_pack(seconds, number);
-		return true;
+		*time = Min(*time, cluster_time_pack(seconds, number));
+		known = true;
 	}
-	if (!bson_iter_init_find(&iter, reply, "operationTime") || !BSON_ITER_HOLDS_TIMESTAMP(&iter))
-		return false;
-	*time = cluster_time_get(&iter);
-	return true;
+	return known;
 }
 
 /*

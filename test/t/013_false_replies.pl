@@ -83,6 +83,10 @@ meet('fewer documents than none', { aggregate => cursor('[{"storageStats": {"cou
 	meet('a stream that is behind the last operation', { aggregate => '{"ok": 1, "operationTime": {"$timestamp": {"t": 1700000009, "i": 1}}, "cursor": {"id": {"$numberLong": "0"}, "firstBatch": [], '
 			  . '"postBatchResumeToken": {"_data": "826553F107000000052B0229296E04"}}}' },
 		q{SELECT mongo_migrate.cluster_time_to_json(cluster_time) FROM mongo_migrate.read_changes('s', '\x0500000000', 0, 10)}, qr/"t" : 1700000007, "i" : 5/);
+	# Nothing has been written since it began, and a read that waited for its time would be refused.
+	meet('a stream that begins after the last operation', { aggregate => '{"ok": 1, "operationTime": {"$timestamp": {"t": 1700000007, "i": 4}}, "cursor": {"id": {"$numberLong": "0"}, "firstBatch": [], '
+			  . '"postBatchResumeToken": {"_data": "826553F107000000052B0229296E04"}}}' },
+		q{SELECT mongo_migrate.cluster_time_to_json(cluster_time) FROM mongo_migrate.read_changes('s', '\x0500000000', 0, 10)}, qr/"t" : 1700000007, "i" : 4/);
 	meet('what write-back reads', { insert => $times->(2147483649, 3, 1, 1) },
 		q{SELECT cluster_time > (SELECT s.cluster_time FROM mongo_migrate.sync AS s) FROM mongo_migrate.send_writes('s', 't', 'insert', ARRAY[NULL]::json[], ARRAY['{"_id": 1}']::json[]);
 		  SELECT count(*) FROM mongo_migrate.find_present('s', 't', '{}', 0); SELECT mongo_migrate.run_command('s', '{"seen": 1}') #> '{seen,readConcern,afterClusterTime}'},
