@@ -132,29 +132,14 @@ COMMENT ON FUNCTION mongo_migrate.refuse_planned(name, text) IS
     'the error that a collection has a plan';
 REVOKE ALL ON FUNCTION mongo_migrate.refuse_planned(name, text) FROM PUBLIC;
 
-CREATE FUNCTION mongo_migrate.plan_collection(server name, collection text, target text DEFAULT NULL,
-        sample_size bigint DEFAULT 10000, id_type text DEFAULT NULL, schema text DEFAULT 'public',
-        replan boolean DEFAULT false, extra boolean DEFAULT NULL, distribute_by text DEFAULT NULL,
-        reference_table boolean DEFAULT NULL) RETURNS text
-    LANGUAGE plpgsql VOLATILE
+CREATE FUNCTION mongo_migrate.require_plan_arguments(server name, collection text, target text, sample_size bigint,
+        id_type text, schema text, replan boolean, distribute_by text, reference_table boolean) RETURNS void
+    LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     AS $$
-#variable_conflict use_variable
 DECLARE
-    names text[] := parse_ident(target);
-    wanted text := mongo_migrate.snake_case(collection);    -- the table's name, where none is asked for
-    created text[];
-    relation regclass;
-    read bigint;
-    total bigint;
-    id_note text;
-    planned mongo_migrate.plan;     -- as there is
-    before jsonb;
-    edited jsonb;
-    indexes jsonb := mongo_migrate.index_edits(server, collection);
-    result text;
+    names constant text[] := parse_ident(target);
 BEGIN
-    PERFORM mongo_migrate.require_source(server, collection);
     IF sample_size IS NULL OR schema IS NULL OR replan IS NULL THEN
         RAISE null_value_not_allowed USING
             MESSAGE = format('%s must not be null', CASE WHEN sample_size IS NULL THEN 'sample_size'
@@ -176,14 +161,12 @@ BEGIN
         RAISE invalid_parameter_value USING
             MESSAGE = 'a table is either distributed by a column or a reference table';
     END IF;
-    schema := CASE WHEN cardinality(names) = 2 THEN names[1] ELSE schema END;
-    IF mongo_migrate.is_system_schema(schema) THEN
+    IF mongo_migrate.is_system_schema(CASE WHEN cardinality(names) = 2 THEN names[1] ELSE schema END) THEN
         RAISE EXCEPTION USING ERRCODE = 'reserved_name',
-            MESSAGE = format('schema "%s" belongs to the system', schema),
+            MESSAGE = format('schema "%s" belongs to the system', CASE WHEN cardinality(names) = 2 THEN names[1] ELSE schema END),
             HINT = 'Name a schema of your own; it is created where there is none.';
     END IF;
-    IF EXISTS (SELECT FROM mongo_migrate.plan AS p
-               WHERE (p.server, p.collection) = ($1, $2)) AND NOT replan THEN
+    IF NOT replan AND EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2)) THEN
         PERFORM mongo_migrate.refuse_planned(server, collection);
     END IF;
     IF EXISTS (SELECT FROM mongo_migrate.chunk AS c
@@ -196,6 +179,94 @@ BEGIN
                 ELSE format('First empty or drop the tables that it was migrated to. Then: DELETE FROM mongo_migrate.chunk WHERE (server, collection) = (%L, %L);',
                             server, collection) END;
     END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_plan_arguments(name, text, text, bigint, text, text, boolean, text, boolean) IS
+    'an error for arguments of plan_collection() that cannot be, or a collection that cannot be planned now';
+REVOKE ALL ON FUNCTION mongo_migrate.require_plan_arguments(name, text, text, bigint, text, text, boolean, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.plan_paths(server name, collection text, sample_size bigint, OUT read bigint, OUT total bigint)
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    has_id boolean;
+BEGIN
+    INSERT INTO mongo_migrate.plan_path (server, collection, path, ordinal, parent, key, types, present,
+            nulls, missing, is_map, is_unique, proposed_type, proposed_nullable, max_length, refers_to, refers_key, key_form, note, few_values,
+            proposed_check)
+        SELECT $1, $2, i.path, i.ordinal, i.parent, i.key, i.types, i.present,
+            i.nulls, i.missing, i.is_map, i.is_unique, i.proposed_type, i.proposed_nullable, i.max_length, i.refers_to, i.refers_key,
+            i.key_form, i.note, i.few_values,
+            (SELECT format('IN (%s)', string_agg(quote_literal(v), ', ' ORDER BY n)) FROM unnest(i.few_values) WITH ORDINALITY AS f (v, n) HAVING count(*) > 0)
+        FROM mongo_migrate.infer_schema(server, collection, sample_size) AS i;
+    SELECT coalesce(max(p.present + p.nulls + p.missing), 0), coalesce(bool_or(p.path = '_id'), false) INTO read, has_id
+        FROM mongo_migrate.plan_path AS p WHERE (p.server, p.collection) = ($1, $2) AND p.parent IS NULL;
+    IF read > 0 AND NOT has_id THEN
+        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
+            MESSAGE = format('documents of "%s" have no _id', collection),
+            HINT = 'A view must yield _id to be migrated, and the documents of a time-series collection must have one.';
+    END IF;
+    total := CASE WHEN sample_size = 0 OR read < sample_size THEN read ELSE greatest(read,
+        (mongo_migrate.run_command(server, json_build_object('count', collection)) ->> 'n')::bigint) END;
+    PERFORM mongo_migrate.propose_checks(server, collection);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_paths(name, text, bigint) IS
+    'fills plan_path with what the documents show; returns how many were read, of how many';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_paths(name, text, bigint) FROM PUBLIC;
+
+-- The collection's own table, and from there all others.
+CREATE FUNCTION mongo_migrate.plan_tables(server name, collection text, target text, id_type text, nullable boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    relation constant regclass := mongo_migrate.plan_relation(server, collection, target, true);
+    ids mongo_migrate.plan_path;
+BEGIN
+    SELECT p.* INTO ids FROM mongo_migrate.plan_path AS p WHERE (p.server, p.collection, p.path) = ($1, $2, '_id');
+    INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal, existing)
+    VALUES (server, collection, target, 'root', 1, relation IS NOT NULL);
+    PERFORM mongo_migrate.plan_root_id(server, collection, target, relation, id_type,
+        CASE WHEN ids.path IS NULL THEN 'no document' ELSE mongo_migrate.evidence(ids.types, ids.nulls, ids.missing, ids.note) END);
+    -- A compound _id has fields, too, and nothing but the id map would have them.  Another _id may have none.
+    IF relation IS NULL AND ids.nulls = 0 AND NOT ids.is_map AND mongo_migrate.only_type(ids.types) = 'object' THEN
+        PERFORM mongo_migrate.plan_fields(server, collection, target, relation, '_id', NULL, 'id_', true);
+    END IF;
+    PERFORM mongo_migrate.plan_fields(server, collection, target, relation, NULL, NULL, '', nullable);
+    PERFORM mongo_migrate.report_unmatched(server, collection, target, relation);
+    PERFORM mongo_migrate.fit_rows(server, collection);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_tables(name, text, text, text, boolean) IS
+    'plans a collection''s own table, and those of what is nested, by plan_path; nullable: documents that were not read may lack what others have';
+REVOKE ALL ON FUNCTION mongo_migrate.plan_tables(name, text, text, text, boolean) FROM PUBLIC;
+
+CREATE FUNCTION mongo_migrate.plan_collection(server name, collection text, target text DEFAULT NULL,
+        sample_size bigint DEFAULT 10000, id_type text DEFAULT NULL, schema text DEFAULT 'public',
+        replan boolean DEFAULT false, extra boolean DEFAULT NULL, distribute_by text DEFAULT NULL,
+        reference_table boolean DEFAULT NULL) RETURNS text
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    names text[] := parse_ident(target);
+    wanted text := mongo_migrate.snake_case(collection);    -- the table's name, where none is asked for
+    created text[];
+    documents record;
+    planned mongo_migrate.plan;     -- as there is
+    before jsonb;
+    edited jsonb;
+    indexes jsonb := mongo_migrate.index_edits(server, collection);
+    result text;
+BEGIN
+    PERFORM mongo_migrate.require_source(server, collection);
+    PERFORM mongo_migrate.require_plan_arguments(server, collection, target, sample_size, id_type, schema, replan, distribute_by, reference_table);
+    schema := CASE WHEN cardinality(names) = 2 THEN names[1] ELSE schema END;
+
+    -- The plan that there is, and what a person made of it.
     SELECT p.* INTO planned FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
     before := planned.proposed;
     edited := mongo_migrate.plan_entries(server, collection);
@@ -212,41 +283,19 @@ BEGIN
                        AND starts_with(obj_description(to_regclass(t.target), 'pg_class'), 'MongoDB: ' || collection));
     DELETE FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
 
-    -- What the documents show.
+    -- A new one, from what the documents show.
     id_type := coalesce(id_type, planned.id_type);
     INSERT INTO mongo_migrate.plan (server, collection, created, id_type) VALUES (server, collection, created, id_type)
         ON CONFLICT ON CONSTRAINT plan_pkey DO NOTHING;
     IF NOT FOUND THEN
         PERFORM mongo_migrate.refuse_planned(server, collection);   -- by another session, meanwhile
     END IF;
-    INSERT INTO mongo_migrate.plan_path (server, collection, path, ordinal, parent, key, types, present,
-            nulls, missing, is_map, is_unique, proposed_type, proposed_nullable, max_length, refers_to, refers_key, key_form, note, few_values,
-            proposed_check)
-        SELECT $1, $2, i.path, i.ordinal, i.parent, i.key, i.types, i.present,
-            i.nulls, i.missing, i.is_map, i.is_unique, i.proposed_type, i.proposed_nullable, i.max_length, i.refers_to, i.refers_key,
-            i.key_form, i.note, i.few_values,
-            (SELECT format('IN (%s)', string_agg(quote_literal(v), ', ' ORDER BY n)) FROM unnest(i.few_values) WITH ORDINALITY AS f (v, n) HAVING count(*) > 0)
-        FROM mongo_migrate.infer_schema(server, collection, sample_size) AS i;
-    SELECT coalesce(max(p.present + p.nulls + p.missing), 0),
-           min(mongo_migrate.evidence(p.types, p.nulls, p.missing, p.note)) FILTER (WHERE p.path = '_id')
-        INTO read, id_note
-        FROM mongo_migrate.plan_path AS p WHERE (p.server, p.collection) = ($1, $2) AND p.parent IS NULL;
-    IF read > 0 AND id_note IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'feature_not_supported',
-            MESSAGE = format('documents of "%s" have no _id', collection),
-            HINT = 'A view must yield _id to be migrated, and the documents of a time-series collection must have one.';
-    END IF;
-    total := CASE WHEN sample_size = 0 OR read < sample_size THEN read ELSE greatest(read,
-        (mongo_migrate.run_command(server, json_build_object('count', collection)) ->> 'n')::bigint) END;
-    UPDATE mongo_migrate.plan AS p SET documents = total, sampled = read,
+    SELECT * INTO documents FROM mongo_migrate.plan_paths(server, collection, sample_size);
+    UPDATE mongo_migrate.plan AS p SET documents = documents.total, sampled = documents.read,
         time_zone = coalesce(planned.time_zone, p.time_zone), date_style = coalesce(planned.date_style, p.date_style),
         interval_style = coalesce(planned.interval_style, p.interval_style),
-        note = CASE WHEN read = 0 THEN 'the collection is empty: only its id is planned' END
+        note = CASE WHEN documents.read = 0 THEN 'the collection is empty: only its id is planned' END
         WHERE (p.server, p.collection) = ($1, $2);
-
-    PERFORM mongo_migrate.propose_checks(server, collection);
-
-    -- The collection's own table, and from there all others.
     IF target IS NULL THEN
         target := mongo_migrate.free_target(schema, wanted);
     ELSE
@@ -257,20 +306,7 @@ BEGIN
                 HINT = 'Name another target.';
         END IF;
     END IF;
-    relation := mongo_migrate.plan_relation(server, collection, target, true);
-    INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, ordinal, existing)
-    VALUES (server, collection, target, 'root', 1, relation IS NOT NULL);
-    PERFORM mongo_migrate.plan_root_id(server, collection, target, relation, id_type,
-                                       coalesce(id_note, 'no document'));
-    -- A compound _id has fields, too, and nothing but the id map would have them.  Another _id may have none.
-    IF relation IS NULL AND EXISTS (SELECT FROM mongo_migrate.plan_path AS p
-                                    WHERE (p.server, p.collection, p.path) = ($1, $2, '_id')
-                                      AND p.nulls = 0 AND NOT p.is_map AND mongo_migrate.only_type(p.types) = 'object') THEN
-        PERFORM mongo_migrate.plan_fields(server, collection, target, relation, '_id', NULL, 'id_', true);
-    END IF;
-    PERFORM mongo_migrate.plan_fields(server, collection, target, relation, NULL, NULL, '', read < total);
-    PERFORM mongo_migrate.report_unmatched(server, collection, target, relation);
-    PERFORM mongo_migrate.fit_rows(server, collection);
+    PERFORM mongo_migrate.plan_tables(server, collection, target, id_type, documents.read < documents.total);
     -- infer_schema() shows 5000 paths at most: there may be more.
     IF coalesce(extra, jsonb_path_exists(before, '$.*.role ? (@ == "extra")')
                        OR 5000 <= (SELECT count(*) FROM mongo_migrate.plan_path AS p
@@ -282,6 +318,8 @@ BEGIN
     END IF;
     UPDATE mongo_migrate.plan AS p SET proposed = mongo_migrate.plan_entries(server, collection)
         WHERE (p.server, p.collection) = ($1, $2);
+
+    -- And the edits in it.
     PERFORM mongo_migrate.merge_plan(server, collection, before, edited);
     -- Trees that a person planned.
     PERFORM mongo_migrate.merge_levels(server, collection, mongo_migrate.target_base(server, collection, t.target), t.nested_path)
@@ -293,7 +331,7 @@ BEGIN
                   mongo_migrate.counted(count(DISTINCT t.target), 'table'),
                   mongo_migrate.counted(count(c.column_name), 'column'),
                   mongo_migrate.counted(count(c.refers_to), 'reference'),
-                  read, mongo_migrate.counted(total, 'document'))
+                  documents.read, mongo_migrate.counted(documents.total, 'document'))
         INTO result
         FROM mongo_migrate.plan_target AS t JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
         WHERE (t.server, t.collection) = ($1, $2) AND t.included AND c.included;
