@@ -31,6 +31,7 @@ SET extra_float_digits = -15;
 SET array_nulls = off;
 SET transform_null_equals = on;
 SET session_replication_role = replica;
+SET enable_nestloop = off;
 SELECT mongo_migrate.plan_collection('settings', 'userOrders');
 UPDATE mongo_migrate.plan_column SET type = 'text', source_type = 'text', expression = E'regexp_replace(value, ''\\d'', ''#'')'
  WHERE (server, collection, path) = ('settings', 'userOrders', 'n');
