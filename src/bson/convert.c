@@ -21,11 +21,11 @@
 #include "common/int.h"
 #include "mb/pg_wchar.h"
 #include "parser/parse_coerce.h"
+#include "subtransaction.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -222,6 +222,24 @@ domain_takes(DomainConverter *domain, Datum value, bool null)
 
 #else
 
+/* What a domain is asked. */
+typedef struct DomainQuestion
+{
+	DomainConverter *domain;
+	Datum		value;
+	bool		null;
+} DomainQuestion;
+
+/* Throws where a domain does not take a value. */
+static void
+ask_domain(void *arg)
+{
+	DomainQuestion *question = arg;
+	DomainConverter *domain = question->domain;
+
+	domain_check(question->value, question->null, domain->base.type, &domain->constraints, domain->context);
+}
+
 /*
  * The same in a subtransaction, for want of a soft error; other errors are
  * thrown on, and this one too in a parallel query, which has no subtransactions.
@@ -229,41 +247,19 @@ domain_takes(DomainConverter *domain, Datum value, bool null)
 static bool
 domain_takes(DomainConverter *domain, Datum value, bool null)
 {
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile bool taken = true;
+	DomainQuestion question = {domain, value, null};
+	ErrorData  *error = NULL;
 
 	if (IsInParallelMode())
-	{
-		domain_check(value, null, domain->base.type, &domain->constraints, domain->context);
+		ask_domain(&question);
+	else
+		error = subtransaction_call(ask_domain, &question, true);
+	if (error == NULL)
 		return true;
-	}
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		domain_check(value, null, domain->base.type, &domain->constraints, domain->context);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode != ERRCODE_CHECK_VIOLATION &&
-			error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION)
-			ReThrowError(error);
-		FreeErrorData(error);
-		taken = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(caller);
-	CurrentResourceOwner = owner;
-	return taken;
+	if (error->sqlerrcode != ERRCODE_CHECK_VIOLATION && error->sqlerrcode != ERRCODE_NOT_NULL_VIOLATION)
+		ReThrowError(error);
+	FreeErrorData(error);
+	return false;
 }
 
 #endif

@@ -23,6 +23,7 @@
 #include "load/load.h"
 #include "miscadmin.h"
 #include "owned.h"
+#include "subtransaction.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -308,35 +309,23 @@ document_column(LoadSession *session, LoadTarget *target)
 			 errdetail("By it the rows of a document are known.")));
 }
 
+/* Has all constraints that wait for the commit checked. */
+static void
+check_waiting(void *arg)
+{
+	AfterTriggerSetState(makeNode(ConstraintsSetStmt));
+}
+
 /*
- * Has constraints that wait for the commit checked, those of partitions and of
- * what triggers have written, too: what one document violates shall not keep
- * others out.  It is done in a subtransaction that is rolled back, so that
+ * The same, those of partitions and of what triggers have written, too: what
+ * one document violates shall not keep others out.  It is rolled back, so that
  * they wait as before, and no other constraint waits that did not.
  */
 static void
 check_deferred(void)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	ErrorData  *error = subtransaction_call(check_waiting, NULL, false);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		AfterTriggerSetState(makeNode(ConstraintsSetStmt));
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	RollbackAndReleaseCurrentSubTransaction();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
 	if (error != NULL)
 		ReThrowError(error);
 }

@@ -52,13 +52,13 @@
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/bufmgr.h"
+#include "subtransaction.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/tuplestore.h"
@@ -157,6 +157,13 @@ cache_clear(IdMap *map)
 	map->cache = cache_create(map->cache_context, 1024, NULL);
 }
 
+/* Copies an id. */
+static Datum
+copy_id(IdMap *map, Datum id)
+{
+	return datumCopy(id, map->type == INT8OID, map->type == INT8OID ? sizeof(int64) : UUID_LEN);
+}
+
 /* Remembers an id. */
 static void
 cache_put(IdMap *map, bytea *key, Datum id)
@@ -169,7 +176,7 @@ cache_put(IdMap *map, bytea *key, Datum id)
 		return;
 	old = MemoryContextSwitchTo(map->cache_context);
 	entry->key = (bytea *) DatumGetPointer(datumCopy(PointerGetDatum(key), false, -1));
-	entry->id = datumCopy(id, map->type == INT8OID, map->type == INT8OID ? 8 : UUID_LEN);
+	entry->id = copy_id(map, id);
 	MemoryContextSwitchTo(old);
 }
 
@@ -431,16 +438,6 @@ compare_wanted(const void *a, const void *b)
 	return key_compare(((const WantedKey *) a)->key, ((const WantedKey *) b)->key);
 }
 
-/* Copies the id of a row of the map. */
-static Datum
-row_id(IdMap *map, TupleTableSlot *slot)
-{
-	bool		isnull;
-	Datum		id = slot_getattr(slot, 2, &isnull);
-
-	return datumCopy(id, map->type == INT8OID, map->type == INT8OID ? 8 : UUID_LEN);
-}
-
 /*
  * Looks sorted keys up.  Begins at the first key; each row of the index that
  * is met rules out all keys below it, so a range of new keys costs one
@@ -491,7 +488,7 @@ look_up(IdMap *map, DistinctKey *keys, int nkeys)
 		step = next < nkeys && order == 0;
 		if (step)
 		{
-			keys[next].id = row_id(map, slot);
+			keys[next].id = copy_id(map, slot_getattr(slot, 2, &isnull));
 			keys[next++].found = true;
 		}
 		step &= astray < MAX_ASTRAY;
@@ -561,23 +558,33 @@ new_id(IdMap *map)
 	return Int64GetDatum(map->next_id++);
 }
 
+/* The keys of a batch, some of which the map does not have. */
+typedef struct MissingKeys
+{
+	IdMap	   *map;
+	DistinctKey *keys;
+	int			nkeys;
+} MissingKeys;
+
 /* Inserts the keys that were not found, with their new ids, by multi-insert. */
 static void
-insert_missing(IdMap *map, DistinctKey *keys, int nkeys)
+insert_missing(void *arg)
 {
-	Relation	relation = table_open(map->relid, RowExclusiveLock);
+	MissingKeys *missing = arg;
+	Relation	relation = table_open(missing->map->relid, RowExclusiveLock);
 	DirectInsert *insert = direct_begin(relation);
 
-	for (int i = 0; i < nkeys; i++)
+	for (int i = 0; i < missing->nkeys; i++)
 	{
+		DistinctKey *key = &missing->keys[i];
 		TupleTableSlot *slot;
 
-		if (keys[i].found)
+		if (key->found)
 			continue;
 		slot = direct_slot(insert);
-		slot->tts_values[0] = PointerGetDatum(keys[i].key);
+		slot->tts_values[0] = PointerGetDatum(key->key);
 		slot->tts_isnull[0] = false;
-		slot->tts_values[1] = keys[i].id;
+		slot->tts_values[1] = key->id;
 		slot->tts_isnull[1] = false;
 		direct_put(insert);
 	}
@@ -590,35 +597,13 @@ insert_missing(IdMap *map, DistinctKey *keys, int nkeys)
  * keys first.
  */
 static bool
-insert_uncontended(IdMap *map, DistinctKey *keys, int nkeys)
+insert_uncontended(MissingKeys *missing)
 {
-	MemoryContext context = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	bool volatile done = true;
+	ErrorData  *error = subtransaction_call(insert_missing, missing, true);
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(context);
-	PG_TRY();
-	{
-		insert_missing(map, keys, nkeys);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
-			ReThrowError(error);
-		done = false;
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	return done;
+	if (error != NULL && error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION)
+		ReThrowError(error);
+	return error == NULL;
 }
 
 /*
@@ -630,8 +615,6 @@ insert_contended(IdMap *map, DistinctKey *keys, int nkeys)
 {
 	TupleDesc	desc = CreateTemplateTupleDesc(2);
 	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
-	char	   *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(map->relid)),
-												  get_rel_name(map->relid));
 
 	TupleDescInitEntry(desc, 1, "key", BYTEAOID, -1, 0);
 	TupleDescInitEntry(desc, 2, "id", map->type, -1, 0);
@@ -646,7 +629,7 @@ insert_contended(IdMap *map, DistinctKey *keys, int nkeys)
 	SPI_connect();
 	statement_show_rows("mongo_migrate keys", desc, rows);
 	SPI_execute(psprintf("INSERT INTO %s (key, id) SELECT key, id FROM \"mongo_migrate keys\""
-						 " ON CONFLICT (key) DO NOTHING", name), false, 0);
+						 " ON CONFLICT (key) DO NOTHING", full_table_name(map->relid)), false, 0);
 	SPI_finish();
 	tuplestore_end(rows);
 }
@@ -655,12 +638,14 @@ insert_contended(IdMap *map, DistinctKey *keys, int nkeys)
 static void
 add_missing(IdMap *map, DistinctKey *keys, int nkeys, bool contended)
 {
+	MissingKeys missing = {map, keys, nkeys};
+
 	for (int i = 0; i < nkeys; i++)
 		if (!keys[i].found)
 			keys[i].id = new_id(map);
 	if (!OidIsValid(map->indexid))
-		insert_missing(map, keys, nkeys);
-	else if (contended || !insert_uncontended(map, keys, nkeys))
+		insert_missing(&missing);
+	else if (contended || !insert_uncontended(&missing))
 	{
 		insert_contended(map, keys, nkeys);
 		look_up(map, keys, nkeys);

@@ -20,10 +20,10 @@
 #include "fmgr.h"
 #include "load/load.h"
 #include "miscadmin.h"
+#include "subtransaction.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 PG_FUNCTION_INFO_V1(mm_may_be_data);
 
@@ -189,6 +189,17 @@ data_at_fault(Attempt *attempt, const ErrorData *error)
 		 attempt->target != NULL && attempt->target->distributed);
 }
 
+/* Calls an attempt's function in its memory context. */
+static void
+run_attempt(void *arg)
+{
+	Attempt    *attempt = arg;
+	MemoryContext context = MemoryContextSwitchTo(attempt->scratch);
+
+	attempt->function(attempt);
+	MemoryContextSwitchTo(context);
+}
+
 /*
  * Tries something in a subtransaction and in a memory context of its own: a
  * batch may have as many attempts as documents.  NULL when it is done; the error
@@ -197,34 +208,16 @@ data_at_fault(Attempt *attempt, const ErrorData *error)
 static ErrorData *
 try(Attempt *attempt)
 {
-	MemoryContext context = CurrentMemoryContext;
-	MemoryContext scratch = AllocSetContextCreate(context, "load attempt", ALLOCSET_DEFAULT_SIZES);
-	ResourceOwner owner = CurrentResourceOwner;
-	ErrorData  *volatile error = NULL;
+	ErrorData  *error;
 
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(scratch);
-	PG_TRY();
-	{
-		attempt->function(attempt);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		if (!data_at_fault(attempt, error))
-			ReThrowError(error);
-		/* What it wanted of them is gone with its memory. */
-		id_maps_reset(attempt->session);
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(context);
-	CurrentResourceOwner = owner;
-	MemoryContextDelete(scratch);
+	attempt->scratch = AllocSetContextCreate(CurrentMemoryContext, "load attempt", ALLOCSET_DEFAULT_SIZES);
+	error = subtransaction_call(run_attempt, attempt, true);
+	if (error != NULL && !data_at_fault(attempt, error))
+		ReThrowError(error);
+	if (error != NULL)
+		id_maps_reset(attempt->session);	/* what it wanted of them is gone
+											 * with its memory */
+	MemoryContextDelete(attempt->scratch);
 	return error;
 }
 

@@ -249,6 +249,7 @@ struct Attempt
 {
 	LoadSession *session;
 	AttemptFunction function;
+	MemoryContext scratch;		/* its own, until it ends */
 	int			from;
 	int			to;
 	LoadTarget *target;			/* the table that is being filled */
