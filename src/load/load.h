@@ -261,6 +261,11 @@ struct Attempt
 /* plan.c */
 extern void load_plan_compile(LoadSession *session);
 
+/* plan_column.c */
+extern SPITupleTable *plan_column_rows(LoadSession *session);
+extern void target_read_columns(LoadSession *session, LoadTarget *target, Relation relation,
+								SPITupleTable *rows);
+extern char *plan_value(LoadSession *session, SPITupleTable *rows, int row, int column);
 extern LoadColumn *column_origin(LoadColumn *column);
 extern char *drop_not_null(LoadTarget *target, LoadColumn *column);
 extern char *column_update(LoadSession *session, LoadTarget *target, LoadColumn *column,
