@@ -36,16 +36,14 @@ struct DirectInsert
 	Size		size;
 };
 
-/* Whether rows may go into the table this way. */
+/* Whether rows may go into the table this way, if every column is given its value. */
 bool
 direct_possible(Relation relation)
 {
 	Form_pg_class form = RelationGetForm(relation);
-	TupleConstr *constraints = RelationGetDescr(relation)->constr;
 
 	return form->relkind == RELKIND_RELATION && !form->relispartition &&
-		relation->trigdesc == NULL && relation->rd_rules == NULL &&
-		(constraints == NULL || !constraints->has_generated_stored);
+		relation->trigdesc == NULL && relation->rd_rules == NULL;
 }
 
 /*
@@ -130,8 +128,8 @@ direct_slot(DirectInsert *insert)
 
 /*
  * Takes the row that direct_slot()'s slot was filled with.  What its values
- * point to is copied.  Throws where the row breaks a constraint, and for rows before it where one
- * breaks a unique index.
+ * point to is copied.  Throws where the row breaks a constraint, and for rows
+ * before it where one breaks a unique index.
  */
 void
 direct_put(DirectInsert *insert)

@@ -295,10 +295,8 @@ mm_copy_documents(PG_FUNCTION_ARGS)
 static LoadColumn *
 document_column(LoadSession *session, LoadTarget *target)
 {
-	LoadTarget *root = target;
+	LoadTarget *root = target_root(target);
 
-	while (root->parent != NULL)
-		root = root->parent;
 	for (int i = 0; root->id != NULL && i < target->ncolumns; i++)
 		if (column_origin(target->columns[i]) == root->id)
 			return target->columns[i];

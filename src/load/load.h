@@ -260,6 +260,7 @@ struct Attempt
 
 /* plan.c */
 extern void load_plan_compile(LoadSession *session);
+extern LoadTarget *target_root(LoadTarget *target);
 
 /* plan_column.c */
 extern SPITupleTable *plan_column_rows(LoadSession *session);

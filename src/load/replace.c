@@ -364,14 +364,10 @@ target_write(Attempt *attempt, LoadTarget *target)
 void
 target_run_delete(LoadSession *session, LoadTarget *target, LoadColumn *column, int from, int to)
 {
-	LoadTarget *root = target;
-	TupleDesc	desc;
-	Tuplestorestate *rows;
+	LoadTarget *root = target_root(target);
+	TupleDesc	desc = describe_ids(root);
+	Tuplestorestate *rows = find_ids(session, root, from, to, target == root, desc);
 
-	while (root->parent != NULL)
-		root = root->parent;
-	desc = describe_ids(root);
-	rows = find_ids(session, root, from, to, target == root, desc);
 	if (tuplestore_tuple_count(rows) > 0)
 	{
 		run_over_ids(session, root, target, column, desc, rows,
