@@ -173,11 +173,12 @@ find_target(LoadBranch *branch, const DocumentError *error)
 	return NULL;
 }
 
-/* Decodes the document at number i into the rows of a branch. */
+/* Decodes the session's current document into the rows of a branch. */
 static void
-decode_document(LoadBranch *branch, int i)
+decode_document(LoadBranch *branch)
 {
 	LoadSession *session = branch->session;
+	int			i = session->current;
 	LoadDocument *document = &session->documents[i];
 	uint64		rounded = total_rounded(session);
 	DocumentError error;
@@ -186,7 +187,6 @@ decode_document(LoadBranch *branch, int i)
 
 	if (document->state != DOCUMENT_READ || document->gone || (branch->filter != NULL && !branch->matches[i]))
 		return;
-	session->current = i;
 	if (document_decode(branch->plan, document_bson(document, &bson), take_row, branch, &error))
 	{
 		document->rounded += total_rounded(session) - rounded;
@@ -425,6 +425,18 @@ throw_rejection(LoadSession *session)
 	}
 }
 
+/* Error-context callback: names the document being decoded, for errors that are not its fault. */
+static void
+document_context(void *arg)
+{
+	LoadSession *session = arg;
+	bson_t		bson;
+
+	errcontext("document %s of collection \"%s\"",
+			   json_preview_id(document_bson(&session->documents[session->current], &bson)),
+			   session->collection);
+}
+
 /*
  * Makes rows of the documents of the batch that are still read; those that
  * cannot become rows are rejected.
@@ -432,15 +444,19 @@ throw_rejection(LoadSession *session)
 void
 batch_decode(LoadSession *session)
 {
+	ErrorContextCallback callback = {error_context_stack, document_context, session};
+
 	for (int b = 0; b < session->nbranches; b++)
 		if (session->branches[b]->filter != NULL)
 			source_match(session->branches[b]);
-	for (int i = 0; i < session->ndocuments; i++)
+	error_context_stack = &callback;
+	for (session->current = 0; session->current < session->ndocuments; session->current++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		for (int b = 0; b < session->nbranches; b++)
-			decode_document(session->branches[b], i);
+			decode_document(session->branches[b]);
 	}
+	error_context_stack = callback.previous;
 	resolve_ids(session);
 	for (int i = 0; i < session->ntargets; i++)
 	{
