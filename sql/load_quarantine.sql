@@ -111,6 +111,16 @@ UPDATE mongo_migrate.plan_column SET expression = 'value', source_type = 'numeri
 SELECT * FROM mongo_migrate.copy_batch('load_quarantine', 'nans', 1);
 SELECT source_id, path, reason, sqlstate FROM entries WHERE target = 'load_quarantine.nans';
 TABLE nans;
+-- So it does of a unit that a type does not have, and of some arrays.
+SELECT mongo_migrate.run_command('load_quarantine', '{"insert": "units", "documents": [
+    {"_id": 1, "unit": "day", "list": [1, 2]}, {"_id": 2, "unit": "timezone", "list": [1]}, {"_id": 3, "unit": "year", "list": [[1], [2]]}]}') -> 'n' AS n;
+CREATE TABLE units (id integer PRIMARY KEY, unit timestamp, list integer[]);
+SELECT pg_temp.plan('units', 'load_quarantine.units', '{"id": "id _id integer", "unit": "value unit timestamp", "list": "value list integer[]"}');
+UPDATE mongo_migrate.plan_column SET expression = 'date_trunc(value, timestamp ''2026-11-30 15:01'')', source_type = 'text' WHERE (server, collection, column_name) = ('load_quarantine', 'units', 'unit');
+UPDATE mongo_migrate.plan_column SET expression = 'array_remove(value, 1)' WHERE (server, collection, column_name) = ('load_quarantine', 'units', 'list');
+SELECT * FROM mongo_migrate.copy_batch('load_quarantine', 'units', 1);
+SELECT source_id, path, reason, sqlstate FROM entries WHERE target = 'load_quarantine.units';
+TABLE units;
 
 -- A label that an enum gets between two batches, as the hint has it, is known to the next.
 SELECT mongo_migrate.run_command('load_quarantine', '{"insert": "paints", "documents": [

@@ -59,26 +59,6 @@ sqlstate_is_data(int sqlstate)
 	}
 }
 
-/*
- * may_be_data(sqlstate text) returns boolean
- *
- * Where data_at_fault() looks at more than the SQLSTATE, it may.
- */
-Datum
-mm_may_be_data(PG_FUNCTION_ARGS)
-{
-	const char *code = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	int			sqlstate;
-
-	if (strlen(code) != 5)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" is not an SQLSTATE", code)));
-	sqlstate = MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]);
-	PG_RETURN_BOOL(sqlstate_is_data(sqlstate) || sqlstate == ERRCODE_FEATURE_NOT_SUPPORTED ||
-				   sqlstate == ERRCODE_SYNTAX_ERROR);
-}
-
 /* Whether a row of the batch is to be written; skip as in an Attempt. */
 bool
 row_due(LoadSession *session, LoadTarget *target, int row, const bool *skip)
@@ -165,6 +145,24 @@ evaluate(Attempt *attempt)
 	target_evaluate(attempt->session, attempt->target, attempt->field, attempt->from);
 }
 
+/* Errors that blame the data by their place alone: the SQLSTATE, and the file of the source. */
+static const struct
+{
+	int			sqlstate;
+	const char *filename;
+}			errors_of_data[] = {
+	/* NaN or infinity to an integer type */
+	{ERRCODE_FEATURE_NOT_SUPPORTED, "numeric.c"},
+	/* a unit that the type does not have */
+	{ERRCODE_FEATURE_NOT_SUPPORTED, "timestamp.c"},
+	{ERRCODE_FEATURE_NOT_SUPPORTED, "date.c"},
+	/* an array of several dimensions */
+	{ERRCODE_FEATURE_NOT_SUPPORTED, "array_userfuncs.c"},
+	{ERRCODE_FEATURE_NOT_SUPPORTED, "arrayfuncs.c"},
+	/* PostGIS has no other SQLSTATE for what is no geometry */
+	{ERRCODE_INTERNAL_ERROR, "lwgeom_pg.c"}
+};
+
 /*
  * Whether an error may be the data's fault.  What Citus tells of a COPY to
  * another node is an internal error, whatever it was there; it shows when the
@@ -173,10 +171,10 @@ evaluate(Attempt *attempt)
 static bool
 data_at_fault(Attempt *attempt, const ErrorData *error)
 {
-	/* NaN or infinity to an integer type: the only such errors of that file. */
-	if (error->sqlerrcode == ERRCODE_FEATURE_NOT_SUPPORTED && error->filename != NULL &&
-		strcmp(error->filename, "numeric.c") == 0)
-		return true;
+	for (int i = 0; i < lengthof(errors_of_data); i++)
+		if (error->sqlerrcode == errors_of_data[i].sqlstate && error->filename != NULL &&
+			strcmp(error->filename, errors_of_data[i].filename) == 0)
+			return true;
 
 	/*
 	 * Text that a type's input function refuses, as tsvector does.  An error
@@ -187,6 +185,29 @@ data_at_fault(Attempt *attempt, const ErrorData *error)
 	return sqlstate_is_data(error->sqlerrcode) ||
 		(error->sqlerrcode == ERRCODE_INTERNAL_ERROR && attempt->to - attempt->from > 1 &&
 		 attempt->target != NULL && attempt->target->distributed);
+}
+
+/*
+ * may_be_data(sqlstate text) returns boolean
+ *
+ * Where data_at_fault() looks at more than the SQLSTATE, it may.
+ */
+Datum
+mm_may_be_data(PG_FUNCTION_ARGS)
+{
+	const char *code = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	int			sqlstate;
+	bool		may;
+
+	if (strlen(code) != 5)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not an SQLSTATE", code)));
+	sqlstate = MAKE_SQLSTATE(code[0], code[1], code[2], code[3], code[4]);
+	may = sqlstate_is_data(sqlstate) || sqlstate == ERRCODE_SYNTAX_ERROR;
+	for (int i = 0; i < lengthof(errors_of_data); i++)
+		may |= sqlstate == errors_of_data[i].sqlstate;
+	PG_RETURN_BOOL(may);
 }
 
 /* Calls an attempt's function in its memory context. */

@@ -319,7 +319,8 @@ BEGIN
         END LOOP;
         RETURN;
     EXCEPTION WHEN OTHERS OR assert_failure THEN
-        IF NOT mongo_migrate.may_be_data(SQLSTATE) THEN
+        -- An internal error is the data's in a load alone.
+        IF NOT mongo_migrate.may_be_data(SQLSTATE) OR SQLSTATE = 'XX000' THEN
             RAISE;
         END IF;
         GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
