@@ -279,6 +279,13 @@ SELECT email, years FROM users ORDER BY id;
 -- A document that is written meanwhile; and to the end.
 SELECT mongo_migrate.cutover('back', incomplete => true);
 UPDATE users SET years = 2 WHERE email = 'ann@y.org';
+-- References to a collection whose plan was taken away.
+BEGIN;
+DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('back', 'users');
+UPDATE orders SET total = total;
+SELECT mongo_migrate.write_changes('back', 'orders') > 0 AS written;
+SELECT id, reason FROM mongo_migrate.row_change WHERE server = 'back' AND collection = 'orders';
+ROLLBACK;
 SELECT mongo_migrate.finalize('back');
 SELECT d ->> 'email' AS email, d ->> 'age' AS age FROM mongo_migrate.find_documents('back', 'users') AS d ORDER BY 1;
 SELECT count(*) FROM mongo_migrate.sync_status WHERE server = 'back';

@@ -51,8 +51,7 @@ CREATE FUNCTION mongo_migrate.referred_rows(server name, collection text, refers
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN count(*) = 1 THEN min(t.target)
-                ELSE format('(%s)', string_agg(format('SELECT %I AS id FROM %s', c.column_name, t.target), ' UNION ALL '
-                                               ORDER BY t.ordinal)) END,
+                ELSE '(' || string_agg(format('SELECT %I AS id FROM %s', c.column_name, t.target), ' UNION ALL ' ORDER BY t.ordinal) || ')' END,
            CASE WHEN count(*) = 1 THEN min(c.column_name) ELSE 'id' END, count(*) > 1
       FROM mongo_migrate.plan_target t
       JOIN mongo_migrate.plan_column c USING (server, collection, target)
@@ -61,7 +60,7 @@ AS $$
                           ELSE c.role = 'value' AND c.path = $3 AND c.expression IS NULL END
 $$;
 COMMENT ON FUNCTION mongo_migrate.referred_rows(name, text, text) IS
-    'SQL for the rows that a reference to a field of a collection may refer to, and the column of that field: the table of its documents, or a sub-query for several';
+    'SQL for the rows that a reference to a field of a collection may refer to, and the column of that field: the table of its documents, or a sub-query for several; NULL: the plan has none';
 
 CREATE TYPE mongo_migrate.loaded_reference AS (
     collection      text,

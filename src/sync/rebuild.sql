@@ -396,15 +396,18 @@ DECLARE
     fields text[] := '{}';
     extra text;
     wholes text[] := '{}';  -- SQL for the element itself
-    -- Of a reference by another field the row that it refers to says what the field is.
-    by_reference constant name[] := ARRAY(SELECT r.value_column FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS r
-                                           WHERE (r.collection, r.target) = (collection, target) AND r.value_column <> r.column_name);
+    looked_up name[];       -- references by another field, where there are rows that they may refer to
+    by_reference name[];    -- columns with their fields, of which these rows say what they are
 BEGIN
+    SELECT coalesce(array_agg(r.column_name), '{}'), coalesce(array_agg(r.value_column), '{}') INTO looked_up, by_reference
+      FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS r
+     WHERE (r.collection, r.target) = (collection, target) AND r.value_column <> r.column_name;
     FOR col IN SELECT * FROM mongo_migrate.verify_columns(server, collection, target) LOOP
         reverse := (SELECT c.reverse_expression FROM mongo_migrate.plan_column AS c
                      WHERE (c.server, c.collection, c.target, c.column_name) = (server, collection, target, col.column_name));
         CONTINUE WHEN col.source IS NOT NULL OR col.role NOT IN ('value', 'reference', 'extra') OR col.path = '$key'
-                   OR (depth = 0 AND col.path = '_id') OR (col.expression IS NOT NULL AND reverse IS NULL) OR col.column_name = ANY (by_reference);
+                   OR (depth = 0 AND col.path = '_id') OR (col.expression IS NOT NULL AND reverse IS NULL) OR col.column_name = ANY (by_reference)
+                   OR (col.role = 'reference' AND col.holds_ids AND col.refers_key <> '_id' AND col.column_name <> ALL (looked_up));
         IF col.role = 'extra' THEN
             extra := col.column_name;
         ELSIF col.path <> '$' THEN
