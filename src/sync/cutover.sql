@@ -248,15 +248,33 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.await_sync(name, text, timestamptz, bigint, timestamptz) IS
     'waits until nothing is pending that was noted before a time, and the source was read up to a time of the cluster; error 55000 when the time is over, or the sync has ended';
 
+CREATE FUNCTION mongo_migrate.execute_each(statements text[])
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    statement text;
+BEGIN
+    FOREACH statement IN ARRAY statements LOOP
+        EXECUTE statement;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.execute_each(text[]) IS
+    'executes statements, each by itself: Citus sends its nodes the whole text of one, where they prepare it';
+
 CREATE FUNCTION mongo_migrate.write_back_triggers(server name)
-    RETURNS TABLE (target text, trigger name, definition text, collection text, column_name name)
+    RETURNS TABLE (target text, trigger name, definition text[], collection text, column_name name)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
     SET jit = off
 AS $$
-    SELECT r.target, k.name, format('CREATE OR REPLACE TRIGGER %1$I %2$s ON %3$s FOR EACH %4$s EXECUTE FUNCTION mongo_migrate.note_row(%5$L, %6$L, %7$L); '
-                                    'ALTER TABLE %3$s ENABLE ALWAYS TRIGGER %1$I',      -- for writes by replication, too
-                                    k.name, k.event, r.target, k.each, $1, t.collection, d.column_name), t.collection, d.column_name
+    SELECT r.target, k.name,
+           ARRAY[format('CREATE OR REPLACE TRIGGER %I %s ON %s FOR EACH %s EXECUTE FUNCTION mongo_migrate.note_row(%L, %L, %L)',
+                        k.name, k.event, r.target, k.each, $1, t.collection, d.column_name),
+                 format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', r.target, k.name)],      -- for writes by replication, too
+           t.collection, d.column_name
       FROM mongo_migrate.plan_target AS t
      CROSS JOIN LATERAL mongo_migrate.document_column($1, t.collection, t.target) AS d
      -- Partitions get triggers for rows from the table, but none for statements.
@@ -279,17 +297,18 @@ CREATE FUNCTION mongo_migrate.note_triggers(server name)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    -- Those of the rows of partitions go with that of their table.
+    -- Those of the rows of partitions go with that of their table, and those of shards that Citus has here, which are called otherwise.
     SELECT g.tgrelid, g.tgname FROM pg_trigger AS g
      CROSS JOIN LATERAL (SELECT convert_to($1, getdatabaseencoding()) || '\x00' AS bytes) AS a
      WHERE g.tgfoid = 'mongo_migrate.note_row()'::regprocedure AND g.tgparentid = 0 AND substr(g.tgargs, 1, length(a.bytes)) = a.bytes
+       AND g.tgname IN ('mongo_migrate_write_back', 'mongo_migrate_write_back_all')
      ORDER BY g.tgrelid::regclass::text COLLATE "C", g.tgname
 $$;
 COMMENT ON FUNCTION mongo_migrate.note_triggers(name) IS
     'the triggers that note changed rows for a server, whatever the plan says by now: a table may have another name, or be no partition any more';
 
 CREATE FUNCTION mongo_migrate.unnoted_tables(server name)
-    RETURNS TABLE (target text, trigger name, definition text, collection text, column_name name, has_rows boolean, is_partition boolean)
+    RETURNS TABLE (target text, trigger name, definition text[], collection text, column_name name, has_rows boolean, is_partition boolean)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -338,7 +357,7 @@ BEGIN
             IF p.is_partition THEN
                 EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', p.trigger, p.target);
             END IF;
-            EXECUTE p.definition;
+            PERFORM mongo_migrate.execute_each(p.definition);
             -- What it has when nobody can write to it without a trigger any more.
             IF p.has_rows AND NOT p.is_partition THEN
                 EXECUTE note USING server, p.collection;
@@ -495,7 +514,7 @@ BEGIN
     UPDATE mongo_migrate.sync AS y SET cut_over_at = clock_timestamp() WHERE y.server = server;
     PERFORM mongo_migrate.commit_durably();
     FOR t IN SELECT * FROM mongo_migrate.write_back_triggers(server) LOOP
-        EXECUTE t.definition;
+        PERFORM mongo_migrate.execute_each(t.definition);
     END LOOP;
     PERFORM mongo_migrate.synchronize_sequences(server, p.collection) FROM mongo_migrate.plan AS p WHERE p.server = server;
 END
@@ -521,7 +540,7 @@ BEGIN
                 PERFORM mongo_migrate.limit_locks(clock_timestamp() + mongo_migrate.short_wait(1));
             END IF;
             EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE %s', t.target, CASE WHEN NOT wait THEN 'NOWAIT' END);
-            EXECUTE (SELECT string_agg(format('DROP TRIGGER %I ON %s', g, t.target), '; ') FROM unnest(t.triggers) AS g);
+            PERFORM mongo_migrate.execute_each(ARRAY(SELECT format('DROP TRIGGER %I ON %s', g, t.target) FROM unnest(t.triggers) AS g));
             dropped := dropped + 1;
             EXIT WHEN wait;
         EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
