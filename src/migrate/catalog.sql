@@ -151,6 +151,8 @@ CREATE TABLE mongo_migrate.plan_column
     CONSTRAINT plan_column_labels_need_name_of_enum_or_lookup_table CHECK (labels IS NULL OR mongo_migrate.is_name(coalesce(lookup_table, type))),
     CONSTRAINT plan_column_lookup_needs_labels_and_expression CHECK (lookup_table IS NULL OR (labels IS NOT NULL AND expression IS NOT NULL))
 );
+CREATE INDEX ON mongo_migrate.plan_column (server, refers_to) WHERE refers_to IS NOT NULL;
+CREATE INDEX ON mongo_migrate.plan_column (server, collection) WHERE labels IS NOT NULL;
 
 -- One row for each index of a target, beside those of its keys and references.
 CREATE TABLE mongo_migrate.plan_index

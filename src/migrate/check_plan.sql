@@ -266,7 +266,7 @@ CREATE FUNCTION mongo_migrate.check_target(t mongo_migrate.plan_target, relation
      FROM mongo_migrate.plan_target AS o
      WHERE (o.server, o.collection) <> (t.server, t.collection) AND o.included
        -- Of what lies in a schema that one may not use, to_regclass() is an error.
-       AND (o.target = t.target OR CASE
+       AND (o.target = t.target OR mongo_migrate.may_be_named(o.target, (SELECT r.relname FROM pg_class AS r WHERE r.oid = relation)) AND CASE
                WHEN cardinality(parse_ident(o.target)) = 1 OR EXISTS (
                    SELECT FROM pg_namespace AS n WHERE n.nspname = (parse_ident(o.target))[1] AND has_schema_privilege(n.oid, 'USAGE'))
                THEN to_regclass(o.target) = relation END)
@@ -388,8 +388,9 @@ BEGIN
         WHERE p.server = server AND p.collection = coalesce(collection, p.collection)
         ORDER BY p.collection;
     -- Of what lies in a schema that one may not use, nothing can be asked.
-    IF EXISTS (SELECT FROM mongo_migrate.plan_target AS t, parse_ident(t.target) AS n, mongo_migrate.lacking_schema_rights(n[1], n[2])
-               WHERE t.server = $1 AND t.included) THEN
+    IF EXISTS (SELECT FROM (SELECT DISTINCT (parse_ident(t.target))[1] AS name FROM mongo_migrate.plan_target AS t
+                            WHERE t.server = $1 AND t.included) AS s JOIN pg_namespace AS n ON n.nspname = s.name
+               WHERE NOT has_schema_privilege(n.oid, 'USAGE')) THEN
         RETURN;
     END IF;
     RETURN QUERY

@@ -228,7 +228,7 @@ COMMENT ON FUNCTION mongo_migrate.foreign_key_from(text, name[]) IS
 REVOKE ALL ON FUNCTION mongo_migrate.foreign_key_from(text, name[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.key_columns(server name, collection text) RETURNS TABLE (target text, column_name name)
-    LANGUAGE plpgsql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT ROWS 10
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_generic_plan
     AS $$
@@ -385,7 +385,7 @@ REVOKE ALL ON FUNCTION mongo_migrate.key_ddl(name, text) FROM PUBLIC;
 CREATE FUNCTION mongo_migrate.plan_references(server name, collections text[] DEFAULT NULL)
     RETURNS TABLE (collection text, target text, column_name name, refers_to text, refers_target text,
                    refers_column name, statement text, done boolean, problem text, foreign_key name)
-    LANGUAGE plpgsql STABLE
+    LANGUAGE plpgsql STABLE ROWS 10
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_generic_plan
     AS $$
@@ -417,7 +417,7 @@ BEGIN
         LEFT JOIN LATERAL mongo_migrate.find_foreign_key(to_regclass(c.target), ARRAY[c.column_name],
                                                          to_regclass(r.target)) AS f ON true
     WHERE c.server = $1 AND ($2 IS NULL OR c.collection = ANY ($2) OR c.refers_to = ANY ($2))
-      AND c.role = 'reference' AND c.on_dangling <> 'keep'
+      AND c.refers_to IS NOT NULL AND c.on_dangling <> 'keep'
       AND c.included AND t.included AND NOT t.existing
     ORDER BY c.collection, t.ordinal, c.ordinal;
 END

@@ -205,7 +205,7 @@ CREATE FUNCTION mongo_migrate.enumeration_ddl(server name, collection text)
                row_number() OVER (ORDER BY c.collection COLLATE "C", t.ordinal, c.ordinal, u.place) AS place
         FROM mongo_migrate.plan_column AS c JOIN mongo_migrate.plan_target AS t USING (server, collection, target),
             unnest(c.labels) WITH ORDINALITY AS u (label, place)
-        WHERE c.server = $1 AND c.collection = coalesce($2, c.collection) AND c.included AND t.included AND NOT t.existing
+        WHERE c.server = $1 AND c.collection = coalesce($2, c.collection) AND c.labels IS NOT NULL AND c.included AND t.included AND NOT t.existing
     ), enumerations AS (
         SELECT l.name, l.is_table, array_agg(quote_literal(l.label) ORDER BY l.place) AS labels, min(l.place) AS place
         FROM (SELECT name, is_table, label, min(place) AS place FROM labels GROUP BY 1, 2, 3) AS l

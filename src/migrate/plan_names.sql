@@ -58,6 +58,13 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.free_name(text, text[]) IS
     'the wanted name cut to 63 bytes, with _2, _3, ... when it is taken';
 
+-- parse_ident() tells, but takes its time where there are thousands of targets.
+CREATE FUNCTION mongo_migrate.may_be_named(target text, name text) RETURNS boolean
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN pg_catalog.strpos(pg_catalog.lower(target COLLATE "C"), pg_catalog.lower(pg_catalog.replace(name, '"', '""') COLLATE "C")) > 0;
+COMMENT ON FUNCTION mongo_migrate.may_be_named(text, text) IS
+    'whether a target, quoted as in SQL or not, may have a name, or one that contains it: false is sure';
+
 -- What is known of fields and tables ---------------------------------------
 
 CREATE FUNCTION mongo_migrate.only_type(types jsonb) RETURNS text

@@ -233,16 +233,18 @@ CREATE FUNCTION mongo_migrate.free_target(schema text, wanted text, created text
     SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
+    start constant text := left(wanted, 8);     -- which free_name() keeps
     free text;
     locked text;
 BEGIN
     LOOP
         free := format('%I.%I', schema, mongo_migrate.free_name(wanted, ARRAY(
             SELECT c.relname::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-            WHERE n.nspname = schema AND (c.relkind NOT IN ('r', 'p') OR format('%I.%I', n.nspname, c.relname) <> ALL (created))
+            WHERE n.nspname = schema AND starts_with(c.relname, start)
+              AND (c.relkind NOT IN ('r', 'p') OR format('%I.%I', n.nspname, c.relname) <> ALL (created))
             UNION ALL
             SELECT (parse_ident(t.target))[2] FROM mongo_migrate.plan_target AS t
-            WHERE (parse_ident(t.target))[1] = schema)));
+            WHERE mongo_migrate.may_be_named(t.target, start) AND (parse_ident(t.target))[1] = schema)));
         EXIT WHEN free = locked;
         -- Another session may just have planned it.
         PERFORM pg_advisory_xact_lock(hashtextextended('mongo_migrate_target_' || free, 0));

@@ -106,7 +106,7 @@ BEGIN
          CROSS JOIN LATERAL mongo_migrate.referred_rows(c.server, c.refers_to,
                 CASE WHEN mongo_migrate.holds_ids(c) THEN '_id' ELSE c.refers_key END) o
          WHERE c.server = $1 AND ($2 IS NULL OR c.collection = ANY ($2) OR c.refers_to = ANY ($2))
-           AND c.role = 'reference' AND c.included AND t.included AND o.relation IS NOT NULL
+           AND c.refers_to IS NOT NULL AND c.included AND t.included AND o.relation IS NOT NULL
            AND (c.on_dangling = 'keep'
                 OR (t.existing AND c.refers_key = '_id' AND NOT o.several AND has_table_privilege(to_regclass(o.relation), 'SELECT')
                     AND NOT EXISTS (SELECT FROM mongo_migrate.find_foreign_key(to_regclass(t.target), ARRAY[c.column_name], to_regclass(o.relation)) k
