@@ -219,7 +219,8 @@ CREATE FUNCTION mongo_migrate.check_table(target text, relation regclass) RETURN
     (SELECT format('%s is unlogged: a crash of the server empties it, while its documents count as copied',
                    CASE p.relid WHEN relation THEN 'it' ELSE 'partition ' || p.relid::regclass END),
             format('ALTER TABLE %s SET LOGGED;', p.relid::regclass)
-     FROM parts AS p JOIN pg_class AS c ON c.oid = p.relid WHERE c.relpersistence = 'u' AND c.relkind <> 'p' ORDER BY p.relid <> relation, p.relid::regclass::text)
+     FROM parts AS p WHERE (SELECT c.relpersistence = 'u' AND c.relkind <> 'p' FROM pg_class AS c WHERE c.oid = p.relid)
+     ORDER BY p.relid <> relation, p.relid::regclass::text)
     UNION ALL
     (SELECT format('%s %I%s may change rows of documents, or leave them out', w.kind, w.name,
                    CASE WHEN w.relid <> relation THEN ' of partition ' || w.relid::regclass END),
