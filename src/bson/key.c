@@ -453,45 +453,19 @@ read_number(KeyReader *reader, uint8 type, bson_t *document, const char *field, 
 	}
 }
 
-/* Reads a value and appends it as a field. */
+/* Reads a value of a type, whose byte is read, that append_other() writes. */
 static void
-read_value(KeyReader *reader, bson_t *document, const char *field, int field_length)
+read_other(KeyReader *reader, uint8 type, bson_t *document, const char *field, int field_length)
 {
-	uint8		type = read_byte(reader);
 	uint32		length;
 	uint64		timestamp;
 	bson_subtype_t subtype;
 	const char *bytes;
 	const char *options;
 	bson_oid_t	oid;
-	bson_t	   *scope;
 
 	switch (type)
 	{
-		case BSON_TYPE_INT32:
-		case BSON_TYPE_INT64:
-		case BSON_TYPE_DOUBLE:
-		case BSON_TYPE_DECIMAL128:
-			read_number(reader, type, document, field, field_length);
-			return;
-		case BSON_TYPE_UTF8:
-			length = read_length(reader);
-			bson_append_utf8(document, field, field_length, read_bytes(reader, length), length);
-			return;
-		case BSON_TYPE_CODE:
-			bytes = read_text(reader);
-			bson_append_code(document, field, field_length, bytes);
-			return;
-		case BSON_TYPE_CODEWSCOPE:
-			bytes = read_text(reader);
-			scope = owned_bson_new(CurrentMemoryContext);
-			read_fields(reader, false, scope);
-			bson_append_code_with_scope(document, field, field_length, bytes, scope);
-			return;
-		case BSON_TYPE_DOCUMENT:
-		case BSON_TYPE_ARRAY:
-			read_nested(reader, type == BSON_TYPE_ARRAY, document, field, field_length);
-			return;
 		case (uint8) BSON_TYPE_MINKEY:
 			bson_append_minkey(document, field, field_length);
 			return;
@@ -541,6 +515,46 @@ read_value(KeyReader *reader, bson_t *document, const char *field, int field_len
 			return;
 		default:
 			bad_key();
+	}
+}
+
+/* Reads a value and appends it as a field. */
+static void
+read_value(KeyReader *reader, bson_t *document, const char *field, int field_length)
+{
+	uint8		type = read_byte(reader);
+	uint32		length;
+	const char *bytes;
+	bson_t	   *scope;
+
+	switch (type)
+	{
+		case BSON_TYPE_INT32:
+		case BSON_TYPE_INT64:
+		case BSON_TYPE_DOUBLE:
+		case BSON_TYPE_DECIMAL128:
+			read_number(reader, type, document, field, field_length);
+			return;
+		case BSON_TYPE_UTF8:
+			length = read_length(reader);
+			bson_append_utf8(document, field, field_length, read_bytes(reader, length), length);
+			return;
+		case BSON_TYPE_CODE:
+			bytes = read_text(reader);
+			bson_append_code(document, field, field_length, bytes);
+			return;
+		case BSON_TYPE_CODEWSCOPE:
+			bytes = read_text(reader);
+			scope = owned_bson_new(CurrentMemoryContext);
+			read_fields(reader, false, scope);
+			bson_append_code_with_scope(document, field, field_length, bytes, scope);
+			return;
+		case BSON_TYPE_DOCUMENT:
+		case BSON_TYPE_ARRAY:
+			read_nested(reader, type == BSON_TYPE_ARRAY, document, field, field_length);
+			return;
+		default:
+			read_other(reader, type, document, field, field_length);
 	}
 }
 
