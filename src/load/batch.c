@@ -300,10 +300,8 @@ fill_parents(LoadTarget *target)
 
 	for (int field = target->ndecoded; field < target->ncolumns; field++)
 	{
-		int			parent_field = 0;
+		int			parent_field = column_number(parent, target->columns[field]->parent);
 
-		while (parent->columns[parent_field] != target->columns[field]->parent)
-			parent_field++;
 		for (int row = 0; row < target->nrows; row++)
 		{
 			Size		at = (Size) row * target->ncolumns + field;

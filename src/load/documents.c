@@ -251,7 +251,7 @@ batch_in_quarantine(LoadSession *session)
  * are in.  What is in quarantine no chunk meets again; others may be ahead.
  */
 static void
-copy_batch(Request *request)
+copy_asked(Request *request)
 {
 	LoadSession *session = request->session;
 	NullableDatum no_run = {.isnull = true};
@@ -285,7 +285,7 @@ tell_gone(Request *request, const bson_t *asked)
 Datum
 mm_copy_documents(PG_FUNCTION_ARGS)
 {
-	Request		request = {.write_batch = copy_batch,.not_found = tell_gone};
+	Request		request = {.write_batch = copy_asked,.not_found = tell_gone};
 
 	run_request(&request, fcinfo);
 	return load_counts_row(fcinfo, &request.counts, Int64GetDatum(request.gone));
@@ -467,7 +467,7 @@ check_row_security(LoadSession *session)
  * the loader's check that a row with its id is another's holds here, too.
  */
 static void
-replace_batch(Request *request)
+replace_asked(Request *request)
 {
 	LoadSession *session = request->session;
 	List	   *nulled = NIL;
@@ -543,7 +543,7 @@ Datum
 mm_replace_documents(PG_FUNCTION_ARGS)
 {
 	Request		request = {
-		.write_batch = replace_batch,.not_found = take_gone,
+		.write_batch = replace_asked,.not_found = take_gone,
 		.delete_gone = PG_GETARG_BOOL(3),.retry_dangling = PG_GETARG_BOOL(4),
 		.after = PG_GETARG_INT64(5)
 	};

@@ -261,6 +261,7 @@ struct Attempt
 /* plan.c */
 extern void load_plan_compile(LoadSession *session);
 extern LoadTarget *target_root(LoadTarget *target);
+extern int	column_number(LoadTarget *target, LoadColumn *column);
 
 /* plan_column.c */
 extern SPITupleTable *plan_column_rows(LoadSession *session);

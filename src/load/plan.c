@@ -255,6 +255,17 @@ target_root(LoadTarget *target)
 	return target;
 }
 
+/* The place of a column among those of its target, from 0. */
+int
+column_number(LoadTarget *target, LoadColumn *column)
+{
+	int			number = 0;
+
+	while (target->columns[number] != column)
+		number++;
+	return number;
+}
+
 /*
  * Whether a cast to a column's type does what an assignment does.  It does not
  * where the function that fits a value to the length of the type asks which of

@@ -197,11 +197,7 @@ target_mark_present(LoadSession *session, LoadTarget *target, int from, int to)
 static char *
 row_value(LoadTarget *target, LoadColumn *column)
 {
-	int			number = 0;
-
-	while (target->columns[number++] != column)
-		continue;
-	return psprintf("CAST(s.\"%d\" AS %s)", number,
+	return psprintf("CAST(s.\"%d\" AS %s)", column_number(target, column) + 1,
 					full_type_name(get_atttype(target->relid, column->attnum), -1));
 }
 
