@@ -70,6 +70,11 @@ SELECT inserted, rejected FROM mongo_migrate.migrate_collection('parts', 'late',
 INSERT INTO mongo_migrate.verification (server, collection, kind, options) VALUES ('parts', 'late', 'full', '{"caller": 0}'), ('parts', 'things', 'full', '{"caller": 0}');
 SELECT * FROM mongo_migrate.verify_full('parts', 'late', workers => 3);
 SELECT collection, ended_at IS NULL AS unfinished FROM mongo_migrate.verification WHERE server = 'parts' AND (options ->> 'caller') = '0' OR collection = 'late' ORDER BY 1, 2;
+-- Where PostgreSQL makes parallel plans of all that says that it can be in one, and this process has to carry them out.
+SELECT set_config(name, 'regress', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
+SET max_parallel_workers = 0;
+SELECT count(*) FROM mongo_migrate.verify_full('parts', 'late', workers => 2);
+RESET ALL;
 SELECT count(*) AS before FROM mongo_migrate.verification \gset
 SELECT mongo_migrate.verify_full('parts', 'late', workers => -1);
 SELECT mongo_migrate.verify_full('parts', 'nothing', workers => 2);

@@ -357,7 +357,7 @@ COMMENT ON FUNCTION mongo_migrate.apply_changes(name, text, integer) IS
 
 CREATE FUNCTION mongo_migrate.is_cut_over(server name)
     RETURNS boolean
-    LANGUAGE sql VOLATILE
+    LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT EXISTS (SELECT FROM mongo_migrate.sync AS s WHERE s.server = $1 AND s.cut_over_at IS NOT NULL)
