@@ -177,7 +177,10 @@ convert_enum(Converter *self, const bson_iter_t *value, Datum *result)
 	if (found == NULL)
 		return CONVERT_BAD_SYNTAX;
 
-	/* As in enum_in(): an index that has met it could not be read after a rollback. */
+	/*
+	 * As in enum_in(): an index that has met it could not be read after a
+	 * rollback.
+	 */
 	if (EnumUncommitted(found->value))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNSAFE_NEW_ENUM_VALUE_USAGE),

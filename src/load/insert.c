@@ -151,6 +151,7 @@ static const struct
 	int			sqlstate;
 	const char *filename;
 }			errors_of_data[] = {
+
 	/* NaN or infinity to an integer type */
 	{ERRCODE_FEATURE_NOT_SUPPORTED, "numeric.c"},
 	/* a unit that the type does not have */
