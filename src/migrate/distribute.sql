@@ -63,10 +63,10 @@ CREATE FUNCTION mongo_migrate.target_distribution(server name, collection text, 
 BEGIN
     WITH RECURSIVE down AS (
         SELECT t.target, t.target AS root,
-               CASE WHEN t.reference_table THEN 'reference' WHEN t.distribute_by IS NOT NULL THEN 'hash'
+               CASE WHEN c.kind IS NOT NULL THEN c.kind WHEN t.reference_table THEN 'reference' WHEN t.distribute_by IS NOT NULL THEN 'hash'
                     WHEN to_regclass(t.target) IS NULL AND mongo_migrate.citus_place(t.target) > 0 THEN 'single' END AS kind,
-               t.distribute_by AS column_name
-        FROM mongo_migrate.plan_target AS t
+               CASE WHEN c.kind IS NULL THEN t.distribute_by ELSE c.column_name END AS column_name
+        FROM mongo_migrate.plan_target AS t, mongo_migrate.citus_distribution(to_regclass(t.target)) AS c
         WHERE (t.server, t.collection) = ($1, $2) AND t.parent IS NULL
         UNION ALL
         SELECT t.target, down.root, down.kind,
@@ -305,8 +305,8 @@ CREATE FUNCTION mongo_migrate.plan_distributions(server name, collection text)
         CROSS JOIN LATERAL mongo_migrate.target_distribution(t.server, t.collection, t.target) AS d
         JOIN mongo_migrate.plan_target AS r ON (r.server, r.collection, r.target) = (t.server, t.collection, d.root)
     WHERE (t.server, t.collection) = ($1, $2) AND t.included AND NOT t.existing
-      AND (r.reference_table OR r.distribute_by IS NOT NULL)
-      AND (d.kind = 'reference' OR d.column_name IS NOT NULL)
+      AND (r.reference_table OR r.distribute_by IS NOT NULL OR (mongo_migrate.citus_distribution(to_regclass(r.target))).kind IS NOT NULL)
+      AND (d.kind <> 'hash' OR d.column_name IS NOT NULL)
     ORDER BY t.ordinal
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_distributions(name, text) IS
@@ -448,7 +448,7 @@ BEGIN
         problem := 'the plan distributes it, and extension citus is not installed in this database';
         hint := 'CREATE EXTENSION citus; or: ' || undistributed;
         RETURN NEXT;
-    ELSIF t.existing AND present.kind IS NULL THEN
+    ELSIF t.existing AND present.kind IS NULL AND problem IS NULL THEN     -- of a child table it may be told already
         problem := 'the plan distributes it, and it exists and is not distributed';
         hint := format('SELECT create_distributed_table(%L, %L); or: %s', t.target, planned.column_name, undistributed);
         RETURN NEXT;

@@ -139,4 +139,25 @@ is(query("SELECT conrelid::regclass, confrelid::regclass FROM pg_constraint WHER
 is(query("SELECT kind, count(*) FROM mongo_migrate.verify_full('shop', 'orders') GROUP BY 1"), "orphan|$dangling", 'verified');
 is(query('SELECT count(user_id) FROM other.orders'), 200 - $dangling, 'and settled');
 
+# Child tables that are made for a table which exists, is partitioned, and which Citus has: by a column that is not the id, and whole.
+$mongo->generate('shop', 'visits', [ 0, 60 ], '{"_id": "$n", "place": {"$mod": ["$n", 7]}, "at": {"$dateAdd": {"startDate": {"$toDate": 1577836800000}, "unit": "day", "amount": "$n"}},'
+	  . ' "items": [{"a": 1, "lots": [{"b": 1}]}]}');
+foreach my $distribution (q('place'), 'NULL')
+{
+	query('CREATE TABLE visits (id integer, place integer, at timestamptz, PRIMARY KEY (id, place, at)) PARTITION BY RANGE (at);'
+		  . " CREATE TABLE visits_1 PARTITION OF visits FOR VALUES FROM ('2020-01-01') TO ('2020-01-20'); CREATE TABLE visits_2 PARTITION OF visits FOR VALUES FROM ('2020-01-20') TO ('2021-01-01');"
+		  . " SELECT create_distributed_table('visits', $distribution, colocate_with => 'none')");
+	query("SELECT mongo_migrate.plan_collection('shop', 'visits'); UPDATE mongo_migrate.plan_target SET included = true, existing = false WHERE collection = 'visits' AND parent IS NOT NULL");
+	query("SELECT mongo_migrate.plan_collection('shop', 'visits', replan => true)") foreach 1 .. 2;
+	is(query("SELECT count(*) FROM mongo_migrate.plan_column WHERE target = 'public.visits_items' AND role = 'parent'"), $distribution eq 'NULL' ? 1 : 2, "$distribution: once in child tables");
+	is(query("SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('shop', 'visits')"), '60|0|t', "$distribution: migrated");
+	is(query("SELECT count(DISTINCT colocationid) FROM pg_dist_partition WHERE logicalrelid::text ~ '^visits'"), 1, "$distribution: all lie together");
+	is(query("SELECT * FROM mongo_migrate.verify_full('shop', 'visits')"), '', "$distribution: verified");
+	$mongo->command('shop', '{"update": "visits", "updates": [{"q": {"_id": {"$lt": 20}}, "u": {"$inc": {"place": 1, "at": 1728000000}}, "multi": true}]}');
+	query("SELECT mongo_migrate.repair('shop', 'visits') FROM mongo_migrate.verify_full('shop', 'visits') LIMIT 1");
+	is(query("SELECT * FROM mongo_migrate.verify_full('shop', 'visits')"), '', "$distribution: moved to other shards and partitions");
+	is(query('SELECT count(*) FROM visits'), 60, "$distribution: and not left behind");
+	query("SELECT mongo_migrate.reset_collection('shop', 'visits', truncate => true); DROP TABLE visits_items_lots, visits_items, visits; DELETE FROM mongo_migrate.plan WHERE collection = 'visits'");
+}
+
 done_testing();
