@@ -597,7 +597,7 @@ EXCEPTION
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.try_keys(name, text) IS
-    'makes the primary keys, unique constraints, indexes and checks of a collection''s tables while these are empty, and takes them back: an error for what could not be made after the load either, with the edit of the plan that leaves it out; nothing is tried where others have them locked';
+    'makes the primary keys, unique constraints, indexes and checks of a collection''s tables while these are empty, and takes them back: an error for what could not be made after the load either, with the edit of the plan that leaves it out; nothing is tried where others have them locked, nor for tables that Citus has distributed already';
 REVOKE ALL ON FUNCTION mongo_migrate.try_keys(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.apply_ddl(server name, collection text DEFAULT NULL)
