@@ -113,6 +113,7 @@ BEGIN
     UPDATE mongo_migrate.run SET phase = 'references', keyed_at = clock_timestamp()
      WHERE run_id = add_references.run_id
     RETURNING * INTO r;
+    PERFORM mongo_migrate.require_seen(r.server, r.collection);
     PERFORM mongo_migrate.add_foreign_keys(r.server, r.collection);
 END
 $$;

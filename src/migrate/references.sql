@@ -170,6 +170,29 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.dangling_condition(name, mongo_migrate.loaded_reference) IS
     'SQL for whether the column of a row of the target, t, refers to a row that does not exist';
 
+-- Citus has another session ask for both, once it has made keys of a table of the coordinator by one.
+CREATE FUNCTION mongo_migrate.require_seen(server name, collection text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    r record;
+BEGIN
+    SELECT l.* INTO r FROM mongo_migrate.loaded_references($1, ARRAY[$2]) AS l
+     WHERE mongo_migrate.has_citus() AND mongo_migrate.citus_place(l.target) = 0 AND mongo_migrate.citus_place(l.refers_target) IS NULL
+       AND pg_stat_get_xact_tuples_inserted(to_regclass(l.refers_target)) > 0 LIMIT 1;
+    IF FOUND THEN
+        RAISE feature_not_supported USING
+            MESSAGE = format('%s refers to %s, which this transaction has written and Citus does not know', r.target, r.refers_target),
+            HINT = format('Migrate each in a transaction of its own, or with workers; or first: SELECT citus_add_local_table_to_metadata(%L);', r.refers_target);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_seen(name, text) IS
+    'an error where a table of the coordinator that Citus knows refers to one that it does not know, and that this transaction has written: the look for what dangles would not see its rows';
+REVOKE ALL ON FUNCTION mongo_migrate.require_seen(name, text) FROM PUBLIC;
+
 CREATE FUNCTION mongo_migrate.reference_keys(server name, r mongo_migrate.loaded_reference)
     RETURNS TABLE (target text, id name, key name, matches text)
     LANGUAGE sql STABLE
