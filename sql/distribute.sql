@@ -26,6 +26,11 @@ SELECT mongo_migrate.draft_ddl('distribute', section => 'references');
 SELECT target, statement, done FROM mongo_migrate.plan_distributions('distribute', 'accounts');
 SELECT target, column_name, problem, hint, severity FROM mongo_migrate.check_plan('distribute', 'orders') LIMIT 1;
 SELECT * FROM mongo_migrate.apply_ddl('distribute', 'accounts');
+-- The column by which Citus distributes is never NULL.
+SELECT mongo_migrate.run_command('distribute', '{"insert": "visits", "documents": [{"_id": 1, "tenant": 1}, {"_id": 2}]}')->'n' AS n;
+SELECT mongo_migrate.plan_collection('distribute', 'visits', distribute_by => 'tenant');
+SELECT column_name, problem, hint, severity FROM mongo_migrate.check_plan('distribute', 'visits') WHERE column_name IS NOT NULL;
+DELETE FROM mongo_migrate.plan WHERE (server, collection) = ('distribute', 'visits');
 -- Made anew it stays; NULL in the plan ends it.
 SELECT mongo_migrate.plan_collection('distribute', 'accounts', replan => true);
 SELECT DISTINCT target, distribute_by FROM planned WHERE target LIKE '%accounts%' ORDER BY 1;

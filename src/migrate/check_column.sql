@@ -282,7 +282,9 @@ BEGIN
     IF c.expression IS NULL AND empty > 0 AND
         coalesce((SELECT a.attnotnull FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = c.column_name), NOT c.nullable) THEN
         problem := format('it is NOT NULL, and %s of the documents read have no value', empty);
-        hint := CASE WHEN relation IS NULL THEN mongo_migrate.mend_column(c, 'nullable = true')
+        hint := CASE WHEN (mongo_migrate.target_distribution(c.server, c.collection, c.target)).column_name = c.column_name
+                THEN 'Citus distributes by it, and such documents go into quarantine. Distribute by another column, or give them a value.'
+                WHEN relation IS NULL THEN mongo_migrate.mend_column(c, 'nullable = true')
                 ELSE format('ALTER TABLE %s ALTER COLUMN %I DROP NOT NULL;', c.target, c.column_name) END;
     ELSIF stranger IS NOT NULL THEN
         problem := format('its labels are without %L, which documents read have', stranger);
