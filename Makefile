@@ -29,7 +29,7 @@ SQL_PARTS = \
 	src/migrate/plan.sql \
 	src/migrate/plan_table.sql \
 	src/migrate/plan_index.sql \
-	src/migrate/plan_check.sql \
+	src/migrate/plan_validator.sql \
 	src/migrate/plan_enumeration.sql \
 	src/migrate/check_references.sql \
 	src/migrate/check_column.sql \

@@ -1,4 +1,4 @@
--- plan_check.sql: checks of a plan, proposed from the source's validator and from few values.
+-- plan_validator.sql: CHECK constraints of a plan, proposed from the source's validator.
 --
 -- A check is what follows a column's name: IN ('new', 'paid'), >= 0.  What is
 -- proposed is not made: documents may have been there before their validator,
