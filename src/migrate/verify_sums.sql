@@ -20,8 +20,7 @@ AS $$
     FROM unnest(targets) WITH ORDINALITY AS t(target, n),
          mongo_migrate.verify_columns(server, collection, t.target) AS c,
          mongo_migrate.verify_base_type(c.type, c.typmod) AS b,
-         LATERAL (SELECT w.value, format('mongo_migrate.%s(%s)', CASE WHEN b.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
-                                                                      THEN 'verify_integer' ELSE 'verify_number' END, w.value) AS exact
+         LATERAL (SELECT w.value, mongo_migrate.verify_number_in(b.type, w.value) AS exact
                   FROM (SELECT format('(e.content #> %L)', mongo_migrate.verify_steps(c.path)) AS value) AS w) AS v
     WHERE c.role = 'value' AND c.path <> '$key' AND c.expression IS NULL
         AND b.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'float4'::regtype, 'float8'::regtype)

@@ -66,6 +66,14 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_leaves(jsonb, integer[]) IS
     'the scalars of nested arrays as one array; NULL where the arrays are not of the given lengths, a level each';
 
+CREATE FUNCTION mongo_migrate.verify_number_in(type oid, value text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    RETURN format('mongo_migrate.%s(%s)', CASE WHEN type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
+                                               THEN 'verify_integer' ELSE 'verify_number' END, value);
+COMMENT ON FUNCTION mongo_migrate.verify_number_in(oid, text) IS
+    'SQL for the number that a column of a type should have of a value in canonical Extended JSON';
+
 -- SQL fragments over value (jsonb, neither null nor missing) and stored (the
 -- column's type, not NULL):
 --   exact    whether stored is the source's value; NULL counts as no
@@ -79,7 +87,7 @@ CREATE FUNCTION mongo_migrate.verify_fragments(type oid, typmod integer, value t
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    number  text := format('mongo_migrate.verify_number(%s)', value);
+    number  text;
     instant text := format('mongo_migrate.verify_timestamp(%s)', value);
     string  text := format('COALESCE(%1$s ->> ''$symbol'', %1$s #>> ''{}'')', value);
     name    text;
@@ -91,6 +99,7 @@ DECLARE
 BEGIN
     SELECT b.type, b.typmod INTO type, typmod FROM mongo_migrate.verify_base_type(type, typmod) AS b;
     name := format_type(type, NULL);
+    number := mongo_migrate.verify_number_in(type, value);
     shown := format('mongo_migrate.verify_show(%s)', value);
     first := type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'float8'::regtype, 'float4'::regtype,
         'bool'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'mongo_migrate.objectid'::regtype, 'bytea'::regtype,
@@ -99,7 +108,6 @@ BEGIN
     SELECT typelem INTO element FROM pg_type WHERE oid = type AND typsubscript = 'array_subscript_handler'::regproc;
 
     IF type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) THEN
-        number := format('mongo_migrate.verify_integer(%s)', value);
         exact := format('%s::numeric = %s', stored, number);
         typed := format('CASE WHEN %1$s = trunc(%1$s) AND %1$s BETWEEN %2$s AND %3$s THEN %1$s::%4$s END', number,
                         -(2::numeric ^ bits), 2::numeric ^ bits - 1, name);
