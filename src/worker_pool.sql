@@ -12,4 +12,3 @@ heartbeat: a query that the caller runs every mongo_migrate.progress_interval wh
 With fewer free slots (max_worker_processes) than commands, the others wait for one; with none, SQLSTATE 53400.
 Errors: 25001 in a transaction that has changed data or is not READ COMMITTED, 25006 on a standby, 40P01 when a worker waits for a lock of the caller.';
 
-REVOKE ALL ON FUNCTION mongo_migrate.run_workers(text[], text) FROM PUBLIC;

@@ -42,10 +42,8 @@ CREATE FUNCTION mongo_migrate.decode_document(document bytea, paths text[], type
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_decode_document';
 COMMENT ON FUNCTION mongo_migrate.decode_document(bytea, text[], text[], text, boolean, boolean) IS
     'for tests: decodes a BSON document by a plan made of paths and types; "items[].sku" is a column of a child table, whose position is "items[].#"';
-REVOKE ALL ON FUNCTION mongo_migrate.decode_document(bytea, text[], text[], text, boolean, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.encode_value(value anyelement, bson_type text DEFAULT NULL) RETURNS bytea
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_encode_value';
 COMMENT ON FUNCTION mongo_migrate.encode_value(anyelement, text) IS
     'for tests: the document {v: value} in BSON, as a foreign table''s column with the option bson_type writes the value';
-REVOKE ALL ON FUNCTION mongo_migrate.encode_value(anyelement, text) FROM PUBLIC;

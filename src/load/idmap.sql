@@ -13,7 +13,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.reset_statements(name, text) IS
     'the statements that have documents with ids of a collection''s id map copied anew, its own and those that refer to it; NULL: none were copied';
-REVOKE ALL ON FUNCTION mongo_migrate.reset_statements(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.create_id_map(server name, collection text) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -81,7 +80,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.create_id_map(name, text) IS
     'makes the id map of a collection, where there is none: a table (key bytea, id), by the id_type in mongo_migrate.id_map (bigint where the collection has no row there); returns its name, or NULL for id_type source, which needs none';
-REVOKE ALL ON FUNCTION mongo_migrate.create_id_map(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.id_map_of(server name, collection text) RETURNS mongo_migrate.id_map
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
@@ -103,7 +101,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.id_map_of(name, text) IS
     'the row of mongo_migrate.id_map of a collection; error 55000 where there is no plan or its table has not been made';
-REVOKE ALL ON FUNCTION mongo_migrate.id_map_of(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.id_map_keys(server name, collection text)
     RETURNS TABLE (relation regclass, statement text, done boolean)
@@ -125,7 +122,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.id_map_keys(name, text) IS
     'the two keys of a collection''s id map, as statements: of its keys, by which ids are found, and of its ids, by which mongo_migrate.source_id() finds keys; done: it exists';
-REVOKE ALL ON FUNCTION mongo_migrate.id_map_keys(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.key_id_map(server name, collection text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -151,7 +147,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.key_id_map(name, text) IS
     'gives a collection''s id map its primary key, if a first load goes on without; it waits for batches that are under way, and those after it look ids up';
-REVOKE ALL ON FUNCTION mongo_migrate.key_id_map(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.finish_id_map(server name, collection text) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -175,7 +170,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.finish_id_map(name, text) IS
     'makes the keys and the ids of a collection''s id map unique, as far as they are not, and the sequences stand past its ids; to be called after the load, because it is cheaper then';
-REVOKE ALL ON FUNCTION mongo_migrate.finish_id_map(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.unkey_id_map(map mongo_migrate.id_map) RETURNS boolean
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -206,7 +200,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.unkey_id_map(mongo_migrate.id_map) IS
     'takes the keys of an id map away; false, and nothing done, where it has rows, or another collection that refers to it is being copied or is copied in part';
-REVOKE ALL ON FUNCTION mongo_migrate.unkey_id_map(mongo_migrate.id_map) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.require_own_map(map mongo_migrate.id_map) RETURNS void
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -225,7 +218,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.require_own_map(mongo_migrate.id_map) IS
     'error 42501 where the keys of an id map are still to be made, and the caller may not';
-REVOKE ALL ON FUNCTION mongo_migrate.require_own_map(mongo_migrate.id_map) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.prepare_id_maps(server name, collection text, look_up boolean DEFAULT true) RETURNS void
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -258,7 +250,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.prepare_id_maps(name, text, boolean) IS
     'makes the id maps ready for a copy of documents of a collection: those in which ids are looked up have their primary key; look_up false: documents that have not been copied before, whose ids need not be looked up unless the collection refers to itself';
-REVOKE ALL ON FUNCTION mongo_migrate.prepare_id_maps(name, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.target_id(server name, collection text, source_id json) RETURNS text
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
@@ -279,7 +270,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.target_id(name, text, json) IS
     'the id in PostgreSQL of the document with this _id (Extended JSON), as text; NULL where it has none';
-REVOKE ALL ON FUNCTION mongo_migrate.target_id(name, text, json) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.target_ids(server name, collection text, ids bytea[]) RETURNS text[]
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
@@ -307,7 +297,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.target_ids(name, text, bytea[]) IS
     'target_id() of each of some documents; ids: BSON documents with their _id';
-REVOKE ALL ON FUNCTION mongo_migrate.target_ids(name, text, bytea[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.source_id(server name, collection text, id text) RETURNS json
     LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
@@ -345,4 +334,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.source_id(name, text, text) IS
     'the _id (canonical Extended JSON) of the document that has this id in PostgreSQL, by the column''s type where it is the _id itself; NULL where there is none';
-REVOKE ALL ON FUNCTION mongo_migrate.source_id(name, text, text) FROM PUBLIC;

@@ -6,7 +6,6 @@ CREATE FUNCTION mongo_migrate.plan_changed() RETURNS trigger
     AS 'MODULE_PATHNAME', 'mm_plan_changed';
 COMMENT ON FUNCTION mongo_migrate.plan_changed() IS
     'has every session that copies documents read the plan again before its next batch';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_changed() FROM PUBLIC;
 
 CREATE TRIGGER plan_changed AFTER UPDATE OF time_zone, date_style, interval_style ON mongo_migrate.plan
     FOR EACH STATEMENT EXECUTE FUNCTION mongo_migrate.plan_changed();
@@ -31,21 +30,18 @@ CREATE FUNCTION mongo_migrate.copy_batch(server name, collection text, chunk int
     AS 'MODULE_PATHNAME', 'mm_copy_batch';
 COMMENT ON FUNCTION mongo_migrate.copy_batch(name, text, integer, integer, text, bigint) IS
     'copies the next batch_size documents of a chunk into the tables of the plan and moves the chunk''s checkpoint, in the current transaction; on_error: quarantine, or stop at the first bad document; returns what became of the documents, the number of values rounded to a numeric scale, and whether the chunk is complete; error 55P03 where another transaction has the chunk';
-REVOKE ALL ON FUNCTION mongo_migrate.copy_batch(name, text, integer, integer, text, bigint) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.batch_document(document integer) RETURNS jsonb
     LANGUAGE c STABLE STRICT PARALLEL RESTRICTED COST 1
     AS 'MODULE_PATHNAME', 'mm_batch_document';
 COMMENT ON FUNCTION mongo_migrate.batch_document(integer) IS
     'for the statements of a batch: its document of that number, which expressions of a plan know as doc';
-REVOKE ALL ON FUNCTION mongo_migrate.batch_document(integer) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.batch_rows() RETURNS SETOF record
     LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED COST 1 ROWS 1000
     AS 'MODULE_PATHNAME', 'mm_batch_rows';
 COMMENT ON FUNCTION mongo_migrate.batch_rows() IS
     'for the statements of a batch: its rows for one table, which can be read once';
-REVOKE ALL ON FUNCTION mongo_migrate.batch_rows() FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.bson_id(document bytea) RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -60,7 +56,6 @@ CREATE FUNCTION mongo_migrate.copy_documents(server name, collection text, ids b
     AS 'MODULE_PATHNAME', 'mm_copy_documents';
 COMMENT ON FUNCTION mongo_migrate.copy_documents(name, text, bytea[]) IS
     'reads single documents anew from the source and copies them; ids: BSON documents with the _id of each, as in mongo_migrate.quarantine; documents whose rows are there are skipped, unless they are in quarantine with an id of the map, those that cannot be copied go into quarantine, and those that could leave it; gone: documents that the source has no longer';
-REVOKE ALL ON FUNCTION mongo_migrate.copy_documents(name, text, bytea[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.replace_documents(server name, collection text, ids bytea[], delete_gone boolean, retry_dangling boolean,
         after bigint DEFAULT 0,
@@ -73,7 +68,6 @@ CREATE FUNCTION mongo_migrate.replace_documents(server name, collection text, id
     AS 'MODULE_PATHNAME', 'mm_replace_documents';
 COMMENT ON FUNCTION mongo_migrate.replace_documents(name, text, bytea[], boolean, boolean, bigint) IS
     'reads single documents anew from the source and makes their rows what they would be now; ids: BSON documents with the _id of each; rows of tables of documents are updated, child rows deleted and inserted; delete_gone: documents that the source has no longer, or that the filter leaves out, lose their rows; rejected: documents that cannot become rows, which keep those that they have, with a warning, or else go into quarantine; gone: not in the source, and nothing was done; written: the ids of documents whose rows changed; dangling: with retry_dangling, of those rejected ones that a foreign key refused, of which nothing is told, held: of those that are gone and referred to, and moved: of those that are referred to by a value that they have no longer; without, references that dangle are made NULL where the plan says so, and recorded; refused: of those whose rows stay as they were, and why; after: a time of the cluster (seconds << 31, and a number) that the source must have reached, 0: any';
-REVOKE ALL ON FUNCTION mongo_migrate.replace_documents(name, text, bytea[], boolean, boolean, bigint) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.quarantine_key(key bytea) RETURNS bytea
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -91,7 +85,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.is_quarantined(name, text, bytea) IS
     'whether the document with an _id, as bson_key() has it, is in quarantine';
-REVOKE ALL ON FUNCTION mongo_migrate.is_quarantined(name, text, bytea) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.name_dangling(server name, collection text) RETURNS void
     LANGUAGE sql VOLATILE
@@ -108,7 +101,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.name_dangling(name, text) IS
     'what a foreign key has refused, where the plan wants that in quarantine, has the plan''s reason and not an id';
-REVOKE ALL ON FUNCTION mongo_migrate.name_dangling(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.retry_quarantine(server name, collection text DEFAULT NULL,
         OUT documents bigint, OUT inserted bigint, OUT skipped bigint, OUT rejected bigint,
@@ -196,4 +188,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.retry_quarantine(name, text) IS
     'tries the documents in quarantine again, of one collection or of all, each as the source has it now; returns what became of them: rejected ones stay, with the new reason; gone ones are not in the source any more and leave quarantine with a notice';
-REVOKE ALL ON FUNCTION mongo_migrate.retry_quarantine(name, text) FROM PUBLIC;

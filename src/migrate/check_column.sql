@@ -133,7 +133,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_column(mongo_migrate.plan_column, regclass) IS
     'what is wrong with a column of a plan, and the statement that mends it; NULL: nothing';
-REVOKE ALL ON FUNCTION mongo_migrate.check_column(mongo_migrate.plan_column, regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.find_path(server name, collection text, base text, path text,
         OUT known text, OUT problem text)
@@ -178,7 +177,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.find_path(name, text, text, text) IS
     'the plan_path of a path that begins at base (as target_base has it), or why documents cannot have it; both NULL: not known';
-REVOKE ALL ON FUNCTION mongo_migrate.find_path(name, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.takes_bson_type(type text, bson_type text) RETURNS boolean
     LANGUAGE plpgsql STABLE STRICT
@@ -204,7 +202,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.takes_bson_type(text, text) IS
     'whether a column of a type takes values of a BSON type, some at least';
-REVOKE ALL ON FUNCTION mongo_migrate.takes_bson_type(text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.refused_values(server name, collection text, path text, type text) RETURNS text
     LANGUAGE sql STABLE STRICT
@@ -217,7 +214,6 @@ CREATE FUNCTION mongo_migrate.refused_values(server name, collection text, path 
 $$;
 COMMENT ON FUNCTION mongo_migrate.refused_values(name, text, text, text) IS
     'the BSON types of the values that were seen at a path, where a column of a type takes none of them; else NULL';
-REVOKE ALL ON FUNCTION mongo_migrate.refused_values(name, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_values(c mongo_migrate.plan_column, path text, OUT problem text, OUT hint text)
     LANGUAGE plpgsql STABLE
@@ -256,7 +252,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_values(mongo_migrate.plan_column, text) IS
     'that a column''s type takes none of the values that were seen at its path, so that all their documents go into quarantine, or not the longest strings, and the statement that mends it; NULL: it takes them';
-REVOKE ALL ON FUNCTION mongo_migrate.check_values(mongo_migrate.plan_column, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_documents(c mongo_migrate.plan_column, relation regclass, base text,
         OUT problem text, OUT hint text)
@@ -296,4 +291,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_documents(mongo_migrate.plan_column, regclass, text) IS
     'what the documents that the plan was made from say against a column, whose row''s path is base (as target_base has it), and the statement that mends it; NULL: nothing';
-REVOKE ALL ON FUNCTION mongo_migrate.check_documents(mongo_migrate.plan_column, regclass, text) FROM PUBLIC;

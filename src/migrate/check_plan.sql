@@ -18,7 +18,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.require_plan(name, text) IS
     'an error when the collection, or no collection of the server, is planned';
-REVOKE ALL ON FUNCTION mongo_migrate.require_plan(name, text) FROM PUBLIC;
 
 -- MongoDB compares documents with the order of their fields, and a filter, which is jsonb, does not keep that.
 CREATE FUNCTION mongo_migrate.filter_document(part jsonb, is_value boolean DEFAULT false) RETURNS jsonb
@@ -84,7 +83,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_filter(mongo_migrate.plan_target) IS
     'what is wrong with the filter of a target, and what mends it; NULL: nothing';
-REVOKE ALL ON FUNCTION mongo_migrate.check_filter(mongo_migrate.plan_target) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.lacking_schema_rights(schema text, relation text) RETURNS TABLE (object text, lacking text)
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -101,7 +99,6 @@ CREATE FUNCTION mongo_migrate.lacking_schema_rights(schema text, relation text) 
 $$;
 COMMENT ON FUNCTION mongo_migrate.lacking_schema_rights(text, text) IS
     'the rights that one has not, and needs to use a relation of a schema, or to create it where it is not there: GRANT <lacking> ON <object>';
-REVOKE ALL ON FUNCTION mongo_migrate.lacking_schema_rights(text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.require_schemas(server name, collection text) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -127,7 +124,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.require_schemas(name, text) IS
     'an error where a table of the plan of a collection, or of one that it refers to, is in a schema that one may not use; NULL: of any collection';
-REVOKE ALL ON FUNCTION mongo_migrate.require_schemas(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_target_name(t mongo_migrate.plan_target, OUT problem text, OUT hint text)
     LANGUAGE plpgsql STABLE
@@ -167,7 +163,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_target_name(mongo_migrate.plan_target) IS
     'what is wrong with the name of a target, and the statement that mends it; NULL: nothing';
-REVOKE ALL ON FUNCTION mongo_migrate.check_target_name(mongo_migrate.plan_target) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_child_key(t mongo_migrate.plan_target, OUT problem text, OUT hint text, OUT severity text)
     LANGUAGE plpgsql STABLE
@@ -200,7 +195,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_child_key(mongo_migrate.plan_target) IS
     'what is wrong with the key of a target that has a parent, and what mends it; NULL: nothing';
-REVOKE ALL ON FUNCTION mongo_migrate.check_child_key(mongo_migrate.plan_target) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_table(target text, relation regclass) RETURNS TABLE (problem text, hint text)
     LANGUAGE sql STABLE
@@ -240,7 +234,6 @@ CREATE FUNCTION mongo_migrate.check_table(target text, relation regclass) RETURN
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_table(text, regclass) IS
     'what could go wrong as a table that is there is filled, and what mends it';
-REVOKE ALL ON FUNCTION mongo_migrate.check_table(text, regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_relation(t mongo_migrate.plan_target, relation regclass) RETURNS TABLE (problem text, hint text)
     LANGUAGE sql STABLE
@@ -254,7 +247,6 @@ CREATE FUNCTION mongo_migrate.check_relation(t mongo_migrate.plan_target, relati
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_relation(mongo_migrate.plan_target, regclass) IS
     'what is wrong with the relation that has a target''s name, or that there is none, and what mends it';
-REVOKE ALL ON FUNCTION mongo_migrate.check_relation(mongo_migrate.plan_target, regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_target(t mongo_migrate.plan_target, relation regclass)
     RETURNS TABLE (problem text, hint text, severity text)
@@ -293,7 +285,6 @@ CREATE FUNCTION mongo_migrate.check_target(t mongo_migrate.plan_target, relation
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_target(mongo_migrate.plan_target, regclass) IS
     'what is wrong with a target of a plan as a whole, and what mends it';
-REVOKE ALL ON FUNCTION mongo_migrate.check_target(mongo_migrate.plan_target, regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_columns(t mongo_migrate.plan_target, relation regclass)
     RETURNS TABLE (column_name name, problem text, hint text, severity text)
@@ -343,7 +334,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_columns(mongo_migrate.plan_target, regclass) IS
     'what is wrong with the columns of a target of a plan, or what the documents read say against them, and what mends it';
-REVOKE ALL ON FUNCTION mongo_migrate.check_columns(mongo_migrate.plan_target, regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_plan(server name, collection text DEFAULT NULL)
     RETURNS TABLE (target text, column_name name, problem text, hint text, severity text)
@@ -406,4 +396,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_plan(name, text) IS
     'what is wrong with a collection''s plan (NULL: with every plan of the server), and the statement that mends it; severity error: it cannot be applied, warning: documents may be rejected, or a column may stay empty';
-REVOKE ALL ON FUNCTION mongo_migrate.check_plan(name, text) FROM PUBLIC;

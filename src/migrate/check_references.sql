@@ -51,7 +51,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_key_reference(mongo_migrate.plan_column) IS
     'what is wrong with a reference by another field than _id, and the statement that mends it; NULL: nothing';
-REVOKE ALL ON FUNCTION mongo_migrate.check_key_reference(mongo_migrate.plan_column) FROM PUBLIC;
 
 -- What the equality of a foreign key, and of the look-up of what dangles, asks.
 CREATE FUNCTION mongo_migrate.can_refer(type text, key_type text) RETURNS boolean
@@ -65,7 +64,6 @@ CREATE FUNCTION mongo_migrate.can_refer(type text, key_type text) RETURNS boolea
 $$;
 COMMENT ON FUNCTION mongo_migrate.can_refer(text, text) IS
     'whether a column of a type can have a foreign key to one of another; domains are taken to; NULL: there is no such type';
-REVOKE ALL ON FUNCTION mongo_migrate.can_refer(text, text) FROM PUBLIC;
 
 -- An id made by an expression is not the one that a reference by _id has.
 CREATE FUNCTION mongo_migrate.check_id_reference(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
@@ -105,7 +103,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_id_reference(mongo_migrate.plan_column) IS
     'what is wrong with a reference by _id, or with an id that is referred to, and what mends it: the id has an expression, or another type; NULL: nothing';
-REVOKE ALL ON FUNCTION mongo_migrate.check_id_reference(mongo_migrate.plan_column) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_parent(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
     LANGUAGE sql STABLE
@@ -121,4 +118,3 @@ CREATE FUNCTION mongo_migrate.check_parent(c mongo_migrate.plan_column, OUT prob
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_parent(mongo_migrate.plan_column) IS
     'what is wrong with a column of role parent, whose parent_column is not in the plan, or of a type that no foreign key leads to, and the statement that mends it; NULL: nothing';
-REVOKE ALL ON FUNCTION mongo_migrate.check_parent(mongo_migrate.plan_column) FROM PUBLIC;

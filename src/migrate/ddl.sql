@@ -7,21 +7,18 @@ CREATE FUNCTION mongo_migrate.canonical_type(type text) RETURNS text
     AS 'MODULE_PATHNAME', 'mm_canonical_type';
 COMMENT ON FUNCTION mongo_migrate.canonical_type(text) IS
     'a type''s name as PostgreSQL prints it; an error when there is no such type';
-REVOKE ALL ON FUNCTION mongo_migrate.canonical_type(text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_bson_type(type text) RETURNS void
     LANGUAGE c STABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'mm_check_bson_type';
 COMMENT ON FUNCTION mongo_migrate.check_bson_type(text) IS
     'an error where no BSON value can become a value of the type';
-REVOKE ALL ON FUNCTION mongo_migrate.check_bson_type(text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.is_hashable(type text) RETURNS boolean
     LANGUAGE c STABLE STRICT PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'mm_is_hashable';
 COMMENT ON FUNCTION mongo_migrate.is_hashable(text) IS
     'whether values of a type have a hash that is the same on all nodes, by which Citus can distribute rows; an error when there is no such type';
-REVOKE ALL ON FUNCTION mongo_migrate.is_hashable(text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_expression(expression text, source_type text, type text, has_doc boolean DEFAULT false,
     of_column name DEFAULT NULL) RETURNS void
@@ -29,7 +26,6 @@ CREATE FUNCTION mongo_migrate.check_expression(expression text, source_type text
     AS 'MODULE_PATHNAME', 'mm_check_expression';
 COMMENT ON FUNCTION mongo_migrate.check_expression(text, text, text, boolean, name) IS
     'parses an expression over value (of type source_type; NULL: there is none) and, with has_doc, doc, whose result becomes type, without running it; of_column: it is the default or the check of a column, and has that instead of value; an error when it cannot be used';
-REVOKE ALL ON FUNCTION mongo_migrate.check_expression(text, text, text, boolean, name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.full_path(base text, path text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -55,7 +51,6 @@ CREATE FUNCTION mongo_migrate.target_base(server name, collection text, target t
 $$;
 COMMENT ON FUNCTION mongo_migrate.target_base(name, text, text) IS
     'the path of a target''s rows from the document''s top, as infer_schema has it; the root''s is empty';
-REVOKE ALL ON FUNCTION mongo_migrate.target_base(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.source_path(server name, collection text, target text, path text) RETURNS text
     LANGUAGE sql STABLE STRICT
@@ -65,7 +60,6 @@ CREATE FUNCTION mongo_migrate.source_path(server name, collection text, target t
 $$;
 COMMENT ON FUNCTION mongo_migrate.source_path(name, text, text, text) IS
     'where a column of a target comes from, with the collection: orders.items[].sku';
-REVOKE ALL ON FUNCTION mongo_migrate.source_path(name, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.one_line(remark text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -146,7 +140,6 @@ CREATE FUNCTION mongo_migrate.table_ddl(server name, collection text, target tex
 $$;
 COMMENT ON FUNCTION mongo_migrate.table_ddl(name, text, text) IS
     'CREATE TABLE for a target, without keys, with a remark where each column came from';
-REVOKE ALL ON FUNCTION mongo_migrate.table_ddl(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.comment_ddl(server name, collection text, target text) RETURNS SETOF text
     LANGUAGE sql STABLE STRICT
@@ -163,7 +156,6 @@ CREATE FUNCTION mongo_migrate.comment_ddl(server name, collection text, target t
 $$;
 COMMENT ON FUNCTION mongo_migrate.comment_ddl(name, text, text) IS
     'COMMENT ON for a target and its columns';
-REVOKE ALL ON FUNCTION mongo_migrate.comment_ddl(name, text, text) FROM PUBLIC;
 
 -- Keys -------------------------------------------------------------------
 
@@ -188,7 +180,6 @@ CREATE FUNCTION mongo_migrate.has_unique(relation regclass, columns name[]) RETU
 $$;
 COMMENT ON FUNCTION mongo_migrate.has_unique(regclass, name[]) IS
     'whether a table has a unique index on just these columns';
-REVOKE ALL ON FUNCTION mongo_migrate.has_unique(regclass, name[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.find_foreign_key(relation regclass, columns name[], other regclass)
     RETURNS TABLE (constraint_name name, valid boolean)
@@ -210,7 +201,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.find_foreign_key(regclass, name[], regclass) IS
     'a table''s foreign key from just these columns to another table, and whether it is valid; no row: there is none';
-REVOKE ALL ON FUNCTION mongo_migrate.find_foreign_key(regclass, name[], regclass) FROM PUBLIC;
 
 -- Citus does not look at the rows that are there when it chooses the name (measured with 13.2), and has the key valid.
 CREATE FUNCTION mongo_migrate.foreign_key_from(target text, columns name[]) RETURNS text
@@ -225,7 +215,6 @@ CREATE FUNCTION mongo_migrate.foreign_key_from(target text, columns name[]) RETU
 $$;
 COMMENT ON FUNCTION mongo_migrate.foreign_key_from(text, name[]) IS
     'the beginning of the statement that makes a foreign key, before REFERENCES; with Citus it has a name';
-REVOKE ALL ON FUNCTION mongo_migrate.foreign_key_from(text, name[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.key_columns(server name, collection text) RETURNS TABLE (target text, column_name name)
     LANGUAGE plpgsql STABLE STRICT ROWS 10
@@ -255,7 +244,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.key_columns(name, text) IS
     'the columns of the keys of a collection''s tables, in order: of the row''s own id, or of the parent''s key and the position or key in it, and the one by which Citus distributes the table; what a child row repeats of its parent besides is none';
-REVOKE ALL ON FUNCTION mongo_migrate.key_columns(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
     RETURNS TABLE (target text, kind text, statement text, done boolean, foreign_key name, remedy text)
@@ -349,7 +337,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_keys(name, text) IS
     'the primary keys, the unique constraints, the foreign keys of child tables, the indexes and the checks of a collection''s new tables; done: it exists, and is valid; foreign_key: its name where it exists; remedy: the edit of the plan that leaves it out';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_keys(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.key_statement(target text, statement text, foreign_key name) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -357,7 +344,6 @@ CREATE FUNCTION mongo_migrate.key_statement(target text, statement text, foreign
     AS $$ SELECT coalesce(format('ALTER TABLE %s VALIDATE CONSTRAINT ', target) || quote_ident(foreign_key), statement) $$;
 COMMENT ON FUNCTION mongo_migrate.key_statement(text, text, name) IS
     'what is left to be executed for a key: the statement that makes it, or, of a foreign key that exists, the one that validates it';
-REVOKE ALL ON FUNCTION mongo_migrate.key_statement(text, text, name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.unvalidated_ddl(target text, statement text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -368,7 +354,6 @@ CREATE FUNCTION mongo_migrate.unvalidated_ddl(target text, statement text) RETUR
 $$;
 COMMENT ON FUNCTION mongo_migrate.unvalidated_ddl(text, text) IS
     'the statement that makes a foreign key without looking at the rows that are there; with Citus, and for partitioned tables, it looks at them all the same';
-REVOKE ALL ON FUNCTION mongo_migrate.unvalidated_ddl(text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.key_ddl(server name, collection text) RETURNS SETOF text
     LANGUAGE sql STABLE STRICT
@@ -380,7 +365,6 @@ CREATE FUNCTION mongo_migrate.key_ddl(server name, collection text) RETURNS SETO
 $$;
 COMMENT ON FUNCTION mongo_migrate.key_ddl(name, text) IS
     'the statements that give a loaded collection''s tables their keys and indexes, in order, without those that exist. Errors: no plan';
-REVOKE ALL ON FUNCTION mongo_migrate.key_ddl(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_references(server name, collections text[] DEFAULT NULL)
     RETURNS TABLE (collection text, target text, column_name name, refers_to text, refers_target text,
@@ -424,7 +408,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_references(name, text[]) IS
     'the foreign keys between collections, from or to some of them (NULL: all): for each planned reference to a collection that has a plan too and one table with all its documents; done: it exists, and is valid; foreign_key: its name where it exists; problem: why Citus would refuse it, and there is no statement';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_references(name, text[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.reference_ddl(server name)
     RETURNS TABLE (collection text, target text, column_name name, refers_to text, refers_target text,
@@ -439,7 +422,6 @@ CREATE FUNCTION mongo_migrate.reference_ddl(server name)
 $$;
 COMMENT ON FUNCTION mongo_migrate.reference_ddl(name) IS
     'the statements that create the foreign keys between collections, to be executed when both sides are loaded, without those that exist. Errors: no plan';
-REVOKE ALL ON FUNCTION mongo_migrate.reference_ddl(name) FROM PUBLIC;
 
 -- The whole draft ----------------------------------------------------------
 
@@ -517,7 +499,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.draft_ddl(name, text, text) IS
     'the DDL of a plan, to review and to commit: tables, keys, references and comments, or one section of these; collection NULL: every planned one';
-REVOKE ALL ON FUNCTION mongo_migrate.draft_ddl(name, text, text) FROM PUBLIC;
 
 -- Executing it -------------------------------------------------------------
 
@@ -533,7 +514,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.make_shared(text) IS
     'executes a statement that creates what other plans need too, unless another session has done so meanwhile';
-REVOKE ALL ON FUNCTION mongo_migrate.make_shared(text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.make_schema(name text) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT
@@ -547,7 +527,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.make_schema(text) IS
     'creates the schema of a qualified name if it is not there';
-REVOKE ALL ON FUNCTION mongo_migrate.make_schema(text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.make_enumerations(server name, collection text) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT
@@ -564,7 +543,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.make_enumerations(name, text) IS
     'makes the enum types of a collection''s plan that do not exist, and its lookup tables, with a row for each label';
-REVOKE ALL ON FUNCTION mongo_migrate.make_enumerations(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.try_keys(server name, collection text) RETURNS void
     LANGUAGE plpgsql VOLATILE STRICT
@@ -598,7 +576,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.try_keys(name, text) IS
     'makes the primary keys, unique constraints, indexes and checks of a collection''s tables while these are empty, and takes them back: an error for what could not be made after the load either, with the edit of the plan that leaves it out; nothing is tried where others have them locked, nor for tables that Citus has distributed already';
-REVOKE ALL ON FUNCTION mongo_migrate.try_keys(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.apply_ddl(server name, collection text DEFAULT NULL)
     RETURNS TABLE (target text, action text)
@@ -689,4 +666,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.apply_ddl(name, text) IS
     'creates the planned tables, enum types and lookup tables that do not exist, without keys, distributes those that the plan says, and makes the id maps; collection NULL: of every planned one; an error where the plan or an existing table does not fit';
-REVOKE ALL ON FUNCTION mongo_migrate.apply_ddl(name, text) FROM PUBLIC;

@@ -13,7 +13,6 @@ CREATE FUNCTION mongo_migrate.has_citus() RETURNS boolean
     RETURN pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL;
 COMMENT ON FUNCTION mongo_migrate.has_citus() IS
     'whether the extension citus is installed in this database';
-REVOKE ALL ON FUNCTION mongo_migrate.has_citus() FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.citus_distribution(relation regclass,
         OUT kind text, OUT column_name name, OUT colocation integer)
@@ -33,7 +32,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.citus_distribution(regclass) IS
     'how Citus has a table: kind hash with its distribution column, reference, or single (a table without one, such as those of a distributed schema, is whole on some node); NULL for a table of this node; colocation: NULL where Citus does not know it either, or there is no Citus';
-REVOKE ALL ON FUNCTION mongo_migrate.citus_distribution(regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.citus_place(target text) RETURNS integer
     LANGUAGE plpgsql STABLE STRICT
@@ -51,7 +49,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.citus_place(text) IS
     'with which tables Citus has a table lie together (pg_dist_colocation; 0: a table of the coordinator that it knows), or would have one that is still to be created in a schema that it distributes; NULL: it does not know it';
-REVOKE ALL ON FUNCTION mongo_migrate.citus_place(text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.target_distribution(server name, collection text, target text,
         OUT kind text, OUT column_name name, OUT root text)
@@ -81,7 +78,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.target_distribution(name, text, text) IS
     'how a target is distributed, or is to be: kind hash with its column (NULL: the plan has none for it), reference or single, as of citus_distribution(); NULL: not at all';
-REVOKE ALL ON FUNCTION mongo_migrate.target_distribution(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.foreign_key_problem(server name, collection text, target text, column_name name,
         refers_to text, refers_target text, refers_column name) RETURNS text
@@ -132,7 +128,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.foreign_key_problem(name, text, text, name, text, text, name) IS
     'why Citus would refuse a foreign key from a column of a target to a column of another; NULL: it does not';
-REVOKE ALL ON FUNCTION mongo_migrate.foreign_key_problem(name, text, text, name, text, text, name) FROM PUBLIC;
 
 -- Planning ------------------------------------------------------------------
 
@@ -175,7 +170,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.add_distribution_column(mongo_migrate.plan_target, name, name) IS
     'plans a column of a child table, of a name, for one of its parent''s, after the other columns of the parent''s key';
-REVOKE ALL ON FUNCTION mongo_migrate.add_distribution_column(mongo_migrate.plan_target, name, name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_places(server name, collection text) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -211,7 +205,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_places(name, text) IS
     'plans the columns that a collection''s child tables lack for the value by which their parent''s rows are distributed, all of its type';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_places(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_distribution(server name, collection text, target text, wanted text, everywhere boolean)
     RETURNS void
@@ -264,7 +257,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_distribution(name, text, text, text, boolean) IS
     'has a plan just made be distributed by a column (its name or path), with the columns that its child tables need for it, or as reference tables';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_distribution(name, text, text, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.keep_distribution(before jsonb, INOUT edited jsonb, INOUT distribute_by text,
         INOUT reference_table boolean)
@@ -311,7 +303,6 @@ CREATE FUNCTION mongo_migrate.plan_distributions(server name, collection text)
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_distributions(name, text) IS
     'the statements by which Citus distributes a collection''s new tables, parents first; done: Citus has the table';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_distributions(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.lacks_distribution(i mongo_migrate.plan_index) RETURNS boolean
     LANGUAGE sql STABLE STRICT
@@ -322,7 +313,6 @@ CREATE FUNCTION mongo_migrate.lacks_distribution(i mongo_migrate.plan_index) RET
 $$;
 COMMENT ON FUNCTION mongo_migrate.lacks_distribution(mongo_migrate.plan_index) IS
     'whether an index is without the column by which its table is distributed, so that Citus cannot have it unique';
-REVOKE ALL ON FUNCTION mongo_migrate.lacks_distribution(mongo_migrate.plan_index) FROM PUBLIC;
 
 -- Checks --------------------------------------------------------------------
 
@@ -342,7 +332,6 @@ CREATE FUNCTION mongo_migrate.distribute_beside(child mongo_migrate.plan_target)
 $$;
 COMMENT ON FUNCTION mongo_migrate.distribute_beside(mongo_migrate.plan_target) IS
     'the statement by which Citus has the rows of a child table that exists lie with those of its parent';
-REVOKE ALL ON FUNCTION mongo_migrate.distribute_beside(mongo_migrate.plan_target) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_reference_table(t mongo_migrate.plan_target)
     RETURNS TABLE (column_name name, problem text, hint text)
@@ -366,7 +355,6 @@ CREATE FUNCTION mongo_migrate.check_reference_table(t mongo_migrate.plan_target)
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_reference_table(mongo_migrate.plan_target) IS
     'which references of a reference table could not be settled, and the statements that mend it';
-REVOKE ALL ON FUNCTION mongo_migrate.check_reference_table(mongo_migrate.plan_target) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_distribution_type(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
     LANGUAGE plpgsql STABLE
@@ -400,7 +388,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_distribution_type(mongo_migrate.plan_column) IS
     'why Citus would not distribute rows by a column of its type, and the statement that mends it; NULL: it would, or does not by this column';
-REVOKE ALL ON FUNCTION mongo_migrate.check_distribution_type(mongo_migrate.plan_column) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_distribution(t mongo_migrate.plan_target)
     RETURNS TABLE (column_name name, problem text, hint text)
@@ -535,4 +522,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_distribution(mongo_migrate.plan_target) IS
     'why Citus would not have a target as it is planned, and the statements that mend it; no row: it would';
-REVOKE ALL ON FUNCTION mongo_migrate.check_distribution(mongo_migrate.plan_target) FROM PUBLIC;

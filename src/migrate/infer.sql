@@ -6,7 +6,6 @@ CREATE FUNCTION mongo_migrate.list_collections(server name)
     AS 'MODULE_PATHNAME', 'mm_list_collections';
 COMMENT ON FUNCTION mongo_migrate.list_collections(name) IS
     'the collections of a server''s database, in order of name; kind: collection, view or timeseries';
-REVOKE ALL ON FUNCTION mongo_migrate.list_collections(name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.infer_schema(server name, collection text,
         sample_size bigint DEFAULT 10000)
@@ -37,7 +36,6 @@ CREATE FUNCTION mongo_migrate.infer_schema(server name, collection text,
     AS 'MODULE_PATHNAME', 'mm_infer_schema';
 COMMENT ON FUNCTION mongo_migrate.infer_schema(name, text, bigint) IS
     'a row for each path of a collection: BSON types, nulls and missing counted apart, a type that holds every value seen, and the collection whose keys the values are; sample_size: documents to read at random, 0 for all of them';
-REVOKE ALL ON FUNCTION mongo_migrate.infer_schema(name, text, bigint) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.propose_id(server name, collection text,
         OUT id_type text, OUT column_type text, OUT source_type text)
@@ -45,4 +43,3 @@ CREATE FUNCTION mongo_migrate.propose_id(server name, collection text,
     AS 'MODULE_PATHNAME', 'mm_propose_id';
 COMMENT ON FUNCTION mongo_migrate.propose_id(name, text) IS
     'how documents of a collection should get their ids: id_type as in id_map, the type of the id column, and the type that holds _id as it is';
-REVOKE ALL ON FUNCTION mongo_migrate.propose_id(name, text) FROM PUBLIC;

@@ -70,7 +70,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_root_id(name, text, text, regclass, text, text) IS
     'plans the id column of a collection''s own table, and its id map';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_root_id(name, text, text, regclass, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_extra(server name, collection text, only_target text DEFAULT NULL) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -115,7 +114,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_extra(name, text, text) IS
     'plans a column extra for the fields that the plan does not know, in each table that has rows of documents, or in one';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_extra(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.refuse_planned(server name, collection text) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -130,7 +128,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.refuse_planned(name, text) IS
     'the error that a collection has a plan';
-REVOKE ALL ON FUNCTION mongo_migrate.refuse_planned(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.require_plan_arguments(server name, collection text, target text, sample_size bigint,
         id_type text, schema text, replan boolean, distribute_by text, reference_table boolean) RETURNS void
@@ -183,7 +180,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.require_plan_arguments(name, text, text, bigint, text, text, boolean, text, boolean) IS
     'an error for arguments of plan_collection() that cannot be, or a collection that cannot be planned now';
-REVOKE ALL ON FUNCTION mongo_migrate.require_plan_arguments(name, text, text, bigint, text, text, boolean, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_paths(server name, collection text, sample_size bigint, OUT read bigint, OUT total bigint)
     LANGUAGE plpgsql VOLATILE
@@ -214,7 +210,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_paths(name, text, bigint) IS
     'fills plan_path with what the documents show; returns how many were read, of how many';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_paths(name, text, bigint) FROM PUBLIC;
 
 -- The collection's own table, and from there all others.
 CREATE FUNCTION mongo_migrate.plan_tables(server name, collection text, target text, id_type text, nullable boolean) RETURNS void
@@ -241,7 +236,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_tables(name, text, text, text, boolean) IS
     'plans a collection''s own table, and those of what is nested, by plan_path; nullable: documents that were not read may lack what others have';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_tables(name, text, text, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_collection(server name, collection text, target text DEFAULT NULL,
         sample_size bigint DEFAULT 10000, id_type text DEFAULT NULL, schema text DEFAULT 'public',
@@ -340,4 +334,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean, boolean, text, boolean) IS
     'plans a collection''s tables in plan, plan_target and plan_column, to be edited there; target: its table, else the one that a plan which is made anew was made for, else by its name in schema; sample_size: documents to read, 0 for all; id_type: bigint, uuid or source, NULL: as before, else by the _id values; replan: make the plan that there is anew, with the edits of it; what is new, gone or of another type is told in notices; extra: with columns for the fields that the plan does not know, NULL: as before, else without; distribute_by: the column, or the field, by which Citus distributes the tables, reference_table: they are reference tables of Citus; both NULL: as before, else neither';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_collection(name, text, text, bigint, text, text, boolean, boolean, text, boolean) FROM PUBLIC;

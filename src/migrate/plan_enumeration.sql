@@ -40,7 +40,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.propose_enumerations(name, text) IS
     'the text columns of a plan (collection NULL: of every plan of the server) whose values are few strings, or which a validator allows few strings in; labels: these; statement: the one that plans an enum type';
-REVOKE ALL ON FUNCTION mongo_migrate.propose_enumerations(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.unknown_label(lookup_table text, value text) RETURNS integer
     LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
@@ -70,7 +69,6 @@ CREATE FUNCTION mongo_migrate.free_enumeration(c mongo_migrate.plan_column) RETU
 $$;
 COMMENT ON FUNCTION mongo_migrate.free_enumeration(mongo_migrate.plan_column) IS
     'a name, not taken, for an enum type or a lookup table of a column: public.order_state';
-REVOKE ALL ON FUNCTION mongo_migrate.free_enumeration(mongo_migrate.plan_column) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.set_enumeration(c mongo_migrate.plan_column, kind text, labels text[], name text) RETURNS text
     LANGUAGE plpgsql VOLATILE
@@ -124,7 +122,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.set_enumeration(mongo_migrate.plan_column, text, text[], text) IS
     'has a column of a plan be an enum, an id in a lookup table, text with a check, or text';
-REVOKE ALL ON FUNCTION mongo_migrate.set_enumeration(mongo_migrate.plan_column, text, text[], text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_enumeration(server name, collection text, path text, kind text DEFAULT 'enum',
         labels text[] DEFAULT NULL, name text DEFAULT NULL) RETURNS text
@@ -193,7 +190,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_enumeration(name, text, text, text, text[], text) IS
     'plans a text column, by its path as in mongo_migrate.plan_path, as an enumeration; kind: enum (a type), lookup (a table (id, name), whose ids the column has), check (text, with a constraint after the load) or text (none of these again); labels: the values, NULL: those of the validator and those seen; name: of the type or table, which may exist, NULL: by table and column. Result: the type, the table or the check. Errors: no such column; values not known, not different, or too long for an enum; documents were copied';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_enumeration(name, text, text, text, text[], text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.enumeration_ddl(server name, collection text)
     RETURNS TABLE (name text, statement text, done boolean)
@@ -226,7 +222,6 @@ CREATE FUNCTION mongo_migrate.enumeration_ddl(server name, collection text)
 $$;
 COMMENT ON FUNCTION mongo_migrate.enumeration_ddl(name, text) IS
     'the statements that make the enum types and fill the lookup tables of a plan (collection NULL: of all of the server), in order; done: it exists';
-REVOKE ALL ON FUNCTION mongo_migrate.enumeration_ddl(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.known_labels(c mongo_migrate.plan_column) RETURNS text[]
     LANGUAGE plpgsql STABLE
@@ -244,7 +239,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.known_labels(mongo_migrate.plan_column) IS
     'the labels of an enumeration: those of the plan, and those that its type or lookup table has by now; NULL: the column is none';
-REVOKE ALL ON FUNCTION mongo_migrate.known_labels(mongo_migrate.plan_column) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_enumeration(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
     LANGUAGE plpgsql STABLE
@@ -283,4 +277,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_enumeration(mongo_migrate.plan_column) IS
     'what is wrong with the enum type or lookup table of a column, and the statement that mends it; NULL: nothing';
-REVOKE ALL ON FUNCTION mongo_migrate.check_enumeration(mongo_migrate.plan_column) FROM PUBLIC;

@@ -83,7 +83,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_field(mongo_migrate.plan_path, text, regclass, text, text, boolean) IS
     'plans the column of one field: the table''s where it exists, else by the proposed type';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_field(mongo_migrate.plan_path, text, regclass, text, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.nests_itself(field mongo_migrate.plan_path, row_base text) RETURNS boolean
     LANGUAGE sql IMMUTABLE
@@ -104,7 +103,6 @@ CREATE FUNCTION mongo_migrate.is_planned(server name, collection text, target te
 $$;
 COMMENT ON FUNCTION mongo_migrate.is_planned(name, text, text, text) IS
     'whether a target of a plan has a column or a table for a path of its rows';
-REVOKE ALL ON FUNCTION mongo_migrate.is_planned(name, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_fields(server name, collection text, target text, relation regclass,
         base text, row_base text, prefix text, nullable boolean, unplanned boolean DEFAULT false) RETURNS void
@@ -176,7 +174,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_fields(name, text, text, regclass, text, text, text, boolean, boolean) IS
     'plans the fields of a document or sub-document: base is its path, row_base the path of the row that they go to; unplanned: only those that the target has nothing for';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_fields(name, text, text, regclass, text, text, text, boolean, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.element_of(field mongo_migrate.plan_path) RETURNS mongo_migrate.plan_path
     LANGUAGE sql STABLE
@@ -189,7 +186,6 @@ CREATE FUNCTION mongo_migrate.element_of(field mongo_migrate.plan_path) RETURNS 
 $$;
 COMMENT ON FUNCTION mongo_migrate.element_of(mongo_migrate.plan_path) IS
     'the path of the elements of an array, or of the values of a map; NULL for other fields, and where none was seen';
-REVOKE ALL ON FUNCTION mongo_migrate.element_of(mongo_migrate.plan_path) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_array(field mongo_migrate.plan_path, element mongo_migrate.plan_path,
         parent text, path text, wanted text) RETURNS void
@@ -308,7 +304,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_array(mongo_migrate.plan_path, mongo_migrate.plan_path, text, text, text) IS
     'plans a table for the elements of an array, or for the fields of a map';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_array(mongo_migrate.plan_path, mongo_migrate.plan_path, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.report_unmatched(server name, collection text, target text, relation regclass)
     RETURNS void
@@ -361,7 +356,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.report_unmatched(name, text, text, regclass) IS
     'tells which fields have no column in an existing table, and which columns no field';
-REVOKE ALL ON FUNCTION mongo_migrate.report_unmatched(name, text, text, regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.column_width(type text, max_length bigint) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -419,4 +413,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.fit_rows(name, text) IS
     'takes fields that a row would have no room for out of the plan of new tables, which get a column extra for them';
-REVOKE ALL ON FUNCTION mongo_migrate.fit_rows(name, text) FROM PUBLIC;

@@ -16,7 +16,6 @@ CREATE FUNCTION mongo_migrate.index_columns(i mongo_migrate.plan_index) RETURNS 
 $$;
 COMMENT ON FUNCTION mongo_migrate.index_columns(mongo_migrate.plan_index) IS
     'the columns of the keys of a planned index, in their order; NULL for a key that no column is for';
-REVOKE ALL ON FUNCTION mongo_migrate.index_columns(mongo_migrate.plan_index) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.index_condition(i mongo_migrate.plan_index, filter jsonb) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -62,7 +61,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.index_condition(mongo_migrate.plan_index, jsonb) IS
     'the partial filter of an index as an SQL condition; NULL where columns cannot say the same';
-REVOKE ALL ON FUNCTION mongo_migrate.index_condition(mongo_migrate.plan_index, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.index_statement(i mongo_migrate.plan_index) RETURNS text
     LANGUAGE plpgsql STABLE STRICT
@@ -86,7 +84,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.index_statement(mongo_migrate.plan_index) IS
     'CREATE INDEX for a planned index; NULL where columns of the plan do not have what it needs';
-REVOKE ALL ON FUNCTION mongo_migrate.index_statement(mongo_migrate.plan_index) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.has_index(i mongo_migrate.plan_index) RETURNS boolean
     LANGUAGE sql STABLE STRICT
@@ -102,7 +99,6 @@ CREATE FUNCTION mongo_migrate.has_index(i mongo_migrate.plan_index) RETURNS bool
 $$;
 COMMENT ON FUNCTION mongo_migrate.has_index(mongo_migrate.plan_index) IS
     'whether a table has an index that does for a planned one: on the same columns in the same order';
-REVOKE ALL ON FUNCTION mongo_migrate.has_index(mongo_migrate.plan_index) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.is_indexed(i mongo_migrate.plan_index) RETURNS boolean
     LANGUAGE sql STABLE STRICT
@@ -116,7 +112,6 @@ CREATE FUNCTION mongo_migrate.is_indexed(i mongo_migrate.plan_index) RETURNS boo
 $$;
 COMMENT ON FUNCTION mongo_migrate.is_indexed(mongo_migrate.plan_index) IS
     'whether a planned index is on one column that has an index anyhow: it is unique, a reference, or the id';
-REVOKE ALL ON FUNCTION mongo_migrate.is_indexed(mongo_migrate.plan_index) FROM PUBLIC;
 
 -- Proposals ----------------------------------------------------------------
 
@@ -144,7 +139,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.place_index(name, text, json) IS
     'the table of a plan that has a column for each key of an index, and the keys by the paths of these columns; NULL: there is none';
-REVOKE ALL ON FUNCTION mongo_migrate.place_index(name, text, json) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.judge_index(i mongo_migrate.plan_index, source json) RETURNS mongo_migrate.plan_index
     LANGUAGE plpgsql STABLE
@@ -216,7 +210,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.judge_index(mongo_migrate.plan_index, json) IS
     'what an index of the source becomes in its table: its method, whether it is unique there, and whether it is made at all; source: as listIndexes has it';
-REVOKE ALL ON FUNCTION mongo_migrate.judge_index(mongo_migrate.plan_index, json) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_indexes(server name, collection text, edits jsonb) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -261,7 +254,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_indexes(name, text, jsonb) IS
     'plans the indexes of a collection that its new tables have columns for; edits: rows of plan_index as a person changed or added them';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_indexes(name, text, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.index_edits(server name, collection text) RETURNS jsonb
     LANGUAGE sql STABLE STRICT
@@ -274,4 +266,3 @@ CREATE FUNCTION mongo_migrate.index_edits(server name, collection text) RETURNS 
 $$;
 COMMENT ON FUNCTION mongo_migrate.index_edits(name, text) IS
     'the rows of plan_index that a person changed or added';
-REVOKE ALL ON FUNCTION mongo_migrate.index_edits(name, text) FROM PUBLIC;

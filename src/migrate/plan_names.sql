@@ -108,7 +108,6 @@ CREATE FUNCTION mongo_migrate.find_column(relation regclass, wanted text[], used
 $$;
 COMMENT ON FUNCTION mongo_migrate.find_column(regclass, text[], text[]) IS
     'the column of a table that bears one of the wanted names, letter case and underscores aside, and is not used yet';
-REVOKE ALL ON FUNCTION mongo_migrate.find_column(regclass, text[], text[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.column_type(relation regclass, name name) RETURNS text
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -119,7 +118,6 @@ CREATE FUNCTION mongo_migrate.column_type(relation regclass, name name) RETURNS 
 $$;
 COMMENT ON FUNCTION mongo_migrate.column_type(regclass, name) IS
     'the type of a table''s column, NULL when there is no such column';
-REVOKE ALL ON FUNCTION mongo_migrate.column_type(regclass, name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.column_type_without_typmod(relation regclass, name name) RETURNS text
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -130,7 +128,6 @@ CREATE FUNCTION mongo_migrate.column_type_without_typmod(relation regclass, name
 $$;
 COMMENT ON FUNCTION mongo_migrate.column_type_without_typmod(regclass, name) IS
     'the type of a table''s column without a length or a scale, to which a cast neither cuts nor rounds; NULL when there is no such column';
-REVOKE ALL ON FUNCTION mongo_migrate.column_type_without_typmod(regclass, name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.implicit_cast(types jsonb, source_type text, column_type regtype) RETURNS text
     LANGUAGE sql STABLE STRICT PARALLEL SAFE
@@ -159,7 +156,6 @@ CREATE FUNCTION mongo_migrate.implicit_cast(types jsonb, source_type text, colum
 $$;
 COMMENT ON FUNCTION mongo_migrate.implicit_cast(jsonb, text, regtype) IS
     'the expression by which a field of these BSON types gets into a column of that type, NULL when none is needed';
-REVOKE ALL ON FUNCTION mongo_migrate.implicit_cast(jsonb, text, regtype) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.counted(n bigint, noun text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

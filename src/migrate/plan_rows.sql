@@ -39,7 +39,6 @@ CREATE FUNCTION mongo_migrate.set_plan_settings(server name, collection text) RE
 $$;
 COMMENT ON FUNCTION mongo_migrate.set_plan_settings(name, text) IS
     'sets what casts and expressions of a plan read and write texts by, until the function that calls this ends';
-REVOKE ALL ON FUNCTION mongo_migrate.set_plan_settings(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.check_plan_settings() RETURNS trigger
     LANGUAGE plpgsql VOLATILE
@@ -52,7 +51,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_plan_settings() IS
     'an error where the settings of a plan are none that PostgreSQL knows';
-REVOKE ALL ON FUNCTION mongo_migrate.check_plan_settings() FROM PUBLIC;
 
 CREATE TRIGGER check_plan_settings AFTER UPDATE OF time_zone, date_style, interval_style ON mongo_migrate.plan
     FOR EACH ROW EXECUTE FUNCTION mongo_migrate.check_plan_settings();
@@ -71,7 +69,6 @@ CREATE FUNCTION mongo_migrate.value_column(c mongo_migrate.plan_column) RETURNS 
 $$;
 COMMENT ON FUNCTION mongo_migrate.value_column(mongo_migrate.plan_column) IS
     'the other column with the field''s value, by which a reference by another field than _id is looked up after the load; NULL: such a reference is the value itself';
-REVOKE ALL ON FUNCTION mongo_migrate.value_column(mongo_migrate.plan_column) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.holds_ids(c mongo_migrate.plan_column) RETURNS boolean
     LANGUAGE sql STABLE STRICT
@@ -81,7 +78,6 @@ CREATE FUNCTION mongo_migrate.holds_ids(c mongo_migrate.plan_column) RETURNS boo
 $$;
 COMMENT ON FUNCTION mongo_migrate.holds_ids(mongo_migrate.plan_column) IS
     'whether a column has ids of other documents: a reference by _id, or one that is looked up';
-REVOKE ALL ON FUNCTION mongo_migrate.holds_ids(mongo_migrate.plan_column) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.key_match(key text, value text, key_form text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -96,7 +92,6 @@ CREATE FUNCTION mongo_migrate.key_match(key text, value text, key_form text) RET
 $$;
 COMMENT ON FUNCTION mongo_migrate.key_match(text, text, text) IS
     'SQL for whether a value refers, by a plan''s key_form, to what has a key, both SQL';
-REVOKE ALL ON FUNCTION mongo_migrate.key_match(text, text, text) FROM PUBLIC;
 
 -- Ids --------------------------------------------------------------------
 
@@ -113,7 +108,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.is_filled(text) IS
     'whether a table has rows that the caller sees';
-REVOKE ALL ON FUNCTION mongo_migrate.is_filled(text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.has_ids(server name, collection text) RETURNS boolean
     LANGUAGE plpgsql STABLE STRICT
@@ -135,7 +129,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.has_ids(name, text) IS
     'whether documents of a collection may have ids already: its map has some, or documents that have or refer to ids were migrated, or are about to be';
-REVOKE ALL ON FUNCTION mongo_migrate.has_ids(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.ensure_id_map(server name, collection text, id_type text DEFAULT NULL,
         column_type text DEFAULT NULL) RETURNS mongo_migrate.id_map
@@ -188,7 +181,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.ensure_id_map(name, text, text, text) IS
     'the id_map row of a collection, made when there is none; id_type NULL: by its _id values, column_type NULL: by id_type';
-REVOKE ALL ON FUNCTION mongo_migrate.ensure_id_map(name, text, text, text) FROM PUBLIC;
 
 -- Writing a plan -----------------------------------------------------------
 
@@ -226,7 +218,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_relation(name, text, text, boolean) IS
     'the existing table of that qualified name; NULL: there is none, or it was made for an earlier plan of the collection';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_relation(name, text, text, boolean) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.free_target(schema text, wanted text, created text[] DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE
@@ -255,7 +246,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.free_target(text, text, text[]) IS
     'a qualified table name that no plan uses, nor one that another session makes until this transaction ends; an existing table may bear it: one of those created, NULL: any';
-REVOKE ALL ON FUNCTION mongo_migrate.free_target(text, text, text[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.add_plan_column(new mongo_migrate.plan_column, relation regclass) RETURNS name
     LANGUAGE plpgsql VOLATILE
@@ -293,7 +283,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.add_plan_column(mongo_migrate.plan_column, regclass) IS
     'adds a column to a plan, last, under a name that is free; what says nothing of references, uniqueness and the like gets the defaults of plan_column';
-REVOKE ALL ON FUNCTION mongo_migrate.add_plan_column(mongo_migrate.plan_column, regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.used_columns(server name, collection text, target text) RETURNS text[]
     LANGUAGE sql STABLE STRICT
@@ -304,4 +293,3 @@ CREATE FUNCTION mongo_migrate.used_columns(server name, collection text, target 
 $$;
 COMMENT ON FUNCTION mongo_migrate.used_columns(name, text, text) IS
     'the names of the columns that a plan has for a target';
-REVOKE ALL ON FUNCTION mongo_migrate.used_columns(name, text, text) FROM PUBLIC;

@@ -67,7 +67,6 @@ CREATE FUNCTION mongo_migrate.merge_levels(server name, collection text, base te
 $$;
 COMMENT ON FUNCTION mongo_migrate.merge_levels(name, text, text, text) IS
     'has plan_path show, for the elements of a tree at its first level (base), what those of all levels have; nested: the path of the next level''s array in an element';
-REVOKE ALL ON FUNCTION mongo_migrate.merge_levels(name, text, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_levels(server name, collection text, target text) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -109,7 +108,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_levels(name, text, text) IS
     'plans what the deeper levels of a tree have beyond its first one: columns and tables for fields, wider types';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_levels(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_tree(nested mongo_migrate.plan_column) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -141,7 +139,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_tree(mongo_migrate.plan_column) IS
     'has a table take the elements of an array in its own elements, too: nested was the column of that array';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_tree(mongo_migrate.plan_column) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.take_for_map(field mongo_migrate.plan_path) RETURNS void
     LANGUAGE sql VOLATILE
@@ -166,7 +163,6 @@ CREATE FUNCTION mongo_migrate.take_for_map(field mongo_migrate.plan_path) RETURN
 $$;
 COMMENT ON FUNCTION mongo_migrate.take_for_map(mongo_migrate.plan_path) IS
     'has plan_path show a sub-document as a map whose keys are data';
-REVOKE ALL ON FUNCTION mongo_migrate.take_for_map(mongo_migrate.plan_path) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_table(server name, collection text, path text) RETURNS text
     LANGUAGE plpgsql VOLATILE
@@ -256,4 +252,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_table(name, text, text) IS
     'plans a table for an array or a map that is one column so far, or for a sub-document as a map, by its path as in mongo_migrate.plan_path: a row for each element or field, a table in that for an array in an array; a tree where an array is within one of its own name. Returns the table. Errors: no such column; values of other types; documents were copied';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_table(name, text, text) FROM PUBLIC;

@@ -170,4 +170,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.propose_checks(name, text) IS
     'puts into plan_path what the validator of a collection says of its fields';
-REVOKE ALL ON FUNCTION mongo_migrate.propose_checks(name, text) FROM PUBLIC;

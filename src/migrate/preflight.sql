@@ -18,7 +18,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.try_command(name, json) IS
     'run_command() whose failure is a result: reply, or the problem as text, and its SQLSTATE';
-REVOKE ALL ON FUNCTION mongo_migrate.try_command(name, json) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.preflight_target()
     RETURNS TABLE ("check" text, status text, detail text)
@@ -53,7 +52,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.preflight_target() IS
     'the rows of preflight() that speak of this database';
-REVOKE ALL ON FUNCTION mongo_migrate.preflight_target() FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.preflight_tables(server name)
     RETURNS TABLE ("check" text, status text, detail text)
@@ -97,7 +95,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.preflight_tables(name) IS
     'the rows of preflight() that speak of the tables that are planned, or of where they would be by default';
-REVOKE ALL ON FUNCTION mongo_migrate.preflight_tables(name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.preflight_source(server name)
     RETURNS TABLE ("check" text, status text, detail text)
@@ -166,7 +163,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.preflight_source(name) IS
     'the rows of preflight() that speak of the MongoDB deployment';
-REVOKE ALL ON FUNCTION mongo_migrate.preflight_source(name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.preflight_database(server name)
     RETURNS TABLE ("check" text, status text, detail text)
@@ -229,7 +225,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.preflight_database(name) IS
     'the rows of preflight() that speak of the database and its collections';
-REVOKE ALL ON FUNCTION mongo_migrate.preflight_database(name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.preflight(server name)
     RETURNS TABLE ("check" text, status text, detail text)
@@ -252,4 +247,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.preflight(name) IS
     'what a migration from the server will meet: a row for each check, with status ok, warn (it can be done, but) or fail, and a detail that names the remedy';
-REVOKE ALL ON FUNCTION mongo_migrate.preflight(name) FROM PUBLIC;

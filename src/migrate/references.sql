@@ -145,7 +145,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.gather(text, name[]) IS
     'copies columns of a table, or of a sub-query, to a table of the transaction, on this node; returns its name';
-REVOKE ALL ON FUNCTION mongo_migrate.gather(text, name[]) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.dangling_condition(server name, r mongo_migrate.loaded_reference)
     RETURNS text
@@ -191,7 +190,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.require_seen(name, text) IS
     'an error where a table of the coordinator that Citus knows refers to one that it does not know, and that this transaction has written: the look for what dangles would not see its rows';
-REVOKE ALL ON FUNCTION mongo_migrate.require_seen(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.reference_keys(server name, r mongo_migrate.loaded_reference)
     RETURNS TABLE (target text, id name, key name, matches text)

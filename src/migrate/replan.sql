@@ -40,7 +40,6 @@ CREATE FUNCTION mongo_migrate.plan_entries(server name, collection text) RETURNS
 $$;
 COMMENT ON FUNCTION mongo_migrate.plan_entries(name, text) IS
     'the rows of a plan, each under a key that tells where its values come from; target_key: that of the table it belongs to';
-REVOKE ALL ON FUNCTION mongo_migrate.plan_entries(name, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_edits(proposed jsonb, present jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -176,7 +175,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.write_entries(name, text, jsonb, jsonb) IS
     'writes a merged plan in place of the proposed one, now; where a person took a name that is proposed, the proposal is numbered';
-REVOKE ALL ON FUNCTION mongo_migrate.write_entries(name, text, jsonb, jsonb) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.plan_differences(before jsonb, edited jsonb, now jsonb, merged jsonb)
     RETURNS TABLE (difference text, labels text)
@@ -245,4 +243,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.merge_plan(name, text, jsonb, jsonb) IS
     'puts into a plan just made what a person changed in the one before, and tells the differences; before: as it was proposed, edited: as it was';
-REVOKE ALL ON FUNCTION mongo_migrate.merge_plan(name, text, jsonb, jsonb) FROM PUBLIC;

@@ -75,14 +75,12 @@ CREATE FUNCTION mongo_migrate.lock_sequence(sequence regclass) RETURNS void
     AS 'MODULE_PATHNAME', 'mm_lock_sequence';
 COMMENT ON FUNCTION mongo_migrate.lock_sequence(regclass) IS
     'waits for the transactions that have taken values of a sequence, and keeps others from taking one until unlock_sequence(), or the end of the transaction';
-REVOKE ALL ON FUNCTION mongo_migrate.lock_sequence(regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.unlock_sequence(sequence regclass) RETURNS void
     LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'mm_unlock_sequence';
 COMMENT ON FUNCTION mongo_migrate.unlock_sequence(regclass) IS
     'lets go the lock of lock_sequence()';
-REVOKE ALL ON FUNCTION mongo_migrate.unlock_sequence(regclass) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.column_sequence(target text, column_name name)
     RETURNS regclass
@@ -278,7 +276,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.reach_shards() IS
     'lets one transaction read, change and redefine Citus tables: their shards are reached by connections only, one at a time; without Citus it changes nothing';
-REVOKE ALL ON FUNCTION mongo_migrate.reach_shards() FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.require_collection(server name, collection text)
     RETURNS void

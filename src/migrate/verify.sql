@@ -83,7 +83,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_target(mongo_migrate.verify_job, integer, bytea[], json[], json[]) IS
     'holds a batch of documents against the rows of the job''s n-th target; returns how many rows should be there, and where the job wants them, sums';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_target(mongo_migrate.verify_job, integer, bytea[], json[], json[]) FROM PUBLIC;
 
 -- Holds a batch against all targets.
 CREATE FUNCTION mongo_migrate.verify_documents(job mongo_migrate.verify_job, documents json[],
@@ -114,7 +113,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_documents(mongo_migrate.verify_job, json[], mongo_migrate.verify_tally) IS
     'holds a batch of documents in canonical Extended JSON against their rows; returns the tally with theirs';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_documents(mongo_migrate.verify_job, json[], mongo_migrate.verify_tally) FROM PUBLIC;
 
 -- About 4 MB of documents keep memory bounded; many make for few statements.
 CREATE FUNCTION mongo_migrate.verify_batch_bytes() RETURNS integer
@@ -133,7 +131,6 @@ AS $body$
 $body$;
 COMMENT ON FUNCTION mongo_migrate.verify_batch_size(name, text) IS
     'documents that a verification asks for to begin with: about 4 MB by the size of some, at most 10000';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_batch_size(name, text) FROM PUBLIC;
 
 -- How long a verification waits for the source, in its options.
 CREATE FUNCTION mongo_migrate.verify_check_retry(retry_for interval) RETURNS interval
@@ -174,7 +171,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_wait(mongo_migrate.verify_job, timestamptz, text, text) IS
     'waits before a verification tries again to read from a source that was lost then, with a WARNING; false: it has been gone for the verification''s retry_for';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_wait(mongo_migrate.verify_job, timestamptz, text, text) FROM PUBLIC;
 
 -- Reads documents in canonical Extended JSON.  What libbson does not print,
 -- because a string in it is not UTF-8, is a finding; its neighbours are read
@@ -264,7 +260,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_read(mongo_migrate.verify_job, json, json, bytea, integer) IS
     'the documents of a job that a filter matches, by the options of find_documents(), and the key of the last _id; documents that cannot be read are findings';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_read(mongo_migrate.verify_job, json, json, bytea, integer) FROM PUBLIC;
 
 -- Every document of a range of _id, by their keys (NULL: from the first, to the last), a page at a time in the order of _id.
 CREATE FUNCTION mongo_migrate.verify_every_document(job mongo_migrate.verify_job, lower_key bytea, upper_key bytea,
@@ -307,7 +302,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job, bytea, bytea) IS
     'holds every document of a range of _id of a job''s collection against its rows; returns their tally';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job, bytea, bytea) FROM PUBLIC;
 
 -- The same for a view, which has no index on _id to page by: PostgreSQL keeps
 -- what it yields, on disk where it is much.
@@ -338,7 +332,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_every_of_view(mongo_migrate.verify_job) IS
     'holds every document of a job''s view against its rows; returns their tally';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_every_of_view(mongo_migrate.verify_job) FROM PUBLIC;
 
 -- Random documents: the server draws their _id, and they are read in batches.
 CREATE FUNCTION mongo_migrate.verify_some_documents(job mongo_migrate.verify_job, sample_size bigint) RETURNS bigint
@@ -371,7 +364,6 @@ END
 $body$;
 COMMENT ON FUNCTION mongo_migrate.verify_some_documents(mongo_migrate.verify_job, bigint) IS
     'holds random documents of a job against their rows; returns their number';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_some_documents(mongo_migrate.verify_job, bigint) FROM PUBLIC;
 
 -- Whether a collection can be paged by its index on _id: it is no view and no time series.
 CREATE FUNCTION mongo_migrate.verify_has_id_index(server name, collection text) RETURNS boolean
@@ -384,7 +376,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_has_id_index(name, text) IS
     'whether a collection has an index on _id: it is neither a view nor a time series';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_has_id_index(name, text) FROM PUBLIC;
 
 -- ---------- what a person calls ----------
 
@@ -454,7 +445,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_begin(name, text, text, jsonb) IS
     'records the beginning of a verification and returns its number; an error where there is no plan';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_begin(name, text, text, jsonb) FROM PUBLIC;
 
 -- Ends it.  What a plan or the source itself explains (rounding to the column's
 -- scale, references to nothing) is a finding, and is not a failure.
@@ -470,7 +460,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_end(bigint, bigint) IS
     'records the end of a verification of so many documents; ok: no finding but of kinds rounded and orphan';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_end(bigint, bigint) FROM PUBLIC;
 
 -- Every document of a range; a view has one range.
 CREATE FUNCTION mongo_migrate.verify_range(job mongo_migrate.verify_job, lower_key bytea, upper_key bytea)
@@ -484,7 +473,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_range(mongo_migrate.verify_job, bytea, bytea) IS
     'holds every document of a range of _id (both NULL: all; views have no others) against its rows; returns their tally';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_range(mongo_migrate.verify_job, bytea, bytea) FROM PUBLIC;
 
 -- After every document: the other way, from rows to documents, and sums.
 CREATE FUNCTION mongo_migrate.verify_whole(job mongo_migrate.verify_job, tally mongo_migrate.verify_tally) RETURNS void
@@ -507,7 +495,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_whole(mongo_migrate.verify_job, mongo_migrate.verify_tally) IS
     'looks for rows of a job without document and, in a full verification, compares sums; tally: of all documents';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_whole(mongo_migrate.verify_job, mongo_migrate.verify_tally) FROM PUBLIC;
 
 -- A collection's documents against its rows and back; returns the number of documents.
 CREATE FUNCTION mongo_migrate.verify_collection(verification bigint, server name, collection text, sample_size bigint,
@@ -537,7 +524,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_collection(bigint, name, text, bigint, boolean) IS
     'compares a sample of a collection (0: all of it) with its tables, both ways; returns the number of documents compared';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_collection(bigint, name, text, bigint, boolean) FROM PUBLIC;
 
 -- The findings of a verification.
 CREATE FUNCTION mongo_migrate.verify_findings(verification bigint)
@@ -550,7 +536,6 @@ AS $$
     FROM mongo_migrate.finding AS f WHERE f.verification_id = verification
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_findings(bigint) IS 'the findings of a verification';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_findings(bigint) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.verify_sample(server name, collection text, sample_size bigint DEFAULT 1000,
     retry_for interval DEFAULT '5 minutes')
@@ -573,7 +558,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_sample(name, text, bigint, interval) IS
     'compares random documents with their rows, field by field, and looks for as many random rows whose document is gone; sample_size 0, or as many as there are: every document and row. Result: a row for each difference, none where all is equal; kind is missing (no row), extra (no document or array element), mismatch, rounded (to what the column''s type holds) or orphan (a reference to nothing); element is the array element of a child row, as items.3. retry_for: how long documents are tried to be read again, with a WARNING each time, where the connection to MongoDB is lost. Recorded in mongo_migrate.verification and mongo_migrate.finding. Errors: no plan; a table or column of the plan that does not exist';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_sample(name, text, bigint, interval) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.verify_full(server name, collection text, retry_for interval DEFAULT '5 minutes',
     workers integer DEFAULT 0)
@@ -602,7 +586,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_full(name, text, interval, integer) IS
     'compares every document of a collection with its rows, looks for rows whose document is gone, and compares the exact sums of numeric columns; workers: background workers that do it, in ranges of _id, and commit what they find; 0: in the calling transaction. Result and errors as of verify_sample(), with workers also those of run_workers(); a sum that differs has neither source_id nor element';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_full(name, text, interval, integer) FROM PUBLIC;
 
 CREATE VIEW mongo_migrate.verification_report AS
     SELECT DISTINCT ON (v.server, c.collection, v.kind)

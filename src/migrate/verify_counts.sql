@@ -111,7 +111,6 @@ END
 $body$;
 COMMENT ON FUNCTION mongo_migrate.verify_count(name, text, json, jsonb) IS
     'the number of documents of a collection that a filter matches, or of the elements of arrays and maps in them; levels: these, each with its path relative to the elements of the one before, map, and for a tree nested';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_count(name, text, json, jsonb) FROM PUBLIC;
 
 -- The same for documents that are in quarantine and still in the source.
 CREATE FUNCTION mongo_migrate.verify_count_quarantined(server name, collection text, filter jsonb, levels jsonb)
@@ -129,7 +128,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_count_quarantined(name, text, jsonb, jsonb) IS
     'the number of rows that documents in quarantine would have made';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_count_quarantined(name, text, jsonb, jsonb) FROM PUBLIC;
 
 -- Rows of a table; NULL where there is none.
 CREATE FUNCTION mongo_migrate.verify_count_rows(target text) RETURNS bigint
@@ -201,7 +199,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_counts_of(bigint, name, text, bigint) IS
     'the work of verify_counts() for one collection (NULL: all); kind: of the target';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_counts_of(bigint, name, text, bigint) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.verify_counts(server name, tolerance bigint DEFAULT 0)
     RETURNS TABLE (collection text, target text, source_count bigint, target_count bigint, difference bigint, ok boolean,
@@ -226,4 +223,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_counts(name, bigint) IS
     'compares the number of rows of each planned table with the source, which counts documents, or elements of arrays. Result: source_count (NULL: a document that is not valid UTF-8, or has characters that the encoding of the database lacks, is in the way, which a WARNING tells) and, of those, what is in quarantine; target_count (NULL: no such table); difference is source_count - quarantined - target_count, above zero for missing rows; ok says whether it is within tolerance. Recorded in mongo_migrate.verification and mongo_migrate.finding';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_counts(name, bigint) FROM PUBLIC;

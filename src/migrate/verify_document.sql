@@ -20,7 +20,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_find(name, text, text) IS
     'the documents, in canonical Extended JSON and of them the _id alone, whose _id a text means, or else the document of the row with that id';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_find(name, text, text) FROM PUBLIC;
 
 -- The ids of rows that an id may mean: its own, or the one of an _id.
 CREATE FUNCTION mongo_migrate.verify_row_ids(job mongo_migrate.verify_job, id text) RETURNS text[]
@@ -44,7 +43,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_row_ids(mongo_migrate.verify_job, text) IS
     'ids of rows of a job''s root that a text means';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_row_ids(mongo_migrate.verify_job, text) FROM PUBLIC;
 
 -- A statement's rows in the order of the document: by positions in arrays, then as they come.
 CREATE FUNCTION mongo_migrate.verify_in_order(statement text) RETURNS text
@@ -124,7 +122,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_side_by_side(name, text, text) IS
     'the work of compare_document()';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_side_by_side(name, text, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.compare_document(server name, collection text, id text)
     RETURNS TABLE (source_id text, target text, element text, column_name text, source_value text, target_value text,
@@ -142,4 +139,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.compare_document(name, text, text) IS
     'shows a document and its rows side by side, a row for each value; id: _id as 24 hex digits, a number, a UUID, text or Extended JSON, or the id of a row where there is no such _id. Result: kind is equal, or a difference as in verify_sample(), or quarantined with the reason in target_value. Errors: no plan; P0002 where neither document nor row is found';
-REVOKE ALL ON FUNCTION mongo_migrate.compare_document(name, text, text) FROM PUBLIC;

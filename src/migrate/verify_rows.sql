@@ -171,7 +171,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_these_rows(mongo_migrate.verify_job, text, text[]) IS
     'runs the statement of verify_rows() for the rows of these ids';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_these_rows(mongo_migrate.verify_job, text, text[]) FROM PUBLIC;
 
 -- Looks for rows without document: sample_size of them, 0 for all.
 CREATE FUNCTION mongo_migrate.verify_rows(job mongo_migrate.verify_job, sample_size bigint) RETURNS void
@@ -202,7 +201,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_rows(mongo_migrate.verify_job, bigint) IS
     'looks for rows of a job''s root that have no document in the source';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_rows(mongo_migrate.verify_job, bigint) FROM PUBLIC;
 
 -- Whether every _id is an ObjectId: values of a type stand together in their order.
 CREATE FUNCTION mongo_migrate.verify_all_objectids(server name, collection text) RETURNS boolean
@@ -215,7 +213,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_all_objectids(name, text) IS
     'whether the first and the last _id of a collection are ObjectIds, and so all of them; NULL where there is none';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_all_objectids(name, text) FROM PUBLIC;
 
 -- Whether the documents read account for every row of the root's table: as many rows as documents that have one,
 -- each found by the id of one document.  Then none is without.
@@ -243,7 +240,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_accounts(mongo_migrate.verify_job, mongo_migrate.verify_tally) IS
     'whether each row of a job''s root belongs to one of the documents that were compared, by their numbers';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_accounts(mongo_migrate.verify_job, mongo_migrate.verify_tally) FROM PUBLIC;
 
 -- Looks for child rows whose root row is gone, which no document leads to, and for root rows without an id.
 CREATE FUNCTION mongo_migrate.verify_unowned_rows(job mongo_migrate.verify_job) RETURNS void
@@ -284,7 +280,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_unowned_rows(mongo_migrate.verify_job) IS
     'looks for child rows of a job that have no row in the root''s table, and for rows there without an id';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_unowned_rows(mongo_migrate.verify_job) FROM PUBLIC;
 
 -- Compares what rows repeat of a parent that is no root; what they repeat of the root, or of a key, is compared with the documents.
 CREATE FUNCTION mongo_migrate.verify_repeated(job mongo_migrate.verify_job) RETURNS void
@@ -319,7 +314,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_repeated(mongo_migrate.verify_job) IS
     'compares columns of a job''s child tables with those that they repeat of a parent that is a child table itself';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_repeated(mongo_migrate.verify_job) FROM PUBLIC;
 
 -- Looks for rows that are there more than once.  No comparison by key sees them, nor do sums where there is nothing to sum.
 CREATE FUNCTION mongo_migrate.verify_doubled(job mongo_migrate.verify_job) RETURNS void
@@ -349,4 +343,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_doubled(mongo_migrate.verify_job) IS
     'looks for rows of a job that have the key of another one, in tables where no unique index rules that out';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_doubled(mongo_migrate.verify_job) FROM PUBLIC;

@@ -29,7 +29,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_alert(name, text, bigint, text) IS
     'warns, and notifies channel mongo_migrate, of the error of a verification of a collection, or of its findings beside roundings and orphans; whether there was any';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_alert(name, text, bigint, text) FROM PUBLIC;
 
 -- The planned collections that have a table, or whose table is gone.
 CREATE FUNCTION mongo_migrate.verify_migrated(server name) RETURNS SETOF text
@@ -99,7 +98,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_all(name, bigint, bigint) IS
     'verify_counts() and verify_sample() of every planned collection that has a table or was migrated; what fails is a WARNING and a notification of channel mongo_migrate, {"alert": "verification", "server", "collection", "verification_id", "findings": {kind: number}, "error"}. Result: whether all is well. An error in one collection does not keep the others from being verified';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_all(name, bigint, bigint) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.schedule_verification(server name, cron text, tolerance bigint DEFAULT 0,
     sample_size bigint DEFAULT 1000) RETURNS bigint
@@ -132,4 +130,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.schedule_verification(name, text, bigint, bigint) IS
     'has pg_cron run verify_all() for a server; cron: when, as in crontab; NULL: no more. Result: the number of pg_cron''s job. Errors: no plan, 42883 without pg_cron';
-REVOKE ALL ON FUNCTION mongo_migrate.schedule_verification(name, text, bigint, bigint) FROM PUBLIC;

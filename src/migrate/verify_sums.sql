@@ -74,7 +74,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_sum_alone(mongo_migrate.verify_job, text, bytea[], json[], json[]) IS
     'the sums of a document that could not be compared';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_sum_alone(mongo_migrate.verify_job, text, bytea[], json[], json[]) FROM PUBLIC;
 
 -- The sums of two batches in one.
 CREATE FUNCTION mongo_migrate.verify_add(a numeric[], b numeric[]) RETURNS numeric[]
@@ -106,4 +105,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_sums(mongo_migrate.verify_job, numeric[]) IS
     'compares sums over documents, as of verify_summing(), with those of the tables';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_sums(mongo_migrate.verify_job, numeric[]) FROM PUBLIC;

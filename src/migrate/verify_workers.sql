@@ -23,7 +23,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_bounds(name, text, integer) IS
     'keys of _id, in MongoDB''s order, between which there are about so many ranges of about as many documents';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_bounds(name, text, integer) FROM PUBLIC;
 
 -- Begins such a verification.
 CREATE FUNCTION mongo_migrate.verify_prepare(server name, collection text, kind text, options jsonb, parts integer) RETURNS bigint
@@ -53,7 +52,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_prepare(name, text, text, jsonb, integer) IS
     'begins a verification by workers, in about so many parts for each root of the collection''s plan; returns its number';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_prepare(name, text, text, jsonb, integer) FROM PUBLIC;
 
 -- The jobs of a verification by workers.
 CREATE FUNCTION mongo_migrate.verify_jobs_of(verification bigint) RETURNS SETOF mongo_migrate.verify_job
@@ -65,7 +63,6 @@ AS $$
     WHERE v.verification_id = $1
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_jobs_of(bigint) IS 'what a verification has to do, as verify_jobs()';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_jobs_of(bigint) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.verify_next_part(verification bigint) RETURNS boolean
     LANGUAGE plpgsql VOLATILE
@@ -94,7 +91,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_next_part(bigint) IS
     'compares the documents of a part of a verification that no other session has taken; false: there is none';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_next_part(bigint) FROM PUBLIC;
 
 CREATE PROCEDURE mongo_migrate.verify_parts(verification bigint)
     LANGUAGE plpgsql
@@ -136,7 +132,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_finish(bigint) IS
     'ends a verification by workers: looks for rows without a document, and compares sums';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_finish(bigint) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.verify_by_workers(server name, collection text, kind text, options jsonb, workers integer)
     RETURNS bigint
@@ -172,4 +167,3 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_by_workers(name, text, text, jsonb, integer) IS
     'verifies every document of a collection in background workers; returns the verification';
-REVOKE ALL ON FUNCTION mongo_migrate.verify_by_workers(name, text, text, jsonb, integer) FROM PUBLIC;

@@ -24,7 +24,6 @@ CREATE FUNCTION mongo_migrate.run_command(server name, command json, mode text D
     AS 'MODULE_PATHNAME', 'mm_run_command';
 COMMENT ON FUNCTION mongo_migrate.run_command(name, json, text) IS
     'runs one MongoDB command (Extended JSON) on the server''s database and returns the reply; mode: relaxed or canonical Extended JSON; every failure that the reply tells of is an error';
-REVOKE ALL ON FUNCTION mongo_migrate.run_command(name, json, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.find_documents(server name, collection text,
         filter json DEFAULT '{}', options json DEFAULT '{}', mode text DEFAULT 'relaxed', max_bytes bigint DEFAULT 0)
@@ -33,7 +32,6 @@ CREATE FUNCTION mongo_migrate.find_documents(server name, collection text,
     AS 'MODULE_PATHNAME', 'mm_find_documents';
 COMMENT ON FUNCTION mongo_migrate.find_documents(name, text, json, json, text, bigint) IS
     'documents of a collection that match the filter; options: projection, sort, limit, skip, hint, ... of a MongoDB find; mode: relaxed or canonical Extended JSON; max_bytes: the last document is the one that makes so many bytes of BSON, the second one at the earliest; 0: all';
-REVOKE ALL ON FUNCTION mongo_migrate.find_documents(name, text, json, json, text, bigint) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.aggregate_documents(server name, collection text,
         pipeline json, options json DEFAULT '{}', mode text DEFAULT 'relaxed')
@@ -42,7 +40,6 @@ CREATE FUNCTION mongo_migrate.aggregate_documents(server name, collection text,
     AS 'MODULE_PATHNAME', 'mm_aggregate_documents';
 COMMENT ON FUNCTION mongo_migrate.aggregate_documents(name, text, json, json, text) IS
     'documents that a MongoDB aggregation pipeline yields; options: allowDiskUse, hint, batchSize, ...; mode: relaxed or canonical Extended JSON';
-REVOKE ALL ON FUNCTION mongo_migrate.aggregate_documents(name, text, json, json, text) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.connections(OUT server name, OUT user_name name, OUT valid boolean,
         OUT cursors integer)
@@ -51,25 +48,21 @@ CREATE FUNCTION mongo_migrate.connections(OUT server name, OUT user_name name, O
     AS 'MODULE_PATHNAME', 'mm_connections';
 COMMENT ON FUNCTION mongo_migrate.connections() IS
     'the connections to MongoDB that this session holds: their server, the role that they act for, whether they will be used again, and how many cursors are open';
-REVOKE ALL ON FUNCTION mongo_migrate.connections() FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.disconnect(server name) RETURNS boolean
     LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'mm_disconnect';
 COMMENT ON FUNCTION mongo_migrate.disconnect(name) IS
     'closes this session''s connections to a server, those in use as soon as they no longer are; true when there was any';
-REVOKE ALL ON FUNCTION mongo_migrate.disconnect(name) FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.disconnect_all() RETURNS boolean
     LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'mm_disconnect_all';
 COMMENT ON FUNCTION mongo_migrate.disconnect_all() IS
     'closes all of this session''s connections to MongoDB, those in use as soon as they no longer are; true when there was any';
-REVOKE ALL ON FUNCTION mongo_migrate.disconnect_all() FROM PUBLIC;
 
 CREATE FUNCTION mongo_migrate.driver_version() RETURNS text
     LANGUAGE c STRICT STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'mm_driver_version';
 COMMENT ON FUNCTION mongo_migrate.driver_version() IS 'version of libmongoc that is loaded';
-REVOKE ALL ON FUNCTION mongo_migrate.driver_version() FROM PUBLIC;
 
