@@ -16,30 +16,44 @@ endif
 
 # The extension script is the modules' SQL, lower modules first.
 SQL_PARTS = \
+	src/catalog.sql \
 	src/bson/objectid.sql \
 	src/bson/bson.sql \
 	src/mongo/mongo.sql \
-	src/fdw/fdw.sql \
-	src/migrate/catalog.sql \
-	src/migrate/infer.sql \
-	src/migrate/plan_names.sql \
-	src/migrate/plan_rows.sql \
-	src/migrate/plan_fields.sql \
-	src/migrate/distribute.sql \
-	src/migrate/plan.sql \
-	src/migrate/plan_table.sql \
-	src/migrate/plan_index.sql \
-	src/migrate/plan_validator.sql \
-	src/migrate/plan_enumeration.sql \
-	src/migrate/check_references.sql \
-	src/migrate/check_column.sql \
-	src/migrate/check_plan.sql \
-	src/migrate/preflight.sql \
-	src/migrate/ddl.sql \
-	src/migrate/replan.sql \
-	src/load/idmap.sql \
-	src/load/load.sql \
 	src/worker_pool.sql \
+	src/fdw/fdw.sql \
+	src/plan/infer.sql \
+	src/plan/names.sql \
+	src/plan/read.sql \
+	src/plan/rows.sql \
+	src/plan/fields.sql \
+	src/plan/distribute.sql \
+	src/plan/plan.sql \
+	src/plan/table.sql \
+	src/plan/index.sql \
+	src/plan/validator.sql \
+	src/plan/enumeration.sql \
+	src/plan/check_references.sql \
+	src/plan/check_column.sql \
+	src/plan/check_plan.sql \
+	src/plan/preflight.sql \
+	src/plan/ddl.sql \
+	src/plan/replan.sql \
+	src/load/idmap.sql \
+	src/load/sequences.sql \
+	src/load/load.sql \
+	src/verify/value.sql \
+	src/verify/type.sql \
+	src/verify/plan.sql \
+	src/verify/shape.sql \
+	src/verify/counts.sql \
+	src/verify/rows.sql \
+	src/verify/sums.sql \
+	src/verify/verify.sql \
+	src/verify/workers.sql \
+	src/verify/document.sql \
+	src/verify/schedule.sql \
+	src/migrate/apply_ddl.sql \
 	src/migrate/chunk.sql \
 	src/migrate/progress.sql \
 	src/migrate/run.sql \
@@ -49,24 +63,14 @@ SQL_PARTS = \
 	src/migrate/finish.sql \
 	src/migrate/migrate.sql \
 	src/migrate/rehearse.sql \
-	src/migrate/verify_value.sql \
-	src/migrate/verify_type.sql \
-	src/migrate/verify_plan.sql \
-	src/migrate/verify_shape.sql \
-	src/migrate/verify_counts.sql \
-	src/migrate/verify_rows.sql \
-	src/migrate/verify_sums.sql \
-	src/migrate/verify.sql \
-	src/migrate/verify_workers.sql \
-	src/migrate/verify_document.sql \
-	src/migrate/verify_schedule.sql \
 	src/migrate/repair.sql \
+	src/migrate/quarantine.sql \
 	src/sync/rebuild.sql \
 	src/sync/sync.sql \
 	src/sync/write_back.sql \
 	src/sync/cutover.sql \
-	src/migrate/settings.sql \
-	src/migrate/grants.sql
+	src/settings.sql \
+	src/grants.sql
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 REGRESS = $(shell sed -n 's/^test: *//p' sql/schedule 2>/dev/null)

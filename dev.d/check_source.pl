@@ -32,7 +32,7 @@ sub read_rows
 	foreach (lines_of('src/README.md'))
 	{
 		my ($row, $where) = /^\| (\d) \| ([^|]+) \|/ or next;
-		$rows{ 'src/' . $1 } = $row while $where =~ /`([\w]+\/?)(?:\.[ch])?`/g;
+		$rows{ 'src/' . $1 } = $row while $where =~ /`([\w]+\/?)(?:\.(?:[ch]|sql))?`/g;
 	}
 	return %rows;
 }
@@ -61,8 +61,6 @@ sub check_includes
 		my $theirs = $rows->{$other} // next;
 		report($file, $number, "includes $name, of row $theirs; this is of row $row")
 		  unless $other eq $key || $theirs < $row || $theirs == $row && "$key $other" !~ m{src/\w+/};
-		report($file, $number, 'the migration includes nothing of the wrapper')
-		  if $key eq 'src/migrate/' && $other eq 'src/fdw/';
 	}
 	return if $file !~ /\.c$/;
 	report($file, 0, 'postgres.h and compat.h come first')
@@ -72,6 +70,40 @@ sub check_includes
 		my ($before, $this) = @includes[ $i - 1, $i ];
 		report($file, $this->[0], "$this->[2] is not in order")
 		  if $this->[0] == $before->[0] + 1 && $this->[2] lt $before->[2];
+	}
+	return;
+}
+
+# What messages tell a person to call, wherever they are.
+my %commands = map { $_ => 1 } qw(apply_ddl migrate_collection reset_collection retry_quarantine finalize rollback_cutover);
+
+# SQL names functions, tables and views of its own folder and of lower rows only.
+sub check_sql_rows
+{
+	my ($rows, @files) = @_;
+	my (%key, %home);
+	foreach my $file (@files)
+	{
+		$key{$file} = $file =~ m{^(src/\w+/)} ? $1 : $file =~ s/\.sql$//r;
+		report($file, 0, "$key{$file} is in no row of src/README.md") unless defined $rows->{ $key{$file} };
+		foreach (lines_of($file))
+		{
+			$home{$1} = $key{$file} if /^CREATE (?:FUNCTION|PROCEDURE|TABLE|VIEW|TYPE|AGGREGATE) mongo_migrate\.(\w+)/;
+		}
+	}
+	foreach my $file (@files)
+	{
+		my @lines = lines_of($file);
+		foreach my $number (1 .. @lines)
+		{
+			my $code = $lines[ $number - 1 ] =~ s/--.*//sr;
+			foreach my $name ($code =~ /\bmongo_migrate\.(\w+)/g)
+			{
+				my $home = $home{$name} // next;
+				next if $home eq $key{$file} || $commands{$name} || $rows->{$home} < $rows->{ $key{$file} };
+				report($file, $number, "names $name, which is in $home, of row $rows->{$home}; this is of row $rows->{ $key{$file} }");
+			}
+		}
 	}
 	return;
 }
@@ -196,6 +228,7 @@ foreach my $file (grep { /\.sql$/ && /^src/ } @texts)
 	my @lines = lines_of($file);
 	foreach my $number (1 .. @lines) { report($file, $number, 'tab') if $lines[ $number - 1 ] =~ /\t/; }
 }
+check_sql_rows(\%rows, grep { /^src.*\.sql$/ } @texts);
 check_schedule();
 check_version();
 exit($findings ? 1 : 0);

@@ -11,14 +11,13 @@
 
 #include "fdw/fdw.h"
 #include "fmgr.h"
-#include "init.h"
 #include "utils/guc.h"
+#include "worker.h"
 
 PG_MODULE_MAGIC;
 
 extern PGDLLEXPORT void _PG_init(void);
 
-int			mm_progress_interval = 5000;
 static int	batch_time = 5000;	/* milliseconds; SQL reads it */
 
 /*
@@ -42,7 +41,7 @@ _PG_init(void)
 	DefineCustomIntVariable("mongo_migrate.progress_interval",
 							"Time between two progress messages of a migration.",
 							"0 has none sent.",
-							&mm_progress_interval,
+							&worker_progress_interval,
 							5000, 0, INT_MAX,
 							PGC_USERSET, GUC_UNIT_MS,
 							NULL, NULL, NULL);

@@ -34,6 +34,10 @@ typedef struct WorkerIdentity
 } WorkerIdentity;
 
 /* worker_pool.c */
+
+/* mongo_migrate.progress_interval, in milliseconds; 0: no progress NOTICEs. */
+extern int	worker_progress_interval;
+
 extern void worker_entry(BackgroundWorker *entry, const char *type, const char *function);
 extern void worker_describe_caller(WorkerIdentity *identity);
 

@@ -26,7 +26,6 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
-#include "init.h"
 #include "libpq/libpq.h"
 #include "libpq/pqformat.h"
 #include "libpq/pqmq.h"
@@ -77,6 +76,8 @@ typedef struct WorkerPool
 static WorkerPool *pool = NULL;
 
 PG_FUNCTION_INFO_V1(mm_run_workers);
+
+int			worker_progress_interval = 5000;
 
 /* Throws where workers could not do the caller's work. */
 static void
@@ -559,8 +560,8 @@ run_commands(const char *const *commands, int count, const char *heartbeat)
 			check_lock_cycle();
 			last_check = now;
 		}
-		if (heartbeat != NULL && ended < count && mm_progress_interval > 0 &&
-			TimestampDifferenceExceeds(last_heartbeat, now, mm_progress_interval))
+		if (heartbeat != NULL && ended < count && worker_progress_interval > 0 &&
+			TimestampDifferenceExceeds(last_heartbeat, now, worker_progress_interval))
 		{
 			run_heartbeat(heartbeat);
 			last_heartbeat = now;

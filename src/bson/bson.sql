@@ -25,10 +25,24 @@ CREATE FUNCTION mongo_migrate.key_to_json(key bytea) RETURNS json
 COMMENT ON FUNCTION mongo_migrate.key_to_json(bytea) IS
     'a value, in canonical Extended JSON, that MongoDB finds equal to the one that the key was made from; error XX001 for bytes that are no key';
 
+CREATE FUNCTION mongo_migrate.date_to_json(instant timestamptz) RETURNS json
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN pg_catalog.isfinite(instant) THEN pg_catalog.json_build_object('$date', pg_catalog.json_build_object(
+        '$numberLong', pg_catalog.floor(EXTRACT(epoch FROM instant) * 1000)::bigint::text)) END;
+COMMENT ON FUNCTION mongo_migrate.date_to_json(timestamptz) IS
+    'a time in canonical Extended JSON, in whole milliseconds; NULL for infinity';
+
 CREATE FUNCTION mongo_migrate.document_key(document bytea, path text DEFAULT '_id') RETURNS bytea
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_document_key';
 COMMENT ON FUNCTION mongo_migrate.document_key(bytea, text) IS
     'the key of the value at a path of a BSON document; NULL where there is none, or null, which is a value of _id alone';
+
+CREATE FUNCTION mongo_migrate.field_at(document json, steps text[])
+    RETURNS json
+    LANGUAGE c STABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_field_at';
+COMMENT ON FUNCTION mongo_migrate.field_at(json, text[]) IS
+    'what a document in canonical Extended JSON has at a path, by the steps that verify_steps() makes of it: as the operator #> does, which takes no U+0000, and reads the document for each column; NULL: nothing';
 
 CREATE FUNCTION mongo_migrate.path_segments(path text) RETURNS text[]
     LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'mm_path_segments';

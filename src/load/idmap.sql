@@ -286,7 +286,7 @@ BEGIN
         -- Not the key of an _id: in jsonb 1 and 1.0 differ.
         SELECT array_agg(d."values"[1] ORDER BY i.n) INTO result
           FROM unnest(ids) WITH ORDINALITY AS i (id, n)
-         CROSS JOIN LATERAL mongo_migrate.decode_document(i.id, ARRAY['_id'], ARRAY[type], mongo_migrate.verify_mode(server)) AS d;
+         CROSS JOIN LATERAL mongo_migrate.decode_document(i.id, ARRAY['_id'], ARRAY[type], mongo_migrate.extended_json_mode(server)) AS d;
     ELSE
         EXECUTE format('SELECT array_agg((SELECT m.id::text FROM %s AS m WHERE m.key = mongo_migrate.document_key(i.id)) ORDER BY i.n)'
                        ' FROM unnest($1) WITH ORDINALITY AS i (id, n)', map.relation::regclass)
@@ -318,9 +318,9 @@ BEGIN
         ELSIF type = 'bytea'::regtype THEN
             RETURN json_build_object('$binary', json_build_object('base64', translate(encode(id::bytea, 'base64'), E'\n', ''), 'subType', '00'));
         ELSIF type = 'timestamptz'::regtype THEN
-            RETURN mongo_migrate.verify_date(id::timestamptz);
+            RETURN mongo_migrate.date_to_json(id::timestamptz);
         ELSIF type IN ('timestamp'::regtype, 'date'::regtype) THEN
-            RETURN mongo_migrate.verify_date(id::timestamp AT TIME ZONE 'UTC');
+            RETURN mongo_migrate.date_to_json(id::timestamp AT TIME ZONE 'UTC');
         ELSIF type IN ('text'::regtype, 'varchar'::regtype) OR id !~ '^(-?[0-9]+|true|false)$' THEN
             RETURN CASE WHEN type = 'numeric'::regtype THEN json_build_object('$numberDecimal', id) ELSE to_json(id) END;
         END IF;

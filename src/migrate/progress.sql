@@ -9,6 +9,13 @@ CREATE FUNCTION mongo_migrate.run_lock(server name, collection text, chunk integ
 COMMENT ON FUNCTION mongo_migrate.run_lock(name, text, integer) IS
     'key of the advisory lock of a migration of a collection (chunk NULL), or of one of its chunks';
 
+CREATE FUNCTION mongo_migrate.sync_lock(server name)
+    RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN pg_catalog.hashtextextended(pg_catalog.format('mongo_migrate sync %L', server), 0);
+COMMENT ON FUNCTION mongo_migrate.sync_lock(name) IS
+    'key of the advisory lock that whoever follows the changes of a server holds';
+
 CREATE FUNCTION mongo_migrate.await_lock(key bigint, shared boolean DEFAULT false)
     RETURNS void
     LANGUAGE sql VOLATILE

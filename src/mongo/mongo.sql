@@ -61,6 +61,17 @@ CREATE FUNCTION mongo_migrate.disconnect_all() RETURNS boolean
 COMMENT ON FUNCTION mongo_migrate.disconnect_all() IS
     'closes all of this session''s connections to MongoDB, those in use as soon as they no longer are; true when there was any';
 
+-- How documents look in jsonb columns.
+CREATE FUNCTION mongo_migrate.extended_json_mode(server name) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce((SELECT o.option_value FROM pg_foreign_server AS s, pg_options_to_table(s.srvoptions) AS o
+                     WHERE s.srvname = server AND o.option_name = 'extended_json'), 'relaxed')
+$$;
+COMMENT ON FUNCTION mongo_migrate.extended_json_mode(name) IS
+    'option extended_json of a server, relaxed where it has none';
+
 CREATE FUNCTION mongo_migrate.driver_version() RETURNS text
     LANGUAGE c STRICT STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'mm_driver_version';

@@ -6,13 +6,6 @@
 -- means what the row's column has stays as it is, and so does everything that
 -- the plan does not know.
 
-CREATE FUNCTION mongo_migrate.field_at(document json, steps text[])
-    RETURNS json
-    LANGUAGE c STABLE STRICT PARALLEL SAFE
-    AS 'MODULE_PATHNAME', 'mm_field_at';
-COMMENT ON FUNCTION mongo_migrate.field_at(json, text[]) IS
-    'what a document in canonical Extended JSON has at a path, by the steps that verify_steps() makes of it: as the operator #> does, which takes no U+0000, and reads the document for each column; NULL: nothing';
-
 CREATE FUNCTION mongo_migrate.written_value(present json, stored anyelement, bson_types text[], mode text, absent boolean, of_column text DEFAULT NULL)
     RETURNS json
     LANGUAGE c STABLE PARALLEL SAFE
@@ -237,7 +230,7 @@ CREATE FUNCTION mongo_migrate.written_by_id(server name, col record, stored text
 AS $$
 DECLARE
     map constant mongo_migrate.id_map := mongo_migrate.id_map_of(server, col.refers_to);
-    mode constant text := mongo_migrate.verify_mode(server);
+    mode constant text := mongo_migrate.extended_json_mode(server);
     plain constant text := format('mongo_migrate.verify_without_nul(%s)::jsonb', present);
     referred record := mongo_migrate.referred_rows(server, col.refers_to, '_id');
     exists_ text;       -- whether the document that is referred to now has a row
@@ -284,7 +277,7 @@ CREATE FUNCTION mongo_migrate.written_column(server name, collection text, targe
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    mode constant text := mongo_migrate.verify_mode(server);
+    mode constant text := mongo_migrate.extended_json_mode(server);
     row_ constant text := 'a' || depth;
     name constant text := format('column %I of %s', col.column_name, target);
     stored text := format('%s.%I', row_, col.column_name);
@@ -331,7 +324,7 @@ BEGIN
     SELECT string_agg(format('c.%I = a%s.%I', c.column_name, depth - 1, c.parent_column), ' AND ' ORDER BY c.ordinal) INTO keys
       FROM mongo_migrate.plan_column AS c
      WHERE (c.server, c.collection, c.target) = (child.server, child.collection, child.target) AND c.role = 'parent' AND c.included
-       AND mongo_migrate.verify_key_source(c.server, c.collection, c.target, c.column_name) IS NOT NULL;
+       AND mongo_migrate.key_source(c.server, c.collection, c.target, c.column_name) IS NOT NULL;
     SELECT min(c.column_name) FILTER (WHERE c.role = 'position') AS position, min(c.column_name) FILTER (WHERE c.role = 'key') AS name,
            min(c.column_name) FILTER (WHERE c.role = 'parent_position') AS parent INTO place
       FROM mongo_migrate.plan_column AS c
@@ -437,7 +430,7 @@ BEGIN
     END IF;
     IF extra IS NOT NULL THEN
         element := format('mongo_migrate.set_extra(%s, a%s.%I::jsonb, %L, %L)', element, depth, extra,
-                          mongo_migrate.verify_known(server, collection, target), mongo_migrate.verify_mode(server));
+                          mongo_migrate.verify_known(server, collection, target), mongo_migrate.extended_json_mode(server));
     END IF;
     RETURN element;
 END

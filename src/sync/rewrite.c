@@ -13,6 +13,7 @@
 #include "access/transam.h"
 #include "bson/document_path.h"
 #include "bson/encode.h"
+#include "bson/field.h"
 #include "bson/json.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
@@ -22,7 +23,6 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "owned.h"
-#include "sync/field.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -31,7 +31,6 @@
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
 
-PG_FUNCTION_INFO_V1(mm_field_at);
 PG_FUNCTION_INFO_V1(mm_written_value);
 PG_FUNCTION_INFO_V1(mm_set_fields);
 PG_FUNCTION_INFO_V1(mm_set_map);
@@ -54,35 +53,6 @@ struct ValueWriter
 	char		typalign;
 	ValueWriter *element;		/* of arrays */
 };
-
-/* The value in a json argument as the field v of a document that the current context owns. */
-static void
-read_value(text *json, bson_iter_t *value)
-{
-	const char *detail;
-
-	if (field_read(json, value, &detail) != CONVERT_OK)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("a value is no Extended JSON"),
-				 detail == NULL ? 0 : errdetail("%s", detail)));
-}
-
-/* A value as canonical Extended JSON. */
-static Datum
-json_datum(const bson_iter_t *value)
-{
-	StringInfoData json;
-	ConvertStatus status;
-
-	initStringInfo(&json);
-	status = json_append_value(&json, value, JSON_CANONICAL);
-	if (status != CONVERT_OK)
-		ereport(ERROR,
-				(errcode(convert_sqlstate(status)),
-				 errmsg("a value has no Extended JSON")));
-	return PointerGetDatum(cstring_to_text_with_len(json.data, json.len));
-}
 
 /* Whether a column's NULL means it. */
 static bool
@@ -419,7 +389,7 @@ mm_written_value(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(old);
 	}
 	if (!PG_ARGISNULL(0))
-		read_value(PG_GETARG_TEXT_PP(0), &present);
+		field_read_argument(PG_GETARG_TEXT_PP(0), &present);
 	if (PG_ARGISNULL(1))
 	{
 		if (PG_ARGISNULL(0) || is_null(&present))
@@ -438,101 +408,7 @@ mm_written_value(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a value is larger than BSON can have")));
-	PG_RETURN_DATUM(json_datum(&field));
-}
-
-/*
- * The document that field_at() read last, and its fields: the columns of a row
- * look up one after the other.  It ends with the transaction.
- */
-static struct
-{
-	MemoryContext context;		/* NULL: none */
-	text	   *json;
-	bson_t		document;
-	FieldNames *names;			/* NULL: it is no document or array */
-}			last_read;
-
-static void
-forget_last_read(void *unused)
-{
-	last_read.context = NULL;
-}
-
-/* The fields of a document or array in a json argument; NULL: it is neither. */
-static FieldNames *
-read_fields(text *json)
-{
-	MemoryContext context;
-	MemoryContext old;
-	MemoryContextCallback *forget;
-	bson_iter_t value;
-
-	if (last_read.context != NULL && VARSIZE_ANY_EXHDR(json) == VARSIZE_ANY_EXHDR(last_read.json) &&
-		memcmp(VARDATA_ANY(json), VARDATA_ANY(last_read.json), VARSIZE_ANY_EXHDR(json)) == 0)
-		return last_read.names;
-	if (last_read.context != NULL)
-		MemoryContextDelete(last_read.context);
-	context = AllocSetContextCreate(TopTransactionContext, "fields of a document", ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	forget = palloc0(sizeof(MemoryContextCallback));
-	forget->func = forget_last_read;
-	MemoryContextRegisterResetCallback(context, forget);
-	last_read.json = (text *) DatumGetPointer(datumCopy(PointerGetDatum(json), false, -1));
-	read_value(json, &value);
-	last_read.names = NULL;
-	if (BSON_ITER_HOLDS_DOCUMENT(&value) || BSON_ITER_HOLDS_ARRAY(&value))
-	{
-		field_lend(&value, &last_read.document);
-		last_read.names = field_names_create(&last_read.document);
-	}
-	MemoryContextSwitchTo(old);
-	last_read.context = context;
-	return last_read.names;
-}
-
-/*
- * Goes to a field by its name: of a document whose fields are known by name, or
- * (names NULL) of the one that *field is.
- */
-static bool
-step_to(const FieldNames *names, const char *name, bson_iter_t *field)
-{
-	bson_iter_t below;
-
-	if (names != NULL ? !field_names_find(names, name, &below) :
-		!bson_iter_recurse(field, &below) || !bson_iter_find(&below, name))
-		return false;
-	*field = below;
-	return true;
-}
-
-/*
- * field_at(document json, steps text[]) returns json: as the operator #> does,
- * but for U+0000, which that does not take.
- */
-Datum
-mm_field_at(PG_FUNCTION_ARGS)
-{
-	FieldNames *names;
-	bson_iter_t field;
-	Datum	   *steps;
-	int			nsteps;
-
-	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &steps, NULL, &nsteps);
-	if (nsteps == 0)
-		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
-	names = read_fields(PG_GETARG_TEXT_PP(0));
-	if (names == NULL)
-		PG_RETURN_NULL();
-	for (int i = 0; i < nsteps; i++)
-	{
-		char	   *name = TextDatumGetCString(steps[i]);
-
-		if (!step_to(i == 0 ? names : NULL, pg_server_to_any(name, strlen(name), PG_UTF8), &field))
-			PG_RETURN_NULL();
-	}
-	PG_RETURN_DATUM(json_datum(&field));
+	PG_RETURN_DATUM(field_json(&field));
 }
 
 /* Appends a field for a value at a path below it: documents around it, as deep as the path is long. */
@@ -625,7 +501,7 @@ has_at(const FieldNames *document, List *path, const bson_iter_t *value)
 
 	foreach(cell, path)
 	{
-		if (!step_to(cell == list_head(path) ? document : NULL, lfirst(cell), &field))
+		if (!field_step(cell == list_head(path) ? document : NULL, lfirst(cell), &field))
 			return value == NULL;
 	}
 	return value != NULL && field_equals(&field, value);
@@ -639,7 +515,7 @@ document_argument(FunctionCallInfo fcinfo)
 
 	if (!PG_ARGISNULL(0))
 	{
-		read_value(PG_GETARG_TEXT_PP(0), &value);
+		field_read_argument(PG_GETARG_TEXT_PP(0), &value);
 		if (BSON_ITER_HOLDS_DOCUMENT(&value))
 			return field_document(&value);
 	}
@@ -703,7 +579,7 @@ mm_set_fields(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("path \"$\" is not that of a field")));
 		if (!nulls[i])
-			read_value(DatumGetTextPP(values[i]), &value);
+			field_read_argument(DatumGetTextPP(values[i]), &value);
 
 		/*
 		 * Another column of the same field, or around it, may have another
@@ -743,7 +619,7 @@ mm_set_map(PG_FUNCTION_ARGS)
 
 		if (nulls[i])
 			continue;
-		read_value(DatumGetTextPP(values[i]), &value);
+		field_read_argument(DatumGetTextPP(values[i]), &value);
 		bson_append_iter(map, pg_server_to_any(name, strlen(name), PG_UTF8), -1, &value);
 	}
 	merge_documents(NULL, result, document_argument(fcinfo), map);

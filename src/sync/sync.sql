@@ -11,72 +11,6 @@
 -- and all ends in what the source has.  Each step is a transaction: the events
 -- and the position, the rows and the changes that they are of.
 
-CREATE TABLE mongo_migrate.sync
-(
-    server      name        PRIMARY KEY,
-    running     boolean     NOT NULL,       -- false: stop_sync() was called, or it has stopped itself
-    position    bytea       NOT NULL,       -- in the change stream: a resume token
-    cluster_time bigint     NOT NULL,       -- of MongoDB, up to which events were captured: seconds << 31, and a number
-    cut_over_at timestamptz,                -- since then the documents follow the rows; NULL: the rows the documents
-    started_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    captured_at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    events      bigint      NOT NULL DEFAULT 0,
-    inserted    bigint      NOT NULL DEFAULT 0,     -- documents
-    replaced    bigint      NOT NULL DEFAULT 0,
-    deleted     bigint      NOT NULL DEFAULT 0,
-    written     bigint      NOT NULL DEFAULT 0,     -- documents, in the source
-    error       text,                       -- of the last round
-    error_at    timestamptz,
-    roles       text[]      NOT NULL DEFAULT '{}'   -- that the worker has: its session's, and its own
-);
-COMMENT ON TABLE mongo_migrate.sync IS 'One row for each server whose changes are followed; see sync_status';
-
-CREATE TABLE mongo_migrate.change
-(
-    server      name        NOT NULL,
-    collection  text COLLATE "C" NOT NULL,
-    key         bytea       NOT NULL,       -- as in quarantine
-    id          bytea       NOT NULL,       -- BSON {"_id": ...}
-    changed_at  timestamptz NOT NULL,       -- by the source's clock
-    due_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    attempts    integer     NOT NULL DEFAULT 0,
-    reason      text,                       -- why the rows could not be replaced
-    PRIMARY KEY (server, collection, key)
-);
-CREATE INDEX ON mongo_migrate.change (server, collection, due_at);
-COMMENT ON TABLE mongo_migrate.change IS 'Documents that have changed in the source since their rows were made';
-
-CREATE TABLE mongo_migrate.row_change
-(
-    server      name        NOT NULL,
-    collection  text COLLATE "C" NOT NULL,
-    id          text,                       -- of the row of the document; NULL: the table has no such column any more
-    changed_at  timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    due_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
-    attempts    integer     NOT NULL DEFAULT 0,
-    reason      text                        -- why the document could not be written
-);
-CREATE INDEX ON mongo_migrate.row_change (server, collection, due_at);
-CREATE INDEX ON mongo_migrate.row_change (server, collection, id) WHERE attempts > 0;
--- Without a primary key, a publication FOR ALL TABLES would forbid to delete from it.
-ALTER TABLE mongo_migrate.row_change REPLICA IDENTITY FULL;
-COMMENT ON TABLE mongo_migrate.row_change IS 'Rows that have changed since their documents were written, after a cutover';
-
-DO $$
-BEGIN
-    PERFORM pg_catalog.pg_extension_config_dump('mongo_migrate.sync', '');
-    PERFORM pg_catalog.pg_extension_config_dump('mongo_migrate.row_change', '');
-    PERFORM pg_catalog.pg_extension_config_dump('mongo_migrate.change', '');
-END
-$$;
-
-CREATE FUNCTION mongo_migrate.sync_lock(server name)
-    RETURNS bigint
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN pg_catalog.hashtextextended(pg_catalog.format('mongo_migrate sync %L', server), 0);
-COMMENT ON FUNCTION mongo_migrate.sync_lock(name) IS
-    'key of the advisory lock that whoever follows the changes of a server holds';
-
 CREATE FUNCTION mongo_migrate.cluster_timestamp(cluster_time bigint)
     RETURNS timestamptz
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -354,16 +288,6 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.apply_changes(name, text, integer) IS
     'replaces the rows of the documents of a collection that are due in mongo_migrate.change, of so many at most; returns their number: 0 also while the collection is being copied, or is not complete. What a foreign key refuses is tried again when others have come, and settled as the plan says at the third time; what cannot become rows stays there, with the reason, and is tried again ever more seldom';
-
-CREATE FUNCTION mongo_migrate.is_cut_over(server name)
-    RETURNS boolean
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT EXISTS (SELECT FROM mongo_migrate.sync AS s WHERE s.server = $1 AND s.cut_over_at IS NOT NULL)
-$$;
-COMMENT ON FUNCTION mongo_migrate.is_cut_over(name) IS
-    'whether the documents of a server follow the rows, and not the other way round';
 
 CREATE FUNCTION mongo_migrate.try_step(step text, server name, collection text, wait_ms integer DEFAULT NULL, OUT count bigint, OUT problem text)
     LANGUAGE plpgsql VOLATILE

@@ -11,6 +11,7 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
+#include "bson/field.h"
 #include "bson/json.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -21,7 +22,6 @@
 #include "mongo/cursor.h"
 #include "mongo/options.h"
 #include "owned.h"
-#include "sync/field.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"

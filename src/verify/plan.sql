@@ -1,0 +1,715 @@
+-- plan.sql: the statements that hold a batch of documents against a table.
+--
+-- A statement takes $1 bytea[], the keys of the documents' _id, $2 json[], the
+-- documents as libbson prints them, and $3 json[], their _id.  It works out the rows that they
+-- should have become, joins them to the rows that are there, and yields a row
+-- for each difference.  It is made anew from the plan and from the tables'
+-- true column types by each verification.
+
+-- The plan's columns of a target with their types in the table, key columns first.
+CREATE FUNCTION mongo_migrate.verify_columns(server name, collection text, target text)
+    RETURNS TABLE (column_name name, number integer, role text, path text, expression text, source_type text,
+                   refers_to text, refers_key text, key_form text, holds_ids boolean, type oid, typmod integer, source text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    relation    regclass := to_regclass(target);
+    absent      name;
+BEGIN
+    IF relation IS NULL THEN
+        RAISE undefined_table USING
+            MESSAGE = format('table %s of the plan of collection "%s" does not exist', target, collection),
+            HINT = format('SELECT * FROM mongo_migrate.migrate_collection(%L, %L);', server, collection);
+    END IF;
+
+    SELECT c.column_name INTO absent
+    FROM mongo_migrate.plan_column AS c
+    WHERE (c.server, c.collection, c.target) = ($1, $2, $3) AND c.included
+        AND NOT EXISTS (SELECT FROM pg_attribute AS a
+                        WHERE a.attrelid = relation AND a.attname = c.column_name AND a.attnum > 0 AND NOT a.attisdropped)
+    ORDER BY c.ordinal LIMIT 1;
+    IF FOUND THEN
+        RAISE undefined_column USING
+            MESSAGE = format('column "%s" of the plan of collection "%s" does not exist in table %s',
+                             absent, collection, target),
+            HINT = 'Add the column to the table, or set included = false for it in mongo_migrate.plan_column.';
+    END IF;
+
+    RETURN QUERY
+        SELECT c.column_name, a.attnum::integer, c.role, c.path, c.expression, c.source_type,
+               c.refers_to, c.refers_key, c.key_form, mongo_migrate.holds_ids(c), a.atttypid, a.atttypmod,
+               mongo_migrate.key_source($1, $2, $3, c.column_name)
+        FROM mongo_migrate.plan_column AS c
+             JOIN pg_attribute AS a ON a.attrelid = relation AND a.attname = c.column_name
+        WHERE (c.server, c.collection, c.target) = ($1, $2, $3) AND c.included
+            AND a.attnum > 0 AND NOT a.attisdropped
+        ORDER BY 13, c.ordinal;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_columns(name, text, text) IS
+    'the included columns of a target of a plan, key columns first, with their types in the table and, for a key column, key_source(); an error where the table or a column is not there';
+
+-- What child rows have of their root's besides its key.
+CREATE FUNCTION mongo_migrate.verify_carried(server name, collection text, target text)
+    RETURNS TABLE (number integer, root_column name)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE up AS (
+        SELECT c.number, c.column_name, $3 AS target
+        FROM mongo_migrate.verify_columns($1, $2, $3) AS c WHERE c.role = 'parent' AND c.source IS NULL
+        UNION ALL
+        SELECT up.number, c.parent_column, t.parent
+        FROM up
+             JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.target) = ($1, $2, up.target)
+             JOIN mongo_migrate.plan_column AS c
+             ON (c.server, c.collection, c.target, c.column_name) = ($1, $2, up.target, up.column_name)
+        WHERE c.role = 'parent'
+    )
+    SELECT up.number, up.column_name
+    FROM up JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.target) = ($1, $2, up.target)
+    WHERE t.kind = 'root' AND t.included
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_carried(name, text, text) IS
+    'the columns of a child table that repeat one of its root''s which is not its key, by number, with the root''s column';
+
+-- The document's id, from m (the id map's row) or the source's _id; and the map to join as m, if any.
+CREATE FUNCTION mongo_migrate.verify_id(server name, collection text, type oid, value text,
+    OUT id text, OUT map text, OUT map_type text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    type_name   text := format_type(type, -1);   -- bpchar, which has any length, and not character, which has 1
+BEGIN
+    SELECT i.relation, i.id_type INTO map, map_type
+    FROM mongo_migrate.id_map AS i WHERE (i.server, i.collection) = ($1, $2);
+    IF map_type = 'source' THEN
+        map := NULL;
+        id := format('(%s)::%s', (mongo_migrate.verify_fragments(type, -1, value, 'NULL', mongo_migrate.extended_json_mode(server))).typed, type_name);
+    ELSE
+        id := CASE WHEN map IS NULL THEN 'NULL' ELSE 'm.id' END || '::' || type_name;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_id(name, text, oid, text) IS
+    'SQL for the id in PostgreSQL of a document: id, over m, a row of the id map that map names, or over the source''s _id where map is NULL';
+
+-- The root of a target, and the id of its rows.  A root that is not loaded, but
+-- on the way to its children, has no table: its ids are of the type of a child's column.
+CREATE FUNCTION mongo_migrate.verify_root(server name, collection text, target text,
+    OUT root text, OUT loaded boolean, OUT key name, OUT key_type oid, OUT expression text, OUT source_type text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    SELECT c.target, t.included INTO root, loaded
+    FROM mongo_migrate.target_chain(server, collection, target) AS c
+         JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.target) = ($1, $2, c.target)
+    WHERE c.depth = 0;
+
+    IF loaded THEN
+        -- The expression of an id that comes from a map sees the map's.
+        SELECT c.column_name, c.type, c.expression, coalesce(nullif(m.id_type, 'source'), c.source_type)
+        INTO key, key_type, expression, source_type
+        FROM mongo_migrate.verify_columns(server, collection, root) AS c
+             LEFT JOIN mongo_migrate.id_map AS m ON (m.server, m.collection) = ($1, $2)
+        WHERE c.role = 'id';
+    ELSE
+        SELECT c.type INTO key_type FROM mongo_migrate.verify_columns(server, collection, target) AS c
+        WHERE c.source = 'id';
+    END IF;
+    IF NOT FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('the plan of collection "%s" has no id column for table %s',
+                             collection, CASE WHEN loaded THEN root ELSE target END),
+            DETAIL = 'Documents and rows are matched by it.',
+            HINT = 'Give the column that has the document''s id the role id in mongo_migrate.plan_column.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_root(name, text, text) IS
+    'the root target of a target and its id column; an error where it has none';
+
+-- Citus has the rows of a table on other nodes.  A batch gathers those that it
+-- asks for, rather than join the table, which would gather all of it.
+CREATE FUNCTION mongo_migrate.verify_is_elsewhere(target text) RETURNS boolean
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    RETURN (mongo_migrate.citus_distribution(to_regclass(target))).kind IS NOT NULL;
+COMMENT ON FUNCTION mongo_migrate.verify_is_elsewhere(text) IS
+    'whether Citus distributes a table';
+
+-- The WITH clause name of the rows of a table whose key is in ids(id).
+CREATE FUNCTION mongo_migrate.verify_gather(name text, target text, key name, type oid, ids text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    RETURN format(', %s AS MATERIALIZED (SELECT g.* FROM %s AS g WHERE g.%I %s ANY (SELECT i.id FROM %s AS i))',
+                  name, target, key, mongo_migrate.verify_equals(type), ids);
+COMMENT ON FUNCTION mongo_migrate.verify_gather(text, text, name, oid, text) IS
+    'the WITH clause of a verification that gathers rows of a table by their key';
+
+-- The WITH clause level<depth>: the elements of an array, the fields of a map or
+-- the elements of a tree in the rows of the level before, whose positions are
+-- in positions.  level is a row of target_chain().
+CREATE FUNCTION mongo_migrate.verify_level(level record, positions text) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    elements constant text :=
+        'SELECT l.number, l.source_id, l.id, e.document, l.present, concat_ws(''.'', l.element, %s, %s) AS element'
+        || positions || ', %s FROM %s AS l CROSS JOIN LATERAL (SELECT l.document #> %L AS elements OFFSET 0) AS a '
+        'CROSS JOIN LATERAL ';
+    of_array constant text := elements ||
+        'json_array_elements(CASE WHEN json_typeof(a.elements) = ''array'' THEN a.elements END) WITH ORDINALITY AS e(document, n)';
+    of_map constant text := elements ||
+        'json_each(mongo_migrate.verify_map(a.elements)) AS e(name, document)';
+    before constant text := 'level' || level.depth - 1;
+    path constant text := quote_nullable(nullif(level.path, '$'));
+    steps constant text[] := mongo_migrate.verify_steps(level.path);
+    outer_positions constant text := regexp_replace(positions, ', l\.k\d+', '', 'g');
+BEGIN
+    IF level.nested_path IS NULL THEN
+        RETURN format(', level%s AS (%s)', level.depth, CASE level.kind
+            WHEN 'map' THEN format(of_map, path, 'e.name', 'e.name AS p' || level.depth, before, steps)
+            ELSE format(of_array, path, 'e.n - 1', '(e.n - 1)::integer AS p' || level.depth, before, steps) END);
+    END IF;
+    -- Elements are numbered as they come, each before those within it; above is the number of the one around.
+    -- The recursion is within one clause: Citus has none in a statement over its tables.
+    RETURN format(', level%1$s AS MATERIALIZED (WITH RECURSIVE walk%1$s AS (%2$s UNION ALL %3$s), ', level.depth,
+                  format(of_array, path, 'e.n - 1', 'ARRAY[e.n] AS place', before, steps),
+                  format(of_array, quote_literal(level.nested_path), 'e.n - 1', 'l.place || e.n', 'walk' || level.depth,
+                         mongo_migrate.verify_steps(level.nested_path)))
+        || format('numbered%1$s AS (SELECT l.*, (row_number() OVER (PARTITION BY l.number%2$s ORDER BY l.place) - 1)::integer AS p%1$s '
+                  'FROM walk%1$s AS l) '
+                  'SELECT l.number, l.source_id, l.id, l.document, l.present, l.element%2$s, l.p%1$s, above.p%1$s AS above '
+                  'FROM numbered%1$s AS l LEFT JOIN numbered%1$s AS above ON (above.number%3$s) = (l.number%4$s) '
+                  'AND above.place = l.place[1:cardinality(l.place) - 1])',
+                  level.depth, positions, replace(outer_positions, 'l.p', 'above.p'), outer_positions);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_level(record, text) IS
+    'the WITH clause of a verification from the rows of a level to the elements in them; level is a row of target_chain()';
+
+-- WITH clauses from the documents to level<depth>(number, source_id, id,
+-- document, element, present, p1..), the rows that a target should have.
+-- number: the document's in the batch.  present: the row must be there (no
+-- quarantine; a child's parent has its row).
+CREATE FUNCTION mongo_migrate.verify_levels(server name, collection text, target text)
+    RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    root        record;
+    ident       record;
+    level       record;
+    statement   text;
+    roots       text;           -- what has the roots' rows, for those of a child
+    carried     text := '';
+    positions   text := '';
+BEGIN
+    SELECT * INTO root FROM mongo_migrate.verify_root(server, collection, target);
+    SELECT * INTO ident FROM mongo_migrate.verify_id(server, collection,
+        CASE WHEN root.expression IS NULL THEN root.key_type ELSE coalesce(to_regtype(root.source_type), root.key_type) END, 'd.id');
+    IF root.expression IS NOT NULL THEN
+        ident.id := format('(SELECT (%s' || chr(10) || ') FROM (SELECT %s AS value, '
+                           'mongo_migrate.verify_json(d.document::jsonb, ''relaxed'') AS doc) AS x)::%s',
+                           root.expression, ident.id, format_type(root.key_type, -1));
+    END IF;
+    IF root.loaded AND root.root <> target THEN
+        roots := CASE WHEN mongo_migrate.verify_is_elsewhere(root.root) THEN 'roots'
+            WHEN mongo_migrate.has_unique(to_regclass(root.root), ARRAY[root.key]) THEN root.root
+            -- A row that is there twice has its children once.
+            ELSE format('(SELECT DISTINCT ON (u.%1$I) u.* FROM %2$s AS u WHERE EXISTS (SELECT FROM source AS o WHERE u.%1$I %3$s o.id) ORDER BY u.%1$I)',
+                        root.key, root.root, mongo_migrate.verify_equals(root.key_type)) END;
+    END IF;
+    SELECT coalesce(string_agg(format(', r.%I AS k%s', c.root_column, c.number), '' ORDER BY c.number), ''),
+           coalesce(string_agg(format(', l.k%s', c.number), '' ORDER BY c.number), '') INTO carried, positions
+    FROM mongo_migrate.verify_carried(server, collection, target) AS c;
+    statement := format(
+        'WITH source AS MATERIALIZED ('
+        'SELECT d.number, d.source_id, %1$s AS id, d.document, '
+        -- Most collections have none in quarantine, which is found out once a batch.
+        'EXISTS (SELECT FROM mongo_migrate.quarantine AS q WHERE q.server = %2$L AND q.collection = %3$L) AND '
+        'EXISTS (SELECT FROM mongo_migrate.quarantine AS q '
+        'WHERE q.server = %2$L AND q.collection = %3$L AND q.key = mongo_migrate.quarantine_key(d.key)) AS quarantined '
+        'FROM (SELECT u.number, u.key, u.document, u.source_id, u.source_id::jsonb AS id '
+        'FROM unnest($1, $2, $3) WITH ORDINALITY AS u(key, document, source_id, number) OFFSET 0) AS d %4$s)%5$s, '
+        'level0 AS (SELECT s.number, s.source_id, s.id, s.document, NULL::text AS element, '
+        '%6$s AS present%7$s FROM source AS s %8$s)',
+        ident.id, server, collection, 'LEFT JOIN ' || ident.map || ' AS m ON m.key = d.key',
+        concat(CASE WHEN mongo_migrate.verify_is_elsewhere(target) OR roots = 'roots'
+                    THEN ', ids AS MATERIALIZED (SELECT s.id FROM source AS s WHERE s.id IS NOT NULL)' END,
+               CASE WHEN roots = 'roots'
+                    THEN mongo_migrate.verify_gather('roots', root.root, root.key, root.key_type, 'ids') END),
+        CASE WHEN roots IS NOT NULL THEN format('r.%I IS NOT NULL', root.key) ELSE 'NOT s.quarantined' END,
+        carried,
+        CASE WHEN roots IS NOT NULL THEN
+            format('LEFT JOIN %s AS r ON r.%I %s s.id', roots, root.key, mongo_migrate.verify_equals(root.key_type)) END);
+
+    FOR level IN SELECT * FROM mongo_migrate.target_chain(server, collection, target) AS c WHERE c.depth > 0
+    LOOP
+        statement := statement || mongo_migrate.verify_level(level, positions);
+        positions := positions || format(', l.p%s', level.depth);
+    END LOOP;
+    RETURN statement;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_levels(name, text, text) IS
+    'the WITH clauses of a verification from documents to the rows that a target should have';
+
+-- The WITH clause found<n>(key, id): which of the documents that expected.r<n>
+-- refers to are in the source, with what the column should have: their ids in
+-- PostgreSQL, or their keys.
+CREATE FUNCTION mongo_migrate.verify_found(server name, refers_to text, refers_key text, holds_ids boolean,
+        type oid, n integer)
+    RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ident   record;
+BEGIN
+    IF holds_ids THEN
+        SELECT * INTO ident FROM mongo_migrate.verify_id(server, refers_to, type,
+            '((mongo_migrate.verify_without_nul(f.document) -> ''_id'')::jsonb)');
+    ELSE
+        SELECT format('(%s)::%s', v.typed, format_type(type, -1)) AS id, NULL AS map INTO ident
+        FROM mongo_migrate.verify_fragments(type, -1, format('((mongo_migrate.verify_without_nul(f.document) #> %L)::jsonb)',
+                                                             mongo_migrate.verify_steps(refers_key)), 'NULL', mongo_migrate.extended_json_mode(server)) AS v;
+    END IF;
+    RETURN format(
+        ', found%1$s AS MATERIALIZED (SELECT DISTINCT ON (key) f.key, %2$s AS id FROM ('
+        'SELECT mongo_migrate.verify_document_key(d.document, %3$L) AS key, d.document FROM ('
+        'SELECT json_agg(mongo_migrate.key_to_json(k.key)) AS keys FROM ('
+        'SELECT w.key, row_number() OVER () / 5000 AS part FROM (SELECT DISTINCT r%1$s AS key FROM expected '
+        'WHERE r%1$s IS NOT NULL) AS w) AS k GROUP BY k.part) AS p '
+        'CROSS JOIN LATERAL mongo_migrate.find_documents(%4$L, %5$L, '
+        'json_build_object(%6$L, json_build_object(''$in'', p.keys)), %7$L, ''canonical'') AS d(document) OFFSET 0) AS f %8$s '
+        'ORDER BY key, id)',
+        n, ident.id, refers_key, server, refers_to, refers_key,
+        json_build_object('projection', CASE refers_key WHEN '_id' THEN json_build_object('_id', 1)
+                                        ELSE json_build_object('_id', 1, refers_key, 1) END),
+        'LEFT JOIN ' || ident.map || ' AS m ON m.key = ' ||
+        CASE refers_key WHEN '_id' THEN 'f.key' ELSE 'mongo_migrate.verify_document_key(f.document)' END);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_found(name, text, text, boolean, oid, integer) IS
+    'the WITH clause of a verification that looks up in the source what a reference refers to';
+
+-- SQL for the kind of difference of one column (NULL: none) and for the
+-- source's value to show, over expected AS e, the table AS t, found<n> AS f<n>.
+CREATE FUNCTION mongo_migrate.verify_column(server name, mode text, col record, stored text,
+    OUT kind text, OUT shown text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    value   text := 'e.v' || col.number;
+    found_  text := 'f' || col.number;
+    refers_key text := CASE WHEN col.holds_ids THEN '_id' ELSE col.refers_key END;
+    part    record;
+    base    record;
+    comparable text;    -- whether what an expression gives, y.v, can be rounded
+    exact   text := format('to_jsonb(y.v) = to_jsonb(y.v::%s)', format_type(col.type, col.typmod));    -- whether it was not
+    result  text;           -- of an expression
+BEGIN
+    IF col.role = 'reference' THEN
+        -- An orphan refers to nothing: what is stored is NULL, or an id that no row has.
+        kind := format(
+            'CASE WHEN %2$s %6$s %3$s.id THEN NULL '
+            'WHEN mongo_migrate.verify_is_null(%1$s) THEN CASE WHEN %2$s IS NOT NULL THEN ''mismatch'' END '
+            'WHEN %2$s IS NULL THEN CASE WHEN %3$s.key IS NULL OR NOT EXISTS (%4$s) THEN ''orphan'' ELSE ''mismatch'' END '
+            'WHEN %3$s.key IS NULL AND NOT EXISTS (%5$s) THEN ''orphan'' ELSE ''mismatch'' END',
+            value, stored, found_, mongo_migrate.verify_referred(server, col.refers_to, refers_key, found_ || '.id', col.number),
+            mongo_migrate.verify_referred(server, col.refers_to, refers_key, stored, col.number), mongo_migrate.verify_equals(col.type));
+        shown := format('concat(mongo_migrate.verify_show(%1$s), '
+                        ''' (id '' || nullif(%2$s.id::text, mongo_migrate.verify_show(%1$s)) || '')'')', value, found_);
+    ELSIF col.role = 'parent_position' THEN
+        kind := format('CASE WHEN %s IS DISTINCT FROM %s THEN ''mismatch'' END', stored, value);
+        shown := value || '::text';
+    ELSIF col.expression IS NOT NULL THEN
+        SELECT * INTO part FROM mongo_migrate.verify_fragments(
+            coalesce(to_regtype(col.source_type), col.type), -1, value, 'NULL', mode);
+        -- json is the one type that has U+0000, which an expression may take out.
+        result := format('(SELECT (%s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%s) '
+                         'THEN (%s)::%s END AS value%s) AS x)',
+                         col.expression, value, CASE WHEN col.source_type = 'json' THEN format('replace((%s)::text, ''\u001a'', ''\u0000'')', part.typed)
+                                                     ELSE part.typed END, coalesce(col.source_type, format_type(col.type, col.typmod)),
+                         CASE WHEN col.expression ~* '\mdoc\M' THEN ', docs.doc' END);
+        -- A cast to a length would cut as the assignment does, which lets blanks at the end go.
+        shown := format('%s::%s::text', result,
+                        format_type(col.type, CASE WHEN col.type NOT IN ('varchar'::regtype, 'varchar[]'::regtype) THEN col.typmod END));
+        kind := format('CASE WHEN %s::text COLLATE "C" IS DISTINCT FROM %s THEN ''mismatch'' END', stored, shown);
+        SELECT * INTO base FROM mongo_migrate.verify_base_type(col.type, col.typmod);
+        IF base.type IN ('float8'::regtype, 'float4'::regtype) THEN
+            kind := format('CASE WHEN %s IS DISTINCT FROM %s::%s THEN ''mismatch'' END', stored, result, format_type(col.type, col.typmod));    -- -0 is 0
+        ELSIF base.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype) THEN     -- a double becomes numeric by 15 digits
+            comparable := 'jsonb_typeof(to_jsonb(y.v)) = ''number''';
+        ELSIF base.type IN ('timestamp'::regtype, 'timestamptz'::regtype, 'time'::regtype, 'timetz'::regtype, 'interval'::regtype,
+                            'numeric[]'::regtype, 'timestamp[]'::regtype, 'timestamptz[]'::regtype) AND base.typmod >= 0 THEN
+            comparable := format('pg_typeof(y.v) = %L::regtype', base.type::regtype);
+        ELSIF base.type IN ('date'::regtype, 'date[]'::regtype) THEN
+            comparable := 'pg_typeof(y.v)::text LIKE ''timestamp %''';
+            exact := format('y.v::%1$s = y.v::%2$s::%1$s', replace(base.type::regtype::text, 'date', 'timestamp'), base.type::regtype);
+        ELSIF base.type = 'money'::regtype THEN
+            comparable := 'jsonb_typeof(to_jsonb(y.v)) = ''number''';
+            exact := 'y.v::numeric = y.v::money::numeric';
+        END IF;
+        IF comparable IS NOT NULL THEN
+            -- An assignment rounds numbers and times.  What is neither, such as text that is cast, is not looked at.  Evaluated once.
+            -- What is written back may be a double, which has no zeros at the end.
+            kind := format('(SELECT CASE WHEN ' || CASE WHEN base.type = 'numeric'::regtype AND mongo_migrate.is_cut_over(server)
+                               THEN '%1$s IS DISTINCT FROM y.v::%2$s' ELSE '%1$s::text COLLATE "C" IS DISTINCT FROM y.v::%2$s::text' END || ' THEN ''mismatch'' '
+                           'WHEN %4$s AND NOT (%5$s) THEN ''rounded'' END '
+                           'FROM (SELECT %3$s AS v OFFSET 0) AS y)', stored, format_type(col.type, col.typmod), result, comparable, exact);
+            shown := format('(SELECT CASE WHEN %3$s AND NOT (%4$s) THEN y.v::text '
+                            'ELSE y.v::%1$s::text END FROM (SELECT %2$s AS v OFFSET 0) AS y)',
+                            format_type(col.type, col.typmod), result, comparable, exact);
+        END IF;
+    ELSE
+        SELECT * INTO part FROM mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode);
+        kind := mongo_migrate.verify_kind(value, stored, part.exact, part.rounded, part.first);
+        shown := format('CASE WHEN NOT mongo_migrate.verify_is_null(%s) THEN %s END', value, part.shown);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_column(name, text, record, text) IS
+    'SQL that holds one column of a target against its field: col is a row of verify_columns()';
+
+-- The tables that have a collection's documents, each with the column of a key.
+CREATE FUNCTION mongo_migrate.verify_key_columns(server name, collection text, key text)
+    RETURNS TABLE (place bigint, target text, column_name name, type oid)
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT row_number() OVER (ORDER BY t.ordinal, t.target, c.ordinal), t.target, c.column_name, a.atttypid
+    FROM mongo_migrate.plan_target AS t
+         JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
+         JOIN pg_attribute AS a ON a.attrelid = to_regclass(t.target) AND a.attname = c.column_name
+    WHERE (t.server, t.collection) = ($1, $2) AND t.kind = 'root' AND t.included AND c.included
+      AND CASE key WHEN '_id' THEN c.role = 'id' ELSE c.role = 'value' AND c.path = key AND c.expression IS NULL END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_key_columns(name, text, text) IS
+    'the tables that a reference to a collection may refer to, with the column of its ids or of another key';
+
+-- SQL for rows of the collection's table that a reference may refer to, by an
+-- SQL expression for the id, or for the value of another key.
+CREATE FUNCTION mongo_migrate.verify_referred(server name, collection text, key text, id text, n integer) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(string_agg(format('SELECT FROM %s AS r WHERE r.%I %s %s',
+                                      CASE WHEN mongo_migrate.verify_is_elsewhere(k.target)
+                                           THEN format('referred%s_%s', n, k.place) ELSE k.target END,
+                                      k.column_name, mongo_migrate.verify_equals(k.type), id),
+                               ' UNION ALL '), 'SELECT WHERE false')
+    FROM mongo_migrate.verify_key_columns(server, collection, key) AS k
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_referred(name, text, text, text, integer) IS
+    'SQL for the rows that a reference to a collection may refer to, by SQL for an id or for another key; n: the referring column''s number';
+
+-- The WITH clauses referred<n>_<place> for those of them that are elsewhere: rows of what the reference
+-- should refer to and does refer to.
+CREATE FUNCTION mongo_migrate.verify_gather_referred(server name, collection text, key text, n integer, stored text)
+    RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format(', wanted%1$s AS MATERIALIZED (SELECT f.id FROM found%1$s AS f WHERE f.id IS NOT NULL UNION %2$s)', n, stored)
+           || string_agg(mongo_migrate.verify_gather(format('referred%s_%s', n, k.place), k.target, k.column_name, k.type,
+                                                     'wanted' || n), '' ORDER BY k.place)
+    FROM mongo_migrate.verify_key_columns(server, collection, key) AS k
+    WHERE mongo_migrate.verify_is_elsewhere(k.target)
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_gather_referred(name, text, text, integer, text) IS
+    'WITH clauses of a verification that gather rows which a reference refers to; stored: SQL for the references in the table; NULL: none is elsewhere';
+
+-- The names of fields that a plan has something for, in the rows of a target.
+CREATE FUNCTION mongo_migrate.verify_known(server name, collection text, target text) RETURNS text[]
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH same AS (
+        SELECT t.target FROM mongo_migrate.plan_target AS t
+        WHERE (t.server, t.collection) = ($1, $2)
+          AND mongo_migrate.target_base($1, $2, t.target) = mongo_migrate.target_base($1, $2, $3)
+    ), known AS (
+        SELECT c.path FROM same AS s JOIN mongo_migrate.plan_column AS c
+            ON (c.server, c.collection, c.target) = ($1, $2, s.target)
+        WHERE c.path NOT IN ('$', '$key')
+        UNION ALL
+        SELECT t.nested_path FROM same AS s JOIN mongo_migrate.plan_target AS t
+            ON (t.server, t.collection, t.target) = ($1, $2, s.target)
+        WHERE t.nested_path IS NOT NULL
+        UNION ALL
+        SELECT t.path FROM same AS s JOIN mongo_migrate.plan_target AS t
+            ON (t.server, t.collection, t.parent) = ($1, $2, s.target)
+        WHERE t.path <> '$'
+    )
+    SELECT coalesce(array_agg(DISTINCT (mongo_migrate.verify_steps(k.path))[1]), '{}') FROM known AS k
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_known(name, text, text) IS
+    'the fields of a target''s rows that its plan knows, in columns or tables, included or not';
+
+-- After a cutover positions may have gaps, where an application has deleted
+-- rows; an array has none.
+CREATE FUNCTION mongo_migrate.verify_dense(name text, server name, collection text, target text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+AS $$
+    WITH chain AS (
+        SELECT c.* FROM mongo_migrate.target_chain($2, $3, $4) AS c
+    ), key AS (         -- of the table and those above it, but maps
+        SELECT chain.depth, chain.target, k.column_name, k.source, k.type, k.role
+          FROM chain CROSS JOIN LATERAL mongo_migrate.verify_columns($2, $3, chain.target) AS k
+         WHERE k.source IS NOT NULL OR (k.role = 'parent_position' AND chain.target = $4)
+    ), place AS (       -- a position in the table, and the table that counts it
+        SELECT o.column_name, o.type, c.target, c.depth, p.column_name AS counted
+          FROM key AS o
+          JOIN chain AS c ON c.depth = CASE o.role WHEN 'parent_position' THEN o.depth ELSE nullif(substr(o.source, 2), 'd')::integer END
+          JOIN key AS p ON p.target = c.target AND p.source = 'p' || c.depth
+         WHERE o.target = $4 AND o.source IS DISTINCT FROM 'id' AND c.kind <> 'map'
+    )
+    SELECT format(', %s AS MATERIALIZED (SELECT %s FROM %s AS g WHERE EXISTS (SELECT FROM source AS o WHERE g.%I %s o.id))', $1,
+               string_agg(CASE WHEN place.column_name IS NULL THEN format('g.%I', a.attname)
+                   ELSE format('CASE WHEN g.%1$I IS NOT NULL THEN (SELECT count(*) FROM %2$s AS u WHERE %3$s AND u.%4$I < g.%1$I)::%5$s END AS %1$I',
+                       a.attname, place.target,
+                       (SELECT string_agg(format('u.%I %s g.%I', u.column_name, mongo_migrate.verify_equals(u.type), o.column_name), ' AND ')
+                          FROM key AS u JOIN key AS o USING (source)
+                         WHERE u.target = place.target AND o.target = $4 AND u.source <> 'p' || place.depth),
+                       place.counted, format_type(place.type, -1)) END, ', ' ORDER BY a.attnum),
+               $4, (SELECT k.column_name FROM key AS k WHERE k.target = $4 AND k.source = 'id'),
+               mongo_migrate.verify_equals((SELECT k.type FROM key AS k WHERE k.target = $4 AND k.source = 'id')))
+      FROM pg_attribute AS a LEFT JOIN place ON place.column_name = a.attname
+     WHERE a.attrelid = to_regclass($4) AND a.attnum > 0 AND NOT a.attisdropped
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_dense(text, name, text, text) IS
+    'the WITH clause of a verification that has the rows of a child table with positions counted anew, without gaps';
+
+-- What a statement for one target is made of.
+CREATE FUNCTION mongo_migrate.verify_parts(server name, collection text, target text, every boolean,
+    OUT relation text,      -- what has the table's rows, as t
+    OUT fields text[],      -- of expected: v<n>, a value; r<n>, the key of what is referred to
+    OUT lookups text,       -- WITH clauses found<n>: what references refer to; docs: documents for expressions
+    OUT joins text,         -- of found<n> AS f<n>, and docs
+    OUT owner text,         -- the table's column with the document's id; NULL where there is no row
+    OUT same_owner text,    -- condition: a row of the table AS t is of a document of source AS o
+    OUT pairs text[],       -- conditions that pair expected AS e and the table AS t
+    OUT kinds text[],       -- for each column, the kind of difference, or NULL
+    OUT cells text[])       -- for each column, a row (column_name, kind, source_value, target_value)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    mode    text := mongo_migrate.extended_json_mode(server);
+    col     record;
+    stored  text;
+    steps   text[];
+    is_name boolean;        -- the value is the name of a map's field
+    content text;
+    kind    text;
+    depth   integer;
+    test    record;
+    uses_doc boolean := false;
+    cut_over constant boolean := mongo_migrate.is_cut_over(server);
+BEGIN
+    SELECT c.kind, c.depth INTO kind, depth FROM mongo_migrate.target_chain(server, collection, target) AS c
+    ORDER BY c.depth DESC LIMIT 1;
+    relation := target;
+    fields := '{}';
+    kinds := '{}';
+    cells := '{}';
+    FOR col IN SELECT * FROM mongo_migrate.verify_columns(server, collection, target) LOOP
+        stored := format('t.%I', col.column_name);
+        -- What an application writes is written back to the millisecond.
+        IF cut_over AND (mongo_migrate.verify_base_type(col.type, -1)).type IN ('timestamptz'::regtype, 'timestamp'::regtype) THEN
+            stored := format('date_trunc(''milliseconds'', %s)', stored);
+        ELSIF cut_over AND (mongo_migrate.verify_base_type(col.type, -1)).type IN ('timestamptz[]'::regtype, 'timestamp[]'::regtype) THEN
+            stored := format('CASE WHEN array_ndims(%1$s) = 1 THEN ARRAY(SELECT date_trunc(''milliseconds'', e.t) FROM unnest(%1$s) WITH ORDINALITY AS e (t, n) ORDER BY e.n) ELSE %1$s END', stored);
+        ELSIF cut_over AND (mongo_migrate.verify_base_type(col.type, -1)).type IN ('jsonb'::regtype, 'json'::regtype) THEN
+            stored := format('CASE WHEN %s::text <> ''null'' THEN %1$s END', stored);   -- and JSON's null as NULL
+        END IF;
+        steps := mongo_migrate.verify_steps(col.path);
+        is_name := kind = 'map' AND col.path = '$key';
+        content := CASE WHEN is_name THEN format('to_jsonb(l.p%s)', depth) ELSE format('l.content #> %L', steps) END;
+        IF col.source IS NOT NULL THEN
+            pairs := pairs || CASE WHEN EXISTS (SELECT FROM mongo_migrate.target_chain(server, collection, target) AS c
+                                                WHERE c.kind = 'map' AND col.source = 'p' || c.depth)
+                              THEN format('%s::text = e.%s', stored, col.source)
+                              ELSE format('%s %s e.%s', stored, mongo_migrate.verify_equals(col.type), col.source) END;
+            IF col.source = 'id' THEN
+                owner := stored;
+                same_owner := format('%s %s o.id', stored, mongo_migrate.verify_equals(col.type));
+                IF mongo_migrate.verify_is_elsewhere(target) THEN
+                    relation := 'stored';
+                    lookups := mongo_migrate.verify_gather(relation, target, col.column_name, col.type, 'ids');
+                ELSIF cut_over AND depth > 0 THEN
+                    relation := 'dense';
+                    lookups := mongo_migrate.verify_dense(relation, server, collection, target);
+                END IF;
+            END IF;
+            IF every THEN
+                cells := cells || format('(%L, NULL, %s::text, %s::text)', col.column_name,
+                                         CASE col.source WHEN 'id' THEN 'mongo_migrate.verify_source_id(e.source_id)'
+                                         ELSE 'e.' || col.source END, stored);
+            END IF;
+            CONTINUE;
+        END IF;
+
+        IF col.role = 'parent' THEN
+            CONTINUE WHEN col.number NOT IN (SELECT c.number FROM mongo_migrate.verify_carried(server, collection, target) AS c);
+            fields := fields || format('l.k%1$s AS v%1$s', col.number);
+            kinds := kinds || format('CASE WHEN e.source_id IS NOT NULL AND %s IS NOT NULL AND NOT coalesce(%s %s e.v%s, false)'
+                                     ' THEN ''mismatch'' END', owner, stored, mongo_migrate.verify_equals(col.type), col.number);
+            cells := cells || format('(%L, %s, e.v%s::text, %s::text)', col.column_name, kinds[cardinality(kinds)], col.number, stored);
+            CONTINUE;
+        END IF;
+        fields := fields || CASE col.role
+            WHEN 'extra' THEN format('CASE WHEN jsonb_typeof(l.content) = ''object'' AND NOT mongo_migrate.verify_is_wrapper(l.content) THEN nullif(l.content - %L::text[], ''{}'') END AS v%s',
+                                     mongo_migrate.verify_known(server, collection, target), col.number)
+            WHEN 'parent_position' THEN format('l.above AS v%s', col.number)
+            ELSE format('%s AS v%s', content, col.number) END;
+        IF col.role = 'reference' THEN
+            fields := fields || format('mongo_migrate.verify_reference(%s, %s, %L) AS r%s',
+                                       CASE WHEN is_name THEN format('to_json(l.p%s)', depth) ELSE format('l.document #> %L', steps) END,
+                                       content, col.key_form, col.number);
+            lookups := concat(lookups, mongo_migrate.verify_found(server, col.refers_to, col.refers_key, col.holds_ids,
+                                                                     col.type, col.number));
+            lookups := concat(lookups, mongo_migrate.verify_gather_referred(server, col.refers_to,
+                CASE WHEN col.holds_ids THEN '_id' ELSE col.refers_key END, col.number,
+                format('SELECT %s FROM %s AS t WHERE EXISTS (SELECT FROM source AS o WHERE %s)', stored, relation, same_owner)));
+            joins := concat(joins, format(' LEFT JOIN found%1$s AS f%1$s ON f%1$s.key = e.r%1$s', col.number));
+        ELSIF col.expression ~* '\mdoc\M' AND NOT uses_doc THEN
+            -- Once a document, however many elements it has.
+            lookups := concat(lookups, ', docs AS MATERIALIZED (SELECT o.number, '
+                              'mongo_migrate.verify_json(o.document::jsonb, ''relaxed'') AS doc FROM source AS o)');
+            joins := concat(joins, ' LEFT JOIN docs ON docs.number = e.number');
+            uses_doc := true;
+        END IF;
+        SELECT * INTO test FROM mongo_migrate.verify_column(server, mode, col, stored);
+        kinds := kinds || format('CASE WHEN e.source_id IS NOT NULL AND %s IS NOT NULL THEN %s END', owner, test.kind);
+        cells := cells || format('(%L, %s, %s, %s::text)', col.column_name, kinds[cardinality(kinds)], test.shown, stored);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_parts(name, text, text, boolean) IS
+    'parts of the statement that holds documents against a table; every: with cells for key columns too';
+
+-- The end of the statement for a child table that has no column for the
+-- position: its rows are compared with the array's elements as sets, and by their number.
+CREATE FUNCTION mongo_migrate.verify_as_sets(target text, part record) RETURNS text
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    same    text := array_to_string(part.pairs, ' AND ')
+        || format(' AND NOT coalesce(''mismatch'' = ANY (ARRAY[NULL%s]), false)', array_to_string('{""}' || part.kinds, ', '));
+BEGIN
+    RETURN format(
+        'SELECT mongo_migrate.verify_source_id(d.source_id) AS source_id, %1$L AS target, NULL AS column_name, d.kind, '
+        'd.source_value, d.target_value, d.element, ($1)[d.number] AS source_key FROM (WITH different AS MATERIALIZED ('
+        'SELECT e.number, e.source_id, ''missing'' AS kind, '
+        'mongo_migrate.verify_readable(mongo_migrate.verify_json(e.content, ''relaxed'')::text) AS source_value, '
+        'NULL AS target_value, e.element '
+        'FROM expected AS e %2$s WHERE e.present AND NOT EXISTS (SELECT 1 FROM %5$s AS t WHERE %3$s) '
+        'UNION ALL '
+        'SELECT o.number, o.source_id, ''extra'', NULL, left(to_json(t.*)::text, 1000), NULL '
+        'FROM source AS o JOIN %5$s AS t ON %4$s '
+        'WHERE NOT EXISTS (SELECT FROM expected AS e %2$s WHERE %3$s)) '
+        'SELECT different.* FROM different '
+        'UNION ALL '
+        -- Equal rows that are too many or too few.
+        'SELECT o.number, o.source_id, CASE WHEN w.n > s.n THEN ''missing'' ELSE ''extra'' END, w.n || '' elements'', s.n || '' rows'', NULL '
+        'FROM (SELECT e.number, count(*) AS n FROM expected AS e GROUP BY e.number HAVING bool_and(e.present)) AS w '
+        'JOIN source AS o USING (number) '
+        'JOIN (SELECT o.number, count(*) AS n FROM source AS o JOIN %5$s AS t ON %4$s GROUP BY o.number) AS s USING (number) '
+        'LEFT JOIN (SELECT number, sum(CASE kind WHEN ''missing'' THEN 1 ELSE -1 END) AS n FROM different GROUP BY number) AS f USING (number) '
+        'WHERE w.n - s.n <> coalesce(f.n, 0)) AS d',
+        target, part.joins, same, part.same_owner, part.relation);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_as_sets(text, record) IS
+    'the end of a statement of a verification, for a child table without positions; part is of verify_parts()';
+
+-- The statement for one target in two halves: the WITH clauses up to expected
+-- and what its references refer to; and the SELECT of the differences.
+CREATE FUNCTION mongo_migrate.verify_halves(server name, collection text, target text, every boolean,
+    OUT start text, OUT differences text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    depth   integer := (SELECT max(c.depth) FROM mongo_migrate.target_chain(server, collection, target) AS c);
+    part    record;
+    row_kind text;
+    stored  text;
+BEGIN
+    SELECT * INTO part FROM mongo_migrate.verify_parts(server, collection, target, every);
+    start := mongo_migrate.verify_levels(server, collection, target) || format(
+        ', expected AS MATERIALIZED (SELECT %s FROM ('
+        'SELECT l.*, l.document::jsonb AS content FROM level%s AS l OFFSET 0) AS l)%s ',
+        array_to_string('{l.number, l.source_id, l.id, l.present, l.element, l.content}'
+                        || ARRAY(SELECT 'l.p' || n FROM generate_series(1, depth) AS n) || part.fields, ', '),
+        depth, part.lookups);
+    IF cardinality(part.pairs) <= depth THEN
+        differences := mongo_migrate.verify_as_sets(target, part) || mongo_migrate.verify_misfits(server, collection, target);
+        RETURN;
+    END IF;
+
+    row_kind := format('CASE WHEN %s IS NULL AND e.present THEN ''missing'' WHEN e.source_id IS NULL THEN ''extra'' END',
+                       part.owner);
+    stored := CASE WHEN depth = 0 THEN format('LEFT JOIN %s', part.relation)
+        ELSE format('FULL JOIN (SELECT t.* FROM %s AS t WHERE EXISTS (SELECT FROM source AS o WHERE %s))',
+                    part.relation, part.same_owner) END;
+    differences := format('SELECT mongo_migrate.verify_source_id(coalesce(e.source_id, o.source_id)) AS source_id, %L AS target, f.column_name, %s AS kind, '
+                  'mongo_migrate.verify_readable(f.source_value) AS source_value, '
+                  'left(f.target_value, 1000) AS target_value, e.element, ($1)[coalesce(e.number, o.number)] AS source_key ',
+                  target, CASE WHEN every THEN 'coalesce(f.kind, ''equal'')' ELSE 'f.kind' END)
+        || format('FROM expected AS e %s AS t ON %s LEFT JOIN source AS o ON e.source_id IS NULL AND %s%s ',
+                  stored, array_to_string(part.pairs, ' AND '), part.same_owner, part.joins)
+        || format('CROSS JOIN LATERAL (VALUES (NULL, %s, mongo_migrate.verify_json(e.content, ''relaxed'')::text, CASE WHEN e.source_id IS NULL THEN to_json(t.*)::text END)',
+                  row_kind)
+        || array_to_string('{""}' || part.cells, ', ') || ') AS f(column_name, kind, source_value, target_value) WHERE '
+        || CASE WHEN every THEN
+               format('f.kind IS NOT NULL OR (f.column_name IS NOT NULL AND e.source_id IS NOT NULL AND %s IS NOT NULL)',
+                      part.owner)
+           ELSE
+               format('coalesce(%s) IS NOT NULL AND f.kind IS NOT NULL',
+                      array_to_string(row_kind || part.kinds, ', '))
+           END || mongo_migrate.verify_misfits(server, collection, target);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_halves(name, text, text, boolean) IS
+    'the statement of a verification for one target: its WITH clauses, and the SELECT of the differences';
+
+CREATE FUNCTION mongo_migrate.verify_statement(server name, collection text, target text, every boolean) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+    RETURN (SELECT h.start || h.differences FROM mongo_migrate.verify_halves(server, collection, target, every) AS h);
+COMMENT ON FUNCTION mongo_migrate.verify_statement(name, text, text, boolean) IS
+    'the statement that holds documents ($1 keys bytea[], $2 documents json[], $3 their _id json[]) against a table: a row for each difference; with every, for each value';
+
+-- What a verification of one root with its children goes by.
+CREATE TYPE mongo_migrate.verify_job AS (
+    verification bigint,
+    server      name,
+    collection  text,
+    root        text,
+    filter      jsonb,      -- the root's; never NULL
+    targets     text[],
+    statements  text[]      -- by target, from verify_batch_statement(), or with every value from verify_statement()
+);
+COMMENT ON TYPE mongo_migrate.verify_job IS 'a root of a plan in the course of a verification';
+
+-- What documents came to.
+CREATE TYPE mongo_migrate.verify_tally AS (
+    documents   bigint,     -- NULL: none
+    present     bigint,     -- rows of the root's table that should be there; NULL: none, or the root is not loaded
+    sums        numeric[]   -- in the order of verify_sum_columns(); NULL: not wanted
+);
+COMMENT ON TYPE mongo_migrate.verify_tally IS 'what a verification has counted and summed of documents';
