@@ -14,6 +14,45 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.reset_statements(name, text) IS
     'the statements that have documents with ids of a collection''s id map copied anew, its own and those that refer to it; NULL: none were copied';
 
+CREATE FUNCTION mongo_migrate.require_id_map(map mongo_migrate.id_map, filled boolean DEFAULT true) RETURNS void
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    relation CONSTANT regclass := to_regclass(map.relation);
+    remedy text;
+BEGIN
+    IF map.relation IS NULL OR (relation IS NOT NULL AND NOT filled) THEN
+        RETURN;
+    ELSIF relation IS NOT NULL THEN
+        -- What the caller may not see may be there.
+        IF row_security_active(relation) OR NOT has_table_privilege(relation, 'SELECT') OR mongo_migrate.is_filled(map.relation) THEN
+            RETURN;
+        END IF;
+        -- Ids stay when documents are deleted.  Those in quarantine need not have one, and are skipped.
+        PERFORM FROM mongo_migrate.chunk AS k
+            WHERE (k.server, k.collection) = (map.server, map.collection)
+              AND EXISTS (SELECT FROM mongo_migrate.plan_column AS c
+                              WHERE (c.server, c.collection) = (map.server, map.collection) AND c.role = 'id' AND c.included)
+            HAVING sum(k.inserted + k.skipped) > (SELECT count(*) FROM mongo_migrate.quarantine AS q
+                                                      WHERE (q.server, q.collection) = (map.server, map.collection));
+        IF NOT FOUND THEN
+            RETURN;
+        END IF;
+    END IF;
+    remedy := mongo_migrate.reset_statements(map.server, map.collection);
+    IF remedy IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('id map %s %s, and documents with its ids were migrated', map.relation,
+                             CASE WHEN relation IS NULL THEN 'does not exist' ELSE 'is empty' END),
+            DETAIL = format('The documents of collection "%s" would get other ids, and be inserted again.', map.collection),
+            HINT = format('Restore %s; or, to migrate them anew: %s', CASE WHEN relation IS NULL THEN 'the table' ELSE 'its rows' END, remedy);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_id_map(mongo_migrate.id_map, boolean) IS
+    'error 55000 where an id map does not exist any more, or (filled) has no rows, though documents with its ids were migrated';
+
 CREATE FUNCTION mongo_migrate.create_id_map(server name, collection text) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -21,7 +60,6 @@ AS $$
 #variable_conflict use_column
 DECLARE
     map mongo_migrate.id_map;
-    remedy text;
     statement text;
 BEGIN
     PERFORM mongo_migrate.require_source(server, collection);
@@ -34,15 +72,9 @@ BEGIN
     IF map.id_type = 'source' THEN
         RETURN NULL;
     END IF;
+    PERFORM mongo_migrate.require_id_map(map);
     IF map.relation IS NOT NULL AND to_regclass(map.relation) IS NOT NULL THEN
         RETURN map.relation;
-    END IF;
-    remedy := CASE WHEN map.relation IS NOT NULL THEN mongo_migrate.reset_statements(server, collection) END;
-    IF remedy IS NOT NULL THEN
-        RAISE object_not_in_prerequisite_state USING
-            MESSAGE = format('id map %s does not exist, and documents with its ids were migrated', map.relation),
-            DETAIL = format('The documents of collection "%s" would get other ids, and be inserted again.', collection),
-            HINT = 'Restore the table; or, to migrate them anew: ' || remedy;
     END IF;
     -- A table of that name may be left from before the extension was dropped and created anew.
     map.relation := format('mongo_migrate.id_map_%s', map.map_number);
@@ -90,8 +122,9 @@ DECLARE
 BEGIN
     SELECT m.* INTO map FROM mongo_migrate.id_map AS m
         WHERE m.server = id_map_of.server AND m.collection = id_map_of.collection;
-    IF NOT FOUND OR (map.relation IS NULL AND map.id_type <> 'source') THEN
+    IF NOT FOUND OR (to_regclass(map.relation) IS NULL AND map.id_type <> 'source') THEN
         PERFORM mongo_migrate.require_plan(server, collection);
+        PERFORM mongo_migrate.require_id_map(map, filled => false);
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('collection "%s" of server "%s" has no id map', collection, server),
             HINT = format('It is made with the tables: SELECT * FROM mongo_migrate.apply_ddl(%L, %L);', server, collection);
@@ -100,7 +133,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.id_map_of(name, text) IS
-    'the row of mongo_migrate.id_map of a collection; error 55000 where there is no plan or its table has not been made';
+    'the row of mongo_migrate.id_map of a collection; error 55000 where there is no plan, or its table has not been made or is gone';
 
 CREATE FUNCTION mongo_migrate.id_map_keys(server name, collection text)
     RETURNS TABLE (relation regclass, statement text, done boolean)
@@ -236,11 +269,12 @@ BEGIN
     -- the second waits here and sees what the first has done.
     FOR map IN
         SELECT m.* FROM mongo_migrate.id_map AS m
-            WHERE m.server = $1 AND to_regclass(m.relation) IS NOT NULL
-              AND (m.collection = $2 OR m.collection = ANY (looked_up))
+            WHERE m.server = $1 AND (m.collection = $2 OR m.collection = ANY (looked_up))
             ORDER BY m.collection COLLATE "C"
             FOR UPDATE
     LOOP
+        PERFORM mongo_migrate.require_id_map(map);
+        CONTINUE WHEN to_regclass(map.relation) IS NULL;
         PERFORM mongo_migrate.require_own_map(map) WHERE map.collection = $2;
         IF map.collection = ANY (looked_up) OR (untouched AND NOT mongo_migrate.unkey_id_map(map)) THEN
             PERFORM mongo_migrate.key_id_map(server, map.collection);

@@ -83,6 +83,8 @@ AS $$
 DECLARE
     type_name   text := format_type(type, -1);   -- bpchar, which has any length, and not character, which has 1
 BEGIN
+    PERFORM mongo_migrate.require_id_map(i, filled => false)
+    FROM mongo_migrate.id_map AS i WHERE (i.server, i.collection) = ($1, $2);
     SELECT i.relation, i.id_type INTO map, map_type
     FROM mongo_migrate.id_map AS i WHERE (i.server, i.collection) = ($1, $2);
     IF map_type = 'source' THEN

@@ -1,0 +1,111 @@
+# What operators do with the database between a copy and the end: what is restored or renamed goes on, or says what is missing.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use MongoServer;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $mongo = MongoServer->new;
+$mongo->command('shop', '{"insert": "users", "documents": [' . join(',', map { qq({"_id": "u$_", "name": "user $_"}) } 0 .. 9) . ']}');
+$mongo->command('shop', '{"insert": "orders", "documents": ['
+	  . join(',', map { qq({"_id": "o$_", "n": $_, "user": "u) . $_ % 10 . '"}' } 1 .. 100) . ']}');
+
+my $node = PostgreSQL::Test::Cluster->new('state');
+$node->init;
+$node->start;
+my $tmp = PostgreSQL::Test::Utils::tempdir;
+
+sub query { my ($database, $sql) = @_; return $node->safe_psql($database, $sql); }
+sub failure { my ($database, $sql) = @_; my (undef, undef, $err) = $node->psql($database, $sql); return $err; }
+
+# A database that follows the source, of which all is copied.
+sub following
+{
+	my ($database) = @_;
+	query('postgres', "CREATE DATABASE $database");
+	query($database, "CREATE EXTENSION mongo_migrate; CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '" . $mongo->uri . "', database 'shop');"
+		  . " SELECT mongo_migrate.start_sync('shop')");
+	query($database, "SELECT count(mongo_migrate.plan_collection('shop', c)) FROM unnest(ARRAY['users', 'orders']) AS c");
+	query($database, "SELECT count(*) FROM mongo_migrate.migrate_all('shop')");
+	return;
+}
+
+# A copy of a database by pg_dump, with its options.
+sub copied
+{
+	my ($from, $to, @options) = @_;
+	$node->command_ok([ 'pg_dump', @options, '-f', "$tmp/$to.sql", $node->connstr($from) ], "$to: pg_dump @options");
+	query('postgres', "CREATE DATABASE $to");
+	$node->command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr($to), '-f', "$tmp/$to.sql" ], "$to: restored");
+	return;
+}
+
+sub state_becomes
+{
+	my ($database, $condition, $name) = @_;
+	return ok($node->poll_query_until($database, "SELECT $condition FROM mongo_migrate.sync_status"), $name)
+	  || diag(query($database, 'SELECT * FROM mongo_migrate.sync_status'));
+}
+
+sub stop
+{
+	my ($database) = @_;
+	query($database, 'SELECT mongo_migrate.stop_sync(server) FROM mongo_migrate.sync');
+	ok($node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '$database')"), "nobody follows in $database");
+	return;
+}
+
+sub change_orders
+{
+	$mongo->command('shop', '{"update": "orders", "updates": [{"q": {}, "u": {"$inc": {"n": 1000}}, "multi": true}]}');
+	return;
+}
+
+my $rows = 'SELECT count(*), count(DISTINCT n), count(user_id) FROM orders';
+following('whole');
+is(query('whole', $rows), '100|100|100', 'all is copied');
+
+# An id map that was not restored with the rows, or not its rows: no document gets another id, whoever writes it.
+foreach my $collection ('orders', 'users')
+{
+	my $map = query('whole', "SELECT relation FROM mongo_migrate.id_map WHERE collection = '$collection'");
+	foreach my $option ('--exclude-table', '--exclude-table-data')
+	{
+		my $what = $option =~ /data/ ? 'is empty' : 'does not exist';
+		my $copy = "without_$collection" . ($option =~ /data/ ? '_data' : '');
+		my $error = qr/id map \Q$map\E \Q$what\E, and documents with its ids were migrated\n.*Restore .*SELECT mongo_migrate\.reset_collection\('shop', '$collection', truncate => true\)/s;
+		copied('whole', $copy, "$option=$map");
+		like(failure($copy, "SELECT mongo_migrate.migrate_collection('shop', 'orders')"), $error, "$copy: a further pass is refused");
+		query($copy, "SELECT mongo_migrate.start_sync('shop')");
+		change_orders();
+		state_becomes($copy, 'error IS NOT NULL', "$copy: the sync cannot go on");
+		like(query($copy, 'SELECT error FROM mongo_migrate.sync_status'), $error, 'and says why');
+		is(query($copy, $rows), '100|100|100', 'the rows are as they were');
+		if ($option eq '--exclude-table')
+		{
+			like(failure($copy, "SELECT mongo_migrate.verify_full('shop', 'orders')"), $error, "$copy: no verification");
+			like(failure($copy, "SELECT mongo_migrate.target_id('shop', '$collection', '1')"), $error, "$copy: no id");
+		}
+		stop($copy);
+	}
+}
+# It goes on when the map is there again.
+my $map = query('whole', "SELECT relation FROM mongo_migrate.id_map WHERE collection = 'users'");
+$node->command_ok([ 'pg_dump', '-t', $map, '--data-only', '-f', "$tmp/map.sql", $node->connstr('whole') ], 'the rows of a map');
+$node->command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('without_users_data'), '-f', "$tmp/map.sql" ], 'are restored');
+query('without_users_data', "SELECT mongo_migrate.start_sync('shop')");
+state_becomes('without_users_data', 'error IS NULL AND pending = 0 AND replaced > 0', 'the sync goes on');
+is(query('without_users_data', "SELECT count(*) FROM mongo_migrate.verify_full('shop', 'orders')"), 0, 'as in the source');
+stop('without_users_data');
+# Tables without rows are no wonder where all documents were deleted.
+state_becomes('whole', 'pending = 0', 'the whole has followed');
+$mongo->command('shop', '{"delete": "orders", "deletes": [{"q": {}, "limit": 0}]}');
+ok($node->poll_query_until('whole', 'SELECT count(*) = 0 FROM orders'), 'all documents are deleted');
+is(query('whole', "SELECT documents, complete FROM mongo_migrate.migrate_collection('shop', 'orders')"), '0|t', 'a further pass of nothing');
+
+$node->stop;
+done_testing();
