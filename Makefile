@@ -82,6 +82,10 @@ PG_CPPFLAGS = -I$(srcdir)/src $(shell pkg-config --cflags $(MONGOC_PC))
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement $(WERROR)
 SHLIB_LINK = $(shell pkg-config --libs $(MONGOC_PC)) -Wl,--version-script=src/exports.map
 
+# No bitcode: a compiled query would inline functions without what they call, which exports.map hides, and end with a
+# FATAL "could not be resolved".
+override with_llvm = no
+
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
@@ -91,5 +95,4 @@ $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) META.json Makefile
 
 # Headers are few and small: every object depends on all of them.
 $(OBJS): $(wildcard src/*.h src/*/*.h)
-$(OBJS:.o=.bc): $(wildcard src/*.h src/*/*.h)
 $(shlib): src/exports.map

@@ -13,9 +13,9 @@ build_and_install_sanitized() {
 	mkdir "$work/src"
 	tar -C "$top" "${not_copied[@]}" -cf - . | tar -C "$work/src" -xf -
 	say "building with sanitizers"
-	make -s -C "$work/src" -j"$jobs" PG_CONFIG="$pg_bin/pg_config" with_llvm=no WERROR=-Werror FUZZ=1 \
+	make -s -C "$work/src" -j"$jobs" PG_CONFIG="$pg_bin/pg_config" WERROR=-Werror FUZZ=1 \
 		COPT="$sanitize_flags" all
-	make -s -C "$work/src" PG_CONFIG="$pg_bin/pg_config" with_llvm=no FUZZ=1 COPT="$sanitize_flags" install >/dev/null
+	make -s -C "$work/src" PG_CONFIG="$pg_bin/pg_config" FUZZ=1 COPT="$sanitize_flags" install >/dev/null
 
 	# With libasan preloaded, libraries that call bindtextdomain() while they are loaded leave its lock in a
 	# state in which PostgreSQL's own call waits for ever. Messages need no translation here.

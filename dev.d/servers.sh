@@ -42,13 +42,13 @@ build() {
 		make -s -C "$top" PG_CONFIG="$pg_bin/pg_config" clean >/dev/null
 		echo "$versions" > "$stamp"
 	fi
-	make -s -C "$top" -j"$jobs" PG_CONFIG="$pg_bin/pg_config" with_llvm=no WERROR=-Werror all
+	make -s -C "$top" -j"$jobs" PG_CONFIG="$pg_bin/pg_config" WERROR=-Werror all
 }
 
 # Installs into the copy of PostgreSQL, and copies the checkout for the tests.
 build_and_install() {
 	build
-	make -s -C "$top" PG_CONFIG="$pg_bin/pg_config" with_llvm=no install >/dev/null
+	make -s -C "$top" PG_CONFIG="$pg_bin/pg_config" install >/dev/null
 	mkdir "$work/src"
 	tar -C "$top" "${not_copied[@]}" -cf - . | tar -C "$work/src" -xf -
 	[ "$(id -u)" != 0 ] || chown -R postgres: "$work"

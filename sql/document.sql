@@ -119,3 +119,10 @@ SELECT * FROM mongo_migrate.decode_document('\x0d000000036100040000000000', '{a.
 SELECT * FROM mongo_migrate.decode_document('\x0d000000026100010000000000', '{a}', '{text}');
 
 DROP FUNCTION document_rows, document_both;
+
+-- A query that is compiled, functions inlined where they can be, calls what the module does not export.
+SET jit_above_cost = 0;
+SET jit_inline_above_cost = 0;
+SELECT mongo_migrate.bson_to_json(mongo_migrate.bson_from_json(format('{"n": %s}', n)::json)) FROM generate_series(1, 2) AS n;
+RESET jit_above_cost;
+RESET jit_inline_above_cost;
