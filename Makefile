@@ -1,5 +1,5 @@
-# Build, install and test by PGXS:  make && make install && make installcheck
-# (installcheck needs a running PostgreSQL, and MONGO_URI naming a mongod; ./dev test brings both).
+# Build, install and test by PGXS:  make && make install && MONGO_URI=mongodb://... make installcheck
+# (installcheck needs a running PostgreSQL, where it is superuser, and a mongod; ./dev test brings both).
 
 EXTENSION = mongo_migrate
 MODULE_big = mongo_migrate
@@ -75,6 +75,7 @@ DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 REGRESS = $(shell sed -n 's/^test: *//p' sql/schedule 2>/dev/null)
 REGRESS_OPTS = --inputdir=. --load-extension=$(EXTENSION)
+REGRESS_PREP = mongo-uri
 EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql results regression.diffs regression.out
 
 MONGOC_PC := $(shell pkg-config --exists mongoc2 && echo mongoc2 || echo libmongoc-1.0)
@@ -92,6 +93,10 @@ include $(PGXS)
 
 $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) META.json Makefile
 	{ printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; cat $(SQL_PARTS); } > $@
+
+.PHONY: mongo-uri
+mongo-uri:
+	@test -n "$$MONGO_URI" || { echo 'installcheck needs MONGO_URI, of a MongoDB where it may make databases mm_test_*' >&2; exit 1; }
 
 # Headers are few and small: every object depends on all of them.
 $(OBJS): $(wildcard src/*.h src/*/*.h)
