@@ -4,10 +4,16 @@
 EXTENSION = mongo_migrate
 MODULE_big = mongo_migrate
 
-# META.json is the one source of the version.
-EXTVERSION := $(shell sed -n 's/^  "version": "\([^"]*\)",*$$/\1/p' META.json)
+# Where the sources are, with PGXS's srcdir not known yet.
+top := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
 
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+# META.json is the one source of the version.
+EXTVERSION := $(shell sed -n 's/^  "version": "\([^"]*\)",*$$/\1/p' $(top)/META.json)
+
+OBJS = $(patsubst $(top)/%.c,%.o,$(sort $(wildcard $(top)/src/*.c $(top)/src/*/*.c)))
+
+# A build out of tree has no folders yet.
+$(shell mkdir -p $(sort $(dir $(OBJS))))
 
 # ./dev fuzz only
 ifdef FUZZ
@@ -73,15 +79,15 @@ SQL_PARTS = \
 	src/grants.sql
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS = $(shell sed -n 's/^test: *//p' sql/schedule 2>/dev/null)
-REGRESS_OPTS = --inputdir=. --load-extension=$(EXTENSION)
+REGRESS = $(shell sed -n 's/^test: *//p' $(top)/sql/schedule 2>/dev/null)
+REGRESS_OPTS = --load-extension=$(EXTENSION)
 REGRESS_PREP = mongo-uri
 EXTRA_CLEAN = $(EXTENSION)--$(EXTVERSION).sql results regression.diffs regression.out
 
 MONGOC_PC := $(shell pkg-config --exists mongoc2 && echo mongoc2 || echo libmongoc-1.0)
-PG_CPPFLAGS = -I$(srcdir)/src $(shell pkg-config --cflags $(MONGOC_PC))
+PG_CPPFLAGS = -I$(top)/src $(shell pkg-config --cflags $(MONGOC_PC))
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement $(WERROR)
-SHLIB_LINK = $(shell pkg-config --libs $(MONGOC_PC)) -Wl,--version-script=src/exports.map
+SHLIB_LINK = $(shell pkg-config --libs $(MONGOC_PC)) -Wl,--version-script=$(top)/src/exports.map
 
 # No bitcode: a compiled query would inline functions without what they call, which exports.map hides, and end with a
 # FATAL "could not be resolved".
@@ -89,15 +95,18 @@ override with_llvm = no
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
+ifeq ($(PGXS),)
+$(error no pg_config: make PG_CONFIG=/usr/lib/postgresql/NN/bin/pg_config)
+endif
 include $(PGXS)
 
 $(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS) META.json Makefile
-	{ printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; cat $(SQL_PARTS); } > $@
+	{ printf '%s\n' '\echo Use "CREATE EXTENSION $(EXTENSION)" to load this file. \quit'; cat $(filter %.sql,$^); } > $@
 
 .PHONY: mongo-uri
 mongo-uri:
 	@test -n "$$MONGO_URI" || { echo 'installcheck needs MONGO_URI, of a MongoDB where it may make databases mm_test_*' >&2; exit 1; }
 
 # Headers are few and small: every object depends on all of them.
-$(OBJS): $(wildcard src/*.h src/*/*.h)
+$(OBJS): $(wildcard $(top)/src/*.h $(top)/src/*/*.h)
 $(shlib): src/exports.map

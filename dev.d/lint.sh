@@ -9,6 +9,7 @@ dev_lint() {
 	lint_step "length, comments, includes, tests" perl dev.d/check_source.pl
 	lint_step "shell scripts" shellcheck -x dev .ci/run
 	lint_step "warnings of gcc" build
+	lint_step "build out of tree" lint_vpath
 	lint_step "layout" lint_layout
 	lint_step "warnings of clang" lint_clang
 	lint_step "headers by themselves" lint_headers
@@ -22,6 +23,15 @@ lint_step() {
 	say "lint: $1"
 	shift
 	"$@" || status=1
+}
+
+# As distributions may build it.
+lint_vpath() {
+	local folder status=0
+	folder=$(mktemp -d)
+	make -s -C "$folder" -f "$top/Makefile" -j"$jobs" PG_CONFIG="$pg_bin/pg_config" COPT=-O1 all || status=1
+	rm -rf "$folder"
+	return $status
 }
 
 # Lays out a copy of the sources, which are compiled, in a folder: the debug information of what was built has the
