@@ -193,6 +193,7 @@ sub check_version
 	foreach (lines_of('META.json'))
 	{
 		$versions{$1} = 1 if /^\s*"version": "(\d+\.\d+\.\d+)"/ && !/spec/;
+		$versions{$1} = 1 if /"file": "mongo_migrate--(.*)\.sql"/;
 	}
 	foreach (lines_of('mongo_migrate.control'))
 	{
