@@ -10,7 +10,7 @@ CREATE VIEW report AS SELECT collection, kind, missing, extra, mismatch, rounded
 CREATE FUNCTION pg_temp.verify(collection text) RETURNS TABLE (source_id text, target text, element text, column_name text, kind text, source_value text, target_value text)
 LANGUAGE sql AS $$
     SELECT f.source_id, f.target, f.element, f.column_name, f.kind, left(f.source_value, 60), left(f.target_value, 60)
-      FROM mongo_migrate.verify_full('repair', collection) AS f ORDER BY f.source_id, f.target, f.element, f.column_name
+      FROM mongo_migrate.verify_full('repair', collection) AS f ORDER BY f.source_id COLLATE "C", f.target, f.element, f.column_name
 $$;
 
 -- Documents with child tables in child tables, that refer to others and to their like.

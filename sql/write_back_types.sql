@@ -16,7 +16,7 @@ $$;
 CREATE TABLE before (collection text, document text);
 CREATE FUNCTION pg_temp.changed(collection text) RETURNS TABLE (was text, "is" text) LANGUAGE sql AS $$
     SELECT b.document, d FROM (SELECT document FROM before AS b WHERE b.collection = changed.collection) AS b
-      FULL JOIN pg_temp.documents(collection) AS d ON d = b.document WHERE d IS NULL OR b IS NULL ORDER BY coalesce(b.document, d)
+      FULL JOIN pg_temp.documents(collection) AS d ON d = b.document WHERE d IS NULL OR b IS NULL ORDER BY coalesce(b.document, d) COLLATE "C"
 $$;
 CREATE PROCEDURE pg_temp.settle() LANGUAGE plpgsql AS $$
 BEGIN
