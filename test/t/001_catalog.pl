@@ -102,7 +102,7 @@ foreach my $page ("$top/README.md", glob "$top/doc/*.md")
 		next unless $arguments{$name};
 		push @wrong, map { "$name: $_" } grep { !$arguments{$name}{$_} } $call =~ /\b(\w+) =>/g;
 	}
-	push @wrong, grep { !$objects{$_} } $1 =~ /`(\w+)`/g if $text =~ /\n## The functions\n(.*)/s && $page =~ /operating/;
+	push @wrong, grep { !$objects{$_} } $1 =~ /`(\w+)`/g if $page =~ /operating/ && $text =~ /\n## The functions\n(.*)/s;
 	is("@wrong", '', basename($page) . ' names what there is');
 }
 
@@ -111,6 +111,17 @@ my $settings = "SELECT oid::regprocedure, unnest(proconfig) FROM pg_proc WHERE o
 my $before = $node->safe_psql('postgres', $settings);
 $node->safe_psql('postgres', 'DROP EXTENSION mongo_migrate; SET quote_all_identifiers = on; CREATE EXTENSION mongo_migrate');
 is($node->safe_psql('postgres', $settings) =~ s/"(pg_catalog|pg_temp)"/$1/gr, $before, 'drops and comes back');
+
+# The page on uninstalling has the statement that keeps columns of the extension's type.
+$node->safe_psql('postgres', 'CREATE DATABASE uninstalled');
+$node->safe_psql('uninstalled', 'CREATE EXTENSION mongo_migrate;'
+	  . ' CREATE TABLE kept (i integer, o mongo_migrate.objectid, a mongo_migrate.objectid[]) PARTITION BY LIST (i);'
+	  . ' CREATE TABLE kept_rest PARTITION OF kept DEFAULT;'
+	  . q{ INSERT INTO kept VALUES (1, '65a000000000000000000001', '{65a000000000000000000002}')});
+my ($keep) = slurp_file("$top/doc/operating.md") =~ /(SELECT format\('ALTER TABLE.*?);\n/s;
+$node->safe_psql('uninstalled', "$keep \\gexec\nDROP EXTENSION mongo_migrate CASCADE");
+is($node->safe_psql('uninstalled', 'SELECT o, a FROM kept'), '65a000000000000000000001|{65a000000000000000000002}',
+	'ObjectIds stay as text');
 
 # The driver's counters would be a file that outlives a process that is killed.
 is($node->safe_psql('postgres', "LOAD 'mongo_migrate'; SELECT pg_backend_pid() AS pid \\gset\n\\setenv PID :pid\n"
