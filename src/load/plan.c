@@ -188,7 +188,7 @@ open_target(LoadSession *session, LoadTarget *target)
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table %s, which the plan of collection \"%s\" of server \"%s\" fills, does not exist",
 						target->name, session->collection, NameStr(session->server)),
-				 errhint("Create it: SELECT mongo_migrate.apply_ddl(%s, %s);  or leave it out: UPDATE mongo_migrate.plan_target SET included = false WHERE server = %s AND collection = %s AND target = %s;",
+				 errhint("Create it: SELECT mongo_migrate.apply_ddl(%s, %s);  or, if it has another name now: UPDATE mongo_migrate.plan_target SET target = '...' WHERE server = %s AND collection = %s AND target = %s;  or leave it out, with included = false there.",
 						 quote_literal_cstr(NameStr(session->server)),
 						 quote_literal_cstr(session->collection),
 						 quote_literal_cstr(NameStr(session->server)),

@@ -120,8 +120,9 @@ BEGIN
                     MESSAGE = format('table %s does not exist, and documents of collection "%s" were migrated',
                                      table_plan.target, planned.collection),
                     DETAIL = 'They would be taken to have their rows in it.',
-                    HINT = format('To migrate them anew: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true); or without that table: %s',
-                                  server, planned.collection, mongo_migrate.mend_target(table_plan, 'included = false'));
+                    HINT = format('If it has another name now: %s To migrate them anew: SELECT mongo_migrate.reset_collection(%L, %L, truncate => true); or without that table: %s',
+                                  mongo_migrate.mend_target(table_plan, 'target = ''...'''), server, planned.collection,
+                                  mongo_migrate.mend_target(table_plan, 'included = false'));
             END IF;
             PERFORM mongo_migrate.make_schema(table_plan.target);
             EXECUTE mongo_migrate.table_ddl(server, planned.collection, table_plan.target);
