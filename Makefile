@@ -75,6 +75,7 @@ SQL_PARTS = \
 	src/sync/sync.sql \
 	src/sync/write_back.sql \
 	src/sync/cutover.sql \
+	src/sync/rename.sql \
 	src/settings.sql \
 	src/grants.sql
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql

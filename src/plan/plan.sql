@@ -129,6 +129,29 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.refuse_planned(name, text) IS
     'the error that a collection has a plan';
 
+CREATE FUNCTION mongo_migrate.refuse_renamed(server name, collection text) RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    former name := (SELECT min(p.server) FROM mongo_migrate.plan AS p
+                    WHERE p.collection = $2 AND p.server <> $1
+                      AND NOT EXISTS (SELECT FROM pg_foreign_server AS f WHERE f.srvname = p.server)
+                      AND EXISTS (SELECT FROM mongo_migrate.chunk AS k
+                                  WHERE (k.server, k.collection) = (p.server, p.collection) AND k.documents > 0));
+BEGIN
+    IF former IS NOT NULL THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('collection "%s" was migrated from server "%s", which does not exist any more', collection, former),
+            DETAIL = format('If that is server "%s" by another name, its documents would be migrated again, to other tables.', server),
+            HINT = format('If it was renamed: SELECT mongo_migrate.rename_server(%L, %L); else forget its plan: DELETE FROM mongo_migrate.plan WHERE (server, collection) = (%1$L, %3$L);',
+                          former, server, collection);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.refuse_renamed(name, text) IS
+    'an error where documents of a collection of that name were migrated from a server that is gone, or has another name now';
+
 CREATE FUNCTION mongo_migrate.require_plan_arguments(server name, collection text, target text, sample_size bigint,
         id_type text, schema text, replan boolean, distribute_by text, reference_table boolean) RETURNS void
     LANGUAGE plpgsql STABLE
@@ -262,6 +285,7 @@ BEGIN
 
     -- The plan that there is, and what a person made of it.
     SELECT p.* INTO planned FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, $2);
+    PERFORM mongo_migrate.refuse_renamed(server, collection) WHERE planned.server IS NULL;
     before := planned.proposed;
     edited := mongo_migrate.plan_entries(server, collection);
     IF target IS NULL AND schema = 'public' AND before -> '#1' IS NOT NULL THEN

@@ -107,5 +107,34 @@ $mongo->command('shop', '{"delete": "orders", "deletes": [{"q": {}, "limit": 0}]
 ok($node->poll_query_until('whole', 'SELECT count(*) = 0 FROM orders'), 'all documents are deleted');
 is(query('whole', "SELECT documents, complete FROM mongo_migrate.migrate_collection('shop', 'orders')"), '0|t', 'a further pass of nothing');
 
+# A server that gets another name. What ALTER SERVER leaves behind is not migrated again.
+following('renamed');
+query('renamed', 'ALTER SERVER shop RENAME TO store');
+like(failure('renamed', "SELECT mongo_migrate.migrate_collection('store', 'users')"),
+	qr/ERROR:  collection "users" was migrated from server "shop", which does not exist any more\n.*HINT:  If it was renamed: SELECT mongo_migrate\.rename_server\('shop', 'store'\)/s,
+	'nothing is migrated again by the new name');
+like(failure('renamed', "SELECT mongo_migrate.rename_server('shop', 'store')"), qr/changes of server "shop" are followed by another session\n.*The process of that session is \d+/s,
+	'a sync is to be stopped before');
+stop('renamed');
+query('renamed', "SELECT mongo_migrate.rename_server('shop', 'store')");
+is(query('renamed', "SELECT string_agg(c.relname, ',') FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid WHERE c.relnamespace = 'mongo_migrate'::regnamespace AND c.relkind = 'r'"
+		  . " AND a.attname = 'server' AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.objid = c.oid AND d.deptype = 'e')"), '', 'every table with a name of a server is the extension\'s');
+is(query('renamed', 'SELECT DISTINCT server FROM mongo_migrate.progress'), 'store', 'the plans have the new name');
+query('renamed', "SELECT mongo_migrate.start_sync('store')");
+$mongo->command('shop', '{"insert": "users", "documents": [{"_id": "later", "name": "later"}]}');
+ok($node->poll_query_until('renamed', "SELECT EXISTS (SELECT FROM users WHERE name = 'later')"), 'the sync goes on from where it was');
+is(query('renamed', "SELECT skipped, inserted FROM mongo_migrate.migrate_collection('store', 'users')"), '11|0', 'and so does the migration');
+is(query('renamed', "SELECT count(*) FROM mongo_migrate.verify_full('store', 'users')"), 0, 'all as in the source');
+stop('renamed');
+query('renamed', "SELECT mongo_migrate.rename_server('store', 'shop')");
+is(query('renamed', 'SELECT srvname FROM pg_foreign_server'), 'shop', 'both are renamed at once');
+query('renamed', "SELECT mongo_migrate.start_sync('shop')");
+state_becomes('renamed', "state = 'running'", 'the sync runs');
+query('renamed', "SELECT mongo_migrate.cutover('shop')");
+stop('renamed');
+like(failure('renamed', "SELECT mongo_migrate.rename_server('shop', 'store')"), qr/server "shop" is cut over, and cannot be renamed\n/, 'but not while it is cut over');
+query('renamed', 'ALTER SERVER shop RENAME TO store');
+like(failure('renamed', "SELECT mongo_migrate.rename_server('shop', 'store')"), qr/Until then: ALTER SERVER store RENAME TO shop;/, 'where it has been, back');
+
 $node->stop;
 done_testing();
