@@ -75,7 +75,7 @@ sub check_includes
 }
 
 # What messages tell a person to call, wherever they are.
-my %commands = map { $_ => 1 } qw(apply_ddl migrate_collection reset_collection retry_quarantine finalize rollback_cutover);
+my %commands = map { $_ => 1 } qw(apply_ddl migrate_collection reset_collection retry_quarantine rename_server finalize rollback_cutover);
 
 # SQL names functions, tables and views of its own folder and of lower rows only.
 sub check_sql_rows
