@@ -361,7 +361,8 @@ CREATE TABLE mongo_migrate.sync
     written     bigint      NOT NULL DEFAULT 0,     -- documents, in the source
     error       text,                       -- of the last round
     error_at    timestamptz,
-    roles       text[]      NOT NULL DEFAULT '{}'   -- that the worker has: its session's, and its own
+    roles       text[]      NOT NULL DEFAULT '{}',  -- that the worker has: its session's, and its own
+    written_by  text                        -- cut over: this_database() that writes the documents
 );
 
 CREATE TABLE mongo_migrate.change

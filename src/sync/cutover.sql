@@ -47,6 +47,48 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.require_sync(name, boolean) IS
     'the sync of a server, or an error where it does not run, or is cut over and should not be, or the other way round';
 
+CREATE FUNCTION mongo_migrate.this_database()
+    RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_this_database';
+COMMENT ON FUNCTION mongo_migrate.this_database() IS
+    'what tells a database from its copies: the identifier of its cluster, and its oid there; a copy of the whole cluster has the same';
+
+CREATE FUNCTION mongo_migrate.require_writer(server name)
+    RETURNS void
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM mongo_migrate.sync AS y
+                WHERE y.server = $1 AND y.cut_over_at IS NOT NULL AND y.written_by IS DISTINCT FROM mongo_migrate.this_database()) THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('server "%s" was cut over in another database, of which this is a copy', server),
+            DETAIL = 'Its rows are not written back: what the other one writes would be overwritten.',
+            HINT = format('If the other one is gone, as after an upgrade: SELECT mongo_migrate.take_over(%L);', server);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_writer(name) IS
+    'error 55000 in a copy of the database in which a server was cut over';
+
+CREATE FUNCTION mongo_migrate.take_over(server name)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM mongo_migrate.require_source(server);
+    UPDATE mongo_migrate.sync AS y SET written_by = mongo_migrate.this_database() WHERE y.server = $1 AND y.cut_over_at IS NOT NULL;
+    IF NOT FOUND THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('server "%s" is not cut over', server);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.take_over(name) IS
+    'has this database write its rows back, which is a copy of the one in which the server was cut over: after pg_upgrade, or where it was restored in its place. To be called when the other one does not run any more; then start_sync(). Errors: 55000 where the server is not cut over';
+
 CREATE FUNCTION mongo_migrate.path_beginnings(path text)
     RETURNS SETOF text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -511,7 +553,7 @@ BEGIN
     END IF;
 
     PERFORM mongo_migrate.lock_against_writes(ARRAY(SELECT to_regclass(w.target) FROM mongo_migrate.write_back_triggers(server) AS w), until);
-    UPDATE mongo_migrate.sync AS y SET cut_over_at = clock_timestamp() WHERE y.server = server;
+    UPDATE mongo_migrate.sync AS y SET cut_over_at = clock_timestamp(), written_by = mongo_migrate.this_database() WHERE y.server = server;
     PERFORM mongo_migrate.commit_durably();
     FOR t IN SELECT * FROM mongo_migrate.write_back_triggers(server) LOOP
         PERFORM mongo_migrate.execute_each(t.definition);

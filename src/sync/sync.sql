@@ -303,6 +303,7 @@ BEGIN
         count := 0;
         RETURN;
     END IF;
+    PERFORM mongo_migrate.require_writer(server);
     IF collection IS NOT NULL THEN
         PERFORM mongo_migrate.require_plan(server, collection);
         PERFORM mongo_migrate.set_plan_settings(server, collection);
@@ -480,6 +481,7 @@ BEGIN
             MESSAGE = format('server "%s" is cut over: its changes are not followed', server),
             HINT = format('SELECT mongo_migrate.start_sync(%L) has its rows written back; mongo_migrate.rollback_cutover(%1$L) goes back.', server);
     END IF;
+    PERFORM mongo_migrate.require_writer(server);
     IF s.server IS NULL OR from_now THEN
         begun := mongo_migrate.stream_end(server);
         INSERT INTO mongo_migrate.sync AS y (server, running, "position", cluster_time)
@@ -504,7 +506,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.start_sync(name, boolean) IS
-    'has a background worker follow the changes of a server''s database, from the position where it was stopped, else from now on: documents of planned collections that change have their rows replaced, once the collection has been copied. To be called before the copy; may be called again, and then starts the worker if it is not there. from_now: changes until now are not followed. Errors: HV000 on a server without a replica set; 53400 without a free slot (max_worker_processes)';
+    'has a background worker follow the changes of a server''s database, from the position where it was stopped, else from now on: documents of planned collections that change have their rows replaced, once the collection has been copied. To be called before the copy; may be called again, and then starts the worker if it is not there. from_now: changes until now are not followed. Errors: HV000 on a server without a replica set; 53400 without a free slot (max_worker_processes); 55000 in a copy of a database that is cut over';
 
 CREATE FUNCTION mongo_migrate.sync_of(server name)
     RETURNS mongo_migrate.sync

@@ -36,6 +36,7 @@
 
 extern PGDLLEXPORT void mm_sync_worker_main(Datum arg);
 
+PG_FUNCTION_INFO_V1(mm_this_database);
 PG_FUNCTION_INFO_V1(mm_start_sync_worker);
 
 static emit_log_hook_type next_log_hook;
@@ -50,6 +51,13 @@ typedef struct SyncWorker
 } SyncWorker;
 
 StaticAssertDecl(sizeof(SyncWorker) <= BGW_EXTRALEN, "SyncWorker fits bgw_extra");
+
+/* this_database() */
+Datum
+mm_this_database(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf(UINT64_FORMAT " %u", GetSystemIdentifier(), MyDatabaseId)));
+}
 
 /* start_sync_worker(server name) */
 Datum

@@ -8,6 +8,7 @@ use MongoServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my $mongo = MongoServer->new;
 $mongo->command('shop', '{"insert": "users", "documents": [' . join(',', map { qq({"_id": "u$_", "name": "user $_"}) } 0 .. 9) . ']}');
@@ -135,6 +136,48 @@ stop('renamed');
 like(failure('renamed', "SELECT mongo_migrate.rename_server('shop', 'store')"), qr/server "shop" is cut over, and cannot be renamed\n/, 'but not while it is cut over');
 query('renamed', 'ALTER SERVER shop RENAME TO store');
 like(failure('renamed', "SELECT mongo_migrate.rename_server('shop', 'store')"), qr/Until then: ALTER SERVER store RENAME TO shop;/, 'where it has been, back');
+
+# Copies of a database that is cut over do not write where it writes.
+sub user { return $mongo->command('shop', '{"find": "users", "filter": {"_id": "u1"}}')->{cursor}{firstBatch}[0]{name}; }
+
+sub user_becomes
+{
+	my ($name, $what) = @_;
+	my $tries = 1800;
+	usleep(100_000) until user() eq $name || --$tries == 0;
+	return is(user(), $name, $what);
+}
+following('original');
+query('original', "SELECT mongo_migrate.cutover('shop')");
+query('original', "UPDATE users SET name = 'of the original' WHERE name = 'user 1'");
+user_becomes('of the original', 'what is cut over writes');
+stop('original');
+query('original', "UPDATE users SET name = 'noted' WHERE name = 'of the original'");
+copied('original', 'restored');
+query('postgres', 'CREATE DATABASE templated TEMPLATE original');
+my $refusal = qr/server "shop" was cut over in another database, of which this is a copy\n.*HINT:  .*SELECT mongo_migrate\.take_over\('shop'\)/s;
+foreach my $copy ('restored', 'templated')
+{
+	query($copy, "UPDATE users SET name = 'of the copy' WHERE name = 'noted'");
+	like(failure($copy, "SELECT mongo_migrate.start_sync('shop')"), $refusal, "$copy: no sync");
+	like(failure($copy, "CALL mongo_migrate.follow_changes('shop', once => true)"), qr/server "shop" was cut over in another database/, 'nor by hand');
+}
+is(user(), 'of the original', 'no copy has written');
+query('original', "SELECT mongo_migrate.start_sync('shop')");
+user_becomes('noted', 'the original goes on');
+stop('original');
+query('postgres', 'ALTER DATABASE original RENAME TO other');
+query('other', "SELECT mongo_migrate.start_sync('shop')");
+query('other', "UPDATE users SET name = 'renamed' WHERE name = 'noted'");
+user_becomes('renamed', 'by another name, too');
+stop('other');
+
+# One of them takes its place.
+query('restored', "SELECT mongo_migrate.take_over('shop'); SELECT mongo_migrate.start_sync('shop')");
+user_becomes('of the copy', 'a copy that has taken over writes');
+query('restored', "SELECT mongo_migrate.rollback_cutover('shop')");
+like(failure('restored', "SELECT mongo_migrate.take_over('shop')"), qr/server "shop" is not cut over/, 'then there is nothing to take over');
+stop('restored');
 
 $node->stop;
 done_testing();
