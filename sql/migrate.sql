@@ -204,6 +204,19 @@ SELECT result(mongo_migrate.migrate_collection('migrate_test', 'users'));
 SELECT md5(string_agg(mongo_migrate.source_id('migrate_test', 'users', id::text) || id::text, ',' ORDER BY id)) = :'before' AS same FROM users;
 SELECT * FROM foreign_keys() WHERE key LIKE 'orders: %';
 
+-- A child table that is left out afterwards still refers to what is to be emptied.
+BEGIN;
+UPDATE mongo_migrate.plan_target SET included = false
+ WHERE (server, collection, target) = ('migrate_test', 'orders', 'public.orders_tags');
+SAVEPOINT before;
+SELECT mongo_migrate.reset_collection('migrate_test', 'tags', truncate => true);
+ROLLBACK TO before;
+SELECT mongo_migrate.reset_collection('migrate_test', 'orders', truncate => true);
+ROLLBACK TO before;
+ALTER TABLE public.orders_tags DROP CONSTRAINT orders_tags_order_id_fkey;
+SELECT mongo_migrate.reset_collection('migrate_test', 'orders', truncate => true);
+ROLLBACK;
+
 -- A table that was there before, with rows of its own.
 SELECT mongo_migrate.run_command('migrate_test', json_build_object('insert', 'cities', 'documents', json_agg(
         json_build_object('_id', oid_of('f', n), 'cityName', 'city ' || n, 'zip', n, 'extra', true) ORDER BY n))) -> 'n' AS cities

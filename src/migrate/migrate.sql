@@ -609,6 +609,32 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.set_pace(name, text, integer) IS
     'changes max_docs_per_second (NULL: no limit) of a running migration of the collection, from the batches after the present ones on, once this is committed; false: none is copying';
 
+CREATE FUNCTION mongo_migrate.empty_tables(targets text[])
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    detail text;
+    hint text;
+    referring text;
+BEGIN
+    EXECUTE format('TRUNCATE %s', array_to_string(targets, ', '));
+EXCEPTION WHEN feature_not_supported THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    SELECT string_agg(format('ALTER TABLE %s DROP CONSTRAINT %I;', k.conrelid::regclass, k.conname), ' '
+                      ORDER BY k.conrelid::regclass::text COLLATE "C", k.conname) INTO referring
+      FROM pg_constraint k
+     WHERE k.contype = 'f' AND k.conparentid = 0
+       AND k.confrelid = ANY (targets::regclass[]) AND k.conrelid <> ALL (targets::regclass[]);
+    RAISE feature_not_supported USING
+        MESSAGE = SQLERRM, DETAIL = detail,
+        HINT = coalesce('To empty it, drop the foreign keys of tables that are no targets of the collection, or not included any more: ' || referring, hint);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.empty_tables(text[]) IS
+    'empties the tables of a collection; where a foreign key of another table stands in the way, the error has the statement that drops it';
+
 CREATE FUNCTION mongo_migrate.reset_collection(server name, collection text, truncate boolean DEFAULT false)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -642,7 +668,7 @@ BEGIN
     END LOOP;
     PERFORM mongo_migrate.drop_foreign_keys(server, NULL, collection);
     IF truncate AND targets <> '{}' THEN
-        EXECUTE format('TRUNCATE %s', array_to_string(targets, ', '));
+        PERFORM mongo_migrate.empty_tables(targets);
     END IF;
 
     -- Ids that rows of other collections refer to are kept: the documents get them again.
