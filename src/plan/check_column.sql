@@ -1,5 +1,68 @@
 -- check_column.sql: what is wrong with a column of a plan, by itself and by the documents that were read.
 
+CREATE FUNCTION mongo_migrate.check_role(c mongo_migrate.plan_column, canonical text, OUT problem text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF c.role = 'extra' AND canonical <> 'jsonb' THEN
+        problem := format('fields that the plan does not know go to jsonb, and the column is %s', canonical);
+        hint := mongo_migrate.mend_column(c, 'type = ''jsonb''');
+    ELSIF c.role IN ('position', 'parent_position') AND NOT mongo_migrate.can_refer('integer', c.type) THEN
+        problem := format('positions are integers, and the column is %s', canonical);
+        hint := mongo_migrate.mend_column(c, 'type = ''integer''');
+    ELSIF c.expression IS NOT NULL AND c.role NOT IN ('id', 'value') THEN
+        problem := format('only columns of role id and value can have an expression, and it is of role %s', c.role);
+        hint := mongo_migrate.mend_column(c, 'expression = NULL');
+    ELSIF c.role = 'id' AND c.path <> '_id' THEN
+        problem := format('rows are known by the id of their document''s _id, and the path is "%s"', c.path);
+        hint := mongo_migrate.mend_column(c, 'path = ''_id''');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_role(mongo_migrate.plan_column, text) IS
+    'what a column of a plan, whose type is canonical, has that does not go with its role, and the statement that mends it; NULL: nothing';
+
+CREATE FUNCTION mongo_migrate.check_relation_column(c mongo_migrate.plan_column, relation regclass, canonical text,
+        OUT problem text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    found_type constant text := mongo_migrate.column_type(relation, c.column_name);
+    kind constant "char" := (SELECT r.relkind FROM pg_class AS r WHERE r.oid = relation);
+BEGIN
+    IF found_type IS NULL THEN
+        problem := format('table %s has no such column', c.target);
+        hint := CASE kind WHEN 'v' THEN format('Make the view anew with column %I of type %s', c.column_name, c.type)
+                          ELSE format('ALTER TABLE %s ADD COLUMN %I %s', c.target, c.column_name, c.type) END
+                || '; or leave it out: ' || mongo_migrate.mend_column(c, 'included = false');
+    ELSIF found_type <> canonical THEN
+        problem := format('it is %s in table %s, and the plan says %s', found_type, c.target, canonical);
+        hint := CASE kind WHEN 'v' THEN format('Make the view anew with column %I of type %s', c.column_name, canonical)
+                          WHEN 'f' THEN format('ALTER FOREIGN TABLE %s ALTER COLUMN %I TYPE %s', c.target, c.column_name, canonical)
+                          -- A cast to a length cuts.
+                          ELSE format('ALTER TABLE %1$s ALTER COLUMN %2$I TYPE %3$s USING %2$I::%4$s', c.target, c.column_name, canonical,
+                                      format_type(to_regtype(canonical), -1)) END
+                || '; or: ' || mongo_migrate.mend_column(c, format('type = %L', found_type));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_relation_column(mongo_migrate.plan_column, regclass, text) IS
+    'whether a table has a column of a plan, of the type canonical, and the statements that mend it; NULL: it has';
+
+CREATE FUNCTION mongo_migrate.qualified_type(type text) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT quote_literal(format('%I.%I', n.nspname, t.typname))
+    FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
+    WHERE n.nspname <> 'pg_catalog' AND t.typname = lower(regexp_replace($1, '[( ].*$', ''))
+    ORDER BY n.nspname <> 'public', n.nspname LIMIT 1
+$$;
+COMMENT ON FUNCTION mongo_migrate.qualified_type(text) IS
+    'a literal of the qualified name of a type that was named without its schema; NULL: there is none';
+
 CREATE FUNCTION mongo_migrate.check_column(c mongo_migrate.plan_column, relation regclass,
         OUT problem text, OUT hint text)
     LANGUAGE plpgsql VOLATILE
@@ -9,8 +72,6 @@ CREATE FUNCTION mongo_migrate.check_column(c mongo_migrate.plan_column, relation
 DECLARE
     map mongo_migrate.id_map;
     canonical text;
-    found_type text;
-    kind constant "char" := (SELECT r.relkind FROM pg_class AS r WHERE r.oid = relation);
     step text := 'type';
 BEGIN
     PERFORM mongo_migrate.set_plan_settings(c.server, c.collection);
@@ -61,40 +122,9 @@ BEGIN
     step := 'default_value';
     PERFORM mongo_migrate.check_expression(c.default_value, NULL, c.type, of_column => c.column_name);
 
-    IF c.role = 'extra' AND canonical <> 'jsonb' THEN
-        problem := format('fields that the plan does not know go to jsonb, and the column is %s', canonical);
-        hint := mongo_migrate.mend_column(c, 'type = ''jsonb''');
-        RETURN;
-    ELSIF c.role IN ('position', 'parent_position') AND NOT mongo_migrate.can_refer('integer', c.type) THEN
-        problem := format('positions are integers, and the column is %s', canonical);
-        hint := mongo_migrate.mend_column(c, 'type = ''integer''');
-        RETURN;
-    ELSIF c.expression IS NOT NULL AND c.role NOT IN ('id', 'value') THEN
-        problem := format('only columns of role id and value can have an expression, and it is of role %s', c.role);
-        hint := mongo_migrate.mend_column(c, 'expression = NULL');
-        RETURN;
-    ELSIF c.role = 'id' AND c.path <> '_id' THEN
-        problem := format('rows are known by the id of their document''s _id, and the path is "%s"', c.path);
-        hint := mongo_migrate.mend_column(c, 'path = ''_id''');
-        RETURN;
-    END IF;
-
-    IF relation IS NOT NULL THEN
-        found_type := mongo_migrate.column_type(relation, c.column_name);
-        IF found_type IS NULL THEN
-            problem := format('table %s has no such column', c.target);
-            hint := CASE kind WHEN 'v' THEN format('Make the view anew with column %I of type %s', c.column_name, c.type)
-                              ELSE format('ALTER TABLE %s ADD COLUMN %I %s', c.target, c.column_name, c.type) END
-                    || '; or leave it out: ' || mongo_migrate.mend_column(c, 'included = false');
-        ELSIF found_type <> canonical THEN
-            problem := format('it is %s in table %s, and the plan says %s', found_type, c.target, canonical);
-            hint := CASE kind WHEN 'v' THEN format('Make the view anew with column %I of type %s', c.column_name, canonical)
-                              WHEN 'f' THEN format('ALTER FOREIGN TABLE %s ALTER COLUMN %I TYPE %s', c.target, c.column_name, canonical)
-                              -- A cast to a length cuts.
-                              ELSE format('ALTER TABLE %1$s ALTER COLUMN %2$I TYPE %3$s USING %2$I::%4$s', c.target, c.column_name, canonical,
-                                          format_type(to_regtype(canonical), -1)) END
-                    || '; or: ' || mongo_migrate.mend_column(c, format('type = %L', found_type));
-        END IF;
+    SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_role(c, canonical) AS k;
+    IF problem IS NULL AND relation IS NOT NULL THEN
+        SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_relation_column(c, relation, canonical) AS k;
     END IF;
     IF problem IS NULL AND map.id_type IS NOT NULL AND map.id_type <> 'source' AND c.expression IS NULL
        AND mongo_migrate.id_family(canonical) <> map.id_type THEN
@@ -122,13 +152,8 @@ EXCEPTION WHEN syntax_error_or_access_rule_violation OR invalid_parameter_value 
             mongo_migrate.implicit_cast('{"string": 1}', 'text', to_regtype(canonical)), 'value::' || to_regtype(canonical))));
         RETURN;
     END IF;
-    hint := concat_ws(' ', nullif(hint, ''),
-        mongo_migrate.mend_column(c, format('%s = %s', step, coalesce((
-            SELECT quote_literal(format('%I.%I', n.nspname, t.typname))
-            FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
-            WHERE step IN ('type', 'source_type') AND n.nspname <> 'pg_catalog'
-              AND t.typname = lower(regexp_replace(CASE step WHEN 'type' THEN c.type ELSE c.source_type END, '[( ].*$', ''))
-            ORDER BY n.nspname <> 'public', n.nspname LIMIT 1), '''...'''))));
+    hint := concat_ws(' ', nullif(hint, ''), mongo_migrate.mend_column(c, format('%s = %s', step, coalesce(
+        mongo_migrate.qualified_type(CASE step WHEN 'type' THEN c.type WHEN 'source_type' THEN c.source_type END), '''...'''))));
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_column(mongo_migrate.plan_column, regclass) IS

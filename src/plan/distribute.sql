@@ -400,21 +400,10 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.check_distribution_type(mongo_migrate.plan_column) IS
     'why Citus would not distribute rows by a column of its type, and the statement that mends it; NULL: it would, or does not by this column';
 
-CREATE FUNCTION mongo_migrate.check_distribution(t mongo_migrate.plan_target)
-    RETURNS TABLE (column_name name, problem text, hint text)
+CREATE FUNCTION mongo_migrate.check_child_place(t mongo_migrate.plan_target, present record, OUT problem text, OUT hint text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     AS $$
-#variable_conflict use_variable
-DECLARE
-    planned record := mongo_migrate.target_distribution(t.server, t.collection, t.target);
-    present record := mongo_migrate.citus_distribution(to_regclass(t.target));
-    root mongo_migrate.plan_target;
-    c mongo_migrate.plan_column;
-    i mongo_migrate.plan_index;
-    undistributed text;
-    anew text := format('SELECT mongo_migrate.plan_collection(%L, %L, replan => true); keeps the edits and plans one.',
-                        t.server, t.collection);
 BEGIN
     IF t.parent IS NOT NULL AND to_regclass(t.target) IS NOT NULL AND to_regclass(t.parent) IS NOT NULL
        AND (mongo_migrate.citus_place(t.target) IS DISTINCT FROM mongo_migrate.citus_place(t.parent)
@@ -425,31 +414,41 @@ BEGIN
         problem := format('its rows do not lie with those of %s', t.parent);
         hint := concat(CASE WHEN present.kind IS NOT NULL THEN format('SELECT undistribute_table(%L); ', t.target) END,
                        mongo_migrate.distribute_beside(t));
-        RETURN NEXT;
     END IF;
-    IF t.parent IS NULL AND mongo_migrate.has_citus() AND (planned.kind IS NOT NULL OR mongo_migrate.citus_place(t.target) IS NOT NULL) THEN
-        RETURN QUERY
-            SELECT NULL::name, format('Citus sends values as text to its nodes, which do not read them by %s %L', s.name, s.value),
-                   format('UPDATE mongo_migrate.plan SET %I = %L WHERE (server, collection) = (%L, %L);', s.name, s.legible, p.server, p.collection)
-            FROM mongo_migrate.plan AS p CROSS JOIN LATERAL (VALUES
-                ('date_style', p.date_style, regexp_replace(p.date_style, '^\w+', 'ISO')),
-                ('interval_style', p.interval_style, replace(p.interval_style, 'sql_standard', 'postgres'))) AS s (name, value, legible)
-            WHERE (p.server, p.collection) = (t.server, t.collection) AND s.legible <> s.value;
-    END IF;
-    IF planned.kind IS NULL THEN
-        RETURN;
-    END IF;
-    SELECT r.* INTO root FROM mongo_migrate.plan_target AS r
-    WHERE (r.server, r.collection, r.target) = (t.server, t.collection, planned.root);
-    undistributed := mongo_migrate.mend_target(root, 'distribute_by = NULL, reference_table = false');
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_child_place(mongo_migrate.plan_target, record) IS
+    'whether a child table that is there, as present (of citus_distribution()), lies with its parent, and the statements that mend it; NULL: it does';
+
+CREATE FUNCTION mongo_migrate.check_citus_styles(server name, collection text) RETURNS TABLE (problem text, hint text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT format('Citus sends values as text to its nodes, which do not read them by %s %L', s.name, s.value),
+           format('UPDATE mongo_migrate.plan SET %I = %L WHERE (server, collection) = (%L, %L);', s.name, s.legible, p.server, p.collection)
+    FROM mongo_migrate.plan AS p CROSS JOIN LATERAL (VALUES
+        ('date_style', p.date_style, regexp_replace(p.date_style, '^\w+', 'ISO')),
+        ('interval_style', p.interval_style, replace(p.interval_style, 'sql_standard', 'postgres'))) AS s (name, value, legible)
+    WHERE (p.server, p.collection) = ($1, $2) AND s.legible <> s.value
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_citus_styles(name, text) IS
+    'which settings of a plan have values look as Citus does not read them on its nodes, and the statements that mend it';
+
+CREATE FUNCTION mongo_migrate.check_place(t mongo_migrate.plan_target, planned record, present record, OUT problem text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    root constant mongo_migrate.plan_target := (SELECT r FROM mongo_migrate.plan_target AS r
+                                                WHERE (r.server, r.collection, r.target) = (t.server, t.collection, planned.root));
+    undistributed constant text := mongo_migrate.mend_target(root, 'distribute_by = NULL, reference_table = false');
+BEGIN
     IF NOT mongo_migrate.has_citus() THEN
         problem := 'the plan distributes it, and extension citus is not installed in this database';
         hint := 'CREATE EXTENSION citus; or: ' || undistributed;
-        RETURN NEXT;
-    ELSIF t.existing AND present.kind IS NULL AND problem IS NULL THEN     -- of a child table it may be told already
+    ELSIF t.existing AND present.kind IS NULL THEN
         problem := 'the plan distributes it, and it exists and is not distributed';
         hint := format('SELECT create_distributed_table(%L, %L); or: %s', t.target, planned.column_name, undistributed);
-        RETURN NEXT;
     ELSIF to_regclass(t.target) IS NULL AND mongo_migrate.citus_place(t.target) > 0 THEN
         IF planned.kind = 'single' THEN
             problem := 'Citus distributes its schema, and takes only tables that are created there by hand';
@@ -458,7 +457,6 @@ BEGIN
             problem := 'Citus distributes its schema, whose tables lie together, and the plan says otherwise';
             hint := undistributed;
         END IF;
-        RETURN NEXT;
     ELSIF t.parent IS NULL AND present.kind IS NOT NULL
           AND ((root.reference_table AND present.kind <> 'reference') OR root.distribute_by <> present.column_name
                OR (root.distribute_by IS NOT NULL AND present.kind <> 'hash')) THEN
@@ -467,38 +465,19 @@ BEGIN
             ELSE 'Citus has it whole on one node, and the plan says otherwise' END;
         hint := mongo_migrate.mend_target(root, format('distribute_by = %L, reference_table = %L', present.column_name,
                                                        present.kind = 'reference'));
-        RETURN NEXT;
     END IF;
-    IF planned.kind = 'reference' THEN
-        RETURN QUERY SELECT r.* FROM mongo_migrate.check_reference_table(t) AS r;
-    END IF;
-    IF planned.kind <> 'hash' THEN
-        RETURN;
-    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_place(mongo_migrate.plan_target, record, record) IS
+    'why Citus has a target not as it is planned (of target_distribution()), but as it is present (of citus_distribution()), and the statements that mend it; NULL: it has, or can make it so';
 
-    SELECT o.* INTO c FROM mongo_migrate.plan_column AS o
-    WHERE (o.server, o.collection, o.target, o.column_name) = (t.server, t.collection, t.target, planned.column_name) AND o.included;
-    IF c.column_name IS NULL AND t.parent IS NOT NULL
-       AND (mongo_migrate.target_distribution(t.server, t.collection, t.parent)).column_name IS NULL THEN
-        RETURN;     -- it is told of the parent
-    ELSIF c.column_name IS NULL THEN
-        problem := CASE WHEN t.parent IS NULL THEN format('it is to be distributed by "%s", which is no column of its plan', planned.column_name)
-            ELSE format('it has no column for "%s" of %s, by which its rows are to lie with their parents',
-                        (mongo_migrate.target_distribution(t.server, t.collection, t.parent)).column_name, t.parent) END;
-        hint := CASE WHEN t.parent IS NULL THEN mongo_migrate.mend_target(t, 'distribute_by = ''...''')
-            WHEN t.existing THEN 'To leave it out: ' || mongo_migrate.mend_target(t, 'included = false') ELSE anew END;
-        RETURN NEXT;
-        RETURN;
-    END IF;
-    column_name := c.column_name;
-    IF c.role = 'reference' AND c.refers_key <> '_id' AND mongo_migrate.holds_ids(c) THEN
-        problem := format('rows of %s are distributed by it, and it is looked up after the load', t.target);
-        hint := CASE WHEN t.existing THEN format('SELECT alter_distributed_table(%L, distribution_column => %L);', t.target,
-                                                 mongo_migrate.value_column(c))
-                ELSE mongo_migrate.mend_target(t, format('distribute_by = %L', mongo_migrate.value_column(c))) END;
-        RETURN NEXT;
-        RETURN;
-    ELSIF c.nullable AND c.role <> 'parent' THEN
+CREATE FUNCTION mongo_migrate.check_distribution_column(t mongo_migrate.plan_target, c mongo_migrate.plan_column)
+    RETURNS TABLE (problem text, hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+BEGIN
+    IF c.nullable AND c.role <> 'parent' THEN
         problem := format('rows of %s are distributed by it, and it may be null', t.target);
         hint := mongo_migrate.mend_column(c, 'nullable = false')
             || ' Documents without a value go into quarantine then.';
@@ -509,26 +488,85 @@ BEGIN
         hint := mongo_migrate.mend_column(c, 'on_dangling = ''quarantine''');
         RETURN NEXT;
     END IF;
-    FOR c IN
-        SELECT o.* FROM mongo_migrate.plan_column AS o
-        WHERE (o.server, o.collection, o.target) = (t.server, t.collection, t.target) AND o.included AND o.is_unique
-          AND o.column_name <> planned.column_name AND NOT t.existing ORDER BY o.ordinal
-    LOOP
-        column_name := c.column_name;
-        problem := format('Citus cannot keep it unique: rows of %s are distributed by "%s"', t.target, planned.column_name);
-        hint := mongo_migrate.mend_column(c, 'is_unique = false');
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_distribution_column(mongo_migrate.plan_target, mongo_migrate.plan_column) IS
+    'why rows of a target cannot be distributed by a column, but for its type, and the statements that mend it';
+
+CREATE FUNCTION mongo_migrate.check_distribution_keys(t mongo_migrate.plan_target, distribute_by name)
+    RETURNS TABLE (column_name name, problem text, hint text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    (SELECT c.column_name, format('Citus cannot keep it unique: rows of %s are distributed by "%s"', t.target, distribute_by),
+            mongo_migrate.mend_column(c, 'is_unique = false')
+     FROM mongo_migrate.plan_column AS c
+     WHERE (c.server, c.collection, c.target) = (t.server, t.collection, t.target) AND c.included AND c.is_unique
+       AND c.column_name <> distribute_by AND NOT t.existing
+     ORDER BY c.ordinal)
+    UNION ALL
+    (SELECT NULL, format('Citus cannot keep index %s unique: rows of %s are distributed by "%s"', i.index_name, t.target, distribute_by),
+            mongo_migrate.mend_index(i, 'is_unique = false')
+     FROM mongo_migrate.plan_index AS i
+     WHERE (i.server, i.collection, i.target) = (t.server, t.collection, t.target) AND i.included AND i.is_unique
+       AND mongo_migrate.lacks_distribution(i) AND NOT t.existing
+     ORDER BY i.ordinal)
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_distribution_keys(mongo_migrate.plan_target, name) IS
+    'which keys of a target Citus cannot keep unique, because its rows are distributed by another column, and the statements that mend it';
+
+CREATE FUNCTION mongo_migrate.check_distribution(t mongo_migrate.plan_target)
+    RETURNS TABLE (column_name name, problem text, hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    planned record := mongo_migrate.target_distribution(t.server, t.collection, t.target);
+    present record := mongo_migrate.citus_distribution(to_regclass(t.target));
+    of_parent name := (mongo_migrate.target_distribution(t.server, t.collection, t.parent)).column_name;
+    c mongo_migrate.plan_column;
+    told boolean;
+BEGIN
+    RETURN QUERY SELECT NULL::name, k.problem, k.hint FROM mongo_migrate.check_child_place(t, present) AS k WHERE k.problem IS NOT NULL;
+    told := FOUND;
+    IF t.parent IS NULL AND mongo_migrate.has_citus() AND (planned.kind IS NOT NULL OR mongo_migrate.citus_place(t.target) IS NOT NULL) THEN
+        RETURN QUERY SELECT NULL::name, k.problem, k.hint FROM mongo_migrate.check_citus_styles(t.server, t.collection) AS k;
+    END IF;
+    IF planned.kind IS NULL THEN
+        RETURN;
+    ELSIF NOT told THEN
+        RETURN QUERY SELECT NULL::name, k.problem, k.hint FROM mongo_migrate.check_place(t, planned, present) AS k WHERE k.problem IS NOT NULL;
+    END IF;
+    IF planned.kind = 'reference' THEN
+        RETURN QUERY SELECT r.* FROM mongo_migrate.check_reference_table(t) AS r;
+    END IF;
+    IF planned.kind <> 'hash' THEN
+        RETURN;
+    END IF;
+
+    SELECT o.* INTO c FROM mongo_migrate.plan_column AS o
+    WHERE (o.server, o.collection, o.target, o.column_name) = (t.server, t.collection, t.target, planned.column_name) AND o.included;
+    column_name := c.column_name;
+    IF c.role = 'reference' AND c.refers_key <> '_id' AND mongo_migrate.holds_ids(c) THEN
+        problem := format('rows of %s are distributed by it, and it is looked up after the load', t.target);
+        hint := CASE WHEN t.existing THEN format('SELECT alter_distributed_table(%L, distribution_column => %L);', t.target,
+                                                 mongo_migrate.value_column(c))
+                ELSE mongo_migrate.mend_target(t, format('distribute_by = %L', mongo_migrate.value_column(c))) END;
         RETURN NEXT;
-    END LOOP;
-    column_name := NULL;
-    FOR i IN
-        SELECT o.* FROM mongo_migrate.plan_index AS o
-        WHERE (o.server, o.collection, o.target) = (t.server, t.collection, t.target) AND o.included AND o.is_unique
-          AND mongo_migrate.lacks_distribution(o) AND NOT t.existing ORDER BY o.ordinal
-    LOOP
-        problem := format('Citus cannot keep index %s unique: rows of %s are distributed by "%s"', i.index_name, t.target, planned.column_name);
-        hint := mongo_migrate.mend_index(i, 'is_unique = false');
+    ELSIF c.column_name IS NOT NULL THEN
+        RETURN QUERY SELECT c.column_name, k.problem, k.hint FROM mongo_migrate.check_distribution_column(t, c) AS k;
+        RETURN QUERY SELECT k.* FROM mongo_migrate.check_distribution_keys(t, c.column_name) AS k;
+    ELSIF t.parent IS NULL THEN
+        problem := format('it is to be distributed by "%s", which is no column of its plan', planned.column_name);
+        hint := mongo_migrate.mend_target(t, 'distribute_by = ''...''');
         RETURN NEXT;
-    END LOOP;
+    ELSIF of_parent IS NOT NULL THEN       -- else it is told of the parent
+        problem := format('it has no column for "%s" of %s, by which its rows are to lie with their parents', of_parent, t.parent);
+        hint := CASE WHEN t.existing THEN 'To leave it out: ' || mongo_migrate.mend_target(t, 'included = false')
+            ELSE format('SELECT mongo_migrate.plan_collection(%L, %L, replan => true); keeps the edits and plans one.', t.server, t.collection) END;
+        RETURN NEXT;
+    END IF;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.check_distribution(mongo_migrate.plan_target) IS
