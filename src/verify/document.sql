@@ -116,7 +116,7 @@ BEGIN
     IF nothing AND NOT FOUND THEN
         RAISE no_data_found USING
             MESSAGE = format('collection "%s" has no document with _id %s, and its tables no such row', collection, coalesce(id, 'NULL')),
-            HINT = 'An id may be 24 hex digits, a number, a UUID, text, Extended JSON such as {"$oid": "..."}, or the id of a row.';
+            HINT = 'An id may be 24 hex digits, a number, a UUID, a time, text, Extended JSON such as {"$oid": "..."}, or the id of a row.';
     END IF;
 END
 $$;
@@ -138,4 +138,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.compare_document(name, text, text) IS
-    'shows a document and its rows side by side, a row for each value; id: _id as 24 hex digits, a number, a UUID, text or Extended JSON, or the id of a row where there is no such _id. Result: kind is equal, or a difference as in verify_sample(), or quarantined with the reason in target_value. Errors: no plan; P0002 where neither document nor row is found';
+    'shows a document and its rows side by side, a row for each value; id: _id as 24 hex digits, a number, a UUID, a time, text or Extended JSON, or the id of a row where there is no such _id. Result: kind is equal, or a difference as in verify_sample(), or quarantined with the reason in target_value. Errors: no plan; P0002 where neither document nor row is found';
