@@ -26,11 +26,10 @@ my @tests = split ' ', $ENV{REGRESS_TESTS} // '';
 mkdir $out;
 $ENV{MONGO_URI} = $mongo->uri;
 my $output = '';
-# The database has the name that make installcheck gives it.
 my $complete = IPC::Run::run(
 	[
 		$ENV{PG_REGRESS}, "--inputdir=$top", "--outputdir=$out", '--bindir=',
-		'--load-extension=mongo_migrate', '--dbname=contrib_regression', '--host=' . $node->host, '--port=' . $node->port,
+		'--load-extension=mongo_migrate', '--host=' . $node->host, '--port=' . $node->port,
 		'--user=' . $ENV{USER}, @tests
 	],
 	'>&', \$output);
