@@ -1,6 +1,6 @@
 /*
  * batch.c
- *	  A batch: documents are read, decoded, given their ids, and inserted.
+ *	  A batch: documents are decoded, given their ids, and inserted.
  *
  * The batch belongs to the session's batch context, which is reset before the
  * next one.  A document is kept as BSON beside its rows until the end, so that
@@ -15,14 +15,10 @@
 #include "funcapi.h"
 #include "load/load.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
 
 /* How many rows ahead the memory of a look-up in an id map's cache is asked for. */
 #define ROWS_AHEAD 8
-
-PG_FUNCTION_INFO_V1(mm_copy_batch);
 
 /* Starts an empty batch; what the last one left is freed. */
 void
@@ -79,39 +75,6 @@ bool
 batch_full(LoadSession *session, int documents)
 {
 	return session->ndocuments >= documents || session->size >= LOAD_BATCH_BYTES;
-}
-
-/* Rejects a document; the strings must live as long as the batch. */
-void
-document_reject(LoadSession *session, LoadDocument *document, const char *target,
-				const char *path, int sqlstate, const char *reason, const char *hint)
-{
-	document->state = DOCUMENT_REJECTED;
-	document->rejection = MemoryContextAllocZero(session->batch_context, sizeof(Rejection));
-	document->rejection->target = target;
-	document->rejection->path = path;
-	document->rejection->sqlstate = sqlstate;
-	document->rejection->reason = reason;
-	document->rejection->hint = hint;
-}
-
-/* The first row of a target that is of a document, or of a later one. */
-int
-target_first_row(LoadTarget *target, int document)
-{
-	int			low = 0;
-	int			high = target->nrows;
-
-	while (low < high)
-	{
-		int			middle = low + (high - low) / 2;
-
-		if (target->documents[middle] < document)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
 }
 
 /* Adds a decoded row to a target. */
@@ -388,19 +351,6 @@ batch_skip_present(LoadSession *session, LoadMode mode)
 				 errhint("Without one, of a type whose values can be compared, a collection can be loaded once only, into empty tables.")));
 }
 
-/* errdetail: what a rejection is about. */
-int
-rejection_detail(const Rejection *rejection)
-{
-	if (rejection->path != NULL && rejection->target != NULL)
-		return errdetail("It is about path \"%s\" and table %s.", rejection->path, rejection->target);
-	if (rejection->target != NULL)
-		return errdetail("It is about table %s.", rejection->target);
-	if (rejection->path != NULL)
-		return errdetail("It is about path \"%s\".", rejection->path);
-	return 0;
-}
-
 /* Throws the first rejection, if there is one. */
 static void
 throw_rejection(LoadSession *session)
@@ -526,78 +476,4 @@ load_counts_row(FunctionCallInfo fcinfo, const LoadCounts *counts, Datum last)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
-}
-
-/* Throws for an argument that must not be null. */
-static void
-check_arguments(FunctionCallInfo fcinfo, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument %d must not be null", i + 1)));
-}
-
-/* The argument on_error: whether bad documents go into quarantine. */
-static bool
-on_error_argument(text *argument)
-{
-	char	   *on_error = text_to_cstring(argument);
-
-	if (strcmp(on_error, "quarantine") == 0)
-		return true;
-	if (strcmp(on_error, "stop") == 0)
-		return false;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("on_error is \"%s\", and must be quarantine or stop", on_error)));
-}
-
-/* copy_batch(server, collection, chunk, batch_size, on_error, run_id) */
-Datum
-mm_copy_batch(PG_FUNCTION_ARGS)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	char	   *collection;
-	Checkpoint *checkpoint;
-	LoadSession *session;
-	LoadCounts	counts = {0};
-	bytea	   *last_id = NULL;
-	bson_t		bson;
-	bool		complete = false;
-	int			settings;
-
-	check_arguments(fcinfo, 5);
-	collection = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	if (PG_GETARG_INT32(3) < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("batch_size must be at least 1")));
-	checkpoint = checkpoint_lock(PG_GETARG_NAME(0), collection, PG_GETARG_INT32(2));
-	if (checkpoint->complete)
-		return load_counts_row(fcinfo, &counts, BoolGetDatum(true));
-	settings = load_settings_begin(PG_GETARG_NAME(0), collection);
-	session = load_session_begin(PG_GETARG_NAME(0), collection, PG_GETARG_INT32(2), checkpoint);
-	MemoryContextSwitchTo(session->batch_context);
-
-	while (!complete && !batch_full(session, PG_GETARG_INT32(3)))
-	{
-		const bson_t *document = source_next(session->source);
-
-		complete = document == NULL;
-		if (!complete)
-			batch_add_document(session, document);
-	}
-	batch_load(session, checkpoint->catching_up ? LOAD_CATCHING_UP : LOAD_FIRST,
-			   on_error_argument(PG_GETARG_TEXT_PP(4)), fcinfo->args[5]);
-	drift_count(session);
-	batch_count(session, &counts);
-	if (session->ndocuments > 0)
-		last_id = document_id(document_bson(&session->documents[session->ndocuments - 1], &bson));
-	checkpoint_move(session, &counts, last_id, complete);
-	MemoryContextSwitchTo(caller);
-	load_session_end(session, last_id, complete);
-	AtEOXact_GUC(false, settings);
-	return load_counts_row(fcinfo, &counts, BoolGetDatum(complete));
 }

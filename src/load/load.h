@@ -218,6 +218,15 @@ struct LoadSession
 	int			current;		/* the document being decoded */
 };
 
+/* Whether a row of the batch is to be written; skip as in an Attempt. */
+static inline bool
+row_due(LoadSession *session, LoadTarget *target, int row, const bool *skip)
+{
+	int			document = target->documents[row];
+
+	return session->documents[document].state == DOCUMENT_READ && (skip == NULL || !skip[document]);
+}
+
 /* A row of mongo_migrate.chunk, and what a batch adds to it. */
 typedef struct Checkpoint
 {
@@ -258,22 +267,34 @@ struct Attempt
 								 * or NULL */
 };
 
+/* target.c */
+extern LoadTarget *target_root(LoadTarget *target);
+extern const char *target_path(LoadTarget *target, const char *path);
+extern int	target_first_row(LoadTarget *target, int document);
+extern int	column_number(LoadTarget *target, LoadColumn *column);
+extern LoadColumn *column_origin(LoadColumn *column);
+
+/* rejection.c */
+extern bool sqlstate_is_data(int sqlstate);
+extern bool data_at_fault(Attempt *attempt, const ErrorData *error);
+extern void document_reject(LoadSession *session, LoadDocument *document, const char *target,
+							const char *path, int sqlstate, const char *reason,
+							const char *hint);
+extern int	rejection_detail(const Rejection *rejection);
+extern char *drop_not_null(LoadTarget *target, LoadColumn *column);
+extern char *column_update(LoadSession *session, LoadTarget *target, LoadColumn *column,
+						   const char *set);
+extern int	column_hint(LoadSession *session, LoadTarget *target, LoadColumn *column,
+						const char *set);
+
 /* plan.c */
 extern void load_plan_compile(LoadSession *session);
-extern LoadTarget *target_root(LoadTarget *target);
-extern int	column_number(LoadTarget *target, LoadColumn *column);
 
 /* plan_column.c */
 extern SPITupleTable *plan_column_rows(LoadSession *session);
 extern void target_read_columns(LoadSession *session, LoadTarget *target, Relation relation,
 								SPITupleTable *rows);
 extern char *plan_value(LoadSession *session, SPITupleTable *rows, int row, int column);
-extern LoadColumn *column_origin(LoadColumn *column);
-extern char *drop_not_null(LoadTarget *target, LoadColumn *column);
-extern char *column_update(LoadSession *session, LoadTarget *target, LoadColumn *column,
-						   const char *set);
-extern int	column_hint(LoadSession *session, LoadTarget *target, LoadColumn *column,
-						const char *set);
 
 /* expression.c */
 extern void expression_check(LoadSession *session, LoadTarget *target, LoadColumn *column,
@@ -308,7 +329,7 @@ extern void batch_mark_skipped(LoadSession *session);
 
 /* replace.c */
 extern char *target_list_ids(LoadSession *session, LoadTarget *target, bool without);
-extern void target_mark_present(LoadSession *session, LoadTarget *target, int from, int to);
+extern void batch_mark_present(LoadSession *session, LoadTarget *target);
 extern void target_write(Attempt *attempt, LoadTarget *target);
 extern void target_run_delete(LoadSession *session, LoadTarget *target, LoadColumn *column, int from, int to);
 
@@ -342,25 +363,19 @@ typedef enum LoadMode
 extern void batch_start(LoadSession *session);
 extern void batch_add_document(LoadSession *session, const bson_t *document);
 extern bool batch_full(LoadSession *session, int documents);
-extern int	rejection_detail(const Rejection *rejection);
 extern void batch_skip_present(LoadSession *session, LoadMode mode);
 extern void batch_decode(LoadSession *session);
 extern void batch_load(LoadSession *session, LoadMode mode, bool quarantine, NullableDatum run_id);
 extern void batch_count(LoadSession *session, LoadCounts *counts);
 extern Datum load_counts_row(FunctionCallInfo fcinfo, const LoadCounts *counts, Datum last);
-extern int	target_first_row(LoadTarget *target, int document);
-extern void document_reject(LoadSession *session, LoadDocument *document, const char *target,
-							const char *path, int sqlstate, const char *reason,
-							const char *hint);
+
+/* attempt.c */
+extern ErrorData *attempt_try(Attempt *attempt);
+extern void batch_write(LoadSession *session, AttemptFunction function);
 
 /* insert.c */
-extern const char *target_path(LoadTarget *target, const char *path);
-extern bool row_due(LoadSession *session, LoadTarget *target, int row, const bool *skip);
 extern void target_insert(Attempt *attempt, LoadTarget *target);
-extern void batch_write(LoadSession *session, AttemptFunction function);
 extern void batch_insert(LoadSession *session);
-extern void batch_mark_present(LoadSession *session, LoadTarget *target);
-extern bool sqlstate_is_data(int sqlstate);
 
 /* dangling.c */
 extern List *dangling_find(LoadSession *session);

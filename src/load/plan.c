@@ -246,26 +246,6 @@ check_unplanned(LoadTarget *target, Relation relation)
 	return defaults;
 }
 
-/* The target that has the row of a document itself. */
-LoadTarget *
-target_root(LoadTarget *target)
-{
-	while (target->parent != NULL)
-		target = target->parent;
-	return target;
-}
-
-/* The place of a column among those of its target, from 0. */
-int
-column_number(LoadTarget *target, LoadColumn *column)
-{
-	int			number = 0;
-
-	while (target->columns[number] != column)
-		number++;
-	return number;
-}
-
 /*
  * Whether a cast to a column's type does what an assignment does.  It does not
  * where the function that fits a value to the length of the type asks which of

@@ -63,33 +63,6 @@ plan_value(LoadSession *session, SPITupleTable *rows, int row, int column)
 	return value == NULL ? NULL : MemoryContextStrdup(session->context, value);
 }
 
-/* "Let it be null: ALTER TABLE ...;", for a hint. */
-char *
-drop_not_null(LoadTarget *target, LoadColumn *column)
-{
-	return psprintf("Let it be null: ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL;",
-					target->name, quote_identifier(column->name));
-}
-
-/* "UPDATE mongo_migrate.plan_column SET ... WHERE ...", for a hint. */
-char *
-column_update(LoadSession *session, LoadTarget *target, LoadColumn *column, const char *set)
-{
-	return psprintf("UPDATE mongo_migrate.plan_column SET %s WHERE server = %s AND collection = %s AND target = %s AND column_name = %s;",
-					set,
-					quote_literal_cstr(NameStr(session->server)),
-					quote_literal_cstr(session->collection),
-					quote_literal_cstr(target->name),
-					quote_literal_cstr(column->name));
-}
-
-/* errhint: mend the column's row of the plan. */
-int
-column_hint(LoadSession *session, LoadTarget *target, LoadColumn *column, const char *set)
-{
-	return errhint("Correct the plan: %s", column_update(session, target, column, set));
-}
-
 /* Reads a type's name from the plan; throws, naming the row, when there is no such type. */
 static void
 parse_type(LoadSession *session, LoadTarget *target, LoadColumn *column, const char *field,
@@ -355,13 +328,4 @@ target_read_columns(LoadSession *session, LoadTarget *target, Relation relation,
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("the plan of table %s has no columns", target->name)));
-}
-
-/* The column whose value stands in a column of a target: a parent's, where that is one. */
-LoadColumn *
-column_origin(LoadColumn *column)
-{
-	while (column->role == COLUMN_PARENT)
-		column = column->parent;
-	return column;
 }

@@ -183,14 +183,42 @@ find_present(LoadSession *session, LoadTarget *target, int from, int to)
 }
 
 /* Marks those of a range of documents as skipped that have their row in a root's table already. */
-void
-target_mark_present(LoadSession *session, LoadTarget *target, int from, int to)
+static void
+mark_present(Attempt *attempt)
 {
-	bool	   *present = find_present(session, target, from, to);
+	bool	   *present = find_present(attempt->session, attempt->target, attempt->from, attempt->to);
 
-	for (int i = from; i < to; i++)
+	for (int i = attempt->from; i < attempt->to; i++)
 		if (present[i])
-			session->documents[i].state = DOCUMENT_SKIPPED;
+			attempt->session->documents[i].state = DOCUMENT_SKIPPED;
+}
+
+/*
+ * The same for a range of which some documents may have no id, because the
+ * plan's expression or type fails for them.  They have no row, then.
+ */
+static void
+mark_range(LoadSession *session, LoadTarget *target, int from, int to)
+{
+	Attempt		attempt = {
+		.session = session,.function = mark_present,.target = target,.from = from,.to = to
+	};
+
+	if (attempt_try(&attempt) != NULL && to - from > 1)
+	{
+		int			middle = from + (to - from) / 2;
+
+		mark_range(session, target, from, middle);
+		mark_range(session, target, middle, to);
+	}
+}
+
+/* Marks the documents of the batch that have their row in a root's table as skipped. */
+void
+batch_mark_present(LoadSession *session, LoadTarget *target)
+{
+	if (session->ndocuments > 0)
+		mark_range(session, target, 0, session->ndocuments);
 }
 
 /* A value of row s of with_rows() as a column of its target has it. */
