@@ -203,7 +203,7 @@ fdw_begin_direct_modify(ForeignScanState *node, int eflags)
 	List	   *private = llast(plan->fdw_private);
 	FdwDirectState *state = palloc0(sizeof(FdwDirectState));
 
-	fdw_begin_scan(node, eflags);
+	table_scan_begin(node, eflags);
 	state->scan = node->fdw_state;
 	state->operation = plan->operation;
 	state->counts = boolVal(list_nth(private, DIRECT_COUNTS));
@@ -391,5 +391,5 @@ fdw_end_direct_modify(ForeignScanState *node)
 	if (state == NULL)
 		return;
 	node->fdw_state = state->scan;
-	fdw_end_scan(node);
+	table_scan_end(node);
 }

@@ -19,6 +19,7 @@
 
 #include "fdw/early.h"
 #include "fdw/joinscan.h"
+#include "fdw/scanstate.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -146,7 +147,7 @@ has_constants(ForeignScanState *scan)
 	List	   *comparands = castNode(ForeignScan, scan->ss.ps.plan)->fdw_exprs;
 	ListCell   *lc;
 
-	if (SCAN_IS_OF_JOIN(scan))
+	if (scan_kind(scan) == SCAN_OF_JOIN)
 		comparands = list_nth(comparands, JOIN_COMPARANDS);
 	foreach(lc, comparands)
 	{

@@ -78,13 +78,13 @@ fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 	FilterValue *values;
 	bson_t	   *filter;
 
-	if (SCAN_IS_OF_JOIN(node))
+	if (scan_kind(node) == SCAN_OF_JOIN)
 	{
 		explain_join(node, es);
 		return;
 	}
 	values = filter_values_known(plan->fdw_exprs);
-	if (SCAN_IS_OF_GROUPS(node))
+	if (scan_kind(node) == SCAN_OF_GROUPS)
 	{
 		explain_aggregate(group_scan_command(node, values), es);
 		return;

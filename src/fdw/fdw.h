@@ -25,7 +25,7 @@ extern void fdw_get_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInf
 extern void fdw_get_upper_paths(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input,
 								RelOptInfo *output, void *extra);
 
-/* scan.c */
+/* execute.c */
 extern void fdw_begin_scan(ForeignScanState *node, int eflags);
 extern TupleTableSlot *fdw_iterate_scan(ForeignScanState *node);
 extern void fdw_rescan(ForeignScanState *node);
@@ -73,8 +73,5 @@ extern bool fdw_plan_direct_modify(PlannerInfo *root, ModifyTable *plan, Index r
 extern void fdw_begin_direct_modify(ForeignScanState *node, int eflags);
 extern TupleTableSlot *fdw_iterate_direct_modify(ForeignScanState *node);
 extern void fdw_end_direct_modify(ForeignScanState *node);
-
-/* Must rows be written, and read again, one by one? */
-extern bool fdw_modify_is_immediate(ResultRelInfo *resultRelInfo, CmdType operation);
 
 #endif							/* MM_FDW_H */

@@ -199,7 +199,7 @@ start_early(ForeignScanState *node)
 
 	start_scan(node);
 	if (state->local && local_scan(node) != NULL)
-		fdw_start_scan_early(local_scan(node));
+		table_scan_start_early(local_scan(node));
 }
 
 /*

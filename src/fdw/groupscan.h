@@ -15,13 +15,10 @@ enum GroupPrivate
 	GROUP_FILTER				/* from filter_save(); NIL: every document */
 };
 
-/* Is the scan one of groups, rather than of a table's rows?  It has a local plan below. */
-#define SCAN_IS_OF_GROUPS(node) (outerPlan((node)->ss.ps.plan) != NULL)
-
 /* upper.c */
 extern ForeignScan *fdw_get_upper_plan(ForeignPath *path, List *tlist, Plan *local);
 
-/* groupscan.c: the phases of such a scan, for scan.c and explain.c */
+/* groupscan.c: the phases of such a scan */
 extern void group_scan_begin(ForeignScanState *node, int eflags);
 extern TupleTableSlot *group_scan_next(ForeignScanState *node);
 extern void group_scan_restart(ForeignScanState *node);

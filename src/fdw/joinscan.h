@@ -17,15 +17,10 @@ enum JoinExpressions
 								 * outer row, or NIL */
 };
 
-/* Is the scan one of a join, rather than of a table's rows?  It has neither a table nor a local plan. */
-#define SCAN_IS_OF_JOIN(node) \
-	(castNode(ForeignScan, (node)->ss.ps.plan)->scan.scanrelid == 0 && \
-	 outerPlan((node)->ss.ps.plan) == NULL)
-
 /* join_path.c */
 extern ForeignScan *fdw_get_join_plan(ForeignPath *path, List *tlist);
 
-/* joinscan.c: the phases of such a scan, for scan.c and explain.c */
+/* joinscan.c: the phases of such a scan */
 extern void join_scan_begin(ForeignScanState *node, int eflags);
 extern TupleTableSlot *join_scan_next(ForeignScanState *node);
 extern void join_scan_restart(ForeignScanState *node);

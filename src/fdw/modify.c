@@ -71,23 +71,6 @@ typedef struct RowHash
 	uint64		parts[2];
 } RowHash;
 
-/* Must the row be written, and read again, at once? */
-bool
-fdw_modify_is_immediate(ResultRelInfo *resultRelInfo, CmdType operation)
-{
-	TriggerDesc *triggers = resultRelInfo->ri_TrigDesc;
-
-	return resultRelInfo->ri_projectReturning != NULL ||
-		resultRelInfo->ri_returningList != NIL ||
-		resultRelInfo->ri_WithCheckOptions != NIL ||
-		(triggers != NULL &&
-		 (operation == CMD_INSERT ?
-		  triggers->trig_insert_before_row || triggers->trig_insert_after_row :
-		  operation == CMD_UPDATE ?
-		  triggers->trig_update_before_row || triggers->trig_update_after_row :
-		  triggers->trig_delete_before_row || triggers->trig_delete_after_row));
-}
-
 /* Throws for a row whose _id stands for several. */
 static void
 throw_several(FdwModifyState *state)
@@ -341,7 +324,7 @@ fdw_modify_batch_size(ResultRelInfo *resultRelInfo)
 {
 	FdwModifyState *state = resultRelInfo->ri_FdwState;
 
-	if (state == NULL || !state->do_nothing || fdw_modify_is_immediate(resultRelInfo, CMD_INSERT))
+	if (state == NULL || !state->do_nothing || modify_is_immediate(resultRelInfo, CMD_INSERT))
 		return 1;
 	return Min(state->table->batch_size, MAX_COLLECTED);
 }
@@ -431,7 +414,7 @@ fdw_insert_batch(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot **
 				 TupleTableSlot **plan_slots, int *count)
 {
 	FdwModifyState *state = resultRelInfo->ri_FdwState;
-	bool		returns = fdw_modify_is_immediate(resultRelInfo, CMD_INSERT);
+	bool		returns = modify_is_immediate(resultRelInfo, CMD_INSERT);
 	MemoryContext old;
 	List	   *documents = NIL;
 	TupleTableSlot **result;	/* the executor's array stays as it is */
@@ -501,7 +484,7 @@ fdw_insert(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 	FdwModifyState *state = resultRelInfo->ri_FdwState;
 	int			count = 1;
 
-	if (!state->do_nothing && !fdw_modify_is_immediate(resultRelInfo, CMD_INSERT))
+	if (!state->do_nothing && !modify_is_immediate(resultRelInfo, CMD_INSERT))
 	{
 		hold_insert(state, estate, resultRelInfo, slot);
 		return slot;
@@ -654,7 +637,7 @@ fdw_update(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 	MemoryContext old = MemoryContextSwitchTo(state->scratch);
 	bson_t	   *selector = row_selector(state, plan_slot);
 	bson_t	   *document;
-	bool		returns = fdw_modify_is_immediate(resultRelInfo, CMD_UPDATE);
+	bool		returns = modify_is_immediate(resultRelInfo, CMD_UPDATE);
 	bool		repeated;
 	bool		at_once;
 	bool		gone;
@@ -698,7 +681,7 @@ fdw_delete(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 {
 	FdwModifyState *state = resultRelInfo->ri_FdwState;
 	MemoryContext old = MemoryContextSwitchTo(state->scratch);
-	bool		returns = fdw_modify_is_immediate(resultRelInfo, CMD_DELETE);
+	bool		returns = modify_is_immediate(resultRelInfo, CMD_DELETE);
 	bson_t	   *selector = row_selector(state, plan_slot);
 	bool		repeated = is_written(state, selector);
 	bson_t	   *document = NULL;

@@ -117,6 +117,9 @@ enum ModifyPrivate
 								 * changed them */
 };
 
+/* Must rows be written, and read again, one by one? */
+extern bool modify_is_immediate(ResultRelInfo *resultRelInfo, CmdType operation);
+
 /* The column by which rows are found again; throws, with advice, when there is none. */
 extern AttrNumber modify_id_column(Relation relation, const MongoTableOptions *table);
 

@@ -169,6 +169,23 @@ fdw_is_updatable(Relation relation)
 		(1 << CMD_INSERT) | (1 << CMD_UPDATE) | (1 << CMD_DELETE);
 }
 
+/* Must the row be written, and read again, at once? */
+bool
+modify_is_immediate(ResultRelInfo *resultRelInfo, CmdType operation)
+{
+	TriggerDesc *triggers = resultRelInfo->ri_TrigDesc;
+
+	return resultRelInfo->ri_projectReturning != NULL ||
+		resultRelInfo->ri_returningList != NIL ||
+		resultRelInfo->ri_WithCheckOptions != NIL ||
+		(triggers != NULL &&
+		 (operation == CMD_INSERT ?
+		  triggers->trig_insert_before_row || triggers->trig_insert_after_row :
+		  operation == CMD_UPDATE ?
+		  triggers->trig_update_before_row || triggers->trig_update_after_row :
+		  triggers->trig_delete_before_row || triggers->trig_delete_after_row));
+}
+
 /* Adds a line such as "MongoDB insert: orders", and with VERBOSE the size of the batches. */
 void
 fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *resultRelInfo, List *private,
@@ -181,6 +198,6 @@ fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *resultRelInfo, List
 						table->collection, es);
 	if (es->verbose)
 		ExplainPropertyInteger("Batch Size", NULL,
-							   fdw_modify_is_immediate(resultRelInfo, mtstate->operation) ? 1 :
+							   modify_is_immediate(resultRelInfo, mtstate->operation) ? 1 :
 							   table->batch_size, es);
 }

@@ -12,9 +12,6 @@
 #include "compat.h"
 
 #include "executor/executor.h"
-#include "fdw/fdw.h"
-#include "fdw/groupscan.h"
-#include "fdw/joinscan.h"
 #include "fdw/scan.h"
 #include "fdw/scanstate.h"
 #include "miscadmin.h"
@@ -48,7 +45,7 @@ scan_connect(ForeignScanState *node, Oid relid)
 
 /* Sets a scan up; nothing is sent before the first row is asked for. */
 void
-fdw_begin_scan(ForeignScanState *node, int eflags)
+table_scan_begin(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = castNode(ForeignScan, node->ss.ps.plan);
 	EState	   *estate = node->ss.ps.state;
@@ -56,16 +53,6 @@ fdw_begin_scan(ForeignScanState *node, int eflags)
 	List	   *filter;
 	FdwScanState *state;
 
-	if (SCAN_IS_OF_GROUPS(node))
-	{
-		group_scan_begin(node, eflags);
-		return;
-	}
-	if (SCAN_IS_OF_JOIN(node))
-	{
-		join_scan_begin(node, eflags);
-		return;
-	}
 	node->fdw_state = state = palloc0(sizeof(FdwScanState));
 	filter = list_nth(plan->fdw_private, SCAN_FILTER);
 	state->find.table = mongo_table_options(RelationGetRelid(relation));
@@ -88,7 +75,7 @@ fdw_begin_scan(ForeignScanState *node, int eflags)
 	if (scan_locks(node))
 		mongo_transaction_begin_reading(state->connection);
 	if (plan->operation == CMD_SELECT)
-		state->early = early_scan_add(node, fdw_start_scan_early);
+		state->early = early_scan_add(node, table_scan_start_early);
 }
 
 /*
@@ -118,7 +105,7 @@ start_scan(ForeignScanState *node)
 
 /* Starts a scan before its first row is asked for. */
 void
-fdw_start_scan_early(ForeignScanState *node)
+table_scan_start_early(ForeignScanState *node)
 {
 	FdwScanState *state = node->fdw_state;
 
@@ -148,17 +135,13 @@ next_document(FdwScanState *state)
 
 /* The next row in the scan's slot, which is empty at the end. */
 TupleTableSlot *
-fdw_iterate_scan(ForeignScanState *node)
+table_scan_next(ForeignScanState *node)
 {
 	FdwScanState *state = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 	const bson_t *document;
 	DocumentError error;
 
-	if (SCAN_IS_OF_GROUPS(node))
-		return group_scan_next(node);
-	if (SCAN_IS_OF_JOIN(node))
-		return join_scan_next(node);
 	if (!state->started)
 		start_scan(node);
 	state->unread = false;
@@ -174,20 +157,10 @@ fdw_iterate_scan(ForeignScanState *node)
 
 /* Starts again, with parameters that may have changed. */
 void
-fdw_rescan(ForeignScanState *node)
+table_scan_restart(ForeignScanState *node)
 {
 	FdwScanState *state = node->fdw_state;
 
-	if (SCAN_IS_OF_GROUPS(node))
-	{
-		group_scan_restart(node);
-		return;
-	}
-	if (SCAN_IS_OF_JOIN(node))
-	{
-		join_scan_restart(node);
-		return;
-	}
 	/* A nested loop begins with a restart. */
 	if (state->unread && node->ss.ps.chgParam == NULL)
 		return;
@@ -200,15 +173,11 @@ fdw_rescan(ForeignScanState *node)
 
 /* Ends a scan, whether or not it came to the last row. */
 void
-fdw_end_scan(ForeignScanState *node)
+table_scan_end(ForeignScanState *node)
 {
 	FdwScanState *state = node->fdw_state;
 
-	if (SCAN_IS_OF_GROUPS(node))
-		group_scan_end(node);
-	else if (SCAN_IS_OF_JOIN(node))
-		join_scan_end(node);
-	else if (state != NULL && state->context != NULL)
+	if (state != NULL && state->context != NULL)
 	{
 		early_scan_remove(state->early);
 		MemoryContextDelete(state->context);

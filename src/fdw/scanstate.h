@@ -1,6 +1,6 @@
 /*
  * scanstate.h
- *	  A scan in execution, for scan.c and explain.c.
+ *	  Scans in execution: of what, and the state of one of a table.
  */
 #ifndef MM_SCANSTATE_H
 #define MM_SCANSTATE_H
@@ -9,7 +9,24 @@
 #include "fdw/scan.h"
 #include "nodes/execnodes.h"
 
-/* In ForeignScanState.fdw_state. */
+/* What a scan has the rows of. */
+typedef enum ScanKind
+{
+	SCAN_OF_TABLE,				/* scan.c */
+	SCAN_OF_JOIN,				/* joinscan.c */
+	SCAN_OF_GROUPS				/* groupscan.c */
+} ScanKind;
+
+static inline ScanKind
+scan_kind(ForeignScanState *node)
+{
+	/* One of groups has the local plan below. */
+	if (outerPlan(node->ss.ps.plan) != NULL)
+		return SCAN_OF_GROUPS;
+	return castNode(ForeignScan, node->ss.ps.plan)->scan.scanrelid == 0 ? SCAN_OF_JOIN : SCAN_OF_TABLE;
+}
+
+/* In ForeignScanState.fdw_state of a table's scan. */
 typedef struct FdwScanState
 {
 	Find		find;
@@ -27,7 +44,13 @@ typedef struct FdwScanState
 	EarlyScan  *early;
 } FdwScanState;
 
-/* scan.c: starts a scan before its first row is asked for */
-extern void fdw_start_scan_early(ForeignScanState *node);
+/* scan.c: the phases of a table's scan */
+extern void table_scan_begin(ForeignScanState *node, int eflags);
+extern TupleTableSlot *table_scan_next(ForeignScanState *node);
+extern void table_scan_restart(ForeignScanState *node);
+extern void table_scan_end(ForeignScanState *node);
+
+/* Starts a scan before its first row is asked for. */
+extern void table_scan_start_early(ForeignScanState *node);
 
 #endif							/* MM_SCANSTATE_H */
