@@ -415,6 +415,25 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION mongo_migrate.pass_numbers(relation text, number name)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    sequence constant regclass := pg_get_serial_sequence('mongo_migrate.' || relation, number);
+    last bigint;
+BEGIN
+    EXECUTE format('SELECT max(%I) FROM mongo_migrate.%I', number, relation) INTO last;
+    -- A sequence is never set back: others may take of it.
+    WHILE coalesce(pg_sequence_last_value(sequence), 0) < last LOOP
+        PERFORM nextval(sequence);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.pass_numbers(text, name) IS
+    'has the sequence of an identity column of one of the extension''s tables stand past its numbers: a subscriber of a publication has rows, and sequences that do not know of them';
+
 COMMENT ON TABLE mongo_migrate.plan IS 'The plan: one row for each collection that has one';
 COMMENT ON TABLE mongo_migrate.plan_path IS 'What the documents showed when a plan was made: one row for each path';
 COMMENT ON TABLE mongo_migrate.plan_target IS 'The plan: one row for each table that a collection feeds; edit it with UPDATE';

@@ -133,6 +133,7 @@ DECLARE
     of_collection text;
     own boolean;
     source record;
+    map regclass;
     last bigint;
     found bigint;
 BEGIN
@@ -149,6 +150,12 @@ BEGIN
             IF source.target IS NOT NULL AND (own OR (has_table_privilege(source.target, 'SELECT')
                     AND mongo_migrate.has_unique(source.target::regclass, ARRAY[source.column_name]))) THEN
                 EXECUTE format('SELECT max(%I) FROM %s', source.column_name, source.target) INTO found;
+                last := greatest(last, found);
+            END IF;
+            -- The map has ids that no row has: of documents that were referred to, and not there.
+            map := (SELECT to_regclass(m.relation) FROM mongo_migrate.id_map m WHERE (m.server, m.collection) = (server, of_collection));
+            IF source.target IS NULL AND has_table_privilege(map, 'SELECT') AND mongo_migrate.has_unique(map, ARRAY['id'::name]) THEN
+                EXECUTE format('SELECT max(id) FROM %s', map) INTO found;
                 last := greatest(last, found);
             END IF;
             IF own OR has_sequence_privilege(source.sequence, 'SELECT') THEN

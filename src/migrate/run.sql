@@ -288,6 +288,7 @@ BEGIN
           WHERE server = prepare_run.server AND collection = prepare_run.collection));
     PERFORM mongo_migrate.hand_ids_over(server, collection) WHERE sums.chunks IS NULL;
 
+    PERFORM mongo_migrate.pass_numbers('run', 'run_id'), mongo_migrate.pass_numbers('quarantine', 'quarantine_id');
     INSERT INTO mongo_migrate.run (server, collection, total, catching_up, options)
     SELECT prepare_run.server, prepare_run.collection, total, bool_or(catching_up),
            mongo_migrate.paced(

@@ -162,6 +162,7 @@ BEGIN
         column_type := CASE WHEN id_type IS NULL THEN proposal.column_type ELSE proposal.source_type END;
         id_type := coalesce(id_type, proposal.id_type);
     END IF;
+    PERFORM mongo_migrate.pass_numbers('id_map', 'map_number');
     INSERT INTO mongo_migrate.id_map AS m (server, collection, id_type, column_type)
     VALUES (server, collection, id_type,
             coalesce(column_type, id_type))

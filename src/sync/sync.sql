@@ -501,6 +501,9 @@ BEGIN
          WHERE y.server = server AND NOT y.running;
     END IF;
     IF s.running IS NOT TRUE OR mongo_migrate.sync_goes_on(server) THEN
+        PERFORM mongo_migrate.pass_numbers('quarantine', 'quarantine_id');
+        PERFORM mongo_migrate.synchronize_sequences(server, p.collection, false) FROM mongo_migrate.plan AS p
+         WHERE p.server = server AND s.cut_over_at IS NULL AND mongo_migrate.is_loaded(server, p.collection);
         UPDATE mongo_migrate.sync AS y SET roles = mongo_migrate.start_sync_worker(server) WHERE y.server = server;
     END IF;
 END

@@ -440,6 +440,7 @@ CREATE FUNCTION mongo_migrate.verify_begin(server name, collection text, kind te
 AS $$
     SELECT mongo_migrate.require_source($1, $2) WHERE $3 <> 'counts';
     SELECT mongo_migrate.verify_require_plan($1, $2);
+    SELECT mongo_migrate.pass_numbers('verification', 'verification_id');
     INSERT INTO mongo_migrate.verification (server, collection, kind, options)
     VALUES ($1, $2, $3, $4) RETURNING verification_id;
 $$;

@@ -16,7 +16,7 @@ $mongo->command('shop', '{"insert": "orders", "documents": ['
 	  . join(',', map { qq({"_id": "o$_", "n": $_, "user": "u) . $_ % 10 . '"}' } 1 .. 100) . ']}');
 
 my $node = PostgreSQL::Test::Cluster->new('state');
-$node->init;
+$node->init(allows_streaming => 'logical');
 $node->start;
 my $tmp = PostgreSQL::Test::Utils::tempdir;
 
@@ -56,7 +56,7 @@ sub stop
 {
 	my ($database) = @_;
 	query($database, 'SELECT mongo_migrate.stop_sync(server) FROM mongo_migrate.sync');
-	ok($node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '$database')"), "nobody follows in $database");
+	ok($node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = '$database' AND backend_type = 'mongo_migrate sync')"), "nobody follows in $database");
 	return;
 }
 
@@ -178,6 +178,33 @@ user_becomes('of the copy', 'a copy that has taken over writes');
 query('restored', "SELECT mongo_migrate.rollback_cutover('shop')");
 like(failure('restored', "SELECT mongo_migrate.take_over('shop')"), qr/server "shop" is not cut over/, 'then there is nothing to take over');
 stop('restored');
+
+# A subscriber has rows, and neither what is made later nor what sequences are at: it goes on all the same.
+my $subscriber = PostgreSQL::Test::Cluster->new('subscriber');
+$subscriber->init;
+$subscriber->start;
+following('published');
+query('published', "SELECT count(*) FROM mongo_migrate.verify_full('shop', 'users')");
+query('published', 'CREATE PUBLICATION everything FOR ALL TABLES');
+$node->command_ok([ 'pg_dump', '-s', '--no-publications', '-f', "$tmp/schema.sql", $node->connstr('published') ], 'the schema');
+$subscriber->command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $subscriber->connstr('postgres'), '-f', "$tmp/schema.sql" ], 'is made anew');
+$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION everything CONNECTION '" . $node->connstr . " dbname=published' PUBLICATION everything");
+$subscriber->wait_for_subscription_sync($node, 'everything', 'postgres');
+$mongo->command('shop', '{"insert": "users", "documents": [{"_id": "published", "name": "published"}]}');
+ok($subscriber->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM users WHERE name = 'published')"), 'rows come to a subscriber');
+stop('published');
+$node->wait_for_catchup('everything');
+$subscriber->safe_psql('postgres', 'DROP SUBSCRIPTION everything');
+$subscriber->safe_psql('postgres', "SELECT mongo_migrate.start_sync('shop')");
+$mongo->command('shop', '{"insert": "users", "documents": [{"_id": "subscribed", "name": "subscribed"}]}');
+ok($subscriber->poll_query_until('postgres', "SELECT count(*) = 1 FROM users WHERE name = 'subscribed'"), 'it follows the source from where the other was')
+  || diag($subscriber->safe_psql('postgres', 'SELECT * FROM mongo_migrate.sync_status; SELECT source_id, reason FROM mongo_migrate.quarantine'));
+is($subscriber->safe_psql('postgres', 'SELECT name FROM users ORDER BY id DESC LIMIT 1'), 'subscribed', 'with an id of its own');
+is($subscriber->safe_psql('postgres', "SELECT skipped, inserted, complete FROM mongo_migrate.migrate_collection('shop', 'users')"), '13|0|t', 'a further pass');
+is($subscriber->safe_psql('postgres', "SELECT count(*) FROM mongo_migrate.verify_full('shop', 'users')"), 0, 'all as in the source');
+$mongo->command('shop', '{"insert": "later", "documents": [{"_id": 1}]}');
+is($subscriber->safe_psql('postgres', "SELECT inserted, complete FROM mongo_migrate.migrate_collection('shop', 'later')"), '1|t', 'and another collection');
+$subscriber->stop;
 
 $node->stop;
 done_testing();
