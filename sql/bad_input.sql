@@ -339,6 +339,12 @@ DROP TABLE public.users_items, public.users;
 
 -- What statements of a verification and of write-back never give the functions that they call.
 SELECT mongo_migrate.verify_json('{"a": {"$binary": {}}, "b": {"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA=="}}, "c": {"$regularExpression": {"pattern": "x"}}}', 'plain');
+-- jsonb that is made in little memory is the same.
+SELECT left(d::text, 100) FROM unnest(ARRAY['1', '"x"', 'null', '[]', '{}', '{"": {"": []}, "b": 1, "a": {"c": [1, [2.50, {"d": -0.0}], true]}, "b": {"e": 1e400}, "B": false}',
+    '{"aa": 1, "b": 2, "ab": 3, "aa": null, "ä": "\u00e4\ud83d\ude00\n\"\\", "aa": []}', '[{"k": 1, "k": {"k": 2, "k": 3}}, [[[]]], "", {"$numberInt": "1"}]']::json[]
+    || (SELECT json_agg(json_build_object('n', n, 'text', repeat(n::text, n), 'list', ARRAY[n, n + 1], 'o', json_build_object(n, n))) FROM generate_series(1, 500) AS n)
+    || (SELECT json_object_agg(n % 600, repeat('x', n)) FROM generate_series(1, 1000) AS n)) AS d
+WHERE mongo_migrate.verify_jsonb(d)::text IS DISTINCT FROM d::jsonb::text;
 SELECT mongo_migrate.written_value('1', 1, NULL, 'relaxed', true);
 SELECT mongo_migrate.written_value('1', 1, '{}', NULL, true);
 SELECT mongo_migrate.written_value('1', 1, '{}', 'relaxed', NULL);

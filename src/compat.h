@@ -250,6 +250,23 @@ mm_column_is_not_null(Oid relid, AttrNumber attnum)
 #define MM_IS_NONNULLABLE_VAR(var, vars) list_member(vars, var)
 #endif
 
+/*
+ * What a parser of JSON calls returns a code since PostgreSQL 16 (commit
+ * c60c9badba9).  17 (commit 1c99cde2f34) takes a context that is there.
+ */
+#if PG_VERSION_NUM >= 160000
+#define MM_JSON_ACTION JsonParseErrorType
+#define MM_JSON_ACTION_RETURN return JSON_SUCCESS
+#else
+#define MM_JSON_ACTION void
+#define MM_JSON_ACTION_RETURN return
+#endif
+#if PG_VERSION_NUM >= 170000
+#define MM_JSON_LEX_CONTEXT(json) makeJsonLexContext(NULL, json, true)
+#else
+#define MM_JSON_LEX_CONTEXT(json) makeJsonLexContext(json, true)
+#endif
+
 /* libbson 2.3 has another name for the function that leaves the keys to the caller. */
 #if MONGOC_CHECK_VERSION(2, 3, 0)
 #define bson_append_array_begin bson_append_array_unsafe_begin

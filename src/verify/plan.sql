@@ -218,7 +218,7 @@ BEGIN
         CASE WHEN root.expression IS NULL THEN root.key_type ELSE coalesce(to_regtype(root.source_type), root.key_type) END, 'd.id');
     IF root.expression IS NOT NULL THEN
         ident.id := format('(SELECT (%s' || chr(10) || ') FROM (SELECT %s AS value, '
-                           'mongo_migrate.verify_json(d.document::jsonb, ''relaxed'') AS doc) AS x)::%s',
+                           'mongo_migrate.verify_json(mongo_migrate.verify_jsonb(d.document), ''relaxed'') AS doc) AS x)::%s',
                            root.expression, ident.id, format_type(root.key_type, -1));
     END IF;
     IF root.loaded AND root.root <> target THEN
@@ -589,7 +589,7 @@ BEGIN
         ELSIF col.expression ~* '\mdoc\M' AND NOT uses_doc THEN
             -- Once a document, however many elements it has.
             lookups := concat(lookups, ', docs AS MATERIALIZED (SELECT o.number, '
-                              'mongo_migrate.verify_json(o.document::jsonb, ''relaxed'') AS doc FROM source AS o)');
+                              'mongo_migrate.verify_json(mongo_migrate.verify_jsonb(o.document), ''relaxed'') AS doc FROM source AS o)');
             joins := concat(joins, ' LEFT JOIN docs ON docs.number = e.number');
             uses_doc := true;
         END IF;
@@ -654,7 +654,7 @@ BEGIN
     SELECT * INTO part FROM mongo_migrate.verify_parts(server, collection, target, every);
     start := mongo_migrate.verify_levels(server, collection, target) || format(
         ', expected AS MATERIALIZED (SELECT %s FROM ('
-        'SELECT l.*, l.document::jsonb AS content FROM level%s AS l OFFSET 0) AS l)%s ',
+        'SELECT l.*, mongo_migrate.verify_jsonb(l.document) AS content FROM level%s AS l OFFSET 0) AS l)%s ',
         array_to_string('{l.number, l.source_id, l.id, l.present, l.element, l.content}'
                         || ARRAY(SELECT 'l.p' || n FROM generate_series(1, depth) AS n) || part.fields, ', '),
         depth, part.lookups);

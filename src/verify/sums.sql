@@ -59,7 +59,7 @@ AS $$
 DECLARE
     sums    numeric[];
 BEGIN
-    EXECUTE format('%s SELECT %s FROM (SELECT l.document::jsonb AS content FROM level%s AS l WHERE l.present OFFSET 0) AS e',
+    EXECUTE format('%s SELECT %s FROM (SELECT mongo_migrate.verify_jsonb(l.document) AS content FROM level%s AS l WHERE l.present OFFSET 0) AS e',
                    mongo_migrate.verify_levels(job.server, job.collection, target),
                    mongo_migrate.verify_summing(job.server, job.collection, target),
                    (SELECT max(c.depth) FROM mongo_migrate.target_chain(job.server, job.collection, target) AS c))

@@ -94,6 +94,12 @@ CREATE FUNCTION mongo_migrate.verify_json(value jsonb, mode text) RETURNS jsonb
 COMMENT ON FUNCTION mongo_migrate.verify_json(jsonb, text) IS
     'a value in canonical Extended JSON in another mode: relaxed or plain; canonical: doubles by their shortest form';
 
+CREATE FUNCTION mongo_migrate.verify_jsonb(document json) RETURNS jsonb
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'mm_verify_jsonb';
+COMMENT ON FUNCTION mongo_migrate.verify_jsonb(json) IS
+    'JSON as jsonb, as the cast has it, in a tenth of the memory';
+
 -- Text has strings as they are, and other scalars in one canonical spelling.
 CREATE FUNCTION mongo_migrate.verify_text(value jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -25,6 +25,7 @@
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 #include "utils/uuid.h"
+#include "verify/build.h"
 
 PG_FUNCTION_INFO_V1(mm_verify_json);
 PG_FUNCTION_INFO_V1(mm_verify_iso_date);
@@ -36,7 +37,7 @@ PG_FUNCTION_INFO_V1(mm_verify_iso_date);
 typedef struct Rewrite
 {
 	JsonMode	mode;
-	JsonbParseState *state;
+	JsonbBuild	build;
 } Rewrite;
 
 static void put_value(Rewrite *rewrite, JsonbIteratorToken token, JsonbValue *value);
@@ -71,17 +72,17 @@ put_string(Rewrite *rewrite, JsonbIteratorToken token, const char *name, char *t
 	string.type = jbvString;
 	if (name != NULL)
 	{
-		pushJsonbValue(&rewrite->state, WJB_BEGIN_OBJECT, NULL);
+		jsonb_build_add(&rewrite->build, WJB_BEGIN_OBJECT, NULL);
 		string.val.string.val = unconstify(char *, name);
 		string.val.string.len = strlen(name);
-		pushJsonbValue(&rewrite->state, WJB_KEY, &string);
+		jsonb_build_add(&rewrite->build, WJB_KEY, &string);
 		token = WJB_VALUE;
 	}
 	string.val.string.val = text;
 	string.val.string.len = strlen(text);
-	pushJsonbValue(&rewrite->state, token, &string);
+	jsonb_build_add(&rewrite->build, token, &string);
 	if (name != NULL)
-		pushJsonbValue(&rewrite->state, WJB_END_OBJECT, NULL);
+		jsonb_build_add(&rewrite->build, WJB_END_OBJECT, NULL);
 }
 
 /* Puts text as a number. */
@@ -94,7 +95,7 @@ put_number(Rewrite *rewrite, JsonbIteratorToken token, char *text)
 	number.val.numeric = DatumGetNumeric(DirectFunctionCall3(numeric_in, CStringGetDatum(text),
 															 ObjectIdGetDatum(InvalidOid),
 															 Int32GetDatum(-1)));
-	pushJsonbValue(&rewrite->state, token, &number);
+	jsonb_build_add(&rewrite->build, token, &number);
 }
 
 /* A date as 2024-02-29T12:00:00.123Z; years beyond 0 to 9999 with a sign and
@@ -194,7 +195,7 @@ put_plain(Rewrite *rewrite, JsonbIteratorToken token, const JsonbValue *name,
 							  string_is(name, "$symbol") || string_is(name, "$code")))
 		put_string(rewrite, token, NULL, text);
 	else if (string_is(name, "$undefined"))
-		pushJsonbValue(&rewrite->state, token, &null);
+		jsonb_build_add(&rewrite->build, token, &null);
 	else if (inner != NULL && string_is(name, "$binary"))
 		return put_binary(rewrite, token, inner);
 	else if (inner != NULL && string_is(name, "$regularExpression"))
@@ -239,7 +240,7 @@ put_wrapped(Rewrite *rewrite, JsonbIteratorToken token, JsonbValue *object)
 		else if (date >= 0 && date <= LAST_ISO_DATE)
 			put_string(rewrite, token, "$date", iso_date(date));
 		else
-			pushJsonbValue(&rewrite->state, token, object);
+			jsonb_build_add(&rewrite->build, token, object);
 	}
 	else
 		return rewrite->mode == JSON_PLAIN && put_plain(rewrite, token, &name, &content, text);
@@ -257,7 +258,7 @@ put_value(Rewrite *rewrite, JsonbIteratorToken token, JsonbValue *value)
 	check_stack_depth();
 	if (value->type != jbvBinary)
 	{
-		pushJsonbValue(&rewrite->state, token, value);
+		jsonb_build_add(&rewrite->build, token, value);
 		return;
 	}
 	container = value->val.binary.data;
@@ -271,7 +272,7 @@ put_value(Rewrite *rewrite, JsonbIteratorToken token, JsonbValue *value)
 		if (token == WJB_ELEM || token == WJB_VALUE)
 			put_value(rewrite, token, &part);
 		else
-			pushJsonbValue(&rewrite->state, token, token == WJB_KEY ? &part : NULL);
+			jsonb_build_add(&rewrite->build, token, token == WJB_KEY ? &part : NULL);
 	}
 }
 
@@ -280,23 +281,16 @@ Datum
 mm_verify_json(PG_FUNCTION_ARGS)
 {
 	Jsonb	   *jsonb = PG_GETARG_JSONB_P(0);
-	Rewrite		rewrite = {json_mode_parse(text_to_cstring(PG_GETARG_TEXT_PP(1))), NULL};
-	JsonbValue *value;
+	Rewrite		rewrite = {json_mode_parse(text_to_cstring(PG_GETARG_TEXT_PP(1)))};
 	JsonbValue	root;
 
-	/*
-	 * The value may become a scalar, which has no parent: it goes through an
-	 * array.
-	 */
 	if (JB_ROOT_IS_SCALAR(jsonb))
 		PG_RETURN_POINTER(jsonb);
 	root.type = jbvBinary;
 	root.val.binary.data = &jsonb->root;
 	root.val.binary.len = VARSIZE(jsonb) - VARHDRSZ;
-	pushJsonbValue(&rewrite.state, WJB_BEGIN_ARRAY, NULL);
 	put_value(&rewrite, WJB_ELEM, &root);
-	value = pushJsonbValue(&rewrite.state, WJB_END_ARRAY, NULL);
-	PG_RETURN_JSONB_P(JsonbValueToJsonb(&value->val.array.elems[0]));
+	PG_RETURN_JSONB_P(jsonb_build_finish(&rewrite.build));
 }
 
 /* verify_iso_date(milliseconds bigint) returns text */

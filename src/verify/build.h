@@ -1,0 +1,27 @@
+/*
+ * build.h
+ *	  jsonb from its values, in little memory.
+ */
+#ifndef BUILD_H
+#define BUILD_H
+
+#include "utils/jsonb.h"
+
+/* A jsonb in the making; zeros are an empty one. */
+typedef struct JsonbBuild
+{
+	JsonbValue *values;			/* of the objects and arrays that are open, the last one's at the end */
+	int			nvalues;
+	int			size;
+	int		   *open;			/* where the values of each of these begin */
+	int			nopen;
+	int			open_size;
+	char	   *room;			/* for what those that are closed consist of */
+	Size		room_left;
+} JsonbBuild;
+
+extern void jsonb_build_add(JsonbBuild *build, JsonbIteratorToken token, const JsonbValue *value);
+extern void jsonb_build_text(JsonbBuild *build, JsonbIteratorToken token, char *text);
+extern Jsonb *jsonb_build_finish(JsonbBuild *build);
+
+#endif							/* BUILD_H */
