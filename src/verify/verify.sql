@@ -92,16 +92,17 @@ CREATE FUNCTION mongo_migrate.verify_documents(job mongo_migrate.verify_job, doc
     SET jit = off
 AS $$
 DECLARE
-    batch   record;
+    keys    bytea[];        -- arrays that are variables go to functions without a copy, unlike those of a record
+    ids     json[];
     part    record;
     sums    numeric[];
 BEGIN
     IF cardinality(documents) = 0 THEN
         RETURN;
     END IF;
-    batch := mongo_migrate.verify_batch(documents);
+    SELECT b.documents, b.keys, b.ids INTO documents, keys, ids FROM mongo_migrate.verify_batch(documents) AS b;
     FOR n IN 1 .. cardinality(job.targets) LOOP
-        SELECT * INTO part FROM mongo_migrate.verify_target(job, n, batch.keys, batch.documents, batch.ids);
+        part := mongo_migrate.verify_target(job, n, keys, documents, ids);
         sums := sums || part.sums;
         IF job.targets[n] = job.root THEN
             tally.present := coalesce(tally.present, 0) + part.present;
@@ -272,20 +273,22 @@ DECLARE
     -- Not by jsonb, since the order of the fields of a compound _id counts.
     options constant text := format('{"hint": {"_id": 1}%s', ', "max": {"_id": ' || mongo_migrate.key_to_json(upper_key) || '}');
     bound   text := ', "min": {"_id": ' || mongo_migrate.key_to_json(lower_key) || '}';
+    documents json[];
     last    bytea;      -- key of the last document's _id
-    page    record;
+    reached bytea;      -- of the page's last one
 BEGIN
     LOOP
         -- The document of the lower bound is read again, but for the first page.
-        SELECT * INTO page FROM mongo_migrate.verify_read(job, job.filter::json,
+        SELECT r.documents, r.last INTO documents, reached
+        FROM mongo_migrate.verify_read(job, job.filter::json,
             format('%s, "limit": %s%s}', options, size + (last IS NOT NULL)::integer, bound)::json, last,
-            mongo_migrate.verify_batch_bytes());
-        EXIT WHEN page.last IS NULL OR page.last = last;
+            mongo_migrate.verify_batch_bytes()) AS r;
+        EXIT WHEN reached IS NULL OR reached = last;
         -- Not many more are asked for than a batch takes.
-        size := CASE WHEN cardinality(page.documents) < size THEN greatest(cardinality(page.documents), 1)
+        size := CASE WHEN cardinality(documents) < size THEN greatest(cardinality(documents), 1)
                      ELSE least(size + size / 4 + 1, 10000) END;
-        tally := mongo_migrate.verify_documents(job, page.documents, tally);
-        last := page.last;
+        tally := mongo_migrate.verify_documents(job, documents, tally);
+        last := reached;
         -- MaxKey is no minimum: nothing is above.  The lower bound is inclusive.
         EXIT WHEN last = mongo_migrate.bson_key('{"$maxKey": 1}');
         bound := ', "min": {"_id": ' || mongo_migrate.key_to_json(last) || '}';
@@ -295,9 +298,10 @@ BEGIN
     IF upper_key IS NOT NULL THEN
         RETURN;
     END IF;
-    SELECT * INTO page FROM mongo_migrate.verify_read(job,
-        json_build_object('$and', json_build_array(job.filter, '{"_id": {"$type": "maxKey"}}'::json)), '{}', last, 0);
-    tally := mongo_migrate.verify_documents(job, page.documents, tally);
+    SELECT r.documents INTO documents
+    FROM mongo_migrate.verify_read(job,
+        json_build_object('$and', json_build_array(job.filter, '{"_id": {"$type": "maxKey"}}'::json)), '{}', last, 0) AS r;
+    tally := mongo_migrate.verify_documents(job, documents, tally);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_every_document(mongo_migrate.verify_job, bytea, bytea) IS
@@ -341,7 +345,7 @@ AS $body$
 DECLARE
     tally   mongo_migrate.verify_tally;
     ids     json;
-    page    record;
+    documents json[];
 BEGIN
     FOR ids IN
         SELECT json_agg(mongo_migrate.key_to_json(k.key))
@@ -356,8 +360,8 @@ BEGIN
               WINDOW in_order AS (ORDER BY s.key)) AS k
         GROUP BY k.part ORDER BY k.part
     LOOP
-        SELECT * INTO page FROM mongo_migrate.verify_read(job, mongo_migrate.verify_filter(job.filter, ids), '{}', NULL, 0);
-        tally := mongo_migrate.verify_documents(job, page.documents, tally);
+        SELECT r.documents INTO documents FROM mongo_migrate.verify_read(job, mongo_migrate.verify_filter(job.filter, ids), '{}', NULL, 0) AS r;
+        tally := mongo_migrate.verify_documents(job, documents, tally);
     END LOOP;
     RETURN coalesce(tally.documents, 0);
 END
