@@ -113,6 +113,15 @@ INSERT INTO tags VALUES (1, 1, 0, 5);
 SELECT * FROM differences('o''r "d');
 ROLLBACK;
 
+-- A reference to a document that is not there is kept with the id that the map has for it, and no other.
+BEGIN;
+INSERT INTO mongo_migrate."test_map users" VALUES (mongo_migrate.bson_key('{"$oid": "65a0000000000000000000ff"}'), 66);
+UPDATE "or d" SET "us er id" = 66, by_id = 67 WHERE "i d" = 4;
+UPDATE "or d" SET by_id = 66 WHERE "i d" = 2;
+UPDATE "or d" SET by_id = 67 WHERE "i d" = 3;
+SELECT * FROM differences('o''r "d');
+ROLLBACK;
+
 -- A sample of documents, and one of rows.
 BEGIN;
 UPDATE users SET name = 'wrong';

@@ -313,6 +313,8 @@ DECLARE
     value   text := 'e.v' || col.number;
     found_  text := 'f' || col.number;
     refers_key text := CASE WHEN col.holds_ids THEN '_id' ELSE col.refers_key END;
+    ident   record;
+    kept    text;       -- whether stored is what a reference to no document has, before that is settled or by its policy
     part    record;
     base    record;
     comparable text;    -- whether what an expression gives, y.v, can be rounded
@@ -320,14 +322,24 @@ DECLARE
     result  text;           -- of an expression
 BEGIN
     IF col.role = 'reference' THEN
-        -- An orphan refers to nothing: what is stored is NULL, or an id that no row has.
+        SELECT * INTO ident FROM mongo_migrate.verify_id(server, col.refers_to, col.type, value);
+        IF col.holds_ids AND col.refers_key <> '_id' THEN
+            kept := 'false';    -- it is NULL until a row is found
+        ELSIF col.holds_ids AND ident.map IS NOT NULL THEN
+            kept := format('%s %s (SELECT %s FROM %s AS m WHERE m.key = e.r%s)', stored, mongo_migrate.verify_equals(col.type), ident.id, ident.map, col.number);
+        ELSIF col.key_form = 'exact' THEN
+            kept := (mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode)).exact;
+        ELSE
+            kept := 'true';     -- which text may be written otherwise than the key
+        END IF;
+        -- An orphan refers to nothing: what is stored is NULL, or an id of its own that no row has.
         kind := format(
             'CASE WHEN %2$s %6$s %3$s.id THEN NULL '
             'WHEN mongo_migrate.verify_is_null(%1$s) THEN CASE WHEN %2$s IS NOT NULL THEN ''mismatch'' END '
             'WHEN %2$s IS NULL THEN CASE WHEN %3$s.key IS NULL OR NOT EXISTS (%4$s) THEN ''orphan'' ELSE ''mismatch'' END '
-            'WHEN %3$s.key IS NULL AND NOT EXISTS (%5$s) THEN ''orphan'' ELSE ''mismatch'' END',
+            'WHEN %3$s.key IS NULL AND %7$s AND NOT EXISTS (%5$s) THEN ''orphan'' ELSE ''mismatch'' END',
             value, stored, found_, mongo_migrate.verify_referred(server, col.refers_to, refers_key, found_ || '.id', col.number),
-            mongo_migrate.verify_referred(server, col.refers_to, refers_key, stored, col.number), mongo_migrate.verify_equals(col.type));
+            mongo_migrate.verify_referred(server, col.refers_to, refers_key, stored, col.number), mongo_migrate.verify_equals(col.type), kept);
         shown := format('concat(mongo_migrate.verify_show(%1$s), '
                         ''' (id '' || nullif(%2$s.id::text, mongo_migrate.verify_show(%1$s)) || '')'')', value, found_);
     ELSIF col.role = 'parent_position' THEN
