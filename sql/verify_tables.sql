@@ -420,6 +420,7 @@ ALTER TABLE moments ALTER COLUMN id TYPE timestamp USING id AT TIME ZONE 'UTC';
 SELECT * FROM differences('moments');
 INSERT INTO moments VALUES ('2000-01-01');
 SELECT source_id, kind, target_value FROM differences('moments');
+SELECT source_id, kind, target_value FROM mongo_migrate.compare_document('ve ri''fy', 'moments', '2000-01-01T00:00:00Z');
 ALTER TABLE moments ALTER COLUMN id TYPE text USING to_char(id, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 INSERT INTO moments VALUES ('2000-13-01T00:00:00Z');
 SELECT source_id, kind, target_value FROM differences('moments');

@@ -97,13 +97,13 @@ BEGIN
         source_id := 'r.id';
         source_key := 'NULL::bytea';
     ELSIF root.key_type IN ('timestamptz'::regtype, 'timestamp'::regtype) THEN
-        rows_ := format('SELECT i.id, i.id::%s AS key FROM unnest($1) AS i(id)', format_type(root.key_type, -1));
-        source_key := format('mongo_migrate.date_to_json(r.key%s)',
-                             CASE root.key_type WHEN 'timestamp'::regtype THEN ' AT TIME ZONE ''UTC''' END);
-        ids := format('SELECT json_agg(d) FROM rows AS r, %s AS d WHERE d IS NOT NULL', source_key);
+        rows_ := format('SELECT i.id, i.key, CASE WHEN date_trunc(''milliseconds'', i.key) = i.key THEN mongo_migrate.date_to_json(i.key%s) END AS source_id '
+                        'FROM (SELECT u.id, u.id::%s AS key FROM unnest($1) AS u(id)) AS i',
+                        CASE root.key_type WHEN 'timestamp'::regtype THEN ' AT TIME ZONE ''UTC''' END, format_type(root.key_type, -1));
+        ids := 'SELECT json_agg(r.source_id) FROM rows AS r WHERE r.source_id IS NOT NULL';
         found_ := ident.id;
-        source_id := 'r.id';
-        source_key := format('mongo_migrate.bson_key(%s)', source_key);
+        source_id := 'mongo_migrate.verify_source_id(r.source_id)';
+        source_key := 'mongo_migrate.bson_key(r.source_id)';
     ELSE
         RETURN NULL;
     END IF;
