@@ -50,6 +50,7 @@ SQL_PARTS = \
 	src/load/load.sql \
 	src/verify/value.sql \
 	src/verify/type.sql \
+	src/verify/column.sql \
 	src/verify/plan.sql \
 	src/verify/shape.sql \
 	src/verify/counts.sql \

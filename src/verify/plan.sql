@@ -302,146 +302,6 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_found(name, text, text, boolean, oid, integer) IS
     'the WITH clause of a verification that looks up in the source what a reference refers to';
 
--- SQL for the kind of difference of one column (NULL: none) and for the
--- source's value to show, over expected AS e, the table AS t, found<n> AS f<n>.
-CREATE FUNCTION mongo_migrate.verify_column(server name, mode text, col record, stored text,
-    OUT kind text, OUT shown text)
-    LANGUAGE plpgsql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    value   text := 'e.v' || col.number;
-    found_  text := 'f' || col.number;
-    refers_key text := CASE WHEN col.holds_ids THEN '_id' ELSE col.refers_key END;
-    ident   record;
-    kept    text;       -- whether stored is what a reference to no document has, before that is settled or by its policy
-    part    record;
-    base    record;
-    comparable text;    -- whether what an expression gives, y.v, can be rounded
-    exact   text := format('to_jsonb(y.v) = to_jsonb(y.v::%s)', format_type(col.type, col.typmod));    -- whether it was not
-    result  text;           -- of an expression
-BEGIN
-    IF col.role = 'reference' THEN
-        SELECT * INTO ident FROM mongo_migrate.verify_id(server, col.refers_to, col.type, value);
-        IF col.holds_ids AND col.refers_key <> '_id' THEN
-            kept := 'false';    -- it is NULL until a row is found
-        ELSIF col.holds_ids AND ident.map IS NOT NULL THEN
-            kept := format('%s %s (SELECT %s FROM %s AS m WHERE m.key = e.r%s)', stored, mongo_migrate.verify_equals(col.type), ident.id, ident.map, col.number);
-        ELSIF col.key_form = 'exact' THEN
-            kept := (mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode)).exact;
-        ELSE
-            kept := 'true';     -- which text may be written otherwise than the key
-        END IF;
-        -- An orphan refers to nothing: what is stored is NULL, or an id of its own that no row has.
-        kind := format(
-            'CASE WHEN %2$s %6$s %3$s.id THEN NULL '
-            'WHEN mongo_migrate.verify_is_null(%1$s) THEN CASE WHEN %2$s IS NOT NULL THEN ''mismatch'' END '
-            'WHEN %2$s IS NULL THEN CASE WHEN %3$s.key IS NULL OR NOT EXISTS (%4$s) THEN ''orphan'' ELSE ''mismatch'' END '
-            'WHEN %3$s.key IS NULL AND %7$s AND NOT EXISTS (%5$s) THEN ''orphan'' ELSE ''mismatch'' END',
-            value, stored, found_, mongo_migrate.verify_referred(server, col.refers_to, refers_key, found_ || '.id', col.number),
-            mongo_migrate.verify_referred(server, col.refers_to, refers_key, stored, col.number), mongo_migrate.verify_equals(col.type), kept);
-        shown := format('concat(mongo_migrate.verify_show(%1$s), '
-                        ''' (id '' || nullif(%2$s.id::text, mongo_migrate.verify_show(%1$s)) || '')'')', value, found_);
-    ELSIF col.role = 'parent_position' THEN
-        kind := format('CASE WHEN %s IS DISTINCT FROM %s THEN ''mismatch'' END', stored, value);
-        shown := value || '::text';
-    ELSIF col.expression IS NOT NULL THEN
-        SELECT * INTO part FROM mongo_migrate.verify_fragments(
-            coalesce(to_regtype(col.source_type), col.type), -1, value, 'NULL', mode);
-        -- json is the one type that has U+0000, which an expression may take out.
-        result := format('(SELECT (%s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%s) '
-                         'THEN (%s)::%s END AS value%s) AS x)',
-                         col.expression, value, CASE WHEN col.source_type = 'json' THEN format('replace((%s)::text, ''\u001a'', ''\u0000'')', part.typed)
-                                                     ELSE part.typed END, coalesce(col.source_type, format_type(col.type, col.typmod)),
-                         CASE WHEN col.expression ~* '\mdoc\M' THEN ', docs.doc' END);
-        -- A cast to a length would cut as the assignment does, which lets blanks at the end go.
-        shown := format('%s::%s::text', result,
-                        format_type(col.type, CASE WHEN col.type NOT IN ('varchar'::regtype, 'varchar[]'::regtype) THEN col.typmod END));
-        kind := format('CASE WHEN %s::text COLLATE "C" IS DISTINCT FROM %s THEN ''mismatch'' END', stored, shown);
-        SELECT * INTO base FROM mongo_migrate.verify_base_type(col.type, col.typmod);
-        IF base.type IN ('float8'::regtype, 'float4'::regtype) THEN
-            kind := format('CASE WHEN %s IS DISTINCT FROM %s::%s THEN ''mismatch'' END', stored, result, format_type(col.type, col.typmod));    -- -0 is 0
-        ELSIF base.type IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype) THEN     -- a double becomes numeric by 15 digits
-            comparable := 'jsonb_typeof(to_jsonb(y.v)) = ''number''';
-        ELSIF base.type IN ('timestamp'::regtype, 'timestamptz'::regtype, 'time'::regtype, 'timetz'::regtype, 'interval'::regtype,
-                            'numeric[]'::regtype, 'timestamp[]'::regtype, 'timestamptz[]'::regtype) AND base.typmod >= 0 THEN
-            comparable := format('pg_typeof(y.v) = %L::regtype', base.type::regtype);
-        ELSIF base.type IN ('date'::regtype, 'date[]'::regtype) THEN
-            comparable := 'pg_typeof(y.v)::text LIKE ''timestamp %''';
-            exact := format('y.v::%1$s = y.v::%2$s::%1$s', replace(base.type::regtype::text, 'date', 'timestamp'), base.type::regtype);
-        ELSIF base.type = 'money'::regtype THEN
-            comparable := 'jsonb_typeof(to_jsonb(y.v)) = ''number''';
-            exact := 'y.v::numeric = y.v::money::numeric';
-        END IF;
-        IF comparable IS NOT NULL THEN
-            -- An assignment rounds numbers and times.  What is neither, such as text that is cast, is not looked at.  Evaluated once.
-            -- What is written back may be a double, which has no zeros at the end.
-            kind := format('(SELECT CASE WHEN ' || CASE WHEN base.type = 'numeric'::regtype AND mongo_migrate.is_cut_over(server)
-                               THEN '%1$s IS DISTINCT FROM y.v::%2$s' ELSE '%1$s::text COLLATE "C" IS DISTINCT FROM y.v::%2$s::text' END || ' THEN ''mismatch'' '
-                           'WHEN %4$s AND NOT (%5$s) THEN ''rounded'' END '
-                           'FROM (SELECT %3$s AS v OFFSET 0) AS y)', stored, format_type(col.type, col.typmod), result, comparable, exact);
-            shown := format('(SELECT CASE WHEN %3$s AND NOT (%4$s) THEN y.v::text '
-                            'ELSE y.v::%1$s::text END FROM (SELECT %2$s AS v OFFSET 0) AS y)',
-                            format_type(col.type, col.typmod), result, comparable, exact);
-        END IF;
-    ELSE
-        SELECT * INTO part FROM mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode);
-        kind := mongo_migrate.verify_kind(value, stored, part.exact, part.rounded, part.first);
-        shown := format('CASE WHEN NOT mongo_migrate.verify_is_null(%s) THEN %s END', value, part.shown);
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION mongo_migrate.verify_column(name, text, record, text) IS
-    'SQL that holds one column of a target against its field: col is a row of verify_columns()';
-
--- The tables that have a collection's documents, each with the column of a key.
-CREATE FUNCTION mongo_migrate.verify_key_columns(server name, collection text, key text)
-    RETURNS TABLE (place bigint, target text, column_name name, type oid)
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT row_number() OVER (ORDER BY t.ordinal, t.target, c.ordinal), t.target, c.column_name, a.atttypid
-    FROM mongo_migrate.plan_target AS t
-         JOIN mongo_migrate.plan_column AS c USING (server, collection, target)
-         JOIN pg_attribute AS a ON a.attrelid = to_regclass(t.target) AND a.attname = c.column_name
-    WHERE (t.server, t.collection) = ($1, $2) AND t.kind = 'root' AND t.included AND c.included
-      AND CASE key WHEN '_id' THEN c.role = 'id' ELSE c.role = 'value' AND c.path = key AND c.expression IS NULL END
-$$;
-COMMENT ON FUNCTION mongo_migrate.verify_key_columns(name, text, text) IS
-    'the tables that a reference to a collection may refer to, with the column of its ids or of another key';
-
--- SQL for rows of the collection's table that a reference may refer to, by an
--- SQL expression for the id, or for the value of another key.
-CREATE FUNCTION mongo_migrate.verify_referred(server name, collection text, key text, id text, n integer) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT coalesce(string_agg(format('SELECT FROM %s AS r WHERE r.%I %s %s',
-                                      CASE WHEN mongo_migrate.verify_is_elsewhere(k.target)
-                                           THEN format('referred%s_%s', n, k.place) ELSE k.target END,
-                                      k.column_name, mongo_migrate.verify_equals(k.type), id),
-                               ' UNION ALL '), 'SELECT WHERE false')
-    FROM mongo_migrate.verify_key_columns(server, collection, key) AS k
-$$;
-COMMENT ON FUNCTION mongo_migrate.verify_referred(name, text, text, text, integer) IS
-    'SQL for the rows that a reference to a collection may refer to, by SQL for an id or for another key; n: the referring column''s number';
-
--- The WITH clauses referred<n>_<place> for those of them that are elsewhere: rows of what the reference
--- should refer to and does refer to.
-CREATE FUNCTION mongo_migrate.verify_gather_referred(server name, collection text, key text, n integer, stored text)
-    RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT format(', wanted%1$s AS MATERIALIZED (SELECT f.id FROM found%1$s AS f WHERE f.id IS NOT NULL UNION %2$s)', n, stored)
-           || string_agg(mongo_migrate.verify_gather(format('referred%s_%s', n, k.place), k.target, k.column_name, k.type,
-                                                     'wanted' || n), '' ORDER BY k.place)
-    FROM mongo_migrate.verify_key_columns(server, collection, key) AS k
-    WHERE mongo_migrate.verify_is_elsewhere(k.target)
-$$;
-COMMENT ON FUNCTION mongo_migrate.verify_gather_referred(name, text, text, integer, text) IS
-    'WITH clauses of a verification that gather rows which a reference refers to; stored: SQL for the references in the table; NULL: none is elsewhere';
-
 -- The names of fields that a plan has something for, in the rows of a target.
 CREATE FUNCTION mongo_migrate.verify_known(server name, collection text, target text) RETURNS text[]
     LANGUAGE sql STABLE PARALLEL SAFE
@@ -474,7 +334,6 @@ COMMENT ON FUNCTION mongo_migrate.verify_known(name, text, text) IS
 CREATE FUNCTION mongo_migrate.verify_dense(name text, server name, collection text, target text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
-    SET jit = off
 AS $$
     WITH chain AS (
         SELECT c.* FROM mongo_migrate.target_chain($2, $3, $4) AS c
@@ -506,7 +365,7 @@ COMMENT ON FUNCTION mongo_migrate.verify_dense(text, name, text, text) IS
     'the WITH clause of a verification that has the rows of a child table with positions counted anew, without gaps';
 
 -- What a statement for one target is made of.
-CREATE FUNCTION mongo_migrate.verify_parts(server name, collection text, target text, every boolean,
+CREATE FUNCTION mongo_migrate.verify_clauses(server name, collection text, target text, every boolean,
     OUT relation text,      -- what has the table's rows, as t
     OUT fields text[],      -- of expected: v<n>, a value; r<n>, the key of what is referred to
     OUT lookups text,       -- WITH clauses found<n>: what references refer to; docs: documents for expressions
@@ -539,15 +398,7 @@ BEGIN
     kinds := '{}';
     cells := '{}';
     FOR col IN SELECT * FROM mongo_migrate.verify_columns(server, collection, target) LOOP
-        stored := format('t.%I', col.column_name);
-        -- What an application writes is written back to the millisecond.
-        IF cut_over AND (mongo_migrate.verify_base_type(col.type, -1)).type IN ('timestamptz'::regtype, 'timestamp'::regtype) THEN
-            stored := format('date_trunc(''milliseconds'', %s)', stored);
-        ELSIF cut_over AND (mongo_migrate.verify_base_type(col.type, -1)).type IN ('timestamptz[]'::regtype, 'timestamp[]'::regtype) THEN
-            stored := format('CASE WHEN array_ndims(%1$s) = 1 THEN ARRAY(SELECT date_trunc(''milliseconds'', e.t) FROM unnest(%1$s) WITH ORDINALITY AS e (t, n) ORDER BY e.n) ELSE %1$s END', stored);
-        ELSIF cut_over AND (mongo_migrate.verify_base_type(col.type, -1)).type IN ('jsonb'::regtype, 'json'::regtype) THEN
-            stored := format('CASE WHEN %s::text <> ''null'' THEN %1$s END', stored);   -- and JSON's null as NULL
-        END IF;
+        stored := mongo_migrate.verify_stored(server, col);
         steps := mongo_migrate.verify_steps(col.path);
         is_name := kind = 'map' AND col.path = '$key';
         content := CASE WHEN is_name THEN format('to_jsonb(l.p%s)', depth) ELSE format('l.content #> %L', steps) END;
@@ -611,7 +462,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_parts(name, text, text, boolean) IS
+COMMENT ON FUNCTION mongo_migrate.verify_clauses(name, text, text, boolean) IS
     'parts of the statement that holds documents against a table; every: with cells for key columns too';
 
 -- The end of the statement for a child table that has no column for the
@@ -648,7 +499,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_as_sets(text, record) IS
-    'the end of a statement of a verification, for a child table without positions; part is of verify_parts()';
+    'the end of a statement of a verification, for a child table without positions; part is of verify_clauses()';
 
 -- The statement for one target in two halves: the WITH clauses up to expected
 -- and what its references refer to; and the SELECT of the differences.
@@ -663,7 +514,7 @@ DECLARE
     row_kind text;
     stored  text;
 BEGIN
-    SELECT * INTO part FROM mongo_migrate.verify_parts(server, collection, target, every);
+    SELECT * INTO part FROM mongo_migrate.verify_clauses(server, collection, target, every);
     start := mongo_migrate.verify_levels(server, collection, target) || format(
         ', expected AS MATERIALIZED (SELECT %s FROM ('
         'SELECT l.*, mongo_migrate.verify_jsonb(l.document) AS content FROM level%s AS l OFFSET 0) AS l)%s ',

@@ -39,7 +39,6 @@ CREATE FUNCTION mongo_migrate.verify_target(job mongo_migrate.verify_job, n inte
     SET random_page_cost = 0.1  -- which costs as much as to read some three times as many
     SET cpu_tuple_cost = 0.1
     SET work_mem = '64MB'       -- a batch, as it becomes jsonb, stays off the disk
-    SET jit = off
 AS $$
 DECLARE
     half    integer := cardinality(keys) / 2;
@@ -89,7 +88,6 @@ CREATE FUNCTION mongo_migrate.verify_documents(job mongo_migrate.verify_job, doc
     INOUT tally mongo_migrate.verify_tally)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
-    SET jit = off
 AS $$
 DECLARE
     keys    bytea[];        -- arrays that are variables go to functions without a copy, unlike those of a record
@@ -420,7 +418,6 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_require_plan(name, text) IS
     'an error where a collection, or with NULL a server, has no plan, or an expression of it cannot be used';
 
--- Begins a verification: a row, whose findings follow.
 CREATE FUNCTION mongo_migrate.verify_check_numbers(tolerance bigint, sample_size bigint) RETURNS void
     LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
@@ -438,6 +435,7 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_check_numbers(bigint, bigint) IS 'an error for a tolerance or sample_size that is NULL or negative';
 
+-- Begins a verification: a row, whose findings follow.
 CREATE FUNCTION mongo_migrate.verify_begin(server name, collection text, kind text, options jsonb) RETURNS bigint
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
