@@ -187,6 +187,92 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.element_of(mongo_migrate.plan_path) IS
     'the path of the elements of an array, or of the values of a map; NULL for other fields, and where none was seen';
 
+CREATE FUNCTION mongo_migrate.plan_parent_key(parent mongo_migrate.plan_target, target text, relation regclass) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+#variable_conflict use_variable
+DECLARE
+    parent_table constant text := (parse_ident(parent.target))[2];
+    key_column mongo_migrate.plan_column;
+    new mongo_migrate.plan_column;
+    own_name text;
+    matched name;
+    complete boolean := true;
+BEGIN
+    new.server := parent.server;
+    new.collection := parent.collection;
+    new.target := target;
+    new.role := 'parent';
+    new.nullable := false;
+    FOR key_column IN
+        SELECT c.* FROM mongo_migrate.plan_column AS c
+        WHERE (c.server, c.collection, c.target) = (parent.server, parent.collection, parent.target)
+          AND c.role IN ('id', 'parent', 'position', 'key') ORDER BY c.ordinal
+    LOOP
+        own_name := CASE
+            WHEN key_column.role = 'parent' THEN key_column.column_name
+            WHEN key_column.role IN ('position', 'key') THEN mongo_migrate.singular(CASE parent.path WHEN '$' THEN 'outer'
+                ELSE mongo_migrate.snake_case(regexp_replace(parent.path, '^.*\.', '')) END) || '_' || key_column.role
+            WHEN key_column.column_name IN ('id', '_id') THEN mongo_migrate.singular(parent_table) || '_id'
+            ELSE key_column.column_name END;
+        new.type := key_column.type;
+        new.parent_column := key_column.column_name;
+        new.column_name := own_name::name;
+        new.note := format('%s of %s', key_column.column_name, parent.target);
+        new.included := true;
+        IF relation IS NOT NULL THEN
+            matched := mongo_migrate.find_column(relation,
+                ARRAY[own_name, parent_table || '_' || key_column.column_name, 'parent_id'],
+                mongo_migrate.used_columns(parent.server, parent.collection, target));
+            IF matched IS NULL THEN
+                complete := false;
+                new.included := false;
+                new.note := format('no column in %s; %s', target, new.note);
+            ELSE
+                new.column_name := matched;
+                new.type := mongo_migrate.column_type(relation, matched);
+            END IF;
+        END IF;
+        PERFORM mongo_migrate.add_plan_column(new, relation);
+    END LOOP;
+    RETURN complete;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_parent_key(mongo_migrate.plan_target, text, regclass) IS
+    'plans the columns of a child table for the key of its parent''s rows; false: the table is there, and lacks some of them';
+
+CREATE FUNCTION mongo_migrate.plan_position(server name, collection text, target text, relation regclass, map boolean) RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    new mongo_migrate.plan_column;
+BEGIN
+    new.server := server;
+    new.collection := collection;
+    new.target := target;
+    new.role := CASE WHEN map THEN 'key' ELSE 'position' END;
+    new.path := CASE WHEN map THEN '$key' END;
+    new.type := CASE WHEN map THEN 'text' ELSE 'integer' END;
+    new.column_name := new.role;
+    new.nullable := false;
+    new.included := true;
+    new.note := CASE WHEN map THEN 'the name in the map' ELSE 'position in the array, from 0' END;
+    IF relation IS NOT NULL THEN
+        new.column_name := mongo_migrate.find_column(relation,
+            CASE WHEN map THEN ARRAY['key', 'name'] ELSE ARRAY['position', 'idx', 'index', 'ordinal', 'sort_order', 'array_index'] END,
+            mongo_migrate.used_columns(server, collection, target));
+        new.type := mongo_migrate.column_type(relation, new.column_name);
+    END IF;
+    IF new.column_name IS NOT NULL THEN
+        PERFORM mongo_migrate.add_plan_column(new, relation);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.plan_position(name, text, text, regclass, boolean) IS
+    'plans the column of a child table for the place of an element in its array, or for the name of a field in its map; an existing table may have none';
+
 CREATE FUNCTION mongo_migrate.plan_array(field mongo_migrate.plan_path, element mongo_migrate.plan_path,
         parent text, path text, wanted text) RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -206,11 +292,6 @@ DECLARE
         WHERE (p.server, p.collection, p.parent) = (element.server, element.collection, element.path));
     complete boolean := (SELECT p.sampled >= p.documents FROM mongo_migrate.plan AS p
                          WHERE (p.server, p.collection) = (field.server, field.collection));
-    key_column mongo_migrate.plan_column;
-    new mongo_migrate.plan_column;
-    own_name text;
-    matched name;
-    keyless boolean := false;       -- the table lacks columns of the parent's key
 BEGIN
     SELECT t.* INTO parent_target FROM mongo_migrate.plan_target AS t
     WHERE (t.server, t.collection, t.target) = (field.server, field.collection, parent);
@@ -229,64 +310,12 @@ BEGIN
             parent_target.included AND (relation IS NOT NULL OR NOT parent_target.existing),
             mongo_migrate.evidence(field.types, field.nulls, field.missing, field.note));
 
-    -- The key: the parent's, and the position.
-    new.server := field.server;
-    new.collection := field.collection;
-    new.target := target;
-    new.nullable := false;
-    new.included := true;
-    FOR key_column IN
-        SELECT c.* FROM mongo_migrate.plan_column AS c
-        WHERE (c.server, c.collection, c.target) = (field.server, field.collection, parent)
-          AND c.role IN ('id', 'parent', 'position', 'key') ORDER BY c.ordinal
-    LOOP
-        own_name := CASE
-            WHEN key_column.role = 'parent' THEN key_column.column_name
-            WHEN key_column.role IN ('position', 'key') THEN mongo_migrate.singular(CASE parent_target.path WHEN '$' THEN 'outer'
-                ELSE mongo_migrate.snake_case(regexp_replace(parent_target.path, '^.*\.', '')) END) || '_' || key_column.role
-            WHEN key_column.column_name IN ('id', '_id') THEN mongo_migrate.singular(parent_table) || '_id'
-            ELSE key_column.column_name END;
-        new.role := 'parent';
-        new.type := key_column.type;
-        new.parent_column := key_column.column_name;
-        new.column_name := own_name::name;
-        new.note := format('%s of %s', key_column.column_name, parent);
-        IF relation IS NOT NULL THEN
-            matched := mongo_migrate.find_column(relation,
-                ARRAY[own_name, parent_table || '_' || key_column.column_name, 'parent_id'],
-                mongo_migrate.used_columns(field.server, field.collection, target));
-            new.included := matched IS NOT NULL;
-            IF matched IS NULL THEN
-                keyless := true;
-                new.note := format('no column in %s; %s', target, new.note);
-            ELSE
-                new.column_name := matched;
-                new.type := mongo_migrate.column_type(relation, matched);
-            END IF;
-        END IF;
-        PERFORM mongo_migrate.add_plan_column(new, relation);
-    END LOOP;
-    IF keyless THEN
+    IF NOT mongo_migrate.plan_parent_key(parent_target, target, relation) THEN
         UPDATE mongo_migrate.plan_target AS t SET included = false,
             note = concat_ws('; ', format('no column for the key of %s', parent), t.note)
         WHERE (t.server, t.collection, t.target) = (field.server, field.collection, target);
-        new.included := true;
     END IF;
-    new.role := CASE WHEN map THEN 'key' ELSE 'position' END;
-    new.path := CASE WHEN map THEN '$key' END;
-    new.type := CASE WHEN map THEN 'text' ELSE 'integer' END;
-    new.parent_column := NULL;
-    new.column_name := new.role;
-    new.note := CASE WHEN map THEN 'the name in the map' ELSE 'position in the array, from 0' END;
-    IF relation IS NOT NULL THEN
-        new.column_name := mongo_migrate.find_column(relation,
-            CASE WHEN map THEN ARRAY['key', 'name'] ELSE ARRAY['position', 'idx', 'index', 'ordinal', 'sort_order', 'array_index'] END,
-            mongo_migrate.used_columns(field.server, field.collection, target));
-        new.type := mongo_migrate.column_type(relation, new.column_name);
-    END IF;
-    IF new.column_name IS NOT NULL THEN
-        PERFORM mongo_migrate.add_plan_column(new, relation);
-    END IF;
+    PERFORM mongo_migrate.plan_position(field.server, field.collection, target, relation, map);
 
     IF inner_element.path IS NOT NULL AND (kind = 'array' OR element.is_map) THEN
         PERFORM mongo_migrate.plan_array(element, inner_element, target, '$', 'elements');
