@@ -316,6 +316,10 @@ BEGIN
         WHERE (p.server, p.collection) = ($1, $2);
     IF target IS NULL THEN
         target := mongo_migrate.free_target(schema, wanted);
+        IF target <> format('%I.%I', schema, wanted::name) THEN
+            RAISE NOTICE '%: its table is planned as %: % is no table, or that of another plan',
+                collection, target, format('%I.%I', schema, wanted::name);
+        END IF;
     ELSE
         target := format('%I.%I', schema, names[cardinality(names)]);
         IF EXISTS (SELECT FROM mongo_migrate.plan_target AS t WHERE t.target = target) THEN
