@@ -125,6 +125,9 @@ BEGIN
                                   mongo_migrate.mend_target(table_plan, 'included = false'));
             END IF;
             PERFORM mongo_migrate.make_schema(table_plan.target);
+            -- Another session may be making it.
+            PERFORM mongo_migrate.lock_name(table_plan.target);
+            CONTINUE WHEN to_regclass(table_plan.target) IS NOT NULL;
             EXECUTE mongo_migrate.table_ddl(server, planned.collection, table_plan.target);
             FOR statement IN SELECT mongo_migrate.comment_ddl(server, planned.collection, table_plan.target) LOOP
                 EXECUTE statement;

@@ -220,6 +220,12 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.plan_relation(name, text, text, boolean) IS
     'the existing table of that qualified name; NULL: there is none, or it was made for an earlier plan of the collection';
 
+CREATE FUNCTION mongo_migrate.lock_name(target text) RETURNS void
+    LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'mm_lock_name';
+COMMENT ON FUNCTION mongo_migrate.lock_name(text) IS
+    'keeps other sessions from planning or making a table of this qualified name until the transaction ends; what they have made before is seen';
+
 CREATE FUNCTION mongo_migrate.free_target(schema text, wanted text, created text[] DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -239,7 +245,7 @@ BEGIN
             WHERE mongo_migrate.may_be_named(t.target, start) AND (parse_ident(t.target))[1] = schema)));
         EXIT WHEN free = locked;
         -- Another session may just have planned it.
-        PERFORM pg_advisory_xact_lock(hashtextextended('mongo_migrate_target_' || free, 0));
+        PERFORM mongo_migrate.lock_name(free);
         locked := free;
     END LOOP;
     RETURN free;

@@ -183,8 +183,18 @@ wait_until("count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AN
 $first->ask('COMMIT');
 is_deeply([ $session->result ], [ 't', '' ], 'and goes on with it');
 
-# Two collections that are planned at the same time have two tables.
+# What another session makes meanwhile is waited for.
 query("CREATE SERVER crm FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '" . $mongo->uri . "', database 'crm')");
+query("SELECT mongo_migrate.plan_collection('crm', 'i') FROM mongo_migrate.run_command('crm', '{\"insert\": \"i\", \"documents\": [{\"_id\": 1, \"a\": [{\"b\": 1}]}]}')");
+$first->ask("BEGIN; SELECT mongo_migrate.apply_ddl('crm', 'i')");
+$session = starts("SELECT complete FROM mongo_migrate.migrate_collection('crm', 'i')");
+$second = starts("SELECT target, action FROM mongo_migrate.apply_ddl('crm')");
+wait_until("count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", 'two wait for tables');
+$first->ask('COMMIT');
+is_deeply([ $session->result ], [ 't', '' ], 'one migrates to them');
+is_deeply([ $second->result ], [ "public.i|exists\npublic.i_a|exists", '' ], 'the other finds them there');
+
+# Two collections that are planned at the same time have two tables.
 query("SELECT mongo_migrate.run_command('$_', '{\"insert\": \"g\", \"documents\": [{\"_id\": 1, \"of\": \"$_\"}]}')") foreach qw(shop crm);
 $first->ask("BEGIN; SELECT mongo_migrate.plan_collection('shop', 'g')");
 $session = starts("SELECT complete FROM mongo_migrate.migrate_collection('crm', 'g')");
