@@ -10,7 +10,7 @@
 /* A jsonb in the making; zeros are an empty one. */
 typedef struct JsonbBuild
 {
-	JsonbValue *values;			/* of the objects and arrays that are open, the last one's at the end */
+	JsonbValue *values;			/* of all that is open, in order */
 	int			nvalues;
 	int			size;
 	int		   *open;			/* where the values of each of these begin */
