@@ -286,9 +286,9 @@ CREATE FUNCTION mongo_migrate.check_target(t mongo_migrate.plan_target, relation
     UNION ALL
     SELECT 'it has no column of role id',
            -- Of several jobs, one may fill a table of the extension before that which it refers to.
-           CASE WHEN EXISTS (SELECT FROM mongo_migrate.plan_column AS c WHERE (c.server, c.collection, c.target) = (t.server, t.collection, t.target))
-                THEN 'Rows are known by their id; plan a column for path _id with role id.'
-                ELSE 'It has no column at all. Where pg_restore -j has restored the database, and had errors: restore it anew, without -j, or with session_replication_role = replica.' END, 'error'
+           concat_ws(' ', 'Rows are known by their id; plan a column for path _id with role id.',
+                     CASE WHEN NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS c WHERE (c.server, c.collection, c.target) = (t.server, t.collection, t.target))
+                          THEN 'It has no column at all: where pg_restore -j had errors, restore anew, without -j, or with session_replication_role = replica.' END), 'error'
     WHERE t.kind = 'root'
       AND NOT EXISTS (SELECT FROM mongo_migrate.plan_column AS c
                       WHERE (c.server, c.collection, c.target, c.role) = (t.server, t.collection, t.target, 'id') AND c.included)
