@@ -151,18 +151,20 @@ BEGIN
                                                 CASE WHEN statement IS NOT NULL THEN 'distributed' END), ''), 'exists');
             RETURN NEXT;
         END LOOP;
-
-        FOR map IN
-            SELECT m.* FROM mongo_migrate.id_map AS m
-            WHERE m.server = server AND m.id_type <> 'source'
-              AND (m.collection = planned.collection OR m.collection IN (
-                       SELECT c.refers_to FROM mongo_migrate.plan_column AS c
-                       WHERE (c.server, c.collection) = (server, planned.collection) AND c.included
-                         AND mongo_migrate.holds_ids(c)))
-            ORDER BY m.collection COLLATE "C"
-        LOOP
-            PERFORM mongo_migrate.create_id_map(server, map.collection);
-        END LOOP;
+    END LOOP;
+    -- After all tables: a session that makes the tables of one collection has their names, and then its map.
+    FOR map IN
+        SELECT m.* FROM mongo_migrate.id_map AS m
+        WHERE m.server = server AND m.id_type <> 'source' AND EXISTS (
+            SELECT FROM mongo_migrate.plan AS p
+            WHERE p.server = server AND p.collection = coalesce(collection, p.collection)
+              AND (p.collection = m.collection OR EXISTS (
+                       SELECT FROM mongo_migrate.plan_column AS c
+                       WHERE (c.server, c.collection, c.refers_to) = (server, p.collection, m.collection) AND c.included
+                         AND mongo_migrate.holds_ids(c))))
+        ORDER BY m.collection COLLATE "C"
+    LOOP
+        PERFORM mongo_migrate.create_id_map(server, map.collection);
     END LOOP;
 END
 $$;
