@@ -281,7 +281,8 @@ BEGIN
                                                       WHEN unnoted IS NOT NULL THEN format('the rows of %s are not noted yet', unnoted)
                                                       ELSE 'the sync does not come to the present' END),
                 DETAIL = concat_ws('; ', 'The sync is ' || s.state, s.error),
-                HINT = 'Look at mongo_migrate.sync_status, and call it again, with a larger timeout if need be.';
+                HINT = 'Look at mongo_migrate.sync_status, and call it again, with a larger timeout if need be.'
+                       || CASE WHEN mongo_migrate.is_cut_over(server) THEN format(' Where MongoDB is gone for good: SELECT mongo_migrate.finalize(%L, incomplete => true);', server) ELSE '' END;
         END IF;
         PERFORM pg_sleep(0.1);
     END LOOP;
@@ -595,7 +596,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.drop_note_triggers(name, boolean) IS
     'drops the triggers of the tables of a server that nobody reads just now; wait: of one of them, which others wait for meanwhile; returns of how many';
 
-CREATE FUNCTION mongo_migrate.end_write_back(server name, timeout interval, incomplete boolean)
+CREATE FUNCTION mongo_migrate.end_write_back(server name, timeout interval, incomplete boolean, for_good boolean DEFAULT false)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -603,18 +604,28 @@ CREATE FUNCTION mongo_migrate.end_write_back(server name, timeout interval, inco
 AS $$
 #variable_conflict use_variable
 DECLARE
-    until constant timestamptz := clock_timestamp() + timeout;
+    until timestamptz := clock_timestamp() + timeout;
     what constant text := 'rows that have changed';
+    given_up boolean := false;
     t record;
     refused bigint;
 BEGIN
     PERFORM mongo_migrate.require_sync(server, true);
     -- While an application writes there is always something.
-    PERFORM mongo_migrate.await_sync(server, what, until, before => clock_timestamp());
+    BEGIN
+        PERFORM mongo_migrate.await_sync(server, what, until, before => clock_timestamp());
+    EXCEPTION WHEN object_not_in_prerequisite_state THEN
+        -- MongoDB may be gone for good.
+        IF NOT (for_good AND incomplete) THEN
+            RAISE;
+        END IF;
+        given_up := true;
+        until := clock_timestamp() + timeout;
+    END;
     -- Who writes now waits for the end of the transaction; what was written is read by the worker.
     PERFORM mongo_migrate.lock_against_writes(ARRAY(SELECT n.target FROM mongo_migrate.note_triggers(server) AS n), until);
     PERFORM mongo_migrate.require_sync(server, true);
-    PERFORM mongo_migrate.await_sync(server, what, until);
+    PERFORM mongo_migrate.await_sync(server, what, until) WHERE NOT given_up;
     PERFORM mongo_migrate.limit_locks(until);
     PERFORM pg_advisory_xact_lock(mongo_migrate.sync_step_lock(server));
     PERFORM mongo_migrate.require_sync(server, true);
@@ -646,8 +657,8 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.end_write_back(name, interval, boolean) IS
-    'waits until all rows that have changed are documents, and takes the triggers away';
+COMMENT ON FUNCTION mongo_migrate.end_write_back(name, interval, boolean, boolean) IS
+    'waits until all rows that have changed are documents, and takes the triggers away; for_good, incomplete: also where they do not become documents in time';
 
 CREATE FUNCTION mongo_migrate.rollback_cutover(server name, timeout interval DEFAULT '1 minute', incomplete boolean DEFAULT false)
     RETURNS void
@@ -675,10 +686,10 @@ CREATE FUNCTION mongo_migrate.finalize(server name, timeout interval DEFAULT '1 
 AS $$
 #variable_conflict use_variable
 BEGIN
-    PERFORM mongo_migrate.end_write_back(server, timeout, incomplete);
+    PERFORM mongo_migrate.end_write_back(server, timeout, incomplete, for_good => true);
     DELETE FROM mongo_migrate.change AS c WHERE c.server = server;
     DELETE FROM mongo_migrate.sync AS y WHERE y.server = server;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.finalize(name, interval, boolean) IS
-    'ends what a cutover has begun: the last changed rows become documents, then nothing is written to MongoDB any more, and there is no way back. The plan, the id maps and the findings stay until the extension is dropped. incomplete, errors: as of rollback_cutover()';
+    'ends what a cutover has begun: the last changed rows become documents, then nothing is written to MongoDB any more, and there is no way back. The plan, the id maps and the findings stay until the extension is dropped. incomplete: also where rows could not become documents, or do not in time, as where MongoDB is gone; errors: as of rollback_cutover()';

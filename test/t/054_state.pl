@@ -184,6 +184,16 @@ query('restored', "SELECT mongo_migrate.rollback_cutover('shop')");
 like(failure('restored', "SELECT mongo_migrate.take_over('shop')"), qr/server "shop" is not cut over/, 'then there is nothing to take over');
 stop('restored');
 
+# MongoDB was switched off before finalize() was called.
+query('templated', "SELECT mongo_migrate.take_over('shop'); ALTER SERVER shop OPTIONS (SET uri 'mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=500'); SELECT mongo_migrate.start_sync('shop')");
+state_becomes('templated', 'error IS NOT NULL AND pending > 0', 'rows wait for a MongoDB that is gone');
+like(failure('templated', "SELECT mongo_migrate.finalize('shop', timeout => '1 second')"), qr/rows that have changed: \d+ are still to be followed\n.*Where MongoDB is gone for good: SELECT mongo_migrate\.finalize\('shop', incomplete => true\);/s,
+	'what is noted is not given up unasked');
+like(failure('templated', "SELECT mongo_migrate.rollback_cutover('shop', timeout => '1 second', incomplete => true)"), qr/are still to be followed/, 'nor on the way back');
+like(failure('templated', "SELECT mongo_migrate.finalize('shop', timeout => '10 seconds', incomplete => true)"), qr/WARNING:  documents of server "shop" that could not be written stay as they are: \d+$/, 'but for good, where that is said');
+is(query('templated', 'SELECT (SELECT count(*) FROM mongo_migrate.sync), (SELECT count(*) FROM mongo_migrate.row_change)'), '0|0', 'that is the end of it');
+ok($node->poll_query_until('templated', "SELECT NOT EXISTS (SELECT FROM pg_trigger WHERE tgname ~ 'mongo_migrate')"), 'and of the triggers');
+
 # A subscriber has rows, and neither what is made later nor what sequences are at: it goes on all the same.
 my $subscriber = PostgreSQL::Test::Cluster->new('subscriber');
 $subscriber->init;
