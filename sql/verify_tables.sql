@@ -120,6 +120,10 @@ UPDATE "or d" SET "us er id" = 66, by_id = 67 WHERE "i d" = 4;
 UPDATE "or d" SET by_id = 66 WHERE "i d" = 2;
 UPDATE "or d" SET by_id = 67 WHERE "i d" = 3;
 SELECT * FROM differences('o''r "d');
+-- One that was looked up by another key has the id of a document that is gone.
+UPDATE mongo_migrate.plan_column SET path = 'by' WHERE target = '"ta.rget ""x"""."or d"' AND column_name = 'select';
+UPDATE mongo_migrate.plan_column SET refers_key = 'name', key_form = 'exact' WHERE target = '"ta.rget ""x"""."or d"' AND column_name = 'by_id';
+SELECT source_id, kind, target_value FROM differences('o''r "d') WHERE column_name = 'by_id';
 ROLLBACK;
 
 -- A sample of documents, and one of rows.

@@ -86,14 +86,15 @@ DECLARE
     kept    text;       -- whether stored is what a reference to no document has, before that is settled or by its policy
 BEGIN
     SELECT * INTO ident FROM mongo_migrate.verify_id(server, col.refers_to, col.type, value);
-    IF col.holds_ids AND col.refers_key <> '_id' THEN
-        kept := 'false';    -- it is NULL until a row is found
+    IF col.holds_ids AND col.refers_key <> '_id' AND ident.map IS NOT NULL THEN
+        -- It was looked up when the document was there.
+        kept := format('EXISTS (SELECT FROM %s AS m WHERE %s %s %s)', ident.map, ident.id, equals, stored);
     ELSIF col.holds_ids AND ident.map IS NOT NULL THEN
         kept := format('%s %s (SELECT %s FROM %s AS m WHERE m.key = e.r%s)', stored, equals, ident.id, ident.map, col.number);
-    ELSIF col.key_form = 'exact' THEN
+    ELSIF col.key_form = 'exact' AND (col.refers_key = '_id' OR NOT col.holds_ids) THEN
         kept := (mongo_migrate.verify_fragments(col.type, col.typmod, value, stored, mode)).exact;
     ELSE
-        kept := 'true';     -- which text may be written otherwise than the key
+        kept := 'true';     -- text may be written otherwise than the key
     END IF;
     -- An orphan refers to nothing: what is stored is NULL, or an id of its own that no row has.
     kind := format(
