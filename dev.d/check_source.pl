@@ -227,7 +227,14 @@ check_text($_, lines_of($_)) foreach @sources, grep { !/\.(gz|bson|json)$/ } @te
 foreach my $file (grep { /\.sql$/ && /^src/ } @texts)
 {
 	my @lines = lines_of($file);
-	foreach my $number (1 .. @lines) { report($file, $number, 'tab') if $lines[ $number - 1 ] =~ /\t/; }
+	my $head = 0;
+	foreach my $number (1 .. @lines)
+	{
+		local $_ = $lines[ $number - 1 ];
+		report($file, $number, 'tab') if /\t/;
+		$head = $number if /^CREATE /;
+		report($file, $head, 'has ' . ($number - $head) . ' lines') if /^\$\$;/ && $number - $head > $max_function;
+	}
 }
 check_sql_rows(\%rows, grep { /^src.*\.sql$/ } @texts);
 check_schedule();

@@ -93,9 +93,6 @@ DECLARE
     name    text;
     bits    integer;        -- of an integer, without its sign
     element oid;
-    item    record;
-    leaves  text;
-    pattern text;
 BEGIN
     SELECT b.type, b.typmod INTO type, typmod FROM mongo_migrate.verify_base_type(type, typmod) AS b;
     name := format_type(type, NULL);
@@ -182,25 +179,8 @@ BEGIN
         END IF;
 
     ELSIF element IS NOT NULL THEN
-        -- Elements are held against each other by position.
-        SELECT * INTO item FROM mongo_migrate.verify_fragments(element, typmod, 'x.v', 'y.s', mode);
-        leaves := format('CASE WHEN array_dims(%2$s) ~ ''[[](?!1:)'' THEN NULL '     -- an element is not at its position
-                         'WHEN coalesce(array_ndims(%2$s), 1) > 1 '
-                         'THEN mongo_migrate.verify_leaves(%1$s, ARRAY(SELECT array_length(%2$s, d) '
-                         'FROM generate_series(1, array_ndims(%2$s)) AS d)) '
-                         'WHEN jsonb_typeof(%1$s) = ''array'' THEN %1$s END', value, stored);
-        pattern := format('(SELECT jsonb_array_length(l.leaves) = cardinality(%2$s) AND NOT EXISTS (SELECT '
-                          'FROM jsonb_array_elements(l.leaves) WITH ORDINALITY AS x(v, n) '
-                          'JOIN unnest(%2$s) WITH ORDINALITY AS y(s, n) USING (n) WHERE %3$s) '
-                          'FROM (SELECT %1$s AS leaves) AS l)', replace(leaves, '%', '%%'), replace(stored, '%', '%%'), '%s');
-        exact := format(pattern, mongo_migrate.verify_kind('x.v', 'y.s', item.exact, NULL, item.first) || ' IS NOT NULL');
-        IF item.rounded IS NOT NULL THEN
-            rounded := format(pattern, mongo_migrate.verify_kind('x.v', 'y.s', item.exact, item.rounded, item.first) || ' = ''mismatch''');
-        END IF;
-        typed := format('CASE WHEN jsonb_typeof(%1$s) = ''array'' THEN ARRAY('
-                        'SELECT CASE WHEN NOT mongo_migrate.verify_is_null(x.v) THEN %2$s END '
-                        'FROM jsonb_array_elements(%1$s) WITH ORDINALITY AS x(v, n) ORDER BY n) END',
-                        value, item.typed);
+        SELECT f.exact, f.rounded, f.typed INTO exact, rounded, typed
+        FROM mongo_migrate.verify_array_fragments(element, typmod, value, stored, mode) AS f;
 
     ELSE
         -- Another type has its values from text, where the plan asks for it.
@@ -212,6 +192,40 @@ END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_fragments(oid, integer, text, text, text) IS
     'SQL fragments that hold a stored value of a type against a value in canonical Extended JSON';
+
+-- The same of an array.  Elements are held against each other by position.
+CREATE FUNCTION mongo_migrate.verify_array_fragments(element oid, typmod integer, value text, stored text, mode text,
+    OUT exact text, OUT rounded text, OUT typed text)
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    item    record;
+    leaves  text;
+    pattern text;
+BEGIN
+    SELECT * INTO item FROM mongo_migrate.verify_fragments(element, typmod, 'x.v', 'y.s', mode);
+    leaves := format('CASE WHEN array_dims(%2$s) ~ ''[[](?!1:)'' THEN NULL '     -- an element is not at its position
+                     'WHEN coalesce(array_ndims(%2$s), 1) > 1 '
+                     'THEN mongo_migrate.verify_leaves(%1$s, ARRAY(SELECT array_length(%2$s, d) '
+                     'FROM generate_series(1, array_ndims(%2$s)) AS d)) '
+                     'WHEN jsonb_typeof(%1$s) = ''array'' THEN %1$s END', value, stored);
+    pattern := format('(SELECT jsonb_array_length(l.leaves) = cardinality(%2$s) AND NOT EXISTS (SELECT '
+                      'FROM jsonb_array_elements(l.leaves) WITH ORDINALITY AS x(v, n) '
+                      'JOIN unnest(%2$s) WITH ORDINALITY AS y(s, n) USING (n) WHERE %3$s) '
+                      'FROM (SELECT %1$s AS leaves) AS l)', replace(leaves, '%', '%%'), replace(stored, '%', '%%'), '%s');
+    exact := format(pattern, mongo_migrate.verify_kind('x.v', 'y.s', item.exact, NULL, item.first) || ' IS NOT NULL');
+    IF item.rounded IS NOT NULL THEN
+        rounded := format(pattern, mongo_migrate.verify_kind('x.v', 'y.s', item.exact, item.rounded, item.first) || ' = ''mismatch''');
+    END IF;
+    typed := format('CASE WHEN jsonb_typeof(%1$s) = ''array'' THEN ARRAY('
+                    'SELECT CASE WHEN NOT mongo_migrate.verify_is_null(x.v) THEN %2$s END '
+                    'FROM jsonb_array_elements(%1$s) WITH ORDINALITY AS x(v, n) ORDER BY n) END',
+                    value, item.typed);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_array_fragments(oid, integer, text, text, text) IS
+    'the fragments of verify_fragments() for an array of such elements, each of which is held against the value at its position';
 
 -- SQL for what is wrong with a stored value: NULL, 'mismatch' or 'rounded'.
 -- Nearly every value is exact, so that is asked first where it can be.
