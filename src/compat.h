@@ -251,8 +251,8 @@ mm_column_is_not_null(Oid relid, AttrNumber attnum)
 #endif
 
 /*
- * What a parser of JSON calls returns a code since PostgreSQL 16 (commit
- * c60c9badba9).  17 (commit 1c99cde2f34) takes a context that is there.
+ * What a parser of JSON calls returns a code since PostgreSQL 16.  17 takes a
+ * context that is there.
  */
 #if PG_VERSION_NUM >= 160000
 #define MM_JSON_ACTION JsonParseErrorType

@@ -8,8 +8,8 @@
  * tenth of that.  Everything is allocated in the current memory context, and left to it.
  */
 #include "postgres.h"
-
 #include "compat.h"
+
 #include "common/jsonapi.h"
 #include "fmgr.h"
 #include "utils/builtins.h"

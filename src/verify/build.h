@@ -2,8 +2,8 @@
  * build.h
  *	  jsonb from its values, in little memory.
  */
-#ifndef BUILD_H
-#define BUILD_H
+#ifndef MM_VERIFY_BUILD_H
+#define MM_VERIFY_BUILD_H
 
 #include "utils/jsonb.h"
 
@@ -24,4 +24,4 @@ extern void jsonb_build_add(JsonbBuild *build, JsonbIteratorToken token, const J
 extern void jsonb_build_text(JsonbBuild *build, JsonbIteratorToken token, char *text);
 extern Jsonb *jsonb_build_finish(JsonbBuild *build);
 
-#endif							/* BUILD_H */
+#endif							/* MM_VERIFY_BUILD_H */
