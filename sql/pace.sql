@@ -38,6 +38,13 @@ UPDATE mongo_migrate.chunk SET upper_id = mongo_migrate.bson_from_json('{"_id": 
 INSERT INTO mongo_migrate.chunk (server, collection, chunk, lower_id) VALUES ('pace', 'logs', 2, mongo_migrate.bson_from_json('{"_id": 20}'));
 SELECT p.batch_size, p.due - '2024-01-01' AS due FROM mongo_migrate.run r, mongo_migrate.pace(r, 13, 13, '2024-01-01') p WHERE r.run_id = :run; -- two of each
 SELECT p.batch_size, p.due FROM mongo_migrate.run r, mongo_migrate.pace(r, 13, 0, '2024-01-01') p WHERE r.run_id = :run;
+-- The time that is left is that of the pace, however soon the first batch was there.
+BEGIN;
+UPDATE mongo_migrate.run SET total = 1020, started_at = '2024-01-01 00:00:00' WHERE run_id = :run;
+UPDATE mongo_migrate.chunk SET documents = 10, updated_at = '2024-01-01 00:00:00.1' WHERE server = 'pace';
+SELECT mongo_migrate.try_session_lock(mongo_migrate.run_lock('pace', 'logs')) AS held;
+SELECT state, documents, total, docs_per_second, eta FROM mongo_migrate.progress WHERE server = 'pace';
+ROLLBACK;
 CALL mongo_migrate.rest_until(NULL);
 CALL mongo_migrate.rest_until('2024-01-01');
 CALL mongo_migrate.rest_until('-infinity');

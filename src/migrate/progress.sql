@@ -106,7 +106,9 @@ CREATE VIEW mongo_migrate.progress AS
            END AS percent,
            s.docs_per_second,
            CASE WHEN r.state = 'running' AND l.live AND r.phase = 'copy' AND s.docs_per_second > 0
-                THEN make_interval(secs => round((greatest(r.total - c.documents, 0) / s.docs_per_second)::numeric)::double precision)
+                -- Of a pace that was asked for, the first batch does not show much.
+                THEN make_interval(secs => round((greatest(r.total - c.documents, 0)
+                         / least(s.docs_per_second, (r.options ->> 'max_docs_per_second')::bigint))::numeric)::double precision)
            END AS eta,
            coalesce(c.rejected, 0) AS rejected,
            coalesce(w.workers, 0) AS workers,
