@@ -219,7 +219,7 @@ written('the last');
 is(differences(), '', 'to the end');
 
 # What belongs to a plan that is gone waits, and that is told.
-query("UPDATE mongo_migrate.plan SET collection = 'gone' WHERE collection = 'users'; UPDATE users SET name = 'waits' WHERE id = 1");
+query("UPDATE mongo_migrate.plan SET collection = 'gone' WHERE collection = 'users'; UPDATE users SET name = 'waits' WHERE id = (SELECT min(id) FROM users)");
 ok($node->poll_query_until('postgres', "SELECT error LIKE 'users: collection \"users\" % no plan%' FROM mongo_migrate.sync_status"), 'a plan is gone')
   || diag(query('SELECT * FROM mongo_migrate.sync_status'));
 query("UPDATE mongo_migrate.plan SET collection = 'users' WHERE collection = 'gone'");
