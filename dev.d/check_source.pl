@@ -41,7 +41,7 @@ sub read_rows
 sub row_key
 {
 	my ($file) = @_;
-	return $file =~ m{^(src/\w+/)} ? $1 : $file =~ s/\.[ch]$//r;
+	return $file =~ m{^(src/\w+/)} ? $1 : $file =~ s/\.(?:[ch]|sql)$//r;
 }
 
 sub check_includes
@@ -84,7 +84,7 @@ sub check_sql_rows
 	my (%key, %home);
 	foreach my $file (@files)
 	{
-		$key{$file} = $file =~ m{^(src/\w+/)} ? $1 : $file =~ s/\.sql$//r;
+		$key{$file} = row_key($file);
 		report($file, 0, "$key{$file} is in no row of src/README.md") unless defined $rows->{ $key{$file} };
 		foreach (lines_of($file))
 		{

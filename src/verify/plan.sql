@@ -82,11 +82,12 @@ CREATE FUNCTION mongo_migrate.verify_id(server name, collection text, type oid, 
 AS $$
 DECLARE
     type_name   text := format_type(type, -1);   -- bpchar, which has any length, and not character, which has 1
+    known       mongo_migrate.id_map;
 BEGIN
-    PERFORM mongo_migrate.require_id_map(i, filled => false)
-    FROM mongo_migrate.id_map AS i WHERE (i.server, i.collection) = ($1, $2);
-    SELECT i.relation, i.id_type INTO map, map_type
-    FROM mongo_migrate.id_map AS i WHERE (i.server, i.collection) = ($1, $2);
+    SELECT i.* INTO known FROM mongo_migrate.id_map AS i WHERE (i.server, i.collection) = ($1, $2);
+    PERFORM mongo_migrate.require_id_map(known, filled => false);
+    map := known.relation;
+    map_type := known.id_type;
     IF map_type = 'source' THEN
         map := NULL;
         id := format('(%s)::%s', (mongo_migrate.verify_fragments(type, -1, value, 'NULL', mongo_migrate.extended_json_mode(server))).typed, type_name);
