@@ -90,9 +90,7 @@ BEGIN
         END IF;
         RAISE object_in_use USING
             MESSAGE = format('collection %s is being migrated by another session', collection),
-            DETAIL = (SELECT format('The process of that session is %s.',
-                                    string_agg(coalesce(k.pid::text, 'gone: its transaction is prepared, see pg_prepared_xacts'), ', '))
-                        FROM mongo_migrate.run_lock_held k WHERE k.lock = wanted),
+            DETAIL = mongo_migrate.run_lock_holder(wanted),
             HINT = format('See mongo_migrate.progress; mongo_migrate.stop_migration(%L, %L) ends it after its present batches.',
                           server, collection);
     END LOOP;

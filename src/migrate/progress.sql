@@ -46,6 +46,18 @@ CREATE VIEW mongo_migrate.run_lock_held AS
      WHERE l.locktype = 'advisory' AND l.objsubid = 1 AND l.granted AND d.datname = current_database();
 COMMENT ON VIEW mongo_migrate.run_lock_held IS 'the advisory locks of this database that are held, and the processes that hold them';
 
+CREATE FUNCTION mongo_migrate.run_lock_holder(lock bigint)
+    RETURNS text
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('The process of that session is %s.', coalesce(
+               string_agg(coalesce(h.pid::text, 'gone: its transaction is prepared, see pg_prepared_xacts'), ', '), 'gone meanwhile'))
+      FROM mongo_migrate.run_lock_held h WHERE h.lock = $1
+$$;
+COMMENT ON FUNCTION mongo_migrate.run_lock_holder(bigint) IS
+    'the sentence of an error that tells who holds an advisory lock';
+
 CREATE VIEW mongo_migrate.chunk_sum AS
     SELECT server, collection,
            sum(documents)::bigint AS documents, sum(inserted)::bigint AS inserted,

@@ -12,8 +12,7 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(mongo_migrate.sync_lock(server)) THEN
         RAISE object_in_use USING
             MESSAGE = format('changes of server "%s" are followed by another session', server),
-            DETAIL = (SELECT format('The process of that session is %s.', string_agg(h.pid::text, ', '))
-                        FROM mongo_migrate.run_lock_held AS h WHERE h.lock = mongo_migrate.sync_lock($1)),
+            DETAIL = mongo_migrate.run_lock_holder(mongo_migrate.sync_lock(server)),
             HINT = format('SELECT mongo_migrate.stop_sync(%L); it ends after its present step.', server);
     END IF;
 END
