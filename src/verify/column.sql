@@ -123,6 +123,9 @@ DECLARE
     base    record;
     comparable text;    -- whether what an expression gives, y.v, can be rounded
     exact   text := format('to_jsonb(y.v) = to_jsonb(y.v::%s)', format_type(col.type, col.typmod));    -- whether it was not
+    rounds  text;           -- whether it is
+    assigned text;          -- as the column takes it
+    given   text;           -- the FROM clause for y
     result  text;           -- of an expression
 BEGIN
     SELECT * INTO part FROM mongo_migrate.verify_fragments(
@@ -153,15 +156,17 @@ BEGIN
         exact := 'y.v::numeric = y.v::money::numeric';
     END IF;
     IF comparable IS NOT NULL THEN
-        -- An assignment rounds numbers and times.  What is neither, such as text that is cast, is not looked at.  Evaluated once.
-        -- What is written back may be a double, which has no zeros at the end.
-        kind := format('(SELECT CASE WHEN ' || CASE WHEN base.type = 'numeric'::regtype AND mongo_migrate.is_cut_over(server)
-                           THEN '%1$s IS DISTINCT FROM y.v::%2$s' ELSE '%1$s::text COLLATE "C" IS DISTINCT FROM y.v::%2$s::text' END || ' THEN ''mismatch'' '
-                       'WHEN %4$s AND NOT (%5$s) THEN ''rounded'' END '
-                       'FROM (SELECT %3$s AS v OFFSET 0) AS y)', stored, format_type(col.type, col.typmod), result, comparable, exact);
-        shown := format('(SELECT CASE WHEN %3$s AND NOT (%4$s) THEN y.v::text '
-                        'ELSE y.v::%1$s::text END FROM (SELECT %2$s AS v OFFSET 0) AS y)',
-                        format_type(col.type, col.typmod), result, comparable, exact);
+        -- An assignment rounds numbers and times.  What is neither, such as text that is cast, is not looked at.
+        rounds := format('%s AND NOT (%s)', comparable, exact);
+        assigned := 'y.v::' || format_type(col.type, col.typmod);
+        given := format('FROM (SELECT %s AS v OFFSET 0) AS y', result);     -- evaluated once
+        kind := format('(SELECT CASE WHEN %s THEN ''mismatch'' WHEN %s THEN ''rounded'' END %s)',
+                       -- What is written back may be a double, which has no zeros at the end.
+                       CASE WHEN base.type = 'numeric'::regtype AND mongo_migrate.is_cut_over(server)
+                            THEN format('%s IS DISTINCT FROM %s', stored, assigned)
+                            ELSE format('%s::text COLLATE "C" IS DISTINCT FROM %s::text', stored, assigned) END,
+                       rounds, given);
+        shown := format('(SELECT CASE WHEN %s THEN y.v::text ELSE %s::text END %s)', rounds, assigned, given);
     END IF;
 END
 $$;
