@@ -31,7 +31,7 @@ take_room(JsonbBuild *build, Size size)
 	size = MAXALIGN(size);
 	if (size > ROOM_SIZE / 8)
 		return MemoryContextAllocHuge(CurrentMemoryContext, size);
-	if (size > build->room_left)
+	if (build->room == NULL || size > build->room_left)
 	{
 		build->room = palloc(ROOM_SIZE);
 		build->room_left = ROOM_SIZE;
@@ -91,7 +91,8 @@ make_array(JsonbBuild *build, const JsonbValue *values, int count)
 
 	array.val.array.nElems = count;
 	array.val.array.elems = take_room(build, count * sizeof(JsonbValue));
-	memcpy(array.val.array.elems, values, count * sizeof(JsonbValue));
+	if (count > 0)
+		memcpy(array.val.array.elems, values, count * sizeof(JsonbValue));
 	return array;
 }
 
