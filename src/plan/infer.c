@@ -342,7 +342,11 @@ set_reference(const ProfileNode *node, Datum *values, bool *nulls, StringInfo no
 	if (node->divided != NULL)
 		append_note(note, "the values are keys in several collections: %s", node->divided);
 	if (reference == NULL)
+	{
+		if (node->namesake != NULL)
+			append_note(note, "the values are keys of %s, which small numbers do not prove", node->namesake);
 		return;
+	}
 	if (strcmp(reference->key, "_id") == 0)
 		values[COL_REFERS_TO] = CStringGetTextDatum(reference->collection);
 	else

@@ -310,13 +310,23 @@ is_reference(const Candidate *candidate, const KeyProbe *probe, int found, const
 		(has_random_keys(candidate) ? found * 2 >= candidate->count : found * 10 >= candidate->count * 9);
 }
 
-/* Could the candidate's values prove to be keys of the probe, that are not its own? */
+/* Whether a field with small numbers, which prove nothing, has the name of the collection: films, or film. */
+static bool
+is_namesake(const Candidate *candidate, const KeyProbe *probe, const char *self)
+{
+	bool		suffix;
+
+	return candidate->rank == KEY_NUMBER && strcmp(probe->key, "_id") == 0 &&
+		probe_agrees(candidate, probe, self, &suffix);
+}
+
+/* Could the candidate's values prove, or seem, to be keys of the probe, that are not its own? */
 static bool
 is_likely(const Candidate *candidate, const KeyProbe *probe, const char *self)
 {
 	return candidate->rank >= probe->low && candidate->rank <= probe->high &&
 		!is_own_index(candidate, probe, self) &&
-		values_needed(candidate, probe, self) <= candidate->count;
+		(values_needed(candidate, probe, self) <= candidate->count || is_namesake(candidate, probe, self));
 }
 
 /* Has the first values of the candidates of each match looked up. */
@@ -539,6 +549,8 @@ profile_find_references(Profile *profile, MongoConnection *connection, const cha
 
 			if (is_reference(candidate, match->probe, hits, collection))
 				add_reference(profile, candidate, match->probe, hits, collection);
+			else if (hits >= 3 && hits * 10 >= candidate->count * 9)
+				candidate->node->namesake = MemoryContextStrdup(profile->context, match->probe->collection);
 			if (hits > 0 && has_random_keys(candidate) && strcmp(match->probe->key, "_id") == 0)
 				mark_found(candidate, match);
 		}

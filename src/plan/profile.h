@@ -97,6 +97,8 @@ struct ProfileNode
 	ProfileReference *reference;
 	char	   *divided;		/* the collections that have the values as
 								 * keys between them, or NULL */
+	char	   *namesake;		/* the collection that has the field's name,
+								 * and its small numbers as keys, or NULL */
 	bool		unique;			/* has a unique index of its own */
 };
 
