@@ -21,8 +21,8 @@ build_and_install_sanitized() {
 	# state in which PostgreSQL's own call waits for ever. Messages need no translation here.
 	echo 'char *bindtextdomain(const char *d, const char *f) { (void) d; (void) f; return 0; }' |
 		gcc -shared -fPIC -x c -o "$work/no_gettext.so" -
-	wrap_postgres env LD_PRELOAD="$asan $work/no_gettext.so" \
-		ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1
+	wrap_postgres "export LD_PRELOAD='$asan $work/no_gettext.so' UBSAN_OPTIONS=print_stacktrace=1 \
+		ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=0:quarantine_size_mb=8; exec -a \"\$0\""
 	[ "$(id -u)" != 0 ] || chown -R postgres: "$work"
 }
 
@@ -32,7 +32,7 @@ build_and_install_valgrind() {
 	build_and_install
 	cp "$top/test/valgrind.supp" "$work/valgrind.supp"
 	mkdir "$work/valgrind"
-	wrap_postgres valgrind --quiet --leak-check=no --suppressions="$work/valgrind.supp" --log-file="$work/valgrind/%p"
+	wrap_postgres "exec valgrind --quiet --leak-check=no --suppressions='$work/valgrind.supp' --log-file='$work/valgrind/%p'"
 	[ "$(id -u)" != 0 ] || chown -R postgres: "$work"
 }
 
@@ -46,11 +46,11 @@ valgrind_reports() {
 	return 1
 }
 
-# Has the copy of PostgreSQL run by a command. Not after pg_ctl restart, which knows the program by its own name: what a
-# test does then (the end of 050_resume.pl) fails with sanitizers, and valgrind does not see it.
+# Has the copy of PostgreSQL run by a command, which begins with exec or ends so. pg_ctl restart knows the program by the name
+# that it was started by, which valgrind does not leave to it: it does not see what a test does then (the end of 050_resume.pl).
 wrap_postgres() {
 	mv "$pg_bin/postgres" "$pg_bin/postgres.plain"
-	printf '#!/bin/sh\nexec %s"$(dirname "$0")/postgres.plain" "$@"\n' "$(printf '%q ' "$@")" > "$pg_bin/postgres"
+	printf '#!/bin/bash\n%s "${0%%/*}/postgres.plain" "$@"\n' "$1" > "$pg_bin/postgres"
 	chmod 755 "$pg_bin/postgres"
 }
 
