@@ -342,21 +342,30 @@ COMMENT ON FUNCTION mongo_migrate.note_problem(name, text) IS
 
 CREATE FUNCTION mongo_migrate.changed_collections(server name)
     RETURNS text[]
-    LANGUAGE sql VOLATILE
+    LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT ARRAY(SELECT o.collection FROM (SELECT * FROM mongo_migrate.migration_order($1) WITH ORDINALITY
-                                           UNION ALL    -- and those whose plan is gone, which try_step() tells
-                                           SELECT DISTINCT c.collection, NULL::bigint FROM mongo_migrate.row_change AS c
-                                            WHERE c.server = $1 AND NOT EXISTS (SELECT FROM mongo_migrate.plan AS p
-                                                                                 WHERE (p.server, p.collection) = (c.server, c.collection))) AS o (collection, n)
-                  WHERE CASE WHEN mongo_migrate.is_cut_over($1) THEN
-                            EXISTS (SELECT FROM mongo_migrate.row_change AS c
-                                     WHERE (c.server, c.collection) = ($1, o.collection) AND c.due_at <= clock_timestamp())
-                        ELSE
-                            EXISTS (SELECT FROM mongo_migrate.change AS c
-                                     WHERE (c.server, c.collection) = ($1, o.collection) AND c.due_at <= clock_timestamp()) END
-                  ORDER BY o.n)
+DECLARE
+    cut_over constant boolean := mongo_migrate.is_cut_over(server);
+    result text[];
+BEGIN
+    -- From one collection to the next by the index, however many notes there are.  Where a plan is gone, try_step() tells of rows.
+    EXECUTE format(
+        'WITH RECURSIVE noted (collection) AS ('
+        'SELECT min(c.collection) FROM mongo_migrate.%1$I AS c WHERE c.server = $1 UNION ALL '
+        'SELECT (SELECT min(c.collection) FROM mongo_migrate.%1$I AS c WHERE c.server = $1 AND c.collection > n.collection) '
+        'FROM noted AS n WHERE n.collection IS NOT NULL) '
+        'SELECT ARRAY(SELECT n.collection FROM noted AS n '
+        'WHERE EXISTS (SELECT FROM mongo_migrate.%1$I AS c WHERE (c.server, c.collection) = ($1, n.collection) AND c.due_at <= clock_timestamp()) '
+        'AND ($2 OR EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE (p.server, p.collection) = ($1, n.collection))))',
+        CASE WHEN cut_over THEN 'row_change' ELSE 'change' END) INTO result USING server, cut_over;
+    IF cardinality(result) > 1 THEN
+        result := ARRAY(SELECT r.collection FROM unnest(result) AS r (collection)
+                          LEFT JOIN mongo_migrate.migration_order(server) WITH ORDINALITY AS o (collection, n) USING (collection)
+                         ORDER BY o.n);
+    END IF;
+    RETURN result;
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.changed_collections(name) IS
     'the collections of which changes are due, of documents or after a cutover of rows, those first that others refer to';

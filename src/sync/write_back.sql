@@ -456,8 +456,10 @@ BEGIN
          WHERE f.id IS NOT NULL);
     SELECT array_agg(coalesce(f.source, mongo_migrate.written_id(server, collection, i.id, type, equals, types)) ORDER BY i.n) INTO sources
       FROM unnest(ids) WITH ORDINALITY AS i (id, n)
-      LEFT JOIN (SELECT DISTINCT ON (1) mongo_migrate.target_id(server, collection, d.source) AS id, d.source
-                   FROM unnest(there) AS d (source)) AS f ON f.id = i.id;
+      LEFT JOIN (SELECT DISTINCT ON (d.id) d.id, d.source
+                   FROM unnest(mongo_migrate.target_ids(server, collection, ARRAY(
+                                   SELECT mongo_migrate.bson_from_json(json_build_object('_id', t.source))
+                                     FROM unnest(there) WITH ORDINALITY AS t (source, n) ORDER BY t.n)), there) AS d (id, source)) AS f ON f.id = i.id;
     RETURN sources;
 END
 $$;
