@@ -146,23 +146,24 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.written_set(json, json[], bigint[]) IS
     'an array of elements that have no position: those there are in their order, new ones come last; means: the place of an element of present that the row of each means, where none is equal to it';
 
-CREATE FUNCTION mongo_migrate.tree_elements(present json, nested_path text)
+CREATE FUNCTION mongo_migrate.tree_elements(present json, nested_path text, positions integer[], parents integer[])
     RETURNS json[]
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     WITH RECURSIVE walk AS (
-        SELECT e.element, ARRAY[e.n] AS place
+        SELECT e.element, ARRAY[e.n] AS path
           FROM json_array_elements(CASE WHEN json_typeof($1) = 'array' THEN $1 END) WITH ORDINALITY AS e (element, n)
          UNION ALL
-        SELECT e.element, w.place || e.n
+        SELECT e.element, w.path || e.n
           FROM walk AS w CROSS JOIN LATERAL (SELECT mongo_migrate.field_at(w.element, mongo_migrate.verify_steps($2)) AS nested) AS a
          CROSS JOIN LATERAL json_array_elements(CASE WHEN json_typeof(a.nested) = 'array' THEN a.nested END) WITH ORDINALITY AS e (element, n)
     )
-    SELECT ARRAY(SELECT w.element FROM walk AS w ORDER BY w.place)
+    SELECT ARRAY(SELECT w.element FROM generate_subscripts($3, 1) AS i (n) LEFT JOIN mongo_migrate.tree_paths($3, $4) AS p USING (n)
+                   LEFT JOIN walk AS w USING (path) ORDER BY i.n)
 $$;
-COMMENT ON FUNCTION mongo_migrate.tree_elements(json, text) IS
-    'the elements of a tree, each before those within it, as positions number them';
+COMMENT ON FUNCTION mongo_migrate.tree_elements(json, text, integer[], integer[]) IS
+    'of rows of a tree, by their positions and those that they are within, the elements that are where they are; NULL where none is';
 
 CREATE FUNCTION mongo_migrate.written_tree(present json, nested_path text, positions integer[], parents integer[], elements json[])
     RETURNS json
@@ -171,16 +172,24 @@ CREATE FUNCTION mongo_migrate.written_tree(present json, nested_path text, posit
 AS $$
 DECLARE
     steps constant text[] := mongo_migrate.verify_steps(nested_path);
+    -- From the last one on, so that what is within an element is there before it.
+    places constant integer[] := ARRAY(SELECT p.n FROM mongo_migrate.tree_paths(positions, parents) AS p ORDER BY p.path DESC);
     within json[] := array_fill(NULL::json, ARRAY[coalesce(cardinality(elements), 0)]);
     nested json;
     roots json[] := '{}';
     above integer;
+    i integer;
 BEGIN
     IF elements IS NULL THEN
         RETURN CASE WHEN json_typeof(present) = 'array' THEN '[]'::json ELSE present END;
     END IF;
-    -- From the last on, so that what is within an element is there before it.
-    FOR i IN REVERSE cardinality(elements) .. 1 LOOP
+    IF cardinality(places) < cardinality(elements) THEN
+        SELECT min(e.parent) FILTER (WHERE e.parent <> ALL (positions)) INTO above FROM unnest(parents) AS e (parent);
+        RAISE foreign_key_violation USING
+            MESSAGE = CASE WHEN above IS NULL THEN 'rows of a tree are within each other'
+                ELSE format('a row of a tree is within one at position %s, which is not there', above) END;
+    END IF;
+    FOREACH i IN ARRAY places LOOP
         nested := mongo_migrate.field_at(elements[i], steps);
         IF within[i] IS NOT NULL OR json_typeof(nested) = 'array' THEN
             elements[i] := mongo_migrate.set_fields(elements[i], ARRAY[nested_path], ARRAY[coalesce(within[i], '[]')]);
@@ -189,10 +198,6 @@ BEGIN
             roots := elements[i] || roots;
         ELSE
             above := array_position(positions, parents[i]);
-            IF above IS NULL THEN
-                RAISE foreign_key_violation USING
-                    MESSAGE = format('a row of a tree is within one at position %s, which is not there', parents[i]);
-            END IF;
             within[above] := (SELECT json_agg(e.element ORDER BY e.n) FROM (
                 SELECT elements[i] AS element, 0 AS n UNION ALL
                 SELECT o.element, o.n FROM json_array_elements(within[above]) WITH ORDINALITY AS o (element, n)) AS e);
@@ -202,7 +207,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.written_tree(json, text, integer[], integer[], json[]) IS
-    'a tree from its elements in the order of their positions; parents: the position of the element that each is within';
+    'a tree from its elements; positions, parents: of each, and of the element that it is within';
 
 CREATE FUNCTION mongo_migrate.set_extra(document json, stored jsonb, known text[], mode text)
     RETURNS json
@@ -360,7 +365,8 @@ BEGIN
                     'CROSS JOIN LATERAL (SELECT CASE WHEN a%5$s."mm dense" THEN a%5$s."mm document" END AS document) AS p%5$s WHERE a%5$s."mm n" IS NOT NULL',
                     place.position, child.target, keys,
                     CASE WHEN child.nested_path IS NULL THEN format('mongo_migrate.array_elements(%s)', array_)
-                         ELSE format('mongo_migrate.tree_elements(%s, %L)', array_, child.nested_path) END, depth);
+                         ELSE format('(SELECT mongo_migrate.tree_elements(%1$s, %2$L, array_agg(c.%3$I ORDER BY c.%3$I), array_agg(c.%4$I ORDER BY c.%3$I)) FROM %5$s AS c WHERE %6$s)',
+                                     array_, child.nested_path, place.position, place.parent, child.target, keys) END, depth);
     IF child.nested_path IS NOT NULL THEN
         RETURN format('(SELECT mongo_migrate.written_tree(%1$s, %2$L, array_agg(e.position ORDER BY e.n), array_agg(e.parent ORDER BY e.n), array_agg(e.element ORDER BY e.n)) '
                       'FROM (SELECT a%3$s.%4$I AS position, a%3$s.%5$I AS parent, a%3$s."mm n" AS n, %6$s AS element FROM %7$s) AS e)',

@@ -330,8 +330,28 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_known(name, text, text) IS
     'the fields of a target''s rows that its plan knows, in columns or tables, included or not';
 
+-- Where the rows of a tree are in it: an application adds an element at the
+-- end of its table, wherever in the tree it is.
+CREATE FUNCTION mongo_migrate.tree_paths(positions integer[], parents integer[])
+    RETURNS TABLE (n bigint, path bigint[])
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE element AS (
+        SELECT e.n, e.position, e.parent, row_number() OVER (PARTITION BY e.parent ORDER BY e.position) AS rank
+          FROM unnest($1, $2) WITH ORDINALITY AS e (position, parent, n)
+    ), walk AS (
+        SELECT e.n, e.position, ARRAY[e.rank] AS path FROM element AS e WHERE e.parent IS NULL
+         UNION ALL
+        SELECT e.n, e.position, w.path || e.rank FROM walk AS w JOIN element AS e ON e.parent = w.position
+    )
+    SELECT w.n, w.path FROM walk AS w
+$$;
+COMMENT ON FUNCTION mongo_migrate.tree_paths(integer[], integer[]) IS
+    'the paths of a tree''s elements, numbers from 1 on at each level, by their positions and those of the elements that they are within; none of those that are within none that is there, or within themselves';
+
 -- After a cutover positions may have gaps, where an application has deleted
--- rows; an array has none.
+-- rows; an array has none. Those of a tree need not be in its order.
 CREATE FUNCTION mongo_migrate.verify_dense(name text, server name, collection text, target text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -339,28 +359,44 @@ AS $$
     WITH chain AS (
         SELECT c.* FROM mongo_migrate.target_chain($2, $3, $4) AS c
     ), key AS (         -- of the table and those above it, but maps
-        SELECT chain.depth, chain.target, k.column_name, k.source, k.type, k.role
+        SELECT chain.depth, chain.target, k.column_name, k.number, k.source, k.type, k.role
           FROM chain CROSS JOIN LATERAL mongo_migrate.verify_columns($2, $3, chain.target) AS k
          WHERE k.source IS NOT NULL OR (k.role = 'parent_position' AND chain.target = $4)
+    ), id AS (
+        SELECT k.target, k.column_name, mongo_migrate.verify_equals(k.type) AS equals FROM key AS k WHERE k.source = 'id'
     ), place AS (       -- a position in the table, and the table that counts it
-        SELECT o.column_name, o.type, c.target, c.depth, p.column_name AS counted
+        SELECT o.column_name, o.type, c.target, p.column_name AS counted, w.within, w.alias, k.*
           FROM key AS o
           JOIN chain AS c ON c.depth = CASE o.role WHEN 'parent_position' THEN o.depth ELSE nullif(substr(o.source, 2), 'd')::integer END
           JOIN key AS p ON p.target = c.target AND p.source = 'p' || c.depth
+         CROSS JOIN LATERAL (    -- in a tree, the column with the position that it is within there
+               SELECT min(t.column_name) AS within, CASE WHEN count(*) = 0 THEN 'u' ELSE 'w' || o.number END AS alias
+                 FROM mongo_migrate.verify_columns($2, $3, c.target) AS t WHERE t.role = 'parent_position') AS w
+         CROSS JOIN LATERAL (    -- the other keys there
+               SELECT string_agg(format('%I.%I %s g.%I', w.alias, u.column_name, mongo_migrate.verify_equals(u.type), g.column_name), ' AND ') AS same,
+                      string_agg(format('u.%I', u.column_name), ', ') AS columns
+                 FROM key AS u JOIN key AS g USING (source)
+                WHERE u.target = c.target AND g.target = $4 AND u.source <> 'p' || c.depth) AS k
          WHERE o.target = $4 AND o.source IS DISTINCT FROM 'id' AND c.kind <> 'map'
     )
-    SELECT format(', %s AS MATERIALIZED (SELECT %s FROM %s AS g WHERE EXISTS (SELECT FROM source AS o WHERE g.%I %s o.id))', $1,
+    SELECT format(', %s AS MATERIALIZED (SELECT %s FROM %s AS g%s WHERE EXISTS (SELECT FROM source AS o WHERE g.%I %s o.id))', $1,
                string_agg(CASE WHEN place.column_name IS NULL THEN format('g.%I', a.attname)
+                   WHEN place.within IS NOT NULL THEN format('%I.place::%s AS %I', place.alias, format_type(place.type, -1), a.attname)
                    ELSE format('CASE WHEN g.%1$I IS NOT NULL THEN (SELECT count(*) FROM %2$s AS u WHERE %3$s AND u.%4$I < g.%1$I)::%5$s END AS %1$I',
-                       a.attname, place.target,
-                       (SELECT string_agg(format('u.%I %s g.%I', u.column_name, mongo_migrate.verify_equals(u.type), o.column_name), ' AND ')
-                          FROM key AS u JOIN key AS o USING (source)
-                         WHERE u.target = place.target AND o.target = $4 AND u.source <> 'p' || place.depth),
-                       place.counted, format_type(place.type, -1)) END, ', ' ORDER BY a.attnum),
-               $4, (SELECT k.column_name FROM key AS k WHERE k.target = $4 AND k.source = 'id'),
-               mongo_migrate.verify_equals((SELECT k.type FROM key AS k WHERE k.target = $4 AND k.source = 'id')))
-      FROM pg_attribute AS a LEFT JOIN place ON place.column_name = a.attname
-     WHERE a.attrelid = to_regclass($4) AND a.attnum > 0 AND NOT a.attisdropped
+                       a.attname, place.target, place.same, place.counted, format_type(place.type, -1)) END, ', ' ORDER BY a.attnum),
+               $4,
+               string_agg(format(' LEFT JOIN (SELECT u.*, e.position AS "mm position", row_number() OVER (PARTITION BY %1$s ORDER BY p.path) - 1 AS place '
+                   'FROM (SELECT %1$s, array_agg(u.%2$I ORDER BY u.%2$I) AS "mm positions", array_agg(u.%3$I ORDER BY u.%2$I) AS "mm parents" '
+                   'FROM %4$s AS u WHERE EXISTS (SELECT FROM source AS o WHERE u.%5$I %6$s o.id) GROUP BY %1$s) AS u '
+                   'CROSS JOIN LATERAL unnest(u."mm positions") WITH ORDINALITY AS e (position, n) '
+                   'JOIN LATERAL mongo_migrate.tree_paths(u."mm positions", u."mm parents") AS p USING (n)) AS %7$I ON %8$s AND %7$I."mm position" = g.%9$I',
+                   place.columns, place.counted, place.within, place.target, within.column_name, within.equals,
+                   place.alias, place.same, place.column_name), '')
+                   FILTER (WHERE place.within IS NOT NULL),
+               min(id.column_name), min(id.equals))
+      FROM id CROSS JOIN pg_attribute AS a LEFT JOIN place ON place.column_name = a.attname
+      LEFT JOIN id AS within ON within.target = place.target
+     WHERE id.target = $4 AND a.attrelid = to_regclass($4) AND a.attnum > 0 AND NOT a.attisdropped
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_dense(text, name, text, text) IS
     'the WITH clause of a verification that has the rows of a child table with positions counted anew, without gaps';

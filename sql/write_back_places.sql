@@ -1,0 +1,88 @@
+-- After a cutover: rows of a tree that are not in its order, and what an application takes away.
+\getenv mongo_uri MONGO_URI
+CREATE SERVER places FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_write_back_places');
+SELECT mongo_migrate.run_command('places', '{"dropDatabase": 1}')->'ok' AS ok;
+CREATE SCHEMA places;
+SET search_path = places;
+\pset format unaligned
+\set SHOW_CONTEXT never
+CREATE FUNCTION pg_temp.run(command json) RETURNS text LANGUAGE sql AS $$SELECT mongo_migrate.run_command('places', command) ->> 'n'$$;
+CREATE FUNCTION pg_temp.documents(collection text) RETURNS SETOF text LANGUAGE sql AS $$
+    SELECT regexp_replace(d::text, '\s+', ' ', 'g') FROM mongo_migrate.find_documents('places', collection, '{}', '{"sort": {"_id": 1}}') AS d
+$$;
+CREATE FUNCTION pg_temp.differences() RETURNS TABLE (source_id text, target text, element text, column_name text, kind text, source_value text, target_value text)
+LANGUAGE sql AS $$
+    SELECT f.source_id, f.target, f.element, f.column_name, f.kind, f.source_value, f.target_value
+      FROM mongo_migrate.plan AS p, mongo_migrate.verify_full('places', p.collection) AS f WHERE p.server = 'places' ORDER BY 1, 2, 3, 4
+$$;
+CREATE PROCEDURE pg_temp.settle() LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. 300 LOOP
+        COMMIT;
+        IF NOT EXISTS (SELECT FROM mongo_migrate.row_change WHERE server = 'places' AND reason IS NULL)
+            AND EXISTS (SELECT FROM mongo_migrate.sync_status WHERE server = 'places' AND error IS NULL) THEN
+            RETURN;
+        END IF;
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+    RAISE 'it has not settled: %', (SELECT s FROM mongo_migrate.sync_status AS s WHERE server = 'places');
+END
+$$;
+
+SELECT pg_temp.run('{"insert": "users", "documents": [{"_id": "u1", "n": 1}, {"_id": "u2", "n": 2}, {"_id": "u3", "n": 3}]}');
+SELECT pg_temp.run('{"insert": "posts", "documents": [
+    {"_id": 1, "by": "u1", "more": 1, "replies": [{"text": "a", "odd": 1, "replies": [{"text": "aa", "odd": 2, "marks": [{"m": 1}]}]}, {"text": "b", "odd": 3, "replies": [], "marks": [{"m": 2, "odd": 4}]}]},
+    {"_id": 2, "by": "gone", "more": 2, "replies": []},
+    {"_id": 3, "by": "u3", "more": 3, "replies": [{"text": "c", "odd": 5, "replies": []}, {"text": "d", "odd": 6, "replies": [{"text": "dd", "odd": 7}]}]}]}');
+SELECT mongo_migrate.start_sync('places');
+SELECT mongo_migrate.plan_collection('places', 'users', target => 'places.users');
+SELECT mongo_migrate.plan_collection('places', 'posts', target => 'places.posts', extra => true);
+SELECT mongo_migrate.plan_table('places', 'posts', 'replies[].replies');
+DELETE FROM mongo_migrate.plan_column WHERE server = 'places' AND (path IN ('odd', 'more') OR role = 'extra' AND target <> 'places.posts');
+UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'users', type = 'bigint', nullable = true, on_dangling = 'keep' WHERE server = 'places' AND path = 'by';
+SELECT target, kind, path, nested_path FROM mongo_migrate.plan_target WHERE server = 'places' ORDER BY collection, ordinal;
+SET client_min_messages = warning;
+SELECT collection, inserted, complete FROM mongo_migrate.migrate_all('places');
+RESET client_min_messages;
+SELECT mongo_migrate.cutover('places', incomplete => true);
+
+-- An element that comes last in the table, and not in the tree; then its document is written once more.
+INSERT INTO posts_replies (post_id, position, parent_position, text) VALUES (1, 3, 0, 'ab'), (3, 3, 0, 'cc');
+INSERT INTO posts_replies_marks (post_id, reply_position, position, m) VALUES (1, 3, 0, 3), (3, 3, 0, 4);
+CALL pg_temp.settle();
+SELECT pg_temp.documents('posts');
+SELECT * FROM pg_temp.differences();
+UPDATE posts_replies SET text = upper(text);
+UPDATE posts_replies_marks SET m = m + 10;
+CALL pg_temp.settle();
+SELECT pg_temp.documents('posts');
+SELECT * FROM pg_temp.differences();
+-- One that is moved to where a later one is.
+UPDATE posts_replies SET parent_position = 2 WHERE post_id = 1 AND position = 0;
+CALL pg_temp.settle();
+SELECT pg_temp.documents('posts') LIMIT 1;
+SELECT * FROM pg_temp.differences();
+-- Within itself there is no place.
+UPDATE posts_replies SET parent_position = 0 WHERE post_id = 1 AND position = 2;
+CALL pg_temp.settle();
+SELECT id, reason FROM mongo_migrate.row_change WHERE server = 'places';
+UPDATE posts_replies SET parent_position = NULL WHERE post_id = 1;
+CALL pg_temp.settle();
+SELECT pg_temp.documents('posts') LIMIT 1;
+SELECT * FROM pg_temp.differences();
+SELECT mongo_migrate.finalize('places');
+DROP SERVER places CASCADE;
+SET client_min_messages = warning;
+DO $$
+BEGIN
+    EXECUTE (SELECT 'DROP TABLE ' || string_agg(relation, ', ') FROM mongo_migrate.id_map WHERE server = 'places' AND relation IS NOT NULL);
+END
+$$;
+DELETE FROM mongo_migrate.plan WHERE server = 'places';
+DELETE FROM mongo_migrate.id_map WHERE server = 'places';
+DELETE FROM mongo_migrate.chunk WHERE server = 'places';
+DELETE FROM mongo_migrate.run WHERE server = 'places';
+DELETE FROM mongo_migrate.drift WHERE server = 'places';
+DELETE FROM mongo_migrate.dangling_reference WHERE server = 'places';
+DELETE FROM mongo_migrate.verification WHERE server = 'places';
+DROP SCHEMA places CASCADE;
