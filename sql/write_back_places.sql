@@ -70,6 +70,12 @@ UPDATE posts_replies SET parent_position = NULL WHERE post_id = 1;
 CALL pg_temp.settle();
 SELECT pg_temp.documents('posts') LIMIT 1;
 SELECT * FROM pg_temp.differences();
+
+-- The last field of extra is taken away.
+UPDATE posts SET extra = extra - 'more' WHERE id < 3;
+CALL pg_temp.settle();
+SELECT d -> 'more' AS more, d -> 'by' AS by FROM mongo_migrate.find_documents('places', 'posts', '{}', '{"sort": {"_id": 1}}') AS d;
+SELECT * FROM pg_temp.differences();
 SELECT mongo_migrate.finalize('places');
 DROP SERVER places CASCADE;
 SET client_min_messages = warning;

@@ -1,7 +1,7 @@
 -- column.sql: SQL that holds one column of a table against its field, for the statements of plan.sql.
 
 -- What the table AS t has in a column.  After a cutover that is what is written back: times to the
--- millisecond, and JSON's null as NULL.
+-- millisecond, JSON's null as NULL, and so is extra without fields.
 CREATE FUNCTION mongo_migrate.verify_stored(server name, col record) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
@@ -16,6 +16,7 @@ BEGIN
         WHEN type IN ('timestamptz[]'::regtype, 'timestamp[]'::regtype) THEN
             format('CASE WHEN array_ndims(%1$s) = 1 THEN ARRAY(SELECT date_trunc(''milliseconds'', e.t) '
                    'FROM unnest(%1$s) WITH ORDINALITY AS e (t, n) ORDER BY e.n) ELSE %1$s END', stored)
+        WHEN col.role = 'extra' THEN format('CASE WHEN %s::text NOT IN (''null'', ''{}'') THEN %1$s END', stored)
         WHEN type IN ('jsonb'::regtype, 'json'::regtype) THEN format('CASE WHEN %s::text <> ''null'' THEN %1$s END', stored)
         ELSE stored END;
 END
