@@ -71,8 +71,9 @@ CALL pg_temp.settle();
 SELECT pg_temp.documents('posts') LIMIT 1;
 SELECT * FROM pg_temp.differences();
 
--- The last field of extra is taken away.
+-- The last field of extra is taken away; and a reference, which leads nowhere and has an id all the same.
 UPDATE posts SET extra = extra - 'more' WHERE id < 3;
+UPDATE posts SET by = NULL WHERE id > 1;
 CALL pg_temp.settle();
 SELECT d -> 'more' AS more, d -> 'by' AS by FROM mongo_migrate.find_documents('places', 'posts', '{}', '{"sort": {"_id": 1}}') AS d;
 SELECT * FROM pg_temp.differences();

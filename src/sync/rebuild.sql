@@ -228,7 +228,7 @@ COMMENT ON FUNCTION mongo_migrate.set_extra(json, jsonb, text[], text) IS
 
 -- SQL for the values of columns.  a<depth> is the row, p<depth>.document what is there now.
 
-CREATE FUNCTION mongo_migrate.written_by_id(server name, col record, stored text, present text, types text[], absent boolean)
+CREATE FUNCTION mongo_migrate.written_by_id(server name, col record, stored text, present text, types text[], absent boolean, kept boolean)
     RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
@@ -240,8 +240,9 @@ DECLARE
     referred record := mongo_migrate.referred_rows(server, col.refers_to, '_id');
     exists_ text;       -- whether the document that is referred to now has a row
 BEGIN
-    -- A reference that dangles is NULL in the row.
+    -- A reference that dangles is NULL in the row, unless it is kept.
     exists_ := CASE
+        WHEN kept THEN 'true'
         WHEN referred.relation IS NULL THEN 'false'
         WHEN map.id_type = 'source' THEN
             format('EXISTS (SELECT FROM %s AS k WHERE k.%I = (%s)::%s)', referred.relation, referred.column_name,
@@ -258,8 +259,8 @@ BEGIN
                              present, map.relation, stored, col.key_form, types, server, col.refers_to) END);
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.written_by_id(name, record, text, text, text[], boolean) IS
-    'SQL for the field of a reference by _id; col: of verify_columns()';
+COMMENT ON FUNCTION mongo_migrate.written_by_id(name, record, text, text, text[], boolean, boolean) IS
+    'SQL for the field of a reference by _id; col: of verify_columns(); kept: one that dangles has an id';
 
 CREATE FUNCTION mongo_migrate.written_by_key(server name, collection text, target text, column_name name, row_ text)
     RETURNS text
@@ -304,7 +305,9 @@ BEGIN
                       col.expression, value, (mongo_migrate.verify_fragments(source, -1, '(' || value || ')', 'NULL', mode)).typed,
                       format_type(col.type, col.typmod), stored, present, reverse, field.types, mode, field.absent, name);
     ELSIF col.role = 'reference' AND col.holds_ids AND col.refers_key = '_id' THEN
-        RETURN mongo_migrate.written_by_id(server, col, stored, present, field.types, field.absent);
+        RETURN mongo_migrate.written_by_id(server, col, stored, present, field.types, field.absent,
+                   (SELECT c.on_dangling = 'keep' FROM mongo_migrate.plan_column AS c
+                     WHERE (c.server, c.collection, c.target, c.column_name) = ($1, $2, $3, col.column_name)));
     ELSIF col.role = 'reference' AND col.holds_ids THEN
         stored := mongo_migrate.written_by_key(server, collection, target, col.column_name, row_);
     END IF;
