@@ -34,12 +34,23 @@ SELECT pg_temp.run('{"insert": "posts", "documents": [
     {"_id": 1, "by": "u1", "more": 1, "replies": [{"text": "a", "odd": 1, "replies": [{"text": "aa", "odd": 2, "marks": [{"m": 1}]}]}, {"text": "b", "odd": 3, "replies": [], "marks": [{"m": 2, "odd": 4}]}]},
     {"_id": 2, "by": "gone", "more": 2, "replies": []},
     {"_id": 3, "by": "u3", "more": 3, "replies": [{"text": "c", "odd": 5, "replies": []}, {"text": "d", "odd": 6, "replies": [{"text": "dd", "odd": 7}]}]}]}');
+SELECT pg_temp.run('{"insert": "tasks", "documents": [{"_id": 1, "state": "open", "n": 1, "name": "a"}, {"_id": 2, "state": "done", "n": 2, "name": "b"}]}');
 SELECT mongo_migrate.start_sync('places');
 SELECT mongo_migrate.plan_collection('places', 'users', target => 'places.users');
 SELECT mongo_migrate.plan_collection('places', 'posts', target => 'places.posts', extra => true);
 SELECT mongo_migrate.plan_table('places', 'posts', 'replies[].replies');
 DELETE FROM mongo_migrate.plan_column WHERE server = 'places' AND (path IN ('odd', 'more') OR role = 'extra' AND target <> 'places.posts');
 UPDATE mongo_migrate.plan_column SET role = 'reference', refers_to = 'users', type = 'bigint', nullable = true, on_dangling = 'keep' WHERE server = 'places' AND path = 'by';
+-- Two tables have the documents of one state each, and a third one has the state.
+SELECT mongo_migrate.plan_collection('places', 'tasks', target => 'places.open');
+UPDATE mongo_migrate.plan_target SET filter = '{"state": "open"}' WHERE (server, target) = ('places', 'places.open');
+DELETE FROM mongo_migrate.plan_column WHERE (server, target) = ('places', 'places.open') AND path IN ('state', 'name');
+INSERT INTO mongo_migrate.plan_target (server, collection, target, kind, filter, ordinal)
+    VALUES ('places', 'tasks', 'places.done', 'root', '{"state": "done"}', 10), ('places', 'tasks', 'places.tasks', 'root', NULL, 11);
+INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type) VALUES
+    ('places', 'tasks', 'places.done', 'id', 1, 'id', '_id', 'bigint'), ('places', 'tasks', 'places.done', 'n', 2, 'value', 'n', 'integer'),
+    ('places', 'tasks', 'places.tasks', 'id', 1, 'id', '_id', 'bigint'), ('places', 'tasks', 'places.tasks', 'name', 2, 'value', 'name', 'text'),
+    ('places', 'tasks', 'places.tasks', 'state', 3, 'value', 'state', 'text');
 SELECT target, kind, path, nested_path FROM mongo_migrate.plan_target WHERE server = 'places' ORDER BY collection, ordinal;
 SET client_min_messages = warning;
 SELECT collection, inserted, complete FROM mongo_migrate.migrate_all('places');
@@ -76,6 +87,27 @@ UPDATE posts SET extra = extra - 'more' WHERE id < 3;
 UPDATE posts SET by = NULL WHERE id > 1;
 CALL pg_temp.settle();
 SELECT d -> 'more' AS more, d -> 'by' AS by FROM mongo_migrate.find_documents('places', 'posts', '{}', '{"sort": {"_id": 1}}') AS d;
+SELECT * FROM pg_temp.differences();
+
+-- A document that goes from one table to the other, and a new one.
+BEGIN;
+UPDATE tasks SET state = 'done' WHERE id = 1;
+WITH gone AS (DELETE FROM open WHERE id = 1 RETURNING *) INSERT INTO done SELECT id, n + 10 FROM gone;
+INSERT INTO tasks VALUES (3, 'c', 'open');
+INSERT INTO open VALUES (3, 3);
+COMMIT;
+-- One that does not say that it does; one that is nowhere.
+BEGIN;
+UPDATE tasks SET state = 'open' WHERE id = 2;
+INSERT INTO tasks VALUES (4, 'd', 'done');
+COMMIT;
+CALL pg_temp.settle();
+SELECT pg_temp.documents('tasks');
+SELECT id, reason FROM mongo_migrate.row_change WHERE server = 'places' ORDER BY id;
+WITH gone AS (DELETE FROM done WHERE id = 2 RETURNING *) INSERT INTO open SELECT * FROM gone;
+INSERT INTO done VALUES (4, 4);
+CALL pg_temp.settle();
+SELECT pg_temp.documents('tasks');
 SELECT * FROM pg_temp.differences();
 SELECT mongo_migrate.finalize('places');
 DROP SERVER places CASCADE;

@@ -226,7 +226,6 @@ AS $$
 DECLARE
     new constant boolean[] := ARRAY(SELECT d.document IS NULL FROM unnest(documents) WITH ORDINALITY AS d (document, n) ORDER BY d.n);
     found boolean[] := array_fill(false, ARRAY[cardinality(ids)]);     -- which have a row
-    of_root json[];
     has integer[] := '{}';      -- numbers of root and document
     part record;
 BEGIN
@@ -234,7 +233,6 @@ BEGIN
                          FROM unnest(documents) WITH ORDINALITY AS d (document, n)
                          JOIN unnest(sources) WITH ORDINALITY AS s (source, n) USING (n) ORDER BY n);
     FOR i IN 1 .. cardinality(job.roots) LOOP
-        of_root := '{}';
         FOR part IN EXECUTE job.statements[i] USING ids, documents LOOP
             IF mongo_migrate.field_at(part.document, '{_id}')::text <> mongo_migrate.field_at(documents[part.n], '{_id}')::text THEN
                 RAISE check_violation USING
@@ -243,15 +241,16 @@ BEGIN
             documents[part.n] := CASE WHEN new[part.n] THEN mongo_migrate.set_filter(part.document, job.filters[i]) ELSE part.document END;
             found[part.n] := true;
             has := has || ((i - 1) * cardinality(ids) + part.n::integer);
-            of_root := of_root || documents[part.n];
         END LOOP;
-        PERFORM mongo_migrate.require_match(job.server, job.collection, job.roots[i], job.filters[i], of_root, true);
     END LOOP;
-    -- With a row in one table the document goes on, and without one in another it should not have that.
+    -- What a filter asks for may be a column of another table. With a row in one table the document goes on, and without one
+    -- in another it should not have that.
     FOR i IN 1 .. cardinality(job.roots) LOOP
         PERFORM mongo_migrate.require_match(job.server, job.collection, job.roots[i], job.filters[i],
-            ARRAY(SELECT documents[n] FROM generate_series(1, cardinality(ids)) AS n
-                   WHERE found[n] AND (i - 1) * cardinality(ids) + n <> ALL (has)), false);
+                    array_agg(documents[h.n]), h.rows_there)
+           FROM (SELECT n, (i - 1) * cardinality(ids) + n = ANY (has) AS rows_there
+                   FROM generate_series(1, cardinality(ids)) AS n WHERE found[n]) AS h
+          GROUP BY h.rows_there ORDER BY h.rows_there DESC;
     END LOOP;
     FOR n IN 1 .. cardinality(ids) LOOP
         IF NOT found[n] THEN
