@@ -60,6 +60,7 @@ SQL_PARTS = \
 	src/verify/workers.sql \
 	src/verify/document.sql \
 	src/verify/schedule.sql \
+	src/migrate/lock.sql \
 	src/migrate/apply_ddl.sql \
 	src/migrate/chunk.sql \
 	src/migrate/progress.sql \

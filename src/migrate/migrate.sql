@@ -633,6 +633,20 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.empty_tables(text[]) IS
     'empties the tables of a collection; where a foreign key of another table stands in the way, the error has the statement that drops it';
 
+CREATE FUNCTION mongo_migrate.ids_held_by(server name, collection text)
+    RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT min(c.collection)
+      FROM mongo_migrate.plan_column c
+      JOIN mongo_migrate.chunk k USING (server, collection)
+     WHERE c.server = $1 AND c.collection <> $2 AND c.refers_to = $2 AND c.included
+       AND mongo_migrate.holds_ids(c)
+$$;
+COMMENT ON FUNCTION mongo_migrate.ids_held_by(name, text) IS
+    'another collection, copied or being copied, whose rows have ids of this one''s documents; NULL: none';
+
 CREATE FUNCTION mongo_migrate.reset_collection(server name, collection text, truncate boolean DEFAULT false)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -664,19 +678,21 @@ BEGIN
                               server, collection);
         END IF;
     END LOOP;
+    SELECT m.relation INTO map FROM mongo_migrate.id_map m
+     WHERE (m.server, m.collection) = (server, collection);
+    PERFORM mongo_migrate.lock_tables(ARRAY(
+        SELECT to_regclass(t) FROM unnest(targets) AS t WHERE truncate
+         UNION ALL
+        SELECT unnest(ARRAY[k.target, k.referred_target]) FROM mongo_migrate.passing_foreign_keys(server, NULL, collection) AS k
+         UNION ALL
+        SELECT to_regclass(map) WHERE mongo_migrate.ids_held_by(server, collection) IS NULL), 'ACCESS EXCLUSIVE');
     PERFORM mongo_migrate.drop_foreign_keys(server, NULL, collection);
     IF truncate AND targets <> '{}' THEN
         PERFORM mongo_migrate.empty_tables(targets);
     END IF;
 
     -- Ids that rows of other collections refer to are kept: the documents get them again.
-    SELECT m.relation INTO map FROM mongo_migrate.id_map m
-     WHERE (m.server, m.collection) = (server, collection);
-    SELECT min(c.collection) INTO referring
-      FROM mongo_migrate.plan_column c
-      JOIN mongo_migrate.chunk k USING (server, collection)
-     WHERE c.server = server AND c.collection <> collection AND c.refers_to = collection AND c.included
-       AND mongo_migrate.holds_ids(c);
+    referring := mongo_migrate.ids_held_by(server, collection);
     IF to_regclass(map) IS NOT NULL THEN
         IF referring IS NULL THEN
             EXECUTE format('TRUNCATE %s RESTART IDENTITY', map);

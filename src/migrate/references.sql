@@ -479,35 +479,44 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.quarantine_documents(name, text, text[], text, text) IS
     'takes documents, by their ids in PostgreSQL, out of their tables and puts them into quarantine; their rows in child tables go too';
 
+CREATE FUNCTION mongo_migrate.passing_foreign_keys(server name, referring text, referred text, policy text DEFAULT NULL)
+    RETURNS TABLE (target regclass, referred_target regclass, statement text)
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT k.conrelid, k.confrelid, format('ALTER TABLE %s DROP CONSTRAINT %I', r.target, k.conname)
+      FROM mongo_migrate.plan_references($1, ARRAY[coalesce($2, $3)]) r
+      JOIN pg_constraint k ON k.conrelid = to_regclass(r.target)
+            AND k.confrelid = to_regclass(r.refers_target) AND k.contype = 'f'
+      JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attname = r.column_name
+            AND k.conkey = ARRAY[a.attnum]
+      JOIN mongo_migrate.plan_column c
+            ON (c.server, c.collection, c.target, c.column_name) = ($1, r.collection, r.target, r.column_name)
+     WHERE r.collection = coalesce($2, r.collection)
+       AND r.refers_to = coalesce($3, r.refers_to)
+       AND c.on_dangling = coalesce($4, c.on_dangling)
+       AND (k.confupdtype, k.confdeltype, k.confmatchtype, k.condeferrable) = ('a', 'a', 's', false)
+$$;
+COMMENT ON FUNCTION mongo_migrate.passing_foreign_keys(name, text, text, text) IS
+    'the foreign keys of planned references from and to these collections, of one policy (NULL: any), that apply_references would make again, and the statements that drop them; those with actions or deferrable ones are somebody''s own';
+
 CREATE FUNCTION mongo_migrate.drop_foreign_keys(server name, referring text, referred text, policy text DEFAULT NULL)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_variable
 DECLARE
-    statement text;
+    key record;
 BEGIN
-    FOR statement IN
-        SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', r.target, k.conname)
-          FROM mongo_migrate.plan_references(server, ARRAY[coalesce(referring, referred)]) r
-          JOIN pg_constraint k ON k.conrelid = to_regclass(r.target)
-                AND k.confrelid = to_regclass(r.refers_target) AND k.contype = 'f'
-          JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attname = r.column_name
-                AND k.conkey = ARRAY[a.attnum]
-          JOIN mongo_migrate.plan_column c
-                ON (c.server, c.collection, c.target, c.column_name) = (drop_foreign_keys.server, r.collection, r.target, r.column_name)
-         WHERE r.collection = coalesce(referring, r.collection)
-           AND r.refers_to = coalesce(referred, r.refers_to)
-           AND c.on_dangling = coalesce(policy, c.on_dangling)
-           AND (k.confupdtype, k.confdeltype, k.confmatchtype, k.condeferrable) = ('a', 'a', 's', false)
-    LOOP
-        EXECUTE statement;
+    PERFORM mongo_migrate.lock_tables(array_agg(k.target) || array_agg(k.referred_target), 'ACCESS EXCLUSIVE')
+       FROM mongo_migrate.passing_foreign_keys(server, referring, referred, policy) AS k;
+    FOR key IN SELECT * FROM mongo_migrate.passing_foreign_keys(server, referring, referred, policy) LOOP
+        EXECUTE key.statement;
     END LOOP;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.drop_foreign_keys(name, text, text, text) IS
-    'drops the foreign keys of planned references from and to these collections, of one policy (NULL: any) that apply_references would make again; those with actions or deferrable ones are somebody''s own and stay';
+    'drops passing_foreign_keys()';
 
 CREATE FUNCTION mongo_migrate.row_key_value(row_key text, column_name name, type text)
     RETURNS text

@@ -428,73 +428,6 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.adopt_tables(name) IS
     'notes the rows of unnoted_tables(), and makes their triggers; returns how many there were';
 
-CREATE FUNCTION mongo_migrate.limit_locks(until timestamptz)
-    RETURNS void
-    LANGUAGE sql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT set_config('lock_timeout', greatest(1, ceil(extract(epoch FROM $1 - clock_timestamp()) * 1000))::integer::text, true)
-$$;
-COMMENT ON FUNCTION mongo_migrate.limit_locks(timestamptz) IS
-    'has whoever waits for a lock from now on wait until then at most; to the end of the calling function, if that sets lock_timeout';
-
-CREATE FUNCTION mongo_migrate.short_wait(attempt integer)
-    RETURNS interval
-    LANGUAGE sql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT current_setting('deadlock_timeout')::interval * CASE WHEN $1 % 10 = 0 THEN 1.3 ELSE 0.3 END
-$$;
-COMMENT ON FUNCTION mongo_migrate.short_wait(integer) IS
-    'how long a lock is waited for before it is tried anew: so shortly that in a deadlock with an application it is not that which fails, and at every tenth attempt until autovacuum gives way';
-
-CREATE FUNCTION mongo_migrate.lock_against_writes(tables regclass[], until timestamptz)
-    RETURNS void
-    LANGUAGE plpgsql VOLATILE
-    SET search_path = pg_catalog, pg_temp
-    SET lock_timeout = 0
-AS $$
-DECLARE
-    names text[] := ARRAY(SELECT c.oid::regclass::text FROM pg_class AS c
-                                    WHERE c.oid = ANY (tables) AND c.relkind IN ('r', 'p') ORDER BY c.oid::regclass::text COLLATE "C");
-    name text;
-    attempt_until timestamptz;
-    holders text;
-BEGIN
-    FOR attempt IN 1 .. 2147483647 LOOP
-        BEGIN
-            attempt_until := least(until, clock_timestamp() + mongo_migrate.short_wait(attempt));
-            FOREACH name IN ARRAY names LOOP
-                PERFORM mongo_migrate.limit_locks(attempt_until);
-                EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', name);
-            END LOOP;
-            RETURN;
-        EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
-            IF clock_timestamp() >= until THEN
-                SELECT string_agg(DISTINCT CASE WHEN l.pid IS NULL THEN format('prepared transaction %L', p.gid)
-                                                ELSE concat_ws(', ', format('process %s', l.pid), a.state) END, '; ')
-                  INTO holders
-                  FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a USING (pid)
-                  LEFT JOIN pg_locks AS x ON x.locktype = 'transactionid' AND x.granted AND x.pid IS NULL AND x.virtualtransaction = l.virtualtransaction
-                  LEFT JOIN pg_prepared_xacts AS p ON p.transaction = x.transactionid
-                 WHERE l.locktype = 'relation' AND l.granted AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
-                   AND l.relation IN (SELECT name::regclass UNION SELECT p.relid FROM pg_partition_tree(name) AS p)
-                   AND l.mode NOT IN ('AccessShareLock', 'RowShareLock') AND l.pid IS DISTINCT FROM pg_backend_pid();
-                RAISE object_not_in_prerequisite_state USING
-                    MESSAGE = format('transactions that have written to table %s do not end', name),
-                    DETAIL = coalesce(holders, 'They have ended meanwhile.'),
-                    HINT = 'End them, and call it again, with a larger timeout if need be.';
-            END IF;
-            -- Writers have this one, and may wait for one before it: in time it becomes their order.
-            names := name || array_remove(names, name);
-        END;
-        PERFORM pg_sleep(extract(epoch FROM mongo_migrate.short_wait(1)));
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION mongo_migrate.lock_against_writes(regclass[], timestamptz) IS
-    'locks tables against writes, all at once, as soon as no transaction has written to them that has not ended; error 55000 when the time is over';
-
 CREATE FUNCTION mongo_migrate.cutover(server name, timeout interval DEFAULT '1 minute', incomplete boolean DEFAULT false)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
@@ -553,7 +486,7 @@ BEGIN
             HINT = 'Stop whatever writes to them, and call it again.';
     END IF;
 
-    PERFORM mongo_migrate.lock_against_writes(ARRAY(SELECT to_regclass(w.target) FROM mongo_migrate.write_back_triggers(server) AS w), until);
+    PERFORM mongo_migrate.lock_tables(ARRAY(SELECT to_regclass(w.target) FROM mongo_migrate.write_back_triggers(server) AS w), 'SHARE ROW EXCLUSIVE', until);
     UPDATE mongo_migrate.sync AS y SET cut_over_at = clock_timestamp(), written_by = mongo_migrate.this_database() WHERE y.server = server;
     PERFORM mongo_migrate.commit_durably();
     FOR t IN SELECT * FROM mongo_migrate.write_back_triggers(server) LOOP
@@ -623,7 +556,7 @@ BEGIN
         until := clock_timestamp() + timeout;
     END;
     -- Who writes now waits for the end of the transaction; what was written is read by the worker.
-    PERFORM mongo_migrate.lock_against_writes(ARRAY(SELECT n.target FROM mongo_migrate.note_triggers(server) AS n), until);
+    PERFORM mongo_migrate.lock_tables(ARRAY(SELECT n.target FROM mongo_migrate.note_triggers(server) AS n), 'SHARE ROW EXCLUSIVE', until);
     PERFORM mongo_migrate.require_sync(server, true);
     PERFORM mongo_migrate.await_sync(server, what, until) WHERE NOT given_up;
     PERFORM mongo_migrate.limit_locks(until);

@@ -1,0 +1,63 @@
+# Functions of the extension, and an application, that lock the same tables in different orders: none of them ends with a deadlock.
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../lib";
+use MongoServer;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use PsqlSession;
+use Test::More;
+
+my $mongo = MongoServer->shared;
+my $node = PostgreSQL::Test::Cluster->new('locks');
+$node->init;
+$node->append_conf('postgresql.conf', "autovacuum = off\nmax_worker_processes = 16\ndeadlock_timeout = '100ms'");
+$node->start;
+sub query { return $node->safe_psql('postgres', $_[0]); }
+query('CREATE EXTENSION mongo_migrate; CREATE SERVER shop FOREIGN DATA WRAPPER mongo_migrate'
+	  . " OPTIONS (uri '" . $mongo->uri . "', database 'mm_test_locks')");
+
+$mongo->command('mm_test_locks', '{"dropDatabase": 1}');
+$mongo->command('mm_test_locks', '{"insert": "orders", "documents": [{"_id": "a", "n": 1}, {"_id": "b", "n": 2}]}');
+$mongo->command('mm_test_locks', '{"insert": "items", "documents": [{"_id": "1", "order": "a", "n": 1}, {"_id": "2", "order": "b", "n": 2}]}');
+query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest('{orders,items}'::text[]) c;"
+	  . " UPDATE mongo_migrate.plan_column SET role = 'reference', type = 'bigint', nullable = true, refers_to = 'orders' WHERE path = 'order'");
+
+sub migrate { return query("SELECT bool_and(complete) FROM mongo_migrate.migrate_all('shop')"); }
+is(migrate(), 't', 'two collections are migrated, of which one refers to the other');
+
+sub reset_of { return sprintf "SELECT mongo_migrate.reset_collection('shop', '%s', truncate => true)", $_[0]; }
+
+# A session has some locks already when $call asks for all, and then asks for more: $call waits, and neither ends with a deadlock.
+sub give_way
+{
+	my ($name, $has, $call, $asks) = @_;
+	my ($first, $second) = map { PsqlSession->new($node) } 1 .. 2;
+	my ($pid) = $second->ask('SELECT pg_backend_pid()');
+	unlike(($first->ask("BEGIN; $has"))[1], qr/ERROR/, "$name: begun");
+	$second->send($call);
+	$node->poll_query_until('postgres', "SELECT state = 'active' AND query_start < clock_timestamp() - interval '300 ms' FROM pg_stat_activity WHERE pid = $pid")
+	  or die 'it does not wait';
+	unlike(($first->ask("$asks; COMMIT"))[1], qr/ERROR/, "$name: goes on");
+	unlike(($second->result)[1], qr/ERROR/, "$name: waits");
+	$_->finish foreach $first, $second;
+	return;
+}
+
+# The tables of a reset: an id map before its table, and what is referred to before what refers to it.
+give_way('a verification beside a reset', q(SELECT mongo_migrate.target_id('shop', 'items', '"1"')), reset_of('items'),
+	"SELECT count(*) FROM mongo_migrate.verify_sample('shop', 'items')");
+is(migrate(), 't', 'all is migrated again');
+give_way('reading what is referred to first', 'SELECT FROM orders', reset_of('orders'), 'SELECT FROM items');
+is(migrate(), 't', 'all is migrated again');
+give_way('reading what refers to it first', 'SELECT FROM items', reset_of('orders'), 'SELECT FROM orders');
+is(migrate(), 't', 'all is migrated again');
+give_way('an application beside a run that catches up', 'LOCK TABLE orders IN ACCESS SHARE MODE', "SELECT mongo_migrate.prepare_run('shop', 'items', 100, 0, 'quarantine', NULL, NULL)",
+	'SELECT FROM items');
+is(migrate(), 't', 'all is migrated again');
+
+$mongo->command('mm_test_locks', '{"dropDatabase": 1}');
+$node->stop;
+done_testing();
