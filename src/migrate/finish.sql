@@ -129,7 +129,7 @@ AS $$
 DECLARE
     r mongo_migrate.run;
     next record;
-    statement text;
+    key record;
 BEGIN
     SELECT * INTO r FROM mongo_migrate.run WHERE run_id = finish_table.run_id AND phase = 'references';
     IF NOT FOUND OR mongo_migrate.is_to_stop(r) THEN
@@ -145,17 +145,17 @@ BEGIN
          ORDER BY pg_relation_size(to_regclass(t.target)) DESC, t.ordinal
     LOOP
         CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended(format('mongo_migrate_table_%s', next.relation::oid), 0));
-        FOR statement IN
-            SELECT mongo_migrate.key_statement(k.target, NULL, k.foreign_key)
+        FOR key IN
+            SELECT k.foreign_key, mongo_migrate.key_statement(k.target, NULL, k.foreign_key) AS statement
               FROM mongo_migrate.plan_keys(r.server, r.collection) k
              WHERE k.target = next.target AND NOT k.done AND k.foreign_key IS NOT NULL
              UNION ALL
-            SELECT mongo_migrate.key_statement(l.target, NULL, l.foreign_key)
+            SELECT l.foreign_key, mongo_migrate.key_statement(l.target, NULL, l.foreign_key)
               FROM mongo_migrate.loaded_references(r.server, ARRAY[r.collection]) l
              WHERE l.target = next.target AND NOT l.done AND l.foreign_key IS NOT NULL
         LOOP
             BEGIN
-                EXECUTE statement;
+                PERFORM mongo_migrate.make_reference(next.target, key.foreign_key, key.statement);
             EXCEPTION WHEN foreign_key_violation THEN
                 NULL;       -- validate_references() meets it too, and settles or tells it
             END;

@@ -590,20 +590,37 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.mend_dangling(name, mongo_migrate.loaded_reference) IS
     'sets references of a column that were dangling and are no longer; returns their number';
 
-CREATE FUNCTION mongo_migrate.execute_or_settle(server name, r mongo_migrate.loaded_reference, statement text)
+CREATE FUNCTION mongo_migrate.make_reference(target text, foreign_key name, statement text)
     RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     EXECUTE statement;
+EXCEPTION WHEN undefined_object THEN
+    -- A reset, or a run that catches up, has dropped it; the run after it makes it anew.
+    IF foreign_key IS NULL OR EXISTS (SELECT FROM pg_constraint AS k WHERE (k.conrelid, k.conname) = (to_regclass(target), foreign_key)) THEN
+        RAISE;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.make_reference(text, name, text) IS
+    'executes a statement that makes a foreign key (foreign_key NULL), or validates it; one that another session has dropped meanwhile is none to validate';
+
+CREATE FUNCTION mongo_migrate.execute_or_settle(server name, r mongo_migrate.loaded_reference, statement text)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM mongo_migrate.make_reference(r.target, r.foreign_key, statement);
 EXCEPTION WHEN foreign_key_violation THEN
     PERFORM mongo_migrate.settle_dangling(server, r);
-    EXECUTE statement;
+    PERFORM mongo_migrate.make_reference(r.target, r.foreign_key, statement);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.execute_or_settle(name, mongo_migrate.loaded_reference, text) IS
-    'executes a statement that makes or validates the foreign key of a reference; where references dangle, settles them first';
+    'make_reference(); where references dangle, settles them first';
 
 CREATE FUNCTION mongo_migrate.add_foreign_keys(server name, collection text DEFAULT NULL)
     RETURNS void
