@@ -16,6 +16,8 @@ DECLARE
 BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
     PERFORM mongo_migrate.reach_shards();
+    -- For apply_references(), in the order of lock.sql.
+    PERFORM mongo_migrate.await_lock(mongo_migrate.run_lock(server, ''));
     documents := 0; inserted := 0; skipped := 0; rejected := 0; rounded := 0; gone := 0;
     FOR of_collection IN
         SELECT DISTINCT q.collection FROM mongo_migrate.quarantine AS q

@@ -184,6 +184,8 @@ BEGIN
             HINT = format('SELECT count(*) FROM mongo_migrate.verify_full(%L, %L);', server, collection);
     END IF;
     PERFORM mongo_migrate.lock_collection(server, collection);
+    -- For apply_references(), in the order of lock.sql.
+    PERFORM mongo_migrate.await_lock(mongo_migrate.run_lock(server, ''));
     -- Its documents would all be gone.
     PERFORM mongo_migrate.require_collection(server, collection);
     PERFORM mongo_migrate.reach_shards();

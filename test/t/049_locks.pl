@@ -63,6 +63,16 @@ query("ALTER TABLE items DROP CONSTRAINT items_order_fkey; ALTER TABLE items ADD
 give_way('a reset beside the validation of a foreign key', reset_of('orders'), "SELECT mongo_migrate.apply_references('shop')", 'SELECT');
 is(migrate(), 't', 'all is migrated again');
 
+# What adds foreign keys has the lock of the server before that of a table, and so have others that write to tables.
+my $adds = "SELECT mongo_migrate.await_lock(mongo_migrate.run_lock('shop', ''))";
+query("UPDATE items SET n = 7; SELECT count(*) FROM mongo_migrate.verify_full('shop', 'items')");
+give_way('a repair beside a run that ends', $adds, "SELECT mongo_migrate.repair('shop', 'items')", 'LOCK TABLE items IN SHARE ROW EXCLUSIVE MODE');
+is(query('SELECT sum(n) FROM items'), 3, 'it has repaired');
+query("INSERT INTO mongo_migrate.quarantine (server, collection, key, source_id, document, reason, sqlstate)"
+	  . " SELECT 'shop', 'items', mongo_migrate.quarantine_key(mongo_migrate.bson_key('\"9\"')), '\"9\"', mongo_migrate.bson_from_json('{\"_id\": \"9\"}'), 'a test', '23503'");
+$mongo->command('mm_test_locks', '{"insert": "items", "documents": [{"_id": "9", "order": "gone", "n": 1}]}');
+give_way('a retry beside a run that ends', $adds, "SELECT mongo_migrate.retry_quarantine('shop', 'items')", 'LOCK TABLE items IN SHARE ROW EXCLUSIVE MODE');
+
 $mongo->command('mm_test_locks', '{"dropDatabase": 1}');
 $node->stop;
 done_testing();
