@@ -53,6 +53,19 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.require_id_map(mongo_migrate.id_map, boolean) IS
     'error 55000 where an id map does not exist any more, or (filled) has no rows, though documents with its ids were migrated';
 
+CREATE FUNCTION mongo_migrate.require_id_map_now(map mongo_migrate.id_map) RETURNS void
+    LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- Waits for a reset, which empties the map with the checkpoints: the statement after it sees both.
+    PERFORM mongo_migrate.is_filled(map.relation) WHERE has_table_privilege(to_regclass(map.relation), 'SELECT');
+    PERFORM mongo_migrate.require_id_map(map);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.require_id_map_now(mongo_migrate.id_map) IS
+    'require_id_map(), where other sessions may be at work';
+
 CREATE FUNCTION mongo_migrate.create_id_map(server name, collection text) RETURNS text
     LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
@@ -72,7 +85,7 @@ BEGIN
     IF map.id_type = 'source' THEN
         RETURN NULL;
     END IF;
-    PERFORM mongo_migrate.require_id_map(map);
+    PERFORM mongo_migrate.require_id_map_now(map);
     IF map.relation IS NOT NULL AND to_regclass(map.relation) IS NOT NULL THEN
         RETURN map.relation;
     END IF;
@@ -273,7 +286,7 @@ BEGIN
             ORDER BY m.collection COLLATE "C"
             FOR UPDATE
     LOOP
-        PERFORM mongo_migrate.require_id_map(map);
+        PERFORM mongo_migrate.require_id_map_now(map);
         CONTINUE WHEN to_regclass(map.relation) IS NULL;
         PERFORM mongo_migrate.require_own_map(map) WHERE map.collection = $2;
         IF map.collection = ANY (looked_up) OR (untouched AND NOT mongo_migrate.unkey_id_map(map)) THEN

@@ -92,6 +92,23 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.short_wait(integer) IS
     'how long a lock is waited for before it is tried anew: so shortly that in a deadlock with an application it is not that which fails, and at every tenth attempt until autovacuum gives way';
 
+CREATE FUNCTION mongo_migrate.await_step(key bigint)
+    RETURNS void
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+    SET lock_timeout = 0
+AS $$
+BEGIN
+    -- Long enough for a deadlock to be seen: a step may wait for foreign keys that this transaction makes.
+    PERFORM mongo_migrate.limit_locks(clock_timestamp() + mongo_migrate.short_wait(10));
+    PERFORM pg_advisory_xact_lock(key);
+EXCEPTION WHEN lock_not_available THEN
+    NULL;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.await_step(bigint) IS
+    'waits a while for an advisory lock that a sync has for the moment of a step; whether it has come is to be asked';
+
 CREATE FUNCTION mongo_migrate.lock_deadline()
     RETURNS timestamptz
     LANGUAGE sql VOLATILE

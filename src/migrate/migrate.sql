@@ -85,7 +85,7 @@ BEGIN
         IF NOT EXISTS (SELECT FROM mongo_migrate.run_lock_held k
                         WHERE k.lock = wanted AND (k.pid IS NULL OR k.pid NOT IN (
                               SELECT s.pid FROM mongo_migrate.run_lock_held s WHERE s.lock = mongo_migrate.sync_lock(server) AND s.pid IS NOT NULL))) THEN
-            PERFORM pg_sleep(0.02);
+            PERFORM mongo_migrate.await_step(wanted);
             CONTINUE;
         END IF;
         RAISE object_in_use USING
@@ -380,6 +380,8 @@ BEGIN
     END IF;
 
     IF workers = 0 THEN
+        -- For the foreign keys at its end, in the order of lock.sql.
+        PERFORM mongo_migrate.await_lock(mongo_migrate.run_lock(server, ''));
         this_run := mongo_migrate.run_in_transaction(server, collection, batch_size,
             on_error, max_errors, max_duration, max_docs_per_second);
     ELSE

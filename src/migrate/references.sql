@@ -507,9 +507,16 @@ CREATE FUNCTION mongo_migrate.drop_foreign_keys(server name, referring text, ref
 AS $$
 DECLARE
     key record;
+    tables regclass[];
+    locked regclass[] := '{}';
 BEGIN
-    PERFORM mongo_migrate.lock_tables(array_agg(k.target) || array_agg(k.referred_target), 'ACCESS EXCLUSIVE')
-       FROM mongo_migrate.passing_foreign_keys(server, referring, referred, policy) AS k;
+    LOOP
+        SELECT array_agg(k.target) || array_agg(k.referred_target) INTO tables
+          FROM mongo_migrate.passing_foreign_keys(server, referring, referred, policy) AS k;
+        EXIT WHEN coalesce(tables <@ locked, true);
+        PERFORM mongo_migrate.lock_tables(tables, 'ACCESS EXCLUSIVE');
+        locked := tables;       -- another session may have made one before
+    END LOOP;
     FOR key IN SELECT * FROM mongo_migrate.passing_foreign_keys(server, referring, referred, policy) LOOP
         EXECUTE key.statement;
     END LOOP;

@@ -46,6 +46,13 @@ sub give_way
 	return;
 }
 
+sub quarantine
+{
+	query("INSERT INTO mongo_migrate.quarantine (server, collection, key, source_id, document, reason, sqlstate)"
+		  . " SELECT 'shop', 'items', mongo_migrate.quarantine_key(mongo_migrate.bson_key('\"9\"')), '\"9\"', mongo_migrate.bson_from_json('{\"_id\": \"9\"}'), 'a test', '23503'");
+	return;
+}
+
 # The tables of a reset: an id map before its table, and what is referred to before what refers to it.
 give_way('a verification beside a reset', q(SELECT mongo_migrate.target_id('shop', 'items', '"1"')), reset_of('items'),
 	"SELECT count(*) FROM mongo_migrate.verify_sample('shop', 'items')");
@@ -68,10 +75,27 @@ my $adds = "SELECT mongo_migrate.await_lock(mongo_migrate.run_lock('shop', ''))"
 query("UPDATE items SET n = 7; SELECT count(*) FROM mongo_migrate.verify_full('shop', 'items')");
 give_way('a repair beside a run that ends', $adds, "SELECT mongo_migrate.repair('shop', 'items')", 'LOCK TABLE items IN SHARE ROW EXCLUSIVE MODE');
 is(query('SELECT sum(n) FROM items'), 3, 'it has repaired');
-query("INSERT INTO mongo_migrate.quarantine (server, collection, key, source_id, document, reason, sqlstate)"
-	  . " SELECT 'shop', 'items', mongo_migrate.quarantine_key(mongo_migrate.bson_key('\"9\"')), '\"9\"', mongo_migrate.bson_from_json('{\"_id\": \"9\"}'), 'a test', '23503'");
+quarantine();
 $mongo->command('mm_test_locks', '{"insert": "items", "documents": [{"_id": "9", "order": "gone", "n": 1}]}');
 give_way('a retry beside a run that ends', $adds, "SELECT mongo_migrate.retry_quarantine('shop', 'items')", 'LOCK TABLE items IN SHARE ROW EXCLUSIVE MODE');
+
+give_way('a migration in the calling transaction beside a run that ends', $adds, "SELECT mongo_migrate.migrate_collection('shop', 'items', workers => 0)",
+	'LOCK TABLE items IN SHARE ROW EXCLUSIVE MODE');
+
+# An id map that another session empties, with the checkpoints, has not lost its rows.
+quarantine();
+give_way('a retry beside a reset', reset_of('items'), "SELECT mongo_migrate.retry_quarantine('shop', 'items')", 'SELECT');
+is(migrate(), 't', 'all is migrated again');
+
+# Whoever waits for the step of a sync has what that waits for: it is a deadlock, and told to one of them.
+my ($session, $sync) = map { PsqlSession->new($node) } 1 .. 2;
+$session->ask("BEGIN; $adds");
+$sync->ask("SELECT pg_advisory_lock(mongo_migrate.sync_lock('shop')); BEGIN; SELECT pg_advisory_xact_lock(mongo_migrate.run_lock('shop', 'items'))");
+$sync->send($adds);
+$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'") or die 'it does not wait';
+$session->send("SET statement_timeout = '20s'; SELECT mongo_migrate.repair('shop', 'items'); COMMIT");
+is(join('', map { ($_->result)[1] =~ /deadlock detected/ ? 1 : 0 } $session, $sync) =~ tr/1//, 1, 'one of the two has a deadlock');
+$_->finish foreach $session, $sync;
 
 $mongo->command('mm_test_locks', '{"dropDatabase": 1}');
 $node->stop;
