@@ -113,7 +113,7 @@ acquire_sample(Relation relation, int elevel, HeapTuple *rows, int targrows, dou
 	{
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextSwitchTo(per_document);
-		if (row_reader_read(reader, document, values, nulls, &error))
+		if (row_reader_try(reader, document, values, nulls, &error))
 		{
 			MemoryContextSwitchTo(old);
 			rows[nrows] = heap_form_tuple(descriptor, values, nulls);

@@ -281,12 +281,10 @@ row_qualifies(ForeignScanState *node, const bson_t *document)
 	ExprContext *econtext = node->ss.ps.ps_ExprContext;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 	MemoryContext old = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-	DocumentError error;
 
 	ExecClearTuple(slot);
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
-	if (!row_reader_read(scan->reader, document, slot->tts_values, slot->tts_isnull, &error))
-		document_error_throw(&error, scan->find.table->collection, document);
+	row_reader_read(scan->reader, document, slot->tts_values, slot->tts_isnull);
 	econtext->ecxt_scantuple = ExecStoreVirtualTuple(slot);
 	MemoryContextSwitchTo(old);
 	return ExecQual(node->ss.ps.qual, econtext);

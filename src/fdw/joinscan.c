@@ -184,15 +184,12 @@ store_row(ForeignScanState *node, const bson_t *outer, const bson_t *inner)
 {
 	JoinScanState *state = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
-	DocumentError error;
 
 	ExecClearTuple(slot);
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
-	if (!row_reader_read(state->outer_reader, outer, slot->tts_values, slot->tts_isnull, &error))
-		document_error_throw(&error, state->outer->collection, outer);
-	if (inner != NULL &&
-		!row_reader_read(state->inner_reader, inner, slot->tts_values, slot->tts_isnull, &error))
-		document_error_throw(&error, state->inner->collection, inner);
+	row_reader_read(state->outer_reader, outer, slot->tts_values, slot->tts_isnull);
+	if (inner != NULL)
+		row_reader_read(state->inner_reader, inner, slot->tts_values, slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
 }
 

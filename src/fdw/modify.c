@@ -377,7 +377,6 @@ read_back(FdwModifyState *state, const bson_t *document, TupleTableSlot *slot)
 	TupleDesc	tupdesc = RelationGetDescr(state->relation);
 	Datum	   *values = palloc0(tupdesc->natts * sizeof(Datum));
 	bool	   *nulls = palloc(tupdesc->natts * sizeof(bool));
-	DocumentError error;
 	MemoryContext old;
 	HeapTuple	tuple;
 
@@ -389,8 +388,7 @@ read_back(FdwModifyState *state, const bson_t *document, TupleTableSlot *slot)
 		MemoryContextSwitchTo(old);
 	}
 	memset(nulls, true, tupdesc->natts * sizeof(bool));
-	if (!row_reader_read(state->reader, document, values, nulls, &error))
-		document_error_throw(&error, state->table->collection, document);
+	row_reader_read(state->reader, document, values, nulls);
 	old = MemoryContextSwitchTo(slot->tts_mcxt);
 	tuple = heap_form_tuple(tupdesc, values, nulls);
 	MemoryContextSwitchTo(old);

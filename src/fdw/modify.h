@@ -39,7 +39,6 @@ typedef struct Writer
 	WriterNode *root;			/* the columns by path */
 	bool		takes_new_id;	/* its columns can hold a new ObjectId: once
 								 * that is known */
-	const char *id;				/* of the row at hand, for messages */
 } Writer;
 
 /* For the columns of a list of attribute numbers; owned by the current memory context. */

@@ -55,7 +55,6 @@ fdw_relation_create(PlannerInfo *root, RelOptInfo *rel, Oid relid)
 		relation->indexes = estimate_indexes(relid, relation->userid);
 	if (relation->indexes == NIL)
 		relation->indexes = list_make1(index_of_id());
-	relation->ncolumns = rel->max_attr;
 	relation->columns = palloc0(Max(rel->max_attr, 1) * sizeof(MongoColumnOptions *));
 	return relation;
 }
@@ -66,7 +65,7 @@ column_options(FdwRelation *relation, AttrNumber attnum)
 {
 	MongoColumnOptions **column = &relation->columns[attnum - 1];
 
-	Assert(attnum > 0 && attnum <= relation->ncolumns);
+	Assert(attnum > 0);
 	if (*column == NULL)
 	{
 		/* The genetic search for joins looks in a memory of its own. */

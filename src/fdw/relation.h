@@ -14,7 +14,6 @@ typedef struct FdwRelation
 	Oid			relid;
 	Oid			userid;			/* whose user mapping is used */
 	MongoTableOptions *options;
-	int			ncolumns;
 	MongoColumnOptions **columns;	/* by attnum - 1; NULL until asked for */
 	MemoryContext context;		/* of all this */
 

@@ -77,8 +77,8 @@ row_reader_place(RowReader *reader, int first)
 
 /* Puts the columns of a document where they belong in a row. */
 bool
-row_reader_read(RowReader *reader, const bson_t *document, Datum *values, bool *nulls,
-				DocumentError *error)
+row_reader_try(RowReader *reader, const bson_t *document, Datum *values, bool *nulls,
+			   DocumentError *error)
 {
 	if (reader->ncolumns == 0)
 		return true;
@@ -92,4 +92,14 @@ row_reader_read(RowReader *reader, const bson_t *document, Datum *values, bool *
 		nulls[reader->attnums[i] - 1] = reader->nulls[i];
 	}
 	return true;
+}
+
+/* The same; throws for a document that cannot be decoded. */
+void
+row_reader_read(RowReader *reader, const bson_t *document, Datum *values, bool *nulls)
+{
+	DocumentError error;
+
+	if (!row_reader_try(reader, document, values, nulls, &error))
+		document_error_throw(&error, reader->collection, document);
 }

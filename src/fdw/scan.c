@@ -140,7 +140,6 @@ table_scan_next(ForeignScanState *node)
 	FdwScanState *state = node->fdw_state;
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 	const bson_t *document;
-	DocumentError error;
 
 	if (!state->started)
 		start_scan(node);
@@ -150,8 +149,7 @@ table_scan_next(ForeignScanState *node)
 	if (document == NULL)
 		return slot;
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
-	if (!row_reader_read(state->reader, document, slot->tts_values, slot->tts_isnull, &error))
-		document_error_throw(&error, state->find.table->collection, document);
+	row_reader_read(state->reader, document, slot->tts_values, slot->tts_isnull);
 	return ExecStoreVirtualTuple(slot);
 }
 

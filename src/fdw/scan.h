@@ -83,9 +83,10 @@ extern void row_reader_place(RowReader *reader, int first);
 /*
  * Puts the columns that are decoded into values and nulls, which are arrays by
  * attribute; the others are left alone.  False, with error filled, when the
- * document cannot be decoded.
+ * document cannot be decoded; the second function throws then.
  */
-extern bool row_reader_read(RowReader *reader, const bson_t *document,
-							Datum *values, bool *nulls, DocumentError *error);
+extern bool row_reader_try(RowReader *reader, const bson_t *document,
+						   Datum *values, bool *nulls, DocumentError *error);
+extern void row_reader_read(RowReader *reader, const bson_t *document, Datum *values, bool *nulls);
 
 #endif							/* MM_SCAN_H */
