@@ -255,22 +255,11 @@ make_update(ForeignScanState *node)
 	ExecDropSingleTupleTableSlot(slot);
 }
 
-/* Adds the operation for what a match document, or an _id, selects. */
-static void
-add_operation(FdwDirectState *state, WriteBatch *batch, const bson_t *selector)
-{
-	if (state->operation == CMD_UPDATE)
-		write_batch_update(batch, selector, state->update, false);
-	else
-		write_batch_delete(batch, selector);
-}
-
 static WriteBatch *
 create_batch(FdwDirectState *state)
 {
 	return write_batch_create(state->scan->connection, state->scan->find.table->collection,
-							  state->operation == CMD_UPDATE ? WRITE_UPDATE : WRITE_DELETE,
-							  CurrentMemoryContext);
+							  state->operation, CurrentMemoryContext);
 }
 
 /* Decodes a document into the scan's slot, and says whether its row meets the conditions. */
@@ -316,8 +305,8 @@ modify_each(ForeignScanState *node, const bson_t *match)
 			make_update(node);
 		selector = owned_bson_new(econtext->ecxt_per_tuple_memory);
 		bson_append_iter(selector, "_id", -1, &id);
-		add_operation(state, batch, selector);
-		if (write_batch_count(batch) >= scan->find.table->batch_size || write_batch_is_large(batch))
+		write_batch_add(batch, selector, state->update, false);
+		if (write_batch_is_full(batch, scan->find.table->batch_size))
 			result += write_batch_send(batch);
 	}
 	mongo_cursor_close(cursor);
@@ -351,7 +340,7 @@ modify_all(ForeignScanState *node)
 	}
 	batch = create_batch(state);
 	write_batch_many(batch, guards_need_simple_collation(state->guards));
-	add_operation(state, batch, safe);
+	write_batch_add(batch, safe, state->update, false);
 	return write_batch_send(batch);
 }
 

@@ -32,7 +32,6 @@
 typedef struct FdwModifyState
 {
 	MongoPending pending;		/* must be first */
-	bool		is_pending;
 	bool		has_begun;		/* there was a row to write */
 	const ModifyTableState *node;	/* of whose rows these are */
 	MemoryContextCallback callback; /* forgets the pending writes */
@@ -43,8 +42,6 @@ typedef struct FdwModifyState
 	bool		do_nothing;		/* ON CONFLICT DO NOTHING */
 	Writer	   *writer;
 	WriteBatch *batch;
-	int			expected;		/* documents that the held back updates are
-								 * for */
 	RowReader  *reader;			/* for rows that are returned; made when
 								 * needed */
 	MemoryContext context;		/* of the state */
@@ -87,13 +84,9 @@ throw_several(FdwModifyState *state)
 static void
 flush(FdwModifyState *state)
 {
-	int			expected = state->expected;
-	int64		found;
+	int			expected = write_batch_count(state->batch);
+	int64		found = write_batch_send(state->batch);
 
-	state->expected = 0;
-	if (write_batch_count(state->batch) == 0)
-		return;
-	found = write_batch_send(state->batch);
 	if (found > expected)
 		throw_several(state);
 	if (found < expected && state->operation == CMD_UPDATE &&
@@ -127,11 +120,7 @@ pending_is_hidden(const MongoPending *pending)
 static void
 forget_pending(void *arg)
 {
-	FdwModifyState *state = arg;
-
-	if (state->is_pending)
-		mongo_pending_remove(&state->pending);
-	state->is_pending = false;
+	mongo_pending_remove(arg);
 }
 
 /*
@@ -167,10 +156,7 @@ state_create(ModifyTableState *node, Relation relation, CmdType operation, List 
 	state->scratch = AllocSetContextCreate(context, "mongo modify row", ALLOCSET_DEFAULT_SIZES);
 	state->writer = writer_create(relation, columns, state->table);
 	state->connection = mongo_connect(GetForeignTable(RelationGetRelid(relation))->serverid, userid);
-	state->batch = write_batch_create(state->connection, state->table->collection,
-									  operation == CMD_INSERT ? WRITE_INSERT :
-									  operation == CMD_UPDATE ? WRITE_UPDATE : WRITE_DELETE,
-									  context);
+	state->batch = write_batch_create(state->connection, state->table->collection, operation, context);
 
 	/* Then the scans of the statement read in the transaction too. */
 	mongo_transaction_begin(state->connection);
@@ -178,9 +164,8 @@ state_create(ModifyTableState *node, Relation relation, CmdType operation, List 
 	state->pending.is_hidden = pending_is_hidden;
 	state->callback.func = forget_pending;
 	state->callback.arg = state;
-	MemoryContextRegisterResetCallback(context, &state->callback);
 	mongo_pending_add(&state->pending);
-	state->is_pending = true;
+	MemoryContextRegisterResetCallback(context, &state->callback);
 	MemoryContextSwitchTo(old);
 	return state;
 }
@@ -434,8 +419,8 @@ fdw_insert_batch(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot **
 	{
 		if (new != NULL && !new[i])
 			continue;
-		write_batch_insert(state->batch, list_nth(documents, i));
-		if (write_batch_is_large(state->batch))
+		write_batch_add(state->batch, list_nth(documents, i), NULL, false);
+		if (write_batch_is_full(state->batch, *count))
 			write_batch_send(state->batch);
 	}
 	write_batch_send(state->batch);
@@ -466,10 +451,8 @@ hold_insert(FdwModifyState *state, EState *estate, ResultRelInfo *resultRelInfo,
 	if (!is_routed(resultRelInfo))
 		check_partition(estate, resultRelInfo, slot, CMD_INSERT);
 	keep_order(state);
-	write_batch_insert(state->batch, writer_document(state->writer, slot));
-	state->expected++;
-	if (write_batch_count(state->batch) >= state->table->batch_size ||
-		write_batch_is_large(state->batch))
+	write_batch_add(state->batch, writer_document(state->writer, slot), NULL, false);
+	if (write_batch_is_full(state->batch, state->table->batch_size))
 		flush(state);
 	MemoryContextSwitchTo(old);
 }
@@ -571,8 +554,7 @@ changed_columns(FdwModifyState *state, TupleTableSlot *slot, TupleTableSlot *pla
 	if (!state->compares)
 		return state->changed;
 	row = ExecGetJunkAttribute(plan_slot, state->row_junk, &null);
-	if (null)
-		return state->changed;
+	Assert(!null);				/* the executor has looked */
 	tuple.t_data = DatumGetHeapTupleHeader(row);
 	tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);
 	values = palloc(tupdesc->natts * sizeof(Datum));
@@ -615,13 +597,9 @@ write_row(FdwModifyState *state, const bson_t *selector, const WriterUpdate *upd
 						 update == NULL ? NULL : update->update);
 	}
 	keep_order(state);
-	if (update != NULL)
-		write_batch_update(state->batch, selector, update->update, update->replaces);
-	else
-		write_batch_delete(state->batch, selector);
-	state->expected++;
-	if (write_batch_count(state->batch) >= state->table->batch_size ||
-		write_batch_is_large(state->batch))
+	write_batch_add(state->batch, selector, update == NULL ? NULL : update->update,
+					update != NULL && update->replaces);
+	if (write_batch_is_full(state->batch, state->table->batch_size))
 		flush(state);
 	return NULL;
 }
@@ -730,9 +708,9 @@ fdw_truncate(List *relations, DropBehavior behavior, bool restart_sequences)
 					 errmsg("foreign table \"%s\" does not allow truncates",
 							RelationGetRelationName(relation))));
 		connection = mongo_connect(GetForeignTable(RelationGetRelid(relation))->serverid, GetUserId());
-		batch = write_batch_create(connection, table->collection, WRITE_DELETE, CurrentMemoryContext);
+		batch = write_batch_create(connection, table->collection, CMD_DELETE, CurrentMemoryContext);
 		write_batch_many(batch, false);
-		write_batch_delete(batch, everything);
+		write_batch_add(batch, everything, NULL, false);
 		write_batch_send(batch);
 	}
 }

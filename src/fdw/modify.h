@@ -64,22 +64,16 @@ extern void writer_update(Writer *writer, TupleTableSlot *slot, const bool *chan
 
 typedef struct WriteBatch WriteBatch;
 
-/* What a batch asks MongoDB for; each of its own kind. */
-typedef enum WriteKind
-{
-	WRITE_INSERT,
-	WRITE_UPDATE,
-	WRITE_DELETE
-} WriteKind;
-
+/* For operations of one kind: INSERT, UPDATE or DELETE. */
 extern WriteBatch *write_batch_create(MongoConnection *connection, const char *collection,
-									  WriteKind kind, MemoryContext parent);
+									  CmdType kind, MemoryContext parent);
 
-/* Adds an operation; the documents are copied. */
-extern void write_batch_insert(WriteBatch *batch, const bson_t *document);
-extern void write_batch_update(WriteBatch *batch, const bson_t *selector, const bson_t *update,
-							   bool replaces);
-extern void write_batch_delete(WriteBatch *batch, const bson_t *selector);
+/*
+ * Adds an operation; the documents are copied.  selector is the document of an
+ * INSERT; only an UPDATE has an update, which may replace the whole document.
+ */
+extern void write_batch_add(WriteBatch *batch, const bson_t *selector, const bson_t *update,
+							bool replaces);
 
 /*
  * Says that each operation is for all documents that match its selector; and
@@ -88,7 +82,9 @@ extern void write_batch_delete(WriteBatch *batch, const bson_t *selector);
 extern void write_batch_many(WriteBatch *batch, bool simple_collation);
 
 extern int	write_batch_count(const WriteBatch *batch);
-extern bool write_batch_is_large(const WriteBatch *batch);
+
+/* Has it as many operations, or bytes, as it should hold at most? */
+extern bool write_batch_is_full(const WriteBatch *batch, int size);
 
 /* Sends the operations, if there are any; returns how many documents were found for them.
  * Throws for the first that fails. */

@@ -34,7 +34,7 @@ struct WriteBatch
 {
 	MongoConnection *connection;
 	const char *collection;
-	WriteKind	kind;
+	CmdType		kind;
 	bool		many;			/* selectors match many documents, ... */
 	bool		simple_collation;	/* ... by this collation */
 	MemoryContext context;		/* the operations */
@@ -52,7 +52,7 @@ destroy_bulk(void *object)
 
 /* An empty batch, with a context of its own below parent. */
 WriteBatch *
-write_batch_create(MongoConnection *connection, const char *collection, WriteKind kind,
+write_batch_create(MongoConnection *connection, const char *collection, CmdType kind,
 				   MemoryContext parent)
 {
 	WriteBatch *batch = MemoryContextAllocZero(parent, sizeof(WriteBatch));
@@ -78,9 +78,9 @@ batch_copy(WriteBatch *batch, const bson_t *document)
 	return copy;
 }
 
-/* Adds an operation. */
-static void
-batch_add(WriteBatch *batch, const bson_t *selector, const bson_t *update, bool replaces)
+/* Adds an operation; see modify.h. */
+void
+write_batch_add(WriteBatch *batch, const bson_t *selector, const bson_t *update, bool replaces)
 {
 	MemoryContext old = MemoryContextSwitchTo(batch->context);
 	WriteOperation *operation = palloc(sizeof(WriteOperation));
@@ -91,24 +91,6 @@ batch_add(WriteBatch *batch, const bson_t *selector, const bson_t *update, bool 
 	batch->operations = lappend(batch->operations, operation);
 	batch->level = GetCurrentTransactionNestLevel();
 	MemoryContextSwitchTo(old);
-}
-
-void
-write_batch_insert(WriteBatch *batch, const bson_t *document)
-{
-	batch_add(batch, document, NULL, false);
-}
-
-void
-write_batch_update(WriteBatch *batch, const bson_t *selector, const bson_t *update, bool replaces)
-{
-	batch_add(batch, selector, update, replaces);
-}
-
-void
-write_batch_delete(WriteBatch *batch, const bson_t *selector)
-{
-	batch_add(batch, selector, NULL, false);
 }
 
 /* Says that selectors match many documents; see modify.h. */
@@ -125,24 +107,26 @@ write_batch_count(const WriteBatch *batch)
 	return list_length(batch->operations);
 }
 
-/* Has it as many bytes as it should hold at most? */
+/* Is it time to send the operations? */
 bool
-write_batch_is_large(const WriteBatch *batch)
+write_batch_is_full(const WriteBatch *batch, int size)
 {
-	return batch->bytes >= BATCH_BYTES;
+	return list_length(batch->operations) >= size || batch->bytes >= BATCH_BYTES;
 }
 
 /* What is done, for messages. */
 static char *
-doing(WriteKind kind, const WriteOperation *operation, MongoConnection *connection,
+doing(CmdType kind, const WriteOperation *operation, MongoConnection *connection,
 	  const char *collection)
 {
-	static const char *const verbs[] = {"inserting", "updating", "deleting"};
+	static const char *const verbs[] = {
+		[CMD_INSERT] = "inserting",[CMD_UPDATE] = "updating",[CMD_DELETE] = "deleting"
+	};
 
 	return psprintf("%s %s%s%scollection \"%s.%s\" of server \"%s\"", verbs[kind],
 					operation != NULL ? "the document with _id " : "documents",
 					operation != NULL ? json_preview_id(operation->selector) : "",
-					kind == WRITE_INSERT ? " into " : kind == WRITE_UPDATE ? " in " : " from ",
+					kind == CMD_INSERT ? " into " : kind == CMD_UPDATE ? " in " : " from ",
 					mongo_connection_database(connection), collection,
 					mongo_connection_server(connection));
 }
@@ -206,9 +190,9 @@ append_operation(WriteBatch *batch, mongoc_bulk_operation_t *bulk, const WriteOp
 {
 	switch (batch->kind)
 	{
-		case WRITE_INSERT:
+		case CMD_INSERT:
 			return mongoc_bulk_operation_insert_with_opts(bulk, operation->selector, whole, error);
-		case WRITE_DELETE:
+		case CMD_DELETE:
 			return mongoc_bulk_operation_remove_many_with_opts(bulk, operation->selector, selected, error);
 		default:
 			if (operation->replaces)
@@ -232,7 +216,9 @@ reply_count(const bson_t *reply, const char *name)
 int64
 write_batch_send(WriteBatch *batch)
 {
-	static const char *const counters[] = {"nInserted", "nMatched", "nRemoved"};
+	static const char *const counters[] = {
+		[CMD_INSERT] = "nInserted",[CMD_UPDATE] = "nMatched",[CMD_DELETE] = "nRemoved"
+	};
 	MongoConnection *connection = batch->connection;
 	mongoc_client_t *client = mongo_connection_client(connection);
 	MemoryContext old;
@@ -264,7 +250,7 @@ write_batch_send(WriteBatch *batch)
 	whole = owned_bson_new(batch->context);
 	BSON_APPEND_INT32(whole, "validate", BSON_VALIDATE_UTF8 | BSON_VALIDATE_UTF8_ALLOW_NULL);
 	selected = owned_bson_new(batch->context);
-	if (batch->kind == WRITE_UPDATE)
+	if (batch->kind == CMD_UPDATE)
 		bson_concat(selected, whole);
 	if (batch->simple_collation)
 		match_append_simple_collation(selected);
@@ -420,7 +406,7 @@ write_one(MongoConnection *connection, const char *collection, const bson_t *sel
 	if (!ok)
 	{
 		mongo_connection_check(connection);
-		mongo_throw(&error, reply, doing(update != NULL ? WRITE_UPDATE : WRITE_DELETE, &operation,
+		mongo_throw(&error, reply, doing(update != NULL ? CMD_UPDATE : CMD_DELETE, &operation,
 										 connection, collection));
 	}
 	if (!bson_iter_init_find(&iter, reply, "value") || !BSON_ITER_HOLDS_DOCUMENT(&iter))

@@ -307,12 +307,10 @@ append_children(Writer *writer, WriterNode *node, TupleTableSlot *slot, bson_t *
 			check_overlap(writer, child, column, slot);
 			append_column(writer, column, slot, document, child->name);
 		}
-		else if (below != NULL || (child->columns == NIL && null_below(child)))
+		else if (below != NULL || (!child->position && child->columns == NIL && null_below(child)))
 		{
 			bson_t		inner;
 
-			if (child->position)
-				continue;
 			bson_append_document_begin(document, child->name, -1, &inner);
 			append_children(writer, child, slot, &inner);
 			bson_append_document_end(document, &inner);
