@@ -13,6 +13,7 @@
 #include "access/htup_details.h"
 #include "fdw/estimate.h"
 #include "fdw/fdw.h"
+#include "fdw/match.h"
 #include "fdw/scan.h"
 #include "miscadmin.h"
 #include "owned.h"
@@ -41,30 +42,15 @@ count_documents(MongoConnection *connection, const char *collection)
 static MongoCursor *
 open_sample(MongoConnection *connection, const char *collection, List *paths, int size)
 {
-	bson_t	   *pipeline = owned_bson_new(CurrentMemoryContext);
 	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
-	bson_t	   *projection = owned_bson_new(CurrentMemoryContext);
-	bson_iter_t iter;
-	bson_t		stages;
-	bson_t		stage;
+	List	   *stages = NIL;
 
-	bson_append_array_begin(pipeline, "pipeline", -1, &stages);
 	if (size > 0)
-	{
-		bson_append_document_begin(&stages, "0", -1, &stage);
-		BCON_APPEND(&stage, "$sample", "{", "size", BCON_INT32(size), "}");
-		bson_append_document_end(&stages, &stage);
-	}
-	find_append_projection(projection, "projection", paths);
-	if (bson_iter_init_find(&iter, projection, "projection"))
-	{
-		bson_append_document_begin(&stages, size > 0 ? "1" : "0", -1, &stage);
-		bson_append_iter(&stage, "$project", -1, &iter);
-		bson_append_document_end(&stages, &stage);
-	}
-	bson_append_array_end(pipeline, &stages);
+		stages = list_make1(match_operator("$sample", "size", value_integer(size)));
 	BCON_APPEND(options, "allowDiskUse", BCON_BOOL(true));
-	return mongo_aggregate(connection, collection, pipeline, options, CurrentMemoryContext);
+	return mongo_aggregate(connection, collection,
+						   match_combine("pipeline", find_add_projection(stages, paths)), options,
+						   CurrentMemoryContext);
 }
 
 /* AcquireSampleRowsFunc */

@@ -20,24 +20,9 @@
 #include "owned.h"
 #include "utils/ruleutils.h"
 
-/* Adds the line of one command. */
+/* Adds the line of a command, or that there is none. */
 static void
-explain_find(const Find *find, bson_t *filter, int part, ExplainState *es)
-{
-	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
-	StringInfoData json;
-
-	bson_append_utf8(command, "find", -1, mongo_utf8(find->table->collection), -1);
-	bson_append_document(command, "filter", -1, sorting_match(find->sorting, part, filter));
-	bson_concat(command, find_options(find, part));
-	initStringInfo(&json);
-	json_append_document(&json, command, JSON_RELAXED);
-	ExplainPropertyText(part == 0 ? "MongoDB find" : "MongoDB find, then", json.data, es);
-}
-
-/* Adds the line "MongoDB aggregate" of a command, or that there is none. */
-static void
-explain_aggregate(const bson_t *command, ExplainState *es)
+explain_command(const char *title, const bson_t *command, ExplainState *es)
 {
 	StringInfoData json;
 
@@ -46,7 +31,19 @@ explain_aggregate(const bson_t *command, ExplainState *es)
 		appendStringInfoString(&json, "none, as no document can match");
 	else
 		json_append_document(&json, command, JSON_RELAXED);
-	ExplainPropertyText("MongoDB aggregate", json.data, es);
+	ExplainPropertyText(title, json.data, es);
+}
+
+/* Adds the line of one find command. */
+static void
+explain_find(const Find *find, bson_t *filter, int part, ExplainState *es)
+{
+	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
+
+	bson_append_utf8(command, "find", -1, mongo_utf8(find->table->collection), -1);
+	bson_append_document(command, "filter", -1, sorting_match(find->sorting, part, filter));
+	bson_concat(command, find_options(find, part));
+	explain_command(part == 0 ? "MongoDB find" : "MongoDB find, then", command, es);
 }
 
 /* Adds the lines of a join: its tables, the conditions of a match, and the command. */
@@ -65,8 +62,9 @@ explain_join(ForeignScanState *node, ExplainState *es)
 							deparse_expression((Node *) make_ands_explicit(matching), context, true,
 											   false), es);
 	}
-	explain_aggregate(join_scan_command(node, filter_values_known(list_nth(plan->fdw_exprs,
-																		   JOIN_COMPARANDS))), es);
+	explain_command("MongoDB aggregate",
+					join_scan_command(node, filter_values_known(list_nth(plan->fdw_exprs,
+																		 JOIN_COMPARANDS))), es);
 }
 
 /* Adds the line "MongoDB find", and "MongoDB find, then" for a second command. */
@@ -86,16 +84,13 @@ fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 	values = filter_values_known(plan->fdw_exprs);
 	if (scan_kind(node) == SCAN_OF_GROUPS)
 	{
-		explain_aggregate(group_scan_command(node, values), es);
+		explain_command("MongoDB aggregate", group_scan_command(node, values), es);
 		return;
 	}
 	filter = filter_to_bson(state->find.filter, values);
 	if (filter == NULL)
-	{
-		ExplainPropertyText("MongoDB find", "none, as no document can match", es);
-		return;
-	}
-	for (int part = 0; part < sorting_parts(state->find.sorting); part++)
+		explain_command("MongoDB find", NULL, es);
+	for (int part = 0; filter != NULL && part < sorting_parts(state->find.sorting); part++)
 		explain_find(&state->find, filter, part, es);
 }
 
@@ -112,11 +107,10 @@ fdw_explain_direct_modify(ForeignScanState *node, ExplainState *es)
 	bson_t	   *match = filter_to_bson(find->filter, filter_values_known(plan->fdw_exprs));
 	bson_t	   *safe;
 	bson_t	   *odd;
-	StringInfoData json;
 
 	if (match == NULL)
 	{
-		ExplainPropertyText(title, "none, as no document can match", es);
+		explain_command(title, NULL, es);
 		return;
 	}
 	guards_to_bson(state->guards, match, &safe, &odd);
@@ -126,7 +120,5 @@ fdw_explain_direct_modify(ForeignScanState *node, ExplainState *es)
 		BCON_APPEND(command, "updates", "[", "{", "q", BCON_DOCUMENT(safe), "multi", BCON_BOOL(true), "}", "]");
 	else
 		BCON_APPEND(command, "deletes", "[", "{", "q", BCON_DOCUMENT(safe), "limit", BCON_INT32(0), "}", "]");
-	initStringInfo(&json);
-	json_append_document(&json, command, JSON_RELAXED);
-	ExplainPropertyText(title, json.data, es);
+	explain_command(title, command, es);
 }

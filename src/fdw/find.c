@@ -15,8 +15,8 @@
  * path together with the beginning of it, so that only beginnings are named.
  * _id comes along always, and whole, for messages.
  */
-void
-find_append_projection(bson_t *options, const char *name, List *paths)
+static void
+append_projection(bson_t *options, const char *name, List *paths)
 {
 	List	   *fields = NIL;
 	bson_t		projection;
@@ -51,6 +51,16 @@ find_append_projection(bson_t *options, const char *name, List *paths)
 	bson_append_document_end(options, &projection);
 }
 
+/* Stages with one more, unless whole documents are needed. */
+List *
+find_add_projection(List *stages, List *paths)
+{
+	bson_t	   *stage = match_new();
+
+	append_projection(stage, "$project", paths);
+	return bson_empty(stage) ? stages : lappend(stages, stage);
+}
+
 /* The options of a part's command. */
 bson_t *
 find_options(const Find *find, int part)
@@ -58,7 +68,7 @@ find_options(const Find *find, int part)
 	bson_t	   *options = owned_bson_new(CurrentMemoryContext);
 
 	if (find->projects)
-		find_append_projection(options, "projection", find->paths);
+		append_projection(options, "projection", find->paths);
 	sorting_append(options, find->sorting, part);
 	if (find->limit > 0)
 		bson_append_int64(options, "limit", -1, find->limit);

@@ -26,40 +26,6 @@ static const uint8 greatest_uuid[UUID_LEN] = {
 	0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
 };
 
-/* Appends a document as the next stage of a pipeline. */
-static void
-append_stage(bson_t *stages, const bson_t *stage)
-{
-	char		buffer[16];
-	const char *key;
-
-	bson_uint32_to_string(bson_count_keys(stages), &key, buffer, sizeof(buffer));
-	bson_append_document(stages, key, -1, stage);
-}
-
-/* Appends a $match, unless everything matches. */
-static void
-append_match(bson_t *stages, const bson_t *match)
-{
-	bson_t	   *stage = owned_bson_new(CurrentMemoryContext);
-
-	if (bson_empty(match))
-		return;
-	bson_append_document(stage, "$match", -1, match);
-	append_stage(stages, stage);
-}
-
-/* Appends a $project, unless whole documents are needed. */
-static void
-append_project(bson_t *stages, List *paths)
-{
-	bson_t	   *stage = owned_bson_new(CurrentMemoryContext);
-
-	find_append_projection(stage, "$project", paths);
-	if (!bson_empty(stage))
-		append_stage(stages, stage);
-}
-
 /* Appends the names of the BSON types by which a column of the form is looked up. */
 static void
 append_types(bson_t *array, FilterForm form)
@@ -178,59 +144,44 @@ append_key(bson_t *document, const JoinKey *key)
 	}
 }
 
-/* Appends the stage that puts a document and its key side by side. */
-static void
-append_sides(bson_t *stages, const JoinKey *key, bool ask_all)
+/* The stage that puts a document and its key side by side. */
+static bson_t *
+replace_with_sides(const JoinKey *key, bool ask_all)
 {
-	bson_t	   *stage = owned_bson_new(CurrentMemoryContext);
-	bson_t		sides;
+	bson_t	   *sides = match_value(LOOKUP_OUTER, value_string("$$ROOT"));
 
-	bson_append_document_begin(stage, "$replaceWith", -1, &sides);
-	BCON_APPEND(&sides, LOOKUP_OUTER, "$$ROOT");
 	if (ask_all)
-		BCON_APPEND(&sides, LOOKUP_KEY, BCON_MINKEY, LOOKUP_ASK, BCON_BOOL(true));
+		BCON_APPEND(sides, LOOKUP_KEY, BCON_MINKEY, LOOKUP_ASK, BCON_BOOL(true));
 	else
-		append_key(&sides, key);
-	bson_append_document_end(stage, &sides);
-	append_stage(stages, stage);
+		append_key(sides, key);
+	return match_value("$replaceWith", value_document(sides));
 }
 
-/* Appends $lookup and $unwind. */
-static void
-append_lookup(bson_t *stages, const FdwJoin *join, const bson_t *match, List *paths,
-			  const MongoTableOptions *inner)
+/* Adds $lookup and $unwind. */
+static List *
+add_lookup(List *stages, const FdwJoin *join, const bson_t *match, List *paths,
+		   const MongoTableOptions *inner)
 {
-	bson_t	   *stage = owned_bson_new(CurrentMemoryContext);
-	bson_t	   *limit = owned_bson_new(CurrentMemoryContext);
+	List	   *of_inner = match_add_stage(NIL, match);
 	bool		unmatched = JOIN_KEEPS_UNMATCHED(join);
-	bson_t		lookup;
-	bson_t		pipeline;
+	bson_t	   *lookup = match_new();
+	bson_t	   *unwind = match_new();
+	bson_t	   *found = match_new();
 
-	BCON_APPEND(limit, "$limit", BCON_INT32(1));
-	bson_append_document_begin(stage, "$lookup", -1, &lookup);
-	BCON_APPEND(&lookup, "from", BCON_UTF8(mongo_utf8(inner->collection)),
-				"localField", LOOKUP_KEY, "foreignField", BCON_UTF8(join->key.foreign));
-	bson_append_array_begin(&lookup, "pipeline", -1, &pipeline);
-	append_match(&pipeline, match);
 	if (join->one)
-		append_stage(&pipeline, limit);
-	append_project(&pipeline, paths);
-	bson_append_array_end(&lookup, &pipeline);
-	BCON_APPEND(&lookup, "as", LOOKUP_INNER);
-	bson_append_document_end(stage, &lookup);
-	append_stage(stages, stage);
-
-	stage = owned_bson_new(CurrentMemoryContext);
-	BCON_APPEND(stage, "$unwind", "{", "path", "$" LOOKUP_INNER, "includeArrayIndex", LOOKUP_NUMBER,
-				"preserveNullAndEmptyArrays", BCON_BOOL(unmatched || KEY_ASKS(&join->key)), "}");
-	append_stage(stages, stage);
+		of_inner = lappend(of_inner, match_value("$limit", value_integer(1)));
+	BCON_APPEND(lookup, "from", BCON_UTF8(mongo_utf8(inner->collection)),
+				"localField", LOOKUP_KEY, "foreignField", BCON_UTF8(join->key.foreign));
+	bson_concat(lookup, match_combine("pipeline", find_add_projection(of_inner, paths)));
+	BCON_APPEND(lookup, "as", LOOKUP_INNER);
+	BCON_APPEND(unwind, "path", "$" LOOKUP_INNER, "includeArrayIndex", LOOKUP_NUMBER,
+				"preserveNullAndEmptyArrays", BCON_BOOL(unmatched || KEY_ASKS(&join->key)));
 	if (!unmatched && KEY_ASKS(&join->key))
-	{
-		stage = owned_bson_new(CurrentMemoryContext);
-		BCON_APPEND(stage, "$match", "{", "$or", "[", "{", LOOKUP_NUMBER, "{", "$ne", BCON_NULL, "}", "}",
-					"{", LOOKUP_ASK, BCON_BOOL(true), "}", "]", "}");
-		append_stage(stages, stage);
-	}
+		BCON_APPEND(found, "$or", "[", "{", LOOKUP_NUMBER, "{", "$ne", BCON_NULL, "}", "}",
+					"{", LOOKUP_ASK, BCON_BOOL(true), "}", "]");
+	stages = lappend(stages, match_value("$lookup", value_document(lookup)));
+	stages = lappend(stages, match_value("$unwind", value_document(unwind)));
+	return match_add_stage(stages, found);
 }
 
 /* What matches the documents that a look-up by a key may miss. */
@@ -254,23 +205,16 @@ bson_t *
 lookup_pipeline(const FdwJoin *join, bson_t *outer_match, bson_t *inner_match,
 				List *outer_paths, List *inner_paths, const MongoTableOptions *inner, bool ask_all)
 {
-	bson_t	   *pipeline = owned_bson_new(CurrentMemoryContext);
-	bson_t	   *sort;
-	bson_t		stages;
+	List	   *stages = match_add_stage(NIL, outer_match);
 
-	bson_append_array_begin(pipeline, "pipeline", -1, &stages);
-	append_match(&stages, outer_match);
 	if (join->sorting != NULL)
 	{
-		sort = owned_bson_new(CurrentMemoryContext);
-		sorting_append_keys(sort, "$sort", join->sorting, 0);
-		append_stage(&stages, sort);
+		stages = lappend(stages, match_new());
+		sorting_append_keys(llast(stages), "$sort", join->sorting, 0);
 	}
-	append_project(&stages, outer_paths);
-	append_sides(&stages, &join->key, ask_all);
-	append_lookup(&stages, join, inner_match, inner_paths, inner);
-	bson_append_array_end(pipeline, &stages);
-	return pipeline;
+	stages = find_add_projection(stages, outer_paths);
+	stages = lappend(stages, replace_with_sides(&join->key, ask_all));
+	return match_combine("pipeline", add_lookup(stages, join, inner_match, inner_paths, inner));
 }
 
 /*

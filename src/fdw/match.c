@@ -293,21 +293,12 @@ have_same_key(const bson_t *match, const bson_t *other)
 bson_t *
 match_combine(const char *operator, List *matches)
 {
-	bson_t	   *match = match_new();
-	bson_t		array;
+	List	   *values = NIL;
 	ListCell   *lc;
 
-	must(bson_append_array_begin(match, operator, -1, &array));
 	foreach(lc, matches)
-	{
-		char		buffer[16];
-		const char *key;
-
-		bson_uint32_to_string(foreach_current_index(lc), &key, buffer, sizeof(buffer));
-		must(bson_append_document(&array, key, -1, lfirst(lc)));
-	}
-	must(bson_append_array_end(match, &array));
-	return match;
+		values = lappend(values, value_document(lfirst(lc)));
+	return match_values(operator, values);
 }
 
 /* What matches all of the match documents. */
@@ -363,6 +354,14 @@ bson_t *
 match_none_of(List *matches)
 {
 	return match_combine("$nor", matches);
+}
+
+/* Stages with one more, unless everything matches. */
+List *
+match_add_stage(List *stages, const bson_t *match)
+{
+	return bson_empty(match) ? stages :
+		lappend(stages, match_value("$match", value_document(match)));
 }
 
 /* Appends the option of commands by which strings are compared byte by byte. */

@@ -62,6 +62,9 @@ extern bson_t *match_none(const char *path, List *values);
 extern bson_t *match_all_of(List *matches);
 extern bson_t *match_one_of(List *matches);
 
+/* The stages of a pipeline with one more: a $match, unless everything matches. */
+extern List *match_add_stage(List *stages, const bson_t *match);
+
 /* Appends the option of commands by which strings are compared byte by byte. */
 extern void match_append_simple_collation(bson_t *options);
 

@@ -232,11 +232,8 @@ match_defined(const Grouping *group, bson_t *match)
 bson_t *
 group_pipeline(const Grouping *group, bson_t *match, const FilterValue *values)
 {
-	List	   *stages = NIL;
+	List	   *stages = match_add_stage(NIL, match_defined(group, match));
 
-	match = match_defined(group, match);
-	if (!bson_empty(match))
-		stages = lappend(stages, match_value("$match", value_document(match)));
 	stages = lappend(stages, group_documents(group, values));
 	if (group_each_value(group) != NULL)
 		stages = lappend(stages, group_groups(group));
@@ -251,7 +248,7 @@ group_pipeline(const Grouping *group, bson_t *match, const FilterValue *values)
 bson_t *
 group_probe(const Grouping *group, const bson_t *match)
 {
-	List	   *stages = NIL;
+	List	   *stages;
 	List	   *doubles = NIL;
 	ListCell   *lc;
 
@@ -264,8 +261,7 @@ group_probe(const Grouping *group, const bson_t *match)
 	}
 	if (doubles == NIL)
 		return NULL;
-	if (!bson_empty(match))
-		stages = lappend(stages, match_value("$match", value_document(match)));
+	stages = match_add_stage(NIL, match);
 	stages = lappend(stages, match_value("$limit", value_integer(PROBED_DOCUMENTS)));
 	stages = lappend(stages, match_value("$match", value_document(match_one_of(doubles))));
 	stages = lappend(stages, match_value("$limit", value_integer(1)));

@@ -38,8 +38,8 @@ typedef struct Find
 	int			limit;			/* 0: none */
 } Find;
 
-/* Appends a projection, as "projection" or "$project", unless whole documents are needed. */
-extern void find_append_projection(bson_t *options, const char *name, List *paths);
+/* The stages of a pipeline with one more: a projection, unless whole documents are needed. */
+extern List *find_add_projection(List *stages, List *paths);
 
 /* The options of a part's command, see sort.h; owned by the current memory context. */
 extern bson_t *find_options(const Find *find, int part);

@@ -336,32 +336,24 @@ bool *
 write_find_new(MongoConnection *connection, const char *collection, List *documents)
 {
 	bool	   *result = palloc(list_length(documents) * sizeof(bool));
-	bson_t	   *filter = owned_bson_new(CurrentMemoryContext);
 	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
 	HTAB	   *keys = keys_create();
+	List	   *ids = NIL;
 	MongoCursor *cursor;
 	const bson_t *document;
-	bson_t		inner;
-	bson_t		array;
-	bson_iter_t iter;
 	ListCell   *lc;
 
 	mongo_transaction_begin(connection);
-	bson_append_document_begin(filter, "_id", -1, &inner);
-	bson_append_array_begin(&inner, "$in", -1, &array);
 	foreach(lc, documents)
 	{
-		char		buffer[16];
-		const char *key;
+		bson_iter_t *id = palloc(sizeof(bson_iter_t));
 
-		bson_uint32_to_string(foreach_current_index(lc), &key, buffer, sizeof(buffer));
-		find_id(&iter, lfirst(lc));
-		bson_append_iter(&array, key, -1, &iter);
+		find_id(id, lfirst(lc));
+		ids = lappend(ids, unconstify(bson_value_t *, bson_iter_value(id)));
 	}
-	bson_append_array_end(&inner, &array);
-	bson_append_document_end(filter, &inner);
 	BCON_APPEND(opts, "projection", "{", "_id", BCON_INT32(1), "}");
-	cursor = mongo_find(connection, collection, filter, opts, CurrentMemoryContext);
+	cursor = mongo_find(connection, collection, match_list("_id", "$in", ids), opts,
+						CurrentMemoryContext);
 	while ((document = mongo_cursor_next(cursor)) != NULL)
 		add_key(keys, document);
 	mongo_cursor_close(cursor);
