@@ -48,7 +48,7 @@ access_shipped(PlannerInfo *root, RelOptInfo *rel, List *clauses)
 	return shipped;
 }
 
-/* The best bounds of a path; the clauses that have bounds for it are added to *used. */
+/* The best bounds of a path by shipped clauses; those that have bounds for it are added to *used. */
 static FilterBounds
 path_bounds(PlannerInfo *root, RelOptInfo *rel, List *clauses, const char *path, List **used)
 {
@@ -58,8 +58,7 @@ path_bounds(PlannerInfo *root, RelOptInfo *rel, List *clauses, const char *path,
 
 	foreach(lc, clauses)
 	{
-		Filter	   *filter = clause_filter(root, rel, lfirst(lc), &comparands);
-		FilterBounds bounds = filter == NULL ? BOUNDS_NONE : filter_bounds(filter, path);
+		FilterBounds bounds = filter_bounds(clause_filter(root, rel, lfirst(lc), &comparands), path);
 
 		if (bounds != BOUNDS_NONE)
 			*used = list_append_unique_ptr(*used, lfirst(lc));
@@ -185,7 +184,7 @@ are_constants(List *comparands, int from)
 	return true;
 }
 
-/* The filter of those clauses whose comparands are constants, and these; the clauses are added to *known. */
+/* The filter of those shipped clauses whose comparands are constants, and these; they are added to *known. */
 static Filter *
 known_filter(PlannerInfo *root, RelOptInfo *rel, List *clauses, List **known, FilterValue **values)
 {
@@ -198,8 +197,6 @@ known_filter(PlannerInfo *root, RelOptInfo *rel, List *clauses, List **known, Fi
 		int			ncomparands = list_length(comparands);
 		Filter	   *filter = clause_filter(root, rel, lfirst(lc), &comparands);
 
-		if (filter == NULL)
-			continue;
 		if (!are_constants(comparands, ncomparands))
 		{
 			comparands = list_truncate(comparands, ncomparands);

@@ -34,7 +34,6 @@
 typedef struct PatternReader
 {
 	Pattern    *pattern;
-	bool		fold;			/* upper and lower case are the same */
 	bool		anchored;		/* the piece is at the beginning of the string */
 	StringInfoData piece;		/* the regular expression so far */
 	StringInfoData literals;	/* all literal characters */
@@ -48,7 +47,6 @@ reader_init(PatternReader *reader, Pattern *pattern, bool fold)
 	pattern->exact = !fold;
 	pattern->fold = fold;
 	reader->pattern = pattern;
-	reader->fold = fold;
 	reader->anchored = true;
 	initStringInfo(&reader->piece);
 	initStringInfo(&reader->literals);
@@ -79,13 +77,13 @@ append_literal(PatternReader *reader, const char *character, int length)
 {
 	bool		letter = isascii((unsigned char) *character) && isalpha((unsigned char) *character);
 
-	if (reader->fold && length > 1)
+	if (reader->pattern->fold && length > 1)
 	{
 		/* What its other case is depends on the locale. */
 		end_piece(reader, false);
 		return;
 	}
-	if (reader->fold && letter)
+	if (reader->pattern->fold && letter)
 	{
 		appendStringInfo(&reader->piece, "[%c%c\\x{80}-\\x{10ffff}]",
 						 pg_ascii_tolower(*character), pg_ascii_toupper(*character));
@@ -114,7 +112,7 @@ reader_finish(PatternReader *reader, bool whole)
 	Pattern    *pattern = reader->pattern;
 
 	pattern->literals = reader->literals.data;
-	if (whole && !reader->fold)
+	if (whole && !pattern->fold)
 		pattern->equal = reader->text.data;
 }
 

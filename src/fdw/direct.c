@@ -237,7 +237,7 @@ make_update(ForeignScanState *node)
 	WriterUpdate update;
 	ListCell   *lc;
 
-	filter_values_evaluate(scan->values, scan->comparands, state->nfilter, scan->ncomparands,
+	filter_values_evaluate(scan->values, scan->comparands, state->nfilter, list_length(scan->comparands),
 						   node->ss.ps.ps_ExprContext);
 	ExecClearTuple(slot);
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));

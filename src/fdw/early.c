@@ -129,14 +129,17 @@ is_known(const Writing *writing, int paramid)
 	return true;
 }
 
-/* expression_tree_walker: is there a parameter that may not be set? */
+/*
+ * expression_tree_walker: is there a parameter of another node of the plan that
+ * may not be set?  To a statement that does not write none is known.
+ */
 static bool
 has_unknown(Node *node, void *writing)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
-		return !is_known(writing, ((Param *) node)->paramid);
+		return writing == NULL || !is_known(writing, ((Param *) node)->paramid);
 	return expression_tree_walker(node, has_unknown, writing);
 }
 
@@ -160,17 +163,6 @@ has_constants(ForeignScanState *scan)
 	return true;
 }
 
-/* expression_tree_walker: is there a parameter that another node of the plan sets? */
-static bool
-has_parameter(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Param))
-		return ((Param *) node)->paramkind == PARAM_EXEC;
-	return expression_tree_walker(node, has_parameter, context);
-}
-
 /* Is the statement of a scan run by the same user, and in the same way? */
 static bool
 is_of_same_user(const EarlyScan *early)
@@ -191,7 +183,7 @@ can_start(const EarlyScan *early, Writing *writing)
 	if (early->scan->ss.ps.state == writing->estate)
 		return !has_unknown((Node *) plan->fdw_exprs, writing);
 	return has_constants(early->scan) ||
-		(is_of_same_user(early) && !has_parameter((Node *) plan->fdw_exprs, NULL));
+		(is_of_same_user(early) && !has_unknown((Node *) plan->fdw_exprs, NULL));
 }
 
 /* A scan that can be started, or NULL. */

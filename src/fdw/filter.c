@@ -52,15 +52,6 @@ condition_bounds(const Filter *filter)
 FilterBounds
 filter_bounds(const Filter *filter, const char *path)
 {
-	FilterBounds bounds = BOUNDS_NONE;
-	ListCell   *lc;
-
-	if (filter->kind == FILTER_AND)
-	{
-		foreach(lc, filter->arms)
-			bounds = Max(bounds, filter_bounds(lfirst(lc), path));
-		return bounds;
-	}
 	return filter->path != NULL && strcmp(filter->path, path) == 0 ?
 		condition_bounds(filter) : BOUNDS_NONE;
 }
@@ -120,11 +111,9 @@ filter_save(const Filter *filter)
 
 	foreach(lc, filter->arms)
 		arms = lappend(arms, filter_save(lfirst(lc)));
-	saved = list_make2(makeInteger(filter->kind), makeInteger(filter->exact));
-	saved = lappend(saved, arms);
-	saved = lappend(saved, makeString(filter->path == NULL ? "" : filter->path));
-	saved = lappend(saved, makeInteger(filter->form));
-	saved = lappend(saved, makeInteger(filter->strategy));
+	saved = list_make5(makeInteger(filter->kind), arms,
+					   makeString(filter->path == NULL ? "" : filter->path),
+					   makeInteger(filter->form), makeInteger(filter->strategy));
 	saved = lappend(saved, makeBoolean(filter->negated));
 	saved = lappend(saved, makeInteger((int) filter->collation));
 	saved = lappend(saved, makeInteger(filter->json_mode));
@@ -142,18 +131,17 @@ filter_load(List *saved)
 	ListCell   *lc;
 
 	filter->kind = intVal(linitial(saved));
-	filter->exact = intVal(lsecond(saved));
-	foreach(lc, (List *) lthird(saved))
+	foreach(lc, (List *) lsecond(saved))
 		filter->arms = lappend(filter->arms, filter_load(lfirst(lc)));
-	filter->path = strVal(list_nth(saved, 3));
-	filter->form = intVal(list_nth(saved, 4));
-	filter->strategy = intVal(list_nth(saved, 5));
-	filter->negated = boolVal(list_nth(saved, 6));
-	filter->collation = (Oid) intVal(list_nth(saved, 7));
-	filter->json_mode = intVal(list_nth(saved, 8));
-	filter->cast_type = (Oid) intVal(list_nth(saved, 9));
-	filter->comparand = intVal(list_nth(saved, 10));
-	filter->comparand_type = (Oid) intVal(list_nth(saved, 11));
+	filter->path = strVal(lthird(saved));
+	filter->form = intVal(lfourth(saved));
+	filter->strategy = intVal(list_nth(saved, 4));
+	filter->negated = boolVal(list_nth(saved, 5));
+	filter->collation = (Oid) intVal(list_nth(saved, 6));
+	filter->json_mode = intVal(list_nth(saved, 7));
+	filter->cast_type = (Oid) intVal(list_nth(saved, 8));
+	filter->comparand = intVal(list_nth(saved, 9));
+	filter->comparand_type = (Oid) intVal(list_nth(saved, 10));
 	return filter;
 }
 

@@ -80,10 +80,7 @@ typedef enum PatternKind
 typedef struct Filter
 {
 	FilterKind	kind;
-	bool		exact;			/* else what MongoDB returns is checked */
 	List	   *arms;			/* of AND and OR: Filters */
-	bool		partial;		/* of AND: arms were left out; not carried by
-								 * a plan */
 	char	   *path;			/* of the others: the path of a column or
 								 * below one, "" for the whole document ... */
 	FilterForm	form;			/* ... and form */
@@ -95,6 +92,10 @@ typedef struct Filter
 								 * its type, of which the form is; else 0 */
 	int			comparand;		/* of those that have one: its index */
 	Oid			comparand_type; /* its type; of an array, its elements' */
+
+	/* not carried by a plan */
+	bool		exact;			/* else what MongoDB returns is checked */
+	bool		partial;		/* of AND: arms were left out */
 } Filter;
 
 /* A comparand's value; not known in an EXPLAIN without execution. */
@@ -151,7 +152,7 @@ extern bool filter_pins(const Filter *filter);
  */
 extern bool filter_is_exact_of_decoded(const Filter *filter);
 
-/* How a filter bounds the values of a path, and so of an index on it. */
+/* How the filter of a clause, which is no AND, bounds the values of a path, and so of an index on it. */
 typedef enum FilterBounds
 {
 	BOUNDS_NONE,

@@ -68,10 +68,11 @@ static GroupColumn *
 make_column(GroupQuery *query, Var *var)
 {
 	char	   *path = path_for_match(fdw_relation_path(query->rel->fdw_private, var->varattno));
+	FilterForm	form = filter_type_form(var->vartype);
 	GroupColumn *column;
 
 	/* To an expression, a number is a field, and no position. */
-	if (path == NULL || path_has_position(path))
+	if (path == NULL || path_has_position(path) || form == FORM_NONE)
 		return NULL;
 	column = palloc0(sizeof(GroupColumn));
 	column->path = path;
@@ -79,24 +80,8 @@ make_column(GroupQuery *query, Var *var)
 	column->typmod = var->vartypmod;
 	column->condition = EVERY_DOCUMENT;
 	column->operator = column->unit = "";
-	column->form = filter_type_form(var->vartype);
-	switch (column->form)
-	{
-		case FORM_BOOLEAN:
-		case FORM_INTEGER:
-		case FORM_NUMERIC:
-		case FORM_FLOAT4:
-		case FORM_FLOAT8:
-		case FORM_TEXT:
-		case FORM_OBJECTID:
-		case FORM_UUID:
-		case FORM_DATE:
-		case FORM_TIMESTAMP:
-		case FORM_TIMESTAMPTZ:
-			return column;
-		default:
-			return NULL;
-	}
+	column->form = form;
+	return column;
 }
 
 /* Do the least and the greatest value prove that all can be decoded? */
@@ -263,7 +248,6 @@ form_is_groupable(FilterForm form, Var *var)
 		case FORM_TEXT:
 			return GetDatabaseEncoding() == PG_UTF8 && OidIsValid(var->varcollid) &&
 				get_collation_isdeterministic(var->varcollid);
-		case FORM_NONE:
 		case FORM_FLOAT4:
 			return false;
 		default:
@@ -616,7 +600,6 @@ group_from_query(GroupQuery *query)
 	ListCell   *lc;
 
 	query->group = palloc0(sizeof(Grouping));
-	query->group->plain = query->clauses == NIL;
 	query->row = create_empty_pathtarget();
 	query->computed = 1;
 	foreach(lc, query->target->exprs)

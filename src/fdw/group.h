@@ -74,7 +74,8 @@ typedef struct GroupRange
 
 typedef struct Grouping
 {
-	List	   *keys;			/* GroupColumns, in the order of the row */
+	List	   *keys;			/* GroupColumns, in the order of the row; none
+								 * for one row, of nothing too */
 	List	   *aggregates;		/* GroupAggregates, which follow them */
 	List	   *columns;		/* GroupColumns that aggregates or conditions
 								 * look at */
@@ -82,7 +83,6 @@ typedef struct Grouping
 	List	   *ranges;			/* GroupRanges */
 	List	   *defined;		/* paths, strings: not undefined */
 	bool		rows;			/* is the number of documents needed? */
-	bool		plain;			/* no GROUP BY: one row, of nothing too */
 	bool		utc;			/* keys depend on that the session's times are
 								 * UTC */
 } Grouping;

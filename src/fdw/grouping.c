@@ -121,7 +121,6 @@ group_save(const Grouping *group)
 	saved = list_make5(save_columns(group->keys), aggregates, save_columns(group->columns),
 					   ranges, group->defined);
 	saved = lappend(saved, makeBoolean(group->rows));
-	saved = lappend(saved, makeBoolean(group->plain));
 	saved = lappend(saved, makeBoolean(group->utc));
 	return lappend(saved, conditions);
 }
@@ -154,9 +153,8 @@ group_load(List *saved)
 	}
 	group->defined = list_nth(saved, 4);
 	group->rows = boolVal(list_nth(saved, 5));
-	group->plain = boolVal(list_nth(saved, 6));
-	group->utc = boolVal(list_nth(saved, 7));
-	foreach(lc, (List *) list_nth(saved, 8))
+	group->utc = boolVal(list_nth(saved, 6));
+	foreach(lc, (List *) list_nth(saved, 7))
 		group->conditions = lappend(group->conditions, filter_load(lfirst(lc)));
 	return group;
 }

@@ -168,7 +168,7 @@ read_groups(ForeignScanState *node)
 		any = true;
 		proven = store_row(node, document);
 	}
-	if (proven && !any && state->group->plain)
+	if (proven && !any && state->group->keys == NIL)
 		store_row(node, NULL);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(state->context);

@@ -113,12 +113,6 @@ note_condition(const Filter *filter, List *guards)
 {
 	ListCell   *lc;
 
-	if (filter->kind == FILTER_AND)
-	{
-		foreach(lc, filter->arms)
-			note_condition(lfirst(lc), guards);
-		return;
-	}
 	foreach(lc, guards)
 	{
 		Guard	   *guard = lfirst(lc);

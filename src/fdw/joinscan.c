@@ -35,7 +35,6 @@ typedef struct JoinScanState
 	RowReader  *inner_reader;
 	MongoConnection *connection;
 	List	   *comparands;		/* ExprStates */
-	int			ncomparands;
 	FilterValue *values;		/* of the comparands, and of that asked by */
 	ExprState  *matching;		/* the conditions of a match */
 	MemoryContext context;		/* the cursor and what it was made from */
@@ -101,8 +100,7 @@ join_scan_begin(ForeignScanState *node, int eflags)
 
 	state->connection = scan_connect(node, state->join->outer.relid);
 	state->comparands = ExecInitExprList(comparands, (PlanState *) node);
-	state->ncomparands = list_length(comparands);
-	state->values = palloc0((state->ncomparands + 1) * sizeof(FilterValue));
+	state->values = palloc0((list_length(comparands) + 1) * sizeof(FilterValue));
 	if (asked != NIL)
 		state->asked_by = ExecInitExpr(linitial(asked), (PlanState *) node);
 	state->matching = ExecInitQual(list_nth(plan->fdw_exprs, JOIN_MATCHING), (PlanState *) node);
@@ -143,7 +141,7 @@ start_scan(ForeignScanState *node)
 	bson_t	   *pipeline;
 
 	early_scan_remove(state->early);
-	filter_values_evaluate(state->values, state->comparands, 0, state->ncomparands,
+	filter_values_evaluate(state->values, state->comparands, 0, list_length(state->comparands),
 						   node->ss.ps.ps_ExprContext);
 	state->ask_all = state->asked_by != NULL &&
 		find_any(state->connection, state->inner->collection, lookup_missed(&state->join->key), false);
@@ -215,7 +213,7 @@ ask_matches(ForeignScanState *node)
 {
 	JoinScanState *state = node->fdw_state;
 	ExprContext *econtext = node->ss.ps.ps_ExprContext;
-	FilterValue *value = &state->values[state->ncomparands];
+	FilterValue *value = &state->values[list_length(state->comparands)];
 	MemoryContext old;
 	bson_t	   *match;
 	Find		find = {

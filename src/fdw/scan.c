@@ -63,13 +63,12 @@ table_scan_begin(ForeignScanState *node, int eflags)
 	state->reader = row_reader_create(relation, list_nth(plan->fdw_private, SCAN_COLUMNS),
 									  state->find.table);
 	state->find.paths = state->reader->paths;
-	state->ncomparands = list_length(plan->fdw_exprs);
-	state->values = palloc0(Max(state->ncomparands, 1) * sizeof(FilterValue));
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 
 	state->connection = scan_connect(node, RelationGetRelid(relation));
 	state->comparands = ExecInitExprList(plan->fdw_exprs, (PlanState *) node);
+	state->values = palloc0(Max(list_length(plan->fdw_exprs), 1) * sizeof(FilterValue));
 	state->context = AllocSetContextCreate(estate->es_query_cxt, "mongo scan",
 										   ALLOCSET_SMALL_SIZES);
 	if (scan_locks(node))
@@ -92,7 +91,7 @@ start_scan(ForeignScanState *node)
 	bson_t	   *filter;
 
 	early_scan_remove(state->early);
-	filter_values_evaluate(state->values, state->comparands, 0, state->ncomparands,
+	filter_values_evaluate(state->values, state->comparands, 0, list_length(state->comparands),
 						   node->ss.ps.ps_ExprContext);
 	filter = filter_to_bson(find->filter, state->values);
 	for (int part = 0; filter != NULL && part < sorting_parts(find->sorting); part++)

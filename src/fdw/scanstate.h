@@ -33,7 +33,6 @@ typedef struct FdwScanState
 	RowReader  *reader;
 	MongoConnection *connection;
 	List	   *comparands;		/* ExprStates */
-	int			ncomparands;
 	FilterValue *values;		/* of the comparands */
 	MemoryContext context;		/* cursor and what it was made from */
 	MongoCursor *cursors[SORTING_MAX_PARTS];	/* NULL before and after the

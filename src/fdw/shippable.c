@@ -211,6 +211,21 @@ filter_from_function(ClauseContext *context, FuncExpr *call)
 	return filter_from_pattern(context, call->funcid, call->args, call->inputcollid);
 }
 
+/* Fills in how the operand of a filter is compared; false where MongoDB compares otherwise. */
+static bool
+set_comparison(Filter *filter, Oid operator, Oid collation)
+{
+	Oid			lefttype;
+
+	op_input_types(operator, &lefttype, &filter->comparand_type);
+	if (filter_type_form(lefttype) != operand_compared_form(filter->form))
+		return false;
+	filter->strategy = operator_strategy(operator, lefttype);
+	filter->exact = comparison_is_exact(filter);
+	return filter->strategy != InvalidStrategy &&
+		comparison_is_shippable(filter->form, filter->strategy, filter->comparand_type, collation);
+}
+
 /* column <operator> comparand, or the other way round. */
 static Filter *
 filter_from_operator(ClauseContext *context, OpExpr *clause)
@@ -218,8 +233,6 @@ filter_from_operator(ClauseContext *context, OpExpr *clause)
 	Oid			operator = clause->opno;
 	Node	   *left;
 	Node	   *right;
-	Oid			lefttype;
-	Oid			righttype;
 	Filter	   *filter;
 
 	if (list_length(clause->args) != 2)
@@ -244,17 +257,9 @@ filter_from_operator(ClauseContext *context, OpExpr *clause)
 	if (filter != NULL)
 		return filter;
 	filter = operand_filter(context, FILTER_COMPARE, left);
-	if (filter == NULL || !is_comparand(context, right))
+	if (filter == NULL || !is_comparand(context, right) ||
+		!set_comparison(filter, operator, clause->inputcollid))
 		return NULL;
-	op_input_types(operator, &lefttype, &righttype);
-	if (filter_type_form(lefttype) != operand_compared_form(filter->form))
-		return NULL;
-	filter->strategy = operator_strategy(operator, lefttype);
-	filter->comparand_type = righttype;
-	if (filter->strategy == InvalidStrategy ||
-		!comparison_is_shippable(filter->form, filter->strategy, righttype, clause->inputcollid))
-		return NULL;
-	filter->exact = comparison_is_exact(filter);
 	filter->comparand = add_comparand(context, right);
 	return filter;
 }
@@ -265,25 +270,15 @@ filter_from_array_operator(ClauseContext *context, ScalarArrayOpExpr *clause)
 {
 	Node	   *left = linitial(clause->args);
 	Node	   *right = lsecond(clause->args);
-	Oid			lefttype;
-	Oid			righttype;
-	Filter	   *filter;
+	Filter	   *filter = filter_from_element(context, clause);
 
-	filter = filter_from_element(context, clause);
 	if (filter != NULL)
 		return filter;
 	filter = operand_filter(context, clause->useOr ? FILTER_ANY : FILTER_ALL, left);
-	if (filter == NULL || !is_comparand(context, right))
+	if (filter == NULL || !is_comparand(context, right) ||
+		!set_comparison(filter, clause->opno, clause->inputcollid) ||
+		filter->strategy != (clause->useOr ? BTEqualStrategyNumber : STRATEGY_NOT_EQUAL))
 		return NULL;
-	op_input_types(clause->opno, &lefttype, &righttype);
-	if (filter_type_form(lefttype) != operand_compared_form(filter->form))
-		return NULL;
-	filter->strategy = operator_strategy(clause->opno, lefttype);
-	filter->comparand_type = righttype;
-	if (filter->strategy != (clause->useOr ? BTEqualStrategyNumber : STRATEGY_NOT_EQUAL) ||
-		!comparison_is_shippable(filter->form, filter->strategy, righttype, clause->inputcollid))
-		return NULL;
-	filter->exact = comparison_is_exact(filter);
 	filter->comparand = add_comparand(context, right);
 	return filter;
 }

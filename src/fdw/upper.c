@@ -53,7 +53,7 @@ single_table(PlannerInfo *root, RelOptInfo *input)
 	return input;
 }
 
-/* The same rows, made by PostgreSQL from the table's. */
+/* The same rows, made by PostgreSQL from the table's.  The types of all keys can be hashed. */
 static Path *
 local_path(GroupQuery *query, RelOptInfo *upper, double groups)
 {
@@ -73,11 +73,6 @@ local_path(GroupQuery *query, RelOptInfo *upper, double groups)
 		 */
 		pathkeys = root->group_pathkeys;
 		strategy = query->clauses == NIL ? AGG_PLAIN : AGG_SORTED;
-	}
-	else if (query->clauses != NIL && !grouping_is_hashable(query->clauses))
-	{
-		pathkeys = make_pathkeys_for_sortclauses(root, query->clauses, root->processed_tlist);
-		strategy = AGG_SORTED;
 	}
 	if (!pathkeys_contained_in(pathkeys, input->pathkeys))
 		input = (Path *) create_sort_path(root, upper, input, pathkeys, -1);
