@@ -48,6 +48,14 @@ SELECT (SELECT max(expected('SELECT FROM orders WHERE state = ''closed''')) > 15
        expected('SELECT FROM orders WHERE number % 2 = 0') AS unknown,
        expected('SELECT FROM orders WHERE customer = 5 AND number % 2 = 0') AS of_ten;
 
+-- An _id is of one document, which MongoDB does not say of its index; and so is a field with a unique one.
+SET plan_cache_mode = force_generic_plan;
+PREPARE by_id AS SELECT FROM orders WHERE _id = $1;
+PREPARE by_unique_key AS SELECT FROM orders WHERE code = $1;
+SELECT expected('EXECUTE by_id(5)') AS by_id, expected('EXECUTE by_unique_key(''c5'')') AS by_unique_key;
+DEALLOCATE ALL;
+RESET plan_cache_mode;
+
 -- A plan without its local filters, whose sides versions of PostgreSQL put in different order.
 CREATE FUNCTION plan(query text) RETURNS TABLE (line text)
 LANGUAGE plpgsql AS $$

@@ -10,6 +10,7 @@
 #include "compat.h"
 
 #include "fdw/estimate.h"
+#include "fdw/path.h"
 #include "mongo/options.h"
 #include "owned.h"
 #include "utils/memutils.h"
@@ -85,7 +86,12 @@ read_index(const bson_iter_t *description)
 				 (strcmp(name, "hidden") == 0 && bson_iter_as_bool(&iter)))
 			return NULL;
 	}
-	return index->fields == NIL ? NULL : index;
+	if (index->fields == NIL)
+		return NULL;
+	/* It is, and MongoDB does not say so. */
+	if (PATH_IS_ID(linitial(index->fields)) && list_length(index->fields) == 1)
+		index->unique = true;
+	return index;
 }
 
 /* Asks the server; NIL when it does not say.  A view has no indexes of its own. */
