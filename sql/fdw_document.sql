@@ -223,6 +223,39 @@ SELECT show('canonical', 'doc @> ''{"_id": {"$numberInt": "5"}, "a": true}''');
 
 SELECT _id FROM docs WHERE (doc ->> 'a')::numeric > 4;
 
+-- Elements of types that MongoDB orders above and below numbers, in one dimension and in two.
+SELECT mongo_migrate.run_command('fdw_document', '{"insert": "typed", "documents": [
+    {"_id": 1, "b": [true, false], "o": [{"$oid": "5f0000000000000000000001"}], "u": [{"$binary": {"base64": "ABEiM0RVZneImaq7zN3u/w==", "subType": "04"}}]},
+    {"_id": 2, "b": [[false], [true]], "o": [[{"$oid": "5f0000000000000000000001"}]], "u": [[{"$binary": {"base64": "ABEiM0RVZneImaq7zN3u/w==", "subType": "03"}}]]},
+    {"_id": 3, "b": [false, null], "o": [{"$oid": "000000000000000000000000"}, null], "u": [{"$binary": {"base64": "AAAAAAAAAAAAAAAAAAAAAA==", "subType": "03"}}]},
+    {"_id": 4, "b": [], "o": [], "u": []}]}') ->> 'n' AS inserted;
+CREATE FOREIGN TABLE typed (_id integer, b boolean[], o mongo_migrate.objectid[], u uuid[]) SERVER fdw_document;
+\t on
+SELECT show('typed', 'true = ANY (b)');
+SELECT show('typed', 'b && ''{true}''');
+SELECT show('typed', '''5f0000000000000000000001'' = ANY (o)');
+SELECT show('typed', 'o @> ''{000000000000000000000000}''');
+SELECT show('typed', '''00112233-4455-6677-8899-aabbccddeeff'' = ANY (u)');
+SELECT show('typed', 'u && ''{00000000-0000-0000-0000-000000000000}''');
+\t off
+
+-- Numbers of more digits than a decimal has, which it may have written with an exponent.
+SELECT mongo_migrate.run_command('fdw_document', '{"insert": "digits", "documents": [
+    {"_id": 1, "v": {"$numberDecimal": "1E+40"}}, {"_id": 2, "v": {"$numberDecimal": "-1.50E-60"}}, {"_id": 3, "v": {"$numberDouble": "1e40"}},
+    {"_id": 4, "v": {"$numberDecimal": "1234567890123456789012345678901234E+6"}}]}') ->> 'n' AS inserted;
+CREATE FOREIGN TABLE digits (_id integer, v jsonb) SERVER fdw_document OPTIONS (extended_json 'plain');
+\t on
+SELECT show('digits', 'v = ''1e40''');
+SELECT show('digits', 'v @> ''-1.5e-60''');
+SELECT show('digits', 'v @> ''1234567890123456789012345678901234000000''');
+SELECT show('digits', 'v @> ''12345678901234567890123456789012341''');
+\t off
+SET plan_cache_mode = force_generic_plan;
+PREPARE keys AS SELECT count(*) FROM digits WHERE v ? $1;
+EXPLAIN (COSTS OFF) EXECUTE keys('a');
+EXECUTE keys('a');
+RESET plan_cache_mode;
+
 -- Paths longer, and documents deeper, than MongoDB looks into are left to PostgreSQL.
 SELECT repeat(' -> ''a''', 195) AS steps, repeat('a.', 195) || 'a' AS path, repeat('[1, {"a": 1}, {"a": ', 95) || '1' || repeat('}]', 95) AS json \gset
 SELECT count(*) FROM docs WHERE doc :steps @> '5';

@@ -74,15 +74,6 @@ add_type(Origins *origins, const char *name)
 	origins->types = lappend(origins->types, value_string(name));
 }
 
-/* A number. */
-static void
-add_number(Origins *origins, const char *digits)
-{
-	origins->candidates = list_concat(origins->candidates, number_candidates(digits));
-	if (strlen(digits) > MAX_DIGITS)
-		add_type(origins, "number");
-}
-
 /* A string; in plain mode values of many types are one. */
 static void
 add_string(Origins *origins, const Filter *filter, const char *string)
@@ -92,7 +83,7 @@ add_string(Origins *origins, const Filter *filter, const char *string)
 		return;
 	origins->candidates = list_concat(origins->candidates, objectid_candidates(string));
 	if (is_number_text(string))
-		add_number(origins, string);
+		origins->candidates = list_concat(origins->candidates, number_candidates(string));
 	add_type(origins, "javascript");
 	if (is_date_text(string))
 		add_type(origins, "date");
@@ -121,16 +112,6 @@ match_json_string(const Filter *filter, const char *path, const char *string)
 	return match_origins(path, &origins);
 }
 
-/* A JSON number. */
-static bson_t *
-match_json_number(const char *path, const char *digits)
-{
-	Origins		origins = {NIL, NIL};
-
-	add_number(&origins, digits);
-	return match_origins(path, &origins);
-}
-
 /* column ->> 'a' = string */
 bson_t *
 match_json_text(const Filter *filter, const char *string)
@@ -142,7 +123,7 @@ match_json_text(const Filter *filter, const char *string)
 		return match_exists(filter->path);
 	add_string(&origins, filter, string);
 	if (is_number_text(string) && filter->json_mode != JSON_PLAIN)
-		add_number(&origins, string);
+		origins.candidates = list_concat(origins.candidates, number_candidates(string));
 	if (strcmp(string, "true") == 0 || strcmp(string, "false") == 0)
 		origins.candidates = lappend(origins.candidates, value_boolean(*string == 't'));
 	return match_origins(filter->path, &origins);
@@ -206,7 +187,7 @@ match_json_value(const Filter *filter, const char *path, const JsonbValue *value
 			return match_json_string(filter, path,
 									 pnstrdup(value->val.string.val, value->val.string.len));
 		case jbvNumeric:
-			return match_json_number(path, numeric_text(NumericGetDatum(value->val.numeric)));
+			return match_any(path, number_candidates(numeric_text(NumericGetDatum(value->val.numeric))));
 		case jbvBool:
 			return match_value(path, value_boolean(value->val.boolean));
 		case jbvBinary:
