@@ -56,6 +56,16 @@ SELECT DISTINCT ok FROM items ORDER BY ok;
 EXPLAIN (COSTS OFF) SELECT DISTINCT t, ok FROM items;
 SELECT DISTINCT t, ok FROM items ORDER BY t, ok;
 
+-- Conditions that no value meets, and that all do.
+SELECT count(*) FROM items WHERE i = ANY ('{}'::integer[]);
+SELECT count(*) FILTER (WHERE i = ANY ('{}'::integer[])) AS of_none, count(*) FILTER (WHERE i <> ALL ('{}'::integer[])) AS of_any,
+       count(*) FILTER (WHERE i = ANY ('{}'::integer[]) OR i <> ALL ('{}'::integer[])) AS of_either FROM items;
+
+-- Groups that are gone through once more.
+SET enable_material = off;
+SELECT n, t, count FROM generate_series(0, 2) n LEFT JOIN (SELECT t, count(*) FROM items GROUP BY t) g ON count > n ORDER BY 1, 2;
+RESET enable_material;
+
 -- FILTER, of what MongoDB's expressions compare as PostgreSQL does.
 EXPLAIN (COSTS OFF) SELECT count(*) FILTER (WHERE ok), sum(i) FILTER (WHERE x < 3 OR b <> -1) FROM items;
 SELECT count(*) FILTER (WHERE ok), count(*) FILTER (WHERE NOT ok), count(*) FILTER (WHERE ok IS NULL), sum(i) FILTER (WHERE x < 3 OR b <> -1) FROM items;

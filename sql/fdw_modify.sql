@@ -148,6 +148,14 @@ DELETE FROM key_texts WHERE v = 20 RETURNING v;
 CREATE FOREIGN TABLE key_documents (_id text, v integer, first integer OPTIONS (path 'a.0'), doc json OPTIONS (path '$')) SERVER fdw_modify OPTIONS (collection 'keys');
 UPDATE key_documents SET doc = '{"v": 22}' WHERE v = 20;
 UPDATE key_documents SET first = 22 WHERE v = 20;
+-- An _id that is null, a field that is two columns, and one that $set cannot name.
+SELECT mongo_migrate.run_command('fdw_modify', '{"insert": "keys", "documents": [{"_id": null, "v": 8}]}') ->> 'n' AS inserted;
+UPDATE key_numbers SET v = 9 WHERE v = 8 RETURNING *;
+DELETE FROM key_texts WHERE v = 9;
+CREATE FOREIGN TABLE twins (_id integer, a integer OPTIONS (path 'n'), b integer OPTIONS (path 'n'), dotted integer OPTIONS (path 'x\.y')) SERVER fdw_modify;
+INSERT INTO twins VALUES (1, 2, 3);
+INSERT INTO twins (_id, b, dotted) VALUES (1, 3, 4) RETURNING *;
+UPDATE twins SET dotted = 5;
 SELECT v, count(*) FROM key_none GROUP BY v ORDER BY v;
 
 -- COPY, partitions, triggers, generated columns, defaults, checks of views
