@@ -10,9 +10,8 @@
 #include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 
-/* A value (whole documents: json_from_document) as jsonb in CurrentMemoryContext. */
+/* A value as jsonb in CurrentMemoryContext. */
 extern ConvertStatus jsonb_from_value(const bson_iter_t *value, JsonMode mode, Jsonb **result);
-extern ConvertStatus jsonb_from_document(const bson_t *document, JsonMode mode, Jsonb **result);
 
 /* The same as JSON text, key order, duplicates and \u0000 kept. */
 extern ConvertStatus json_append_value(StringInfo out, const bson_iter_t *value, JsonMode mode);

@@ -211,17 +211,3 @@ jsonb_from_value(const bson_iter_t *value, JsonMode mode, Jsonb **result)
 		*result = JsonbValueToJsonb(&jsonb.root);
 	return status;
 }
-
-/* A document as jsonb. */
-ConvertStatus
-jsonb_from_document(const bson_t *document, JsonMode mode, Jsonb **result)
-{
-	JsonbSink	jsonb;
-	ConvertStatus status;
-
-	jsonb_sink_init(&jsonb);
-	status = json_emit_document(&jsonb.sink, document, mode);
-	if (status == CONVERT_OK)
-		*result = JsonbValueToJsonb(&jsonb.root);
-	return status;
-}

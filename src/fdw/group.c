@@ -259,7 +259,7 @@ form_is_groupable(FilterForm form, Var *var)
 static GroupColumn *
 make_computed_key(GroupQuery *query, Node *node)
 {
-	GroupKey	how = {.operator = "",.unit = ""};
+	GroupKey	how;
 	Node	   *argument = group_key_argument(node, &how);
 	Var		   *var = argument == NULL ? NULL : filter_column(query->rel, argument);
 	GroupColumn *key = var == NULL ? NULL : make_column(query, var);

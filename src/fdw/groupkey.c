@@ -18,41 +18,37 @@
 #include "utils/fmgroids.h"
 #include "utils/timestamp.h"
 
-/* Units of date_trunc() and $dateTrunc; the planner counts on twenty years of them. */
-static const struct
+/* How a key is computed, by the first argument of the function. */
+typedef struct NamedKey
 {
-	const char *unit;
-	double		groups;
-}			units[] =
+	const char *name;
+	GroupKey	key;
+} NamedKey;
 
-{
-	{"second", 6e8},
-	{"minute", 1e7},
-	{"hour", 175000},
-	{"day", 7300},
-	{"week", 1040},
-	{"month", 240},
-	{"quarter", 80},
-	{"year", 20}
+/* Units of date_trunc() and $dateTrunc; the planner counts on twenty years of them. */
+static const NamedKey units[] = {
+	{"second", {"$dateTrunc", "second", false, 6e8}},
+	{"minute", {"$dateTrunc", "minute", false, 1e7}},
+	{"hour", {"$dateTrunc", "hour", false, 175000}},
+	{"day", {"$dateTrunc", "day", false, 7300}},
+	{"week", {"$dateTrunc", "week", false, 1040}},
+	{"month", {"$dateTrunc", "month", false, 240}},
+	{"quarter", {"$dateTrunc", "quarter", false, 80}},
+	{"year", {"$dateTrunc", "year", false, 20}},
+	{NULL}
 };
 
 /* Fields of extract(), where they are whole numbers. */
-static const struct
-{
-	const char *field;
-	const char *operator;
-	double		groups;
-}			parts[] =
-
-{
-	{"year", "$year", 20},
-	{"month", "$month", 12},
-	{"day", "$dayOfMonth", 31},
-	{"hour", "$hour", 24},
-	{"minute", "$minute", 60},
-	{"isodow", "$isoDayOfWeek", 7},
-	{"doy", "$dayOfYear", 366},
-	{"week", "$isoWeek", 53}
+static const NamedKey parts[] = {
+	{"year", {"$year", "", false, 20}},
+	{"month", {"$month", "", false, 12}},
+	{"day", {"$dayOfMonth", "", false, 31}},
+	{"hour", {"$hour", "", false, 24}},
+	{"minute", {"$minute", "", false, 60}},
+	{"isodow", {"$isoDayOfWeek", "", false, 7}},
+	{"doy", {"$dayOfYear", "", false, 366}},
+	{"week", {"$isoWeek", "", false, 53}},
+	{NULL}
 };
 
 /* Is it a name of UTC? */
@@ -89,32 +85,15 @@ is_utc(Node *node)
 	return zone != NULL && zone_is_utc(zone);
 }
 
-/* Takes a unit of date_trunc(); false where there is no such. */
+/* Takes a unit of date_trunc(), or a field of extract(); false where there is no such. */
 static bool
-take_unit(GroupKey *key, const char *unit)
+take_named(GroupKey *key, const NamedKey *named, const char *name)
 {
-	for (int i = 0; unit != NULL && i < lengthof(units); i++)
+	for (; name != NULL && named->name != NULL; named++)
 	{
-		if (strcmp(units[i].unit, unit) != 0)
+		if (strcmp(named->name, name) != 0)
 			continue;
-		key->operator = "$dateTrunc";
-		key->unit = units[i].unit;
-		key->groups = units[i].groups;
-		return true;
-	}
-	return false;
-}
-
-/* Takes a field of extract(); false where there is no such. */
-static bool
-take_part(GroupKey *key, const char *field)
-{
-	for (int i = 0; field != NULL && i < lengthof(parts); i++)
-	{
-		if (strcmp(parts[i].field, field) != 0)
-			continue;
-		key->operator = parts[i].operator;
-		key->groups = parts[i].groups;
+		*key = named->key;
 		return true;
 	}
 	return false;
@@ -147,23 +126,23 @@ group_key_argument(Node *node, GroupKey *key)
 	{
 		case F_DATE_TRUNC_TEXT_TIMESTAMP:
 		case F_DATE_TRUNC_TEXT_TIMESTAMPTZ:
-			return take_unit(key, constant_text(linitial(call->args))) ?
+			return take_named(key, units, constant_text(linitial(call->args))) ?
 				time_argument(lsecond(call->args), key,
 							  call->funcid == F_DATE_TRUNC_TEXT_TIMESTAMPTZ) : NULL;
 		case F_DATE_TRUNC_TEXT_TIMESTAMPTZ_TEXT:
-			return take_unit(key, constant_text(linitial(call->args))) &&
+			return take_named(key, units, constant_text(linitial(call->args))) &&
 				is_utc(lthird(call->args)) ? lsecond(call->args) : NULL;
 		case F_EXTRACT_TEXT_TIMESTAMP:
 		case F_EXTRACT_TEXT_TIMESTAMPTZ:
 		case F_DATE_PART_TEXT_TIMESTAMP:
 		case F_DATE_PART_TEXT_TIMESTAMPTZ:
-			return take_part(key, constant_text(linitial(call->args))) ?
+			return take_named(key, parts, constant_text(linitial(call->args))) ?
 				time_argument(lsecond(call->args), key,
 							  call->funcid == F_EXTRACT_TEXT_TIMESTAMPTZ ||
 							  call->funcid == F_DATE_PART_TEXT_TIMESTAMPTZ) : NULL;
 		case F_DATE_TIMESTAMP:
 		case F_DATE_TIMESTAMPTZ:
-			take_unit(key, "day");
+			take_named(key, units, "day");
 			return time_argument(linitial(call->args), key, call->funcid == F_DATE_TIMESTAMPTZ);
 		default:
 			return NULL;

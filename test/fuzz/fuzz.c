@@ -469,7 +469,7 @@ check_json_read(const StringInfoData *json)
 		elog(ERROR, "%s came back as %s", json->data, again.data);
 }
 
-/* As JSON text and as jsonb, in each mode; true when all of the document could be read. */
+/* As JSON text and its fields as jsonb, in each mode; true when all of the document could be read. */
 static bool
 check_json(const bson_t *document)
 {
@@ -479,6 +479,7 @@ check_json(const bson_t *document)
 	{
 		StringInfoData json;
 		Jsonb	   *jsonb;
+		bson_iter_t iter;
 
 		initStringInfo(&json);
 		if (json_append_document(&json, document, mode) == CONVERT_OK)
@@ -488,8 +489,13 @@ check_json(const bson_t *document)
 			if (mode == JSON_CANONICAL)
 				check_json_read(&json);
 		}
-		if (jsonb_from_document(document, mode, &jsonb) == CONVERT_OK)
-			DirectFunctionCall1(jsonb_out, JsonbPGetDatum(jsonb));
+		if (!bson_iter_init(&iter, document))
+			continue;
+		while (bson_iter_next(&iter))
+		{
+			if (jsonb_from_value(&iter, mode, &jsonb) == CONVERT_OK)
+				DirectFunctionCall1(jsonb_out, JsonbPGetDatum(jsonb));
+		}
 	}
 	json_preview_id(document);
 	return well_formed;
