@@ -15,9 +15,10 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 
-/* A statement that is prepared once a session; *plan is NULL before the first call. */
-SPIPlanPtr
-statement_prepared(SPIPlanPtr *plan, const char *query, int nargs, Oid *types)
+/* Executes a statement that is prepared once a session; *plan is NULL before the first call. */
+void
+statement_execute(SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values,
+				  const char *nulls)
 {
 	if (*plan == NULL)
 	{
@@ -26,7 +27,7 @@ statement_prepared(SPIPlanPtr *plan, const char *query, int nargs, Oid *types)
 			elog(ERROR, "cannot prepare \"%s\": %s", query, SPI_result_code_string(SPI_result));
 		SPI_keepplan(*plan);
 	}
-	return *plan;
+	SPI_execute_plan(*plan, values, nulls, false, 0);
 }
 
 /*
@@ -98,13 +99,12 @@ checkpoint_lock(Name server, const char *collection, int chunk)
 	Datum		values[3] = {NameGetDatum(server), CStringGetTextDatum(collection), Int32GetDatum(chunk)};
 
 	SPI_connect();
-	statement_prepared(&plan,
-					   "SELECT lower_id, upper_id, last_id, catching_up, complete, filled"
-					   "  FROM mongo_migrate.chunk"
-					   " WHERE server OPERATOR(pg_catalog.=) $1 AND collection OPERATOR(pg_catalog.=) $2"
-					   "   AND chunk OPERATOR(pg_catalog.=) $3"
-					   "   FOR NO KEY UPDATE NOWAIT", 3, types);
-	SPI_execute_plan(plan, values, NULL, false, 0);
+	statement_execute(&plan,
+					  "SELECT lower_id, upper_id, last_id, catching_up, complete, filled"
+					  "  FROM mongo_migrate.chunk"
+					  " WHERE server OPERATOR(pg_catalog.=) $1 AND collection OPERATOR(pg_catalog.=) $2"
+					  "   AND chunk OPERATOR(pg_catalog.=) $3"
+					  "   FOR NO KEY UPDATE NOWAIT", 3, types, values, NULL);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),
@@ -180,23 +180,22 @@ checkpoint_move(LoadSession *session, const LoadCounts *counts, const bytea *las
 	if (last_id == NULL)
 		nulls[3] = 'n';
 	SPI_connect();
-	statement_prepared(&plan,
-					   "UPDATE mongo_migrate.chunk"
-					   "   SET last_id = coalesce($4, last_id),"
-					   "       documents = documents OPERATOR(pg_catalog.+) $5,"
-					   "       inserted = inserted OPERATOR(pg_catalog.+) $6,"
-					   "       skipped = skipped OPERATOR(pg_catalog.+) $7,"
-					   "       rejected = rejected OPERATOR(pg_catalog.+) $8,"
-					   "       rounded = rounded OPERATOR(pg_catalog.+) $9,"
-					   "       batches = batches OPERATOR(pg_catalog.+) 1,"
-					   "       complete = $10,"
-					   "       rows = rows OPERATOR(pg_catalog.+) $11,"
-					   "       bytes = bytes OPERATOR(pg_catalog.+) $12,"
-					   "       filled = filled OPERATOR(pg_catalog.||) $13,"
-					   "       updated_at = pg_catalog.clock_timestamp()"
-					   " WHERE server OPERATOR(pg_catalog.=) $1 AND collection OPERATOR(pg_catalog.=) $2"
-					   "   AND chunk OPERATOR(pg_catalog.=) $3", 13, types);
-	SPI_execute_plan(plan, values, nulls, false, 0);
+	statement_execute(&plan,
+					  "UPDATE mongo_migrate.chunk"
+					  "   SET last_id = coalesce($4, last_id),"
+					  "       documents = documents OPERATOR(pg_catalog.+) $5,"
+					  "       inserted = inserted OPERATOR(pg_catalog.+) $6,"
+					  "       skipped = skipped OPERATOR(pg_catalog.+) $7,"
+					  "       rejected = rejected OPERATOR(pg_catalog.+) $8,"
+					  "       rounded = rounded OPERATOR(pg_catalog.+) $9,"
+					  "       batches = batches OPERATOR(pg_catalog.+) 1,"
+					  "       complete = $10,"
+					  "       rows = rows OPERATOR(pg_catalog.+) $11,"
+					  "       bytes = bytes OPERATOR(pg_catalog.+) $12,"
+					  "       filled = filled OPERATOR(pg_catalog.||) $13,"
+					  "       updated_at = pg_catalog.clock_timestamp()"
+					  " WHERE server OPERATOR(pg_catalog.=) $1 AND collection OPERATOR(pg_catalog.=) $2"
+					  "   AND chunk OPERATOR(pg_catalog.=) $3", 13, types, values, nulls);
 	if (SPI_processed != 1)
 		elog(ERROR, "chunk %d of collection \"%s\" vanished", session->chunk, session->collection);
 	SPI_finish();

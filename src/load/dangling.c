@@ -264,13 +264,7 @@ find_in_column(LoadSession *session, LoadTarget *target, int field)
 									   " UNION ALL"
 									   " SELECT b.number FROM b JOIN b AS o ON o.own %s b.id",
 									   table, quote_identifier(name), same, condition, same_own));
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull;
-		Datum		row = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-
-		leads[DatumGetInt32(row)] = true;
-	}
+	statement_mark(leads);
 	statement_finish(false, rows);
 	for (int row = 0; row < target->nrows; row++)
 	{

@@ -157,7 +157,7 @@ read_range(Request *request, int from, int to)
 		asked_bson(&request->asked[i], &bson, &id);
 		bson_append_iter(ids, psprintf("%d", i - from), -1, &id);
 	}
-	cursor = source_find(session, ids, CurrentMemoryContext);
+	cursor = source_find(session, ids, session->filter, false);
 	while ((document = mongo_cursor_next(cursor)) != NULL)
 	{
 		AskedDocument wanted = {.key = document_key(document)};

@@ -119,13 +119,6 @@ count_fields(LoadSession *session, List *fields)
 	ListCell   *cell;
 
 	SPI_connect();
-	statement_prepared(&plan,
-					   "INSERT INTO mongo_migrate.drift AS d (server, collection, path, documents)"
-					   " VALUES ($1, $2, $3, $4)"
-					   " ON CONFLICT (server, collection, path) DO UPDATE SET"
-					   " documents = d.documents OPERATOR(pg_catalog.+) excluded.documents,"
-					   " last_seen = excluded.last_seen",
-					   lengthof(types), types);
 	foreach(cell, fields)
 	{
 		UnknownField *field = lfirst(cell);
@@ -134,7 +127,13 @@ count_fields(LoadSession *session, List *fields)
 			CStringGetTextDatum(field->path), Int64GetDatum(field->documents)
 		};
 
-		SPI_execute_plan(plan, values, NULL, false, 0);
+		statement_execute(&plan,
+						  "INSERT INTO mongo_migrate.drift AS d (server, collection, path, documents)"
+						  " VALUES ($1, $2, $3, $4)"
+						  " ON CONFLICT (server, collection, path) DO UPDATE SET"
+						  " documents = d.documents OPERATOR(pg_catalog.+) excluded.documents,"
+						  " last_seen = excluded.last_seen",
+						  lengthof(types), types, values, NULL);
 	}
 	SPI_finish();
 }

@@ -325,7 +325,7 @@ extern void statement_run(LoadSession *session, bool distributed, TupleDesc desc
 extern void statement_run_over_arrays(LoadSession *session, bool distributed, TupleDesc desc,
 									  Tuplestorestate *rows, const char *query, const char *sql);
 extern void statement_finish(bool distributed, Tuplestorestate *rows);
-extern void batch_mark_skipped(LoadSession *session);
+extern void statement_mark(bool *marks);
 
 /* replace.c */
 extern char *target_list_ids(LoadSession *session, LoadTarget *target, bool without);
@@ -348,7 +348,8 @@ extern bytea *bytes_copy(const bytea *bytes, MemoryContext context);
 extern LoadSource *source_open(LoadSession *session, const Checkpoint *checkpoint);
 extern void source_close(LoadSource *source);
 extern const bson_t *source_next(LoadSource *source);
-extern MongoCursor *source_find(LoadSession *session, const bson_t *ids, MemoryContext context);
+extern MongoCursor *source_find(LoadSession *session, const bson_t *ids, const bson_t *filter,
+								bool id_alone);
 extern void source_match(LoadBranch *branch);
 
 /* batch.c */
@@ -410,7 +411,8 @@ extern void quarantine_remove(LoadSession *session, const bson_t *document);
 extern void quarantine_mark_present(LoadSession *session);
 
 /* checkpoint.c */
-extern SPIPlanPtr statement_prepared(SPIPlanPtr *plan, const char *query, int nargs, Oid *types);
+extern void statement_execute(SPIPlanPtr *plan, const char *query, int nargs, Oid *types, Datum *values,
+							  const char *nulls);
 extern SPITupleTable *collection_query(LoadSession *session, const char *collection, const char *query);
 extern Checkpoint *checkpoint_lock(Name server, const char *collection, int chunk);
 extern void checkpoints_catch_up(LoadSession *session);

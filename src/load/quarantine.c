@@ -91,17 +91,16 @@ quarantine_put(LoadSession *session, LoadDocument *document, NullableDatum run_i
 	if (run_id.isnull)
 		nulls[10] = 'n';
 	SPI_connect();
-	statement_prepared(&plan,
-					   "INSERT INTO mongo_migrate.quarantine AS q"
-					   " (server, collection, key, source_id, document, target, path, reason, sqlstate, hint, run_id)"
-					   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-					   " ON CONFLICT (server, collection, key) DO UPDATE SET"
-					   " source_id = excluded.source_id, document = excluded.document,"
-					   " target = excluded.target, path = excluded.path, reason = excluded.reason,"
-					   " sqlstate = excluded.sqlstate, hint = excluded.hint,"
-					   " run_id = coalesce(excluded.run_id, q.run_id), at = pg_catalog.clock_timestamp()",
-					   lengthof(types), types);
-	SPI_execute_plan(plan, values, nulls, false, 0);
+	statement_execute(&plan,
+					  "INSERT INTO mongo_migrate.quarantine AS q"
+					  " (server, collection, key, source_id, document, target, path, reason, sqlstate, hint, run_id)"
+					  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
+					  " ON CONFLICT (server, collection, key) DO UPDATE SET"
+					  " source_id = excluded.source_id, document = excluded.document,"
+					  " target = excluded.target, path = excluded.path, reason = excluded.reason,"
+					  " sqlstate = excluded.sqlstate, hint = excluded.hint,"
+					  " run_id = coalesce(excluded.run_id, q.run_id), at = pg_catalog.clock_timestamp()",
+					  lengthof(types), types, values, nulls);
 	SPI_finish();
 }
 
@@ -117,12 +116,11 @@ quarantine_remove(LoadSession *session, const bson_t *document)
 	};
 
 	SPI_connect();
-	statement_prepared(&plan,
-					   "DELETE FROM mongo_migrate.quarantine"
-					   " WHERE server OPERATOR(pg_catalog.=) $1"
-					   "   AND collection OPERATOR(pg_catalog.=) $2"
-					   "   AND key OPERATOR(pg_catalog.=) $3", lengthof(types), types);
-	SPI_execute_plan(plan, values, NULL, false, 0);
+	statement_execute(&plan,
+					  "DELETE FROM mongo_migrate.quarantine"
+					  " WHERE server OPERATOR(pg_catalog.=) $1"
+					  "   AND collection OPERATOR(pg_catalog.=) $2"
+					  "   AND key OPERATOR(pg_catalog.=) $3", lengthof(types), types, values, NULL);
 	SPI_finish();
 }
 
@@ -136,6 +134,7 @@ quarantine_mark_present(LoadSession *session)
 	};
 	Tuplestorestate *rows = tuplestore_begin_heap(false, false, work_mem);
 	TupleDesc	desc = CreateTemplateTupleDesc(2);
+	bool	   *present = palloc0(session->ndocuments * sizeof(bool));
 
 	TupleDescInitEntry(desc, 1, "key", BYTEAOID, -1, 0);
 	TupleDescInitEntry(desc, 2, "document", INT4OID, -1, 0);
@@ -159,7 +158,10 @@ quarantine_mark_present(LoadSession *session)
 						  "     AND q.collection OPERATOR(pg_catalog.=) $2"
 						  "     AND q.key OPERATOR(pg_catalog.=) b.key)",
 						  lengthof(types), types, values, NULL, false, 0);
-	batch_mark_skipped(session);
+	statement_mark(present);
 	SPI_finish();
 	tuplestore_end(rows);
+	for (int i = 0; i < session->ndocuments; i++)
+		if (present[i])
+			session->documents[i].state = DOCUMENT_SKIPPED;
 }

@@ -171,13 +171,7 @@ find_present(LoadSession *session, LoadTarget *target, int from, int to)
 	run_over_ids(session, target, target, target->id, desc, rows,
 				 psprintf("SELECT i.document FROM i JOIN %s AS t ON %s i.id", full_table_name(target->relid),
 						  same_as(target, target->id)));
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		isnull;
-		Datum		document = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
-
-		present[DatumGetInt32(document)] = true;
-	}
+	statement_mark(present);
 	statement_finish(false, rows);
 	return present;
 }

@@ -157,10 +157,9 @@ read_after_sync(LoadSession *session)
 	bool		isnull;
 
 	SPI_connect();
-	statement_prepared(&plan,
-					   "SELECT cluster_time FROM mongo_migrate.sync"
-					   " WHERE server OPERATOR(pg_catalog.=) $1", 1, types);
-	SPI_execute_plan(plan, values, NULL, false, 0);
+	statement_execute(&plan,
+					  "SELECT cluster_time FROM mongo_migrate.sync"
+					  " WHERE server OPERATOR(pg_catalog.=) $1", 1, types, values, NULL);
 	if (SPI_processed > 0)
 	{
 		Datum		time = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
@@ -183,8 +182,7 @@ load_settings_begin(Name server, const char *collection)
 	int			level = NewGUCNestLevel();
 
 	SPI_connect();
-	statement_prepared(&plan, "SELECT mongo_migrate.set_plan_settings($1, $2)", 2, types);
-	SPI_execute_plan(plan, values, NULL, false, 0);
+	statement_execute(&plan, "SELECT mongo_migrate.set_plan_settings($1, $2)", 2, types, values, NULL);
 	SPI_finish();
 	return level;
 }

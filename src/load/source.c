@@ -126,12 +126,6 @@ bytes_copy(const bytea *bytes, MemoryContext context)
 	return copy;
 }
 
-static bool
-keys_equal(const bytea *a, const bytea *b)
-{
-	return key_compare(a, b) == 0;
-}
-
 /*
  * Whether the collection is read as a view is; throws when there is no such
  * collection.
@@ -198,16 +192,16 @@ find_range(LoadSource *source, const bytea *lower, const bytea *upper)
 								opts, source->context);
 }
 
-/* The session's filter and one more; belongs to the current context. */
+/* A condition on _id and a filter, which may be NULL; belongs to the current context. */
 static bson_t *
-filter_and(LoadSession *session, const bson_t *filter)
+filter_and(const bson_t *id, const bson_t *filter)
 {
 	bson_t	   *both = owned_bson_new(CurrentMemoryContext);
 
-	if (session->filter == NULL)
-		BCON_APPEND(both, "$and", "[", BCON_DOCUMENT(filter), "]");
+	if (filter == NULL)
+		BCON_APPEND(both, "_id", BCON_DOCUMENT(id));
 	else
-		BCON_APPEND(both, "$and", "[", BCON_DOCUMENT(filter), BCON_DOCUMENT(session->filter), "]");
+		BCON_APPEND(both, "$and", "[", "{", "_id", BCON_DOCUMENT(id), "}", BCON_DOCUMENT(filter), "]");
 	return both;
 }
 
@@ -219,11 +213,11 @@ find_tail(LoadSource *source)
 	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
 	bson_t	   *id = owned_bson_new(CurrentMemoryContext);
 
-	BCON_APPEND(id, "_id", "{", "$type", BCON_UTF8("maxKey"), "}");
+	BCON_APPEND(id, "$type", BCON_UTF8("maxKey"));
 	append_options(session, opts);
 	source->tail = false;
 	source->cursor = mongo_find(session->connection, session->collection,
-								filter_and(session, id), opts, source->context);
+								filter_and(id, session->filter), opts, source->context);
 }
 
 /*
@@ -364,7 +358,7 @@ check_view_document(LoadSource *source, const bson_t *document)
 	old = MemoryContextSwitchTo(source->context);
 	key = key_of(&id);
 	MemoryContextSwitchTo(old);
-	if (source->last_key != NULL && keys_equal(key, source->last_key))
+	if (source->last_key != NULL && key_compare(key, source->last_key) == 0)
 	{
 		pfree(key);
 		if (source->first)
@@ -392,7 +386,7 @@ seen_before(LoadSource *source, const bson_t *document)
 	{
 		bytea	   *key = document_key(document);
 
-		seen = key != NULL && keys_equal(key, source->last_key);
+		seen = key != NULL && key_compare(key, source->last_key) == 0;
 		if (key != NULL)
 			pfree(key);
 	}
@@ -443,46 +437,21 @@ source_next(LoadSource *source)
 }
 
 /*
- * A find, in a context, of the documents whose _id is in an array, as far as
- * the session's filter matches them.
+ * A find, in the current context, of the documents whose _id is in an array, as
+ * far as a filter, which may be NULL, matches them: of them or of their _id alone.
  */
 MongoCursor *
-source_find(LoadSession *session, const bson_t *ids, MemoryContext context)
+source_find(LoadSession *session, const bson_t *ids, const bson_t *filter, bool id_alone)
 {
-	bson_t	   *filter = owned_bson_new(context);
-	bson_t	   *opts = owned_bson_new(context);
+	bson_t	   *in = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
 
-	BCON_APPEND(filter, "_id", "{", "$in", BCON_ARRAY(ids), "}");
+	BCON_APPEND(in, "$in", BCON_ARRAY(ids));
+	if (id_alone)
+		BCON_APPEND(opts, "projection", "{", "_id", BCON_INT32(1), "}");
 	append_options(session, opts);
-	return mongo_find(session->connection, session->collection, filter_and(session, filter), opts, context);
-}
-
-/* The match document of a branch, for the _id of the batch. */
-static bson_t *
-match_of_batch(LoadBranch *branch)
-{
-	LoadSession *session = branch->session;
-	bson_t	   *filter = owned_bson_new(CurrentMemoryContext);
-	bson_t		and;
-	bson_t		one;
-	bson_t		in;
-	bson_t		ids;
-	bson_t		bson;
-	bson_iter_t id;
-
-	BSON_APPEND_ARRAY_BEGIN(filter, "$and", &and);
-	BSON_APPEND_DOCUMENT(&and, "0", branch->filter);
-	BSON_APPEND_DOCUMENT_BEGIN(&and, "1", &one);
-	BSON_APPEND_DOCUMENT_BEGIN(&one, "_id", &in);
-	BSON_APPEND_ARRAY_BEGIN(&in, "$in", &ids);
-	for (int i = 0; i < session->ndocuments; i++)
-		if (bson_iter_init_find(&id, document_bson(&session->documents[i], &bson), "_id"))
-			bson_append_iter(&ids, psprintf("%d", i), -1, &id);
-	bson_append_array_end(&in, &ids);
-	bson_append_document_end(&one, &in);
-	bson_append_document_end(&and, &one);
-	bson_append_array_end(filter, &and);
-	return filter;
+	return mongo_find(session->connection, session->collection, filter_and(in, filter), opts,
+					  CurrentMemoryContext);
 }
 
 typedef struct MatchKey
@@ -505,26 +474,25 @@ void
 source_match(LoadBranch *branch)
 {
 	LoadSession *session = branch->session;
-	bson_t	   *opts = owned_bson_new(CurrentMemoryContext);
+	bson_t	   *ids = owned_bson_new(CurrentMemoryContext);
 	MatchKey   *keys = palloc(session->ndocuments * sizeof(MatchKey));
 	int			nkeys = 0;
 	bson_t		bson;
+	bson_iter_t id;
 	MongoCursor *cursor;
 	const bson_t *document;
 
 	for (int i = 0; i < session->ndocuments; i++)
 	{
-		keys[nkeys].document = i;
-		keys[nkeys].key = document_key(document_bson(&session->documents[i], &bson));
-		if (keys[nkeys].key != NULL)
-			nkeys++;
+		if (!bson_iter_init_find(&id, document_bson(&session->documents[i], &bson), "_id"))
+			continue;
+		keys[nkeys].key = key_of(&id);
+		keys[nkeys++].document = i;
+		bson_append_iter(ids, psprintf("%d", i), -1, &id);
 	}
 	qsort(keys, nkeys, sizeof(MatchKey), compare_match_keys);
 	branch->matches = palloc0(session->ndocuments * sizeof(bool));
-	BCON_APPEND(opts, "projection", "{", "_id", BCON_INT32(1), "}");
-	append_options(session, opts);
-	cursor = mongo_find(session->connection, session->collection, match_of_batch(branch), opts,
-						CurrentMemoryContext);
+	cursor = source_find(session, ids, branch->filter, true);
 	while ((document = mongo_cursor_next(cursor)) != NULL)
 	{
 		MatchKey	wanted = {.key = document_key(document)};

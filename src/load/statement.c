@@ -205,20 +205,16 @@ mm_batch_document(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(document->doc);
 }
 
-/*
- * Marks the documents whose numbers are the current SPI result's first column
- * as skipped.
- */
+/* Sets what the numbers in the current SPI result's first column stand for. */
 void
-batch_mark_skipped(LoadSession *session)
+statement_mark(bool *marks)
 {
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool		isnull;
-		int			document = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[i],
-														   SPI_tuptable->tupdesc, 1, &isnull));
+		Datum		number = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull);
 
-		session->documents[document].state = DOCUMENT_SKIPPED;
+		marks[DatumGetInt32(number)] = true;
 	}
 }
 
