@@ -39,7 +39,7 @@ BEGIN
     RETURN QUERY
         SELECT c.column_name, a.attnum::integer, c.role, c.path, c.expression, c.source_type,
                c.refers_to, c.refers_key, c.key_form, mongo_migrate.holds_ids(c), a.atttypid, a.atttypmod,
-               mongo_migrate.key_source($1, $2, $3, c.column_name)
+               CASE WHEN c.role IN ('id', 'parent', 'position', 'key') THEN mongo_migrate.key_source($1, $2, $3, c.column_name) END
         FROM mongo_migrate.plan_column AS c
              JOIN pg_attribute AS a ON a.attrelid = relation AND a.attname = c.column_name
         WHERE (c.server, c.collection, c.target) = ($1, $2, $3) AND c.included
