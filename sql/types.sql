@@ -95,7 +95,7 @@ WHERE types_outcome(format('{"$numberDecimal": "%s"}', text), 'numeric') <> text
 SELECT value, type, types_outcome(value, type) AS outcome FROM (VALUES
     ('"abc"', 'varchar(3)'), ('"abcd"', 'varchar(3)'), ('"ab  "', 'varchar(3)'), ('"äöü"', 'varchar(3)'), ('123', 'varchar(3)'), ('1234', 'varchar(3)'),
     ('"ab"', 'char(3)'), ('"ab  "', 'char(3)'), ('"abcd"', 'char(3)'), ('"äö"', 'char(3)'), ('"happy"', 'types_mood'), ('"glad"', 'types_mood'), ('7', 'types_mood'),
-    ('"a\u0000b"', 'text'), ('"a\u0000b"', 'jsonb'), ('"a\u0000b"', 'json'), ('"\ud83d\ude00"', 'text'), ('"😀"', 'text'),
+    ('"a\u0000b"', 'text'), ('"a\u0000b"', 'jsonb'), ('"a\u0000b"', 'json'), ('"\u0001\b\f\n\r\t\"\\/"', 'json'), ('"\ud83d\ude00"', 'text'), ('"😀"', 'text'),
     ('"6b0489aa00000000000000ff"', 'mongo_migrate.objectid'), ('"3"', 'int4'), ('"2024-01-01"', 'date'), ('"t"', 'bool'), ('"00112233-4455-6677-8899-aabbccddeeff"', 'uuid')) v(value, type);
 SELECT types_outcome(format('"%s"', repeat('x', n)), 'name') AS outcome FROM unnest(ARRAY[63, 64]) n;
 -- v: "a\xff", "\xc0\x80" (an overlong U+0000), "\xed\xa0\x80" (half of a surrogate pair)

@@ -372,7 +372,7 @@ test_column(TestPlan *test, const char *path, const char *type_name, JsonMode mo
 		rest = *rest == '.' ? rest + 1 : "$";
 
 	if (strcmp(rest, "#") == 0)
-		document_plan_add_position(test->plan, number);
+		document_plan_add_position(test->plan, number, false);
 	else
 	{
 		Converter  *converter = test_converter(type_name, mode, round);

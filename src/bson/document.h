@@ -52,11 +52,11 @@ extern void document_plan_set_tree(DocumentPlan *plan, int table, const char *pa
 extern int	document_plan_add_column(DocumentPlan *plan, int table, const char *path,
 									 Converter *converter);
 
-/* Adds an int4 column: the element's position in its array, from 0. */
-extern int	document_plan_add_position(DocumentPlan *plan, int table);
-
-/* Adds an int4 column: in a tree, the position of the element that this one is within, or NULL. */
-extern int	document_plan_add_parent_position(DocumentPlan *plan, int table);
+/*
+ * Adds an int4 column: the element's position in its array, from 0; or, of_parent,
+ * in a tree, that of the element which this one is within, or NULL.
+ */
+extern int	document_plan_add_position(DocumentPlan *plan, int table, bool of_parent);
 
 /*
  * Adds a column for the row's unknown fields, by the names that they have:

@@ -172,30 +172,18 @@ document_plan_add_column(DocumentPlan *plan, int table_number, const char *path,
 	return column.number;
 }
 
-/* Adds an int4 column with the element's position. */
+/* Adds an int4 column with the element's position, or that of the one which a tree's is within. */
 int
-document_plan_add_position(DocumentPlan *plan, int table_number)
+document_plan_add_position(DocumentPlan *plan, int table_number, bool of_parent)
 {
 	MemoryContext caller = MemoryContextSwitchTo(plan->context);
 	Table	   *table = plan->tables[table_number];
+	int		  **positions = of_parent ? &table->parent_positions : &table->positions;
+	int		   *count = of_parent ? &table->nparent_positions : &table->npositions;
 
 	Assert(!plan->finished);
-	table->positions = grow(table->positions, table->npositions, sizeof(int));
-	table->positions[table->npositions++] = table->ncolumns;
-	MemoryContextSwitchTo(caller);
-	return table->ncolumns++;
-}
-
-/* Adds an int4 column with the position of the element that a tree's element is within. */
-int
-document_plan_add_parent_position(DocumentPlan *plan, int table_number)
-{
-	MemoryContext caller = MemoryContextSwitchTo(plan->context);
-	Table	   *table = plan->tables[table_number];
-
-	Assert(!plan->finished);
-	table->parent_positions = grow(table->parent_positions, table->nparent_positions, sizeof(int));
-	table->parent_positions[table->nparent_positions++] = table->ncolumns;
+	*positions = grow(*positions, *count, sizeof(int));
+	(*positions)[(*count)++] = table->ncolumns;
 	MemoryContextSwitchTo(caller);
 	return table->ncolumns++;
 }

@@ -64,38 +64,22 @@ text_close(JsonSink *sink, bool array)
 static void
 append_escape(StringInfo out, uint32 codepoint)
 {
-	switch (codepoint)
+	static const char characters[] = "\"\\\b\f\n\r\t";
+	static const char letters[] = "\"\\bfnrt";
+	const char *found = codepoint == 0 || codepoint > 127 ? NULL : strchr(characters, (int) codepoint);
+
+	if (found != NULL)
 	{
-		case '"':
-			appendStringInfoString(out, "\\\"");
-			break;
-		case '\\':
-			appendStringInfoString(out, "\\\\");
-			break;
-		case '\b':
-			appendStringInfoString(out, "\\b");
-			break;
-		case '\f':
-			appendStringInfoString(out, "\\f");
-			break;
-		case '\n':
-			appendStringInfoString(out, "\\n");
-			break;
-		case '\r':
-			appendStringInfoString(out, "\\r");
-			break;
-		case '\t':
-			appendStringInfoString(out, "\\t");
-			break;
-		default:
-			if (codepoint >= 0x10000)
-			{
-				appendStringInfo(out, "\\u%04x", 0xD7C0 + (codepoint >> 10));
-				codepoint = 0xDC00 | (codepoint & 0x3FF);
-			}
-			appendStringInfo(out, "\\u%04x", codepoint);
-			break;
+		appendStringInfoChar(out, '\\');
+		appendStringInfoChar(out, letters[found - characters]);
+		return;
 	}
+	if (codepoint >= 0x10000)
+	{
+		appendStringInfo(out, "\\u%04x", 0xD7C0 + (codepoint >> 10));
+		codepoint = 0xDC00 | (codepoint & 0x3FF);
+	}
+	appendStringInfo(out, "\\u%04x", codepoint);
 }
 
 /*

@@ -93,13 +93,3 @@ row_reader_try(RowReader *reader, const bson_t *document, Datum *values, bool *n
 	}
 	return true;
 }
-
-/* The same; throws for a document that cannot be decoded. */
-void
-row_reader_read(RowReader *reader, const bson_t *document, Datum *values, bool *nulls)
-{
-	DocumentError error;
-
-	if (!row_reader_try(reader, document, values, nulls, &error))
-		document_error_throw(&error, reader->collection, document);
-}

@@ -83,10 +83,19 @@ extern void row_reader_place(RowReader *reader, int first);
 /*
  * Puts the columns that are decoded into values and nulls, which are arrays by
  * attribute; the others are left alone.  False, with error filled, when the
- * document cannot be decoded; the second function throws then.
+ * document cannot be decoded.
  */
 extern bool row_reader_try(RowReader *reader, const bson_t *document,
 						   Datum *values, bool *nulls, DocumentError *error);
-extern void row_reader_read(RowReader *reader, const bson_t *document, Datum *values, bool *nulls);
+
+/* The same; throws for a document that cannot be decoded. */
+static inline void
+row_reader_read(RowReader *reader, const bson_t *document, Datum *values, bool *nulls)
+{
+	DocumentError error;
+
+	if (!row_reader_try(reader, document, values, nulls, &error))
+		document_error_throw(&error, reader->collection, document);
+}
 
 #endif							/* MM_SCAN_H */

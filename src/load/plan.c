@@ -156,10 +156,9 @@ add_to_document_plan(LoadSession *session, LoadTarget *target)
 
 		if (column->role == COLUMN_PARENT)
 			continue;
-		number = column->role == COLUMN_POSITION ?
-			document_plan_add_position(target->branch->plan, target->table) :
-			column->role == COLUMN_PARENT_POSITION ?
-			document_plan_add_parent_position(target->branch->plan, target->table) :
+		number = column->role == COLUMN_POSITION || column->role == COLUMN_PARENT_POSITION ?
+			document_plan_add_position(target->branch->plan, target->table,
+									   column->role == COLUMN_PARENT_POSITION) :
 			column->role == COLUMN_EXTRA ?
 			document_plan_add_extra(target->branch->plan, target->table, column->converter) :
 			document_plan_add_column(target->branch->plan, target->table, column->path,

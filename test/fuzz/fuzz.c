@@ -325,7 +325,7 @@ add_fields(Fuzz *fuzz, DocumentPlan *plan, int variant, int table, const char *p
 			Walk		element;
 
 			(*ntables)++;
-			document_plan_add_position(plan, child);
+			document_plan_add_position(plan, child, false);
 			document_plan_add_column(plan, child, "$",
 									 fuzz->targets[pick(&fuzz->random, fuzz->ntargets)].converter);
 			if (bson_iter_next(&inner.iter) && BSON_ITER_HOLDS_DOCUMENT(&inner.iter) &&
@@ -333,7 +333,7 @@ add_fields(Fuzz *fuzz, DocumentPlan *plan, int variant, int table, const char *p
 				add_fields(fuzz, plan, variant, child, "", &element, depth + 1, ncolumns, ntables);
 			if (variant == 2)
 			{
-				document_plan_add_parent_position(plan, child);
+				document_plan_add_position(plan, child, true);
 				document_plan_set_tree(plan, child, pick(&fuzz->random, 2) == 0 ? name : "0");
 			}
 		}
