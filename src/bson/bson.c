@@ -137,17 +137,6 @@ mm_bson_from_json(PG_FUNCTION_ARGS)
 														 document->len));
 }
 
-/* A value's key as bytea. */
-static Datum
-key_datum(const bson_iter_t *value)
-{
-	StringInfoData key;
-
-	initStringInfo(&key);
-	key_append(&key, value);
-	return PointerGetDatum(cstring_to_text_with_len(key.data, key.len));
-}
-
 /* Skips blanks, and then a text; NULL where another follows. */
 static const char *
 skip_text(const char *json, const char *text)
@@ -189,20 +178,20 @@ mm_bson_key(PG_FUNCTION_ARGS)
 
 	if (oid_from_json(utf8, &oid))
 	{
-		Datum		key;
+		bytea	   *key;
 
 		bson_init(&document);
 		BSON_APPEND_OID(&document, "v", &oid);
 		bson_iter_init_find(&iter, &document, "v");
-		key = key_datum(&iter);
+		key = key_bytes(&iter);
 		bson_destroy(&document);
-		PG_RETURN_DATUM(key);
+		PG_RETURN_BYTEA_P(key);
 	}
 
 	/* libbson reads documents: the value becomes a field of one. */
 	if (!bson_iter_init_find(&iter, bson_from_text(psprintf("{\"v\": %s}", utf8)), "v"))
 		elog(ERROR, "no field in the document made for a value");
-	PG_RETURN_DATUM(key_datum(&iter));
+	PG_RETURN_BYTEA_P(key_bytes(&iter));
 }
 
 /* key_to_json(key bytea) returns json */
@@ -256,13 +245,7 @@ mm_document_key(PG_FUNCTION_ARGS)
 
 	bson_argument(&document, PG_GETARG_BYTEA_PP(0));
 	if (strcmp(path, "_id") == 0 && bson_iter_init_find(&id, &document, path) && BSON_ITER_HOLDS_NULL(&id))
-	{
-		StringInfoData key;
-
-		initStringInfo(&key);
-		key_append(&key, &id);
-		PG_RETURN_BYTEA_P(cstring_to_text_with_len(key.data, key.len));
-	}
+		PG_RETURN_BYTEA_P(key_bytes(&id));
 	document_plan_add_table(plan, -1, NULL);
 	document_plan_add_column(plan, 0, path, converter_create_key(KEY_EXACT));
 	document_plan_finish(plan);

@@ -276,6 +276,19 @@ key_append(StringInfo key, const bson_iter_t *value)
 				 errmsg("%s", convert_message(status, NULL, value))));
 }
 
+/* The key of a value. */
+bytea *
+key_bytes(const bson_iter_t *value)
+{
+	StringInfoData key;
+
+	initStringInfo(&key);
+	appendStringInfoSpaces(&key, VARHDRSZ);
+	key_append(&key, value);
+	SET_VARSIZE(key.data, key.len);
+	return (bytea *) key.data;
+}
+
 /* A key being read. */
 typedef struct KeyReader
 {

@@ -16,7 +16,10 @@
  * nested too deep or is not well-formed. */
 extern void key_append(StringInfo key, const bson_iter_t *value);
 
-/* The same with a status; after a failure what was appended is of no use. */
+/* The key alone, in CurrentMemoryContext. */
+extern bytea *key_bytes(const bson_iter_t *value);
+
+/* The same as key_append() with a status; after a failure what was appended is of no use. */
 extern ConvertStatus key_try_append(StringInfo key, const bson_iter_t *value);
 
 /* A hash of 64 bits, so that different keys are taken for different ones. */

@@ -71,26 +71,13 @@ boundary_is_max(const bytea *bytes)
 	return BSON_ITER_HOLDS_MAXKEY(&id);
 }
 
-/* A key in the current context. */
-static bytea *
-key_of(const bson_iter_t *value)
-{
-	StringInfoData key;
-
-	initStringInfo(&key);
-	appendStringInfoSpaces(&key, VARHDRSZ);
-	key_append(&key, value);
-	SET_VARSIZE(key.data, key.len);
-	return (bytea *) key.data;
-}
-
 /* The key of a document's _id in the current context; NULL when it has none. */
 bytea *
 document_key(const bson_t *document)
 {
 	bson_iter_t id;
 
-	return bson_iter_init_find(&id, document, "_id") ? key_of(&id) : NULL;
+	return bson_iter_init_find(&id, document, "_id") ? key_bytes(&id) : NULL;
 }
 
 /* A document's {"_id": ...} in the current context. */
@@ -279,7 +266,7 @@ begin_after(LoadSource *source, const bytea *last_id)
 		source->at_max = boundary_is_max(lower);
 		if (source->last_key != NULL)
 			pfree(source->last_key);
-		source->last_key = key_of(&id);
+		source->last_key = key_bytes(&id);
 		MemoryContextSwitchTo(old);
 	}
 	if (source->view)
@@ -356,7 +343,7 @@ check_view_document(LoadSource *source, const bson_t *document)
 						session->collection, NameStr(session->server)),
 				 errhint("Let the view give each document a unique _id that is not an array.")));
 	old = MemoryContextSwitchTo(source->context);
-	key = key_of(&id);
+	key = key_bytes(&id);
 	MemoryContextSwitchTo(old);
 	if (source->last_key != NULL && key_compare(key, source->last_key) == 0)
 	{
@@ -486,7 +473,7 @@ source_match(LoadBranch *branch)
 	{
 		if (!bson_iter_init_find(&id, document_bson(&session->documents[i], &bson), "_id"))
 			continue;
-		keys[nkeys].key = key_of(&id);
+		keys[nkeys].key = key_bytes(&id);
 		keys[nkeys++].document = i;
 		bson_append_iter(ids, psprintf("%d", i), -1, &id);
 	}
