@@ -64,10 +64,7 @@
 #include "utils/lsyscache.h"
 #include "utils/uuid.h"
 
-/*
- * Types whose values are one or two values of BSON, and are ordered as there
- */
-
+/* What an integer column is compared with. */
 static int64
 integer_comparand(const Filter *filter, Datum datum)
 {
@@ -81,10 +78,6 @@ integer_comparand(const Filter *filter, Datum datum)
 			return DatumGetInt64(datum);
 	}
 }
-
-/*
- * Filters
- */
 
 /*
  * The values of BSON that convert to the datum, and perhaps a few more.  False
@@ -609,6 +602,8 @@ filter_needs_simple_collation(const Filter *filter)
 {
 	ListCell   *lc;
 
+	if (filter == NULL)
+		return false;
 	foreach(lc, filter->arms)
 	{
 		if (filter_needs_simple_collation(lfirst(lc)))

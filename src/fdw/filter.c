@@ -101,7 +101,7 @@ filter_is_exact_of_decoded(const Filter *filter)
 	}
 }
 
-/* A filter as a list that a plan can carry. */
+/* A filter as a list that a plan can carry; NIL for none. */
 List *
 filter_save(const Filter *filter)
 {
@@ -109,6 +109,8 @@ filter_save(const Filter *filter)
 	List	   *saved;
 	ListCell   *lc;
 
+	if (filter == NULL)
+		return NIL;
 	foreach(lc, filter->arms)
 		arms = lappend(arms, filter_save(lfirst(lc)));
 	saved = list_make5(makeInteger(filter->kind), arms,
@@ -127,9 +129,12 @@ filter_save(const Filter *filter)
 Filter *
 filter_load(List *saved)
 {
-	Filter	   *filter = palloc0(sizeof(Filter));
+	Filter	   *filter;
 	ListCell   *lc;
 
+	if (saved == NIL)
+		return NULL;
+	filter = palloc0(sizeof(Filter));
 	filter->kind = intVal(linitial(saved));
 	foreach(lc, (List *) lsecond(saved))
 		filter->arms = lappend(filter->arms, filter_load(lfirst(lc)));

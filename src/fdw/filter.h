@@ -163,7 +163,7 @@ typedef enum FilterBounds
 
 extern FilterBounds filter_bounds(const Filter *filter, const char *path);
 
-/* A filter as a list that a plan can carry, and back. */
+/* A filter as a list that a plan can carry, and back; NIL and NULL for none. */
 extern List *filter_save(const Filter *filter);
 extern Filter *filter_load(List *saved);
 
@@ -183,7 +183,7 @@ extern void filter_values_evaluate(FilterValue *values, List *comparands, int fi
  */
 extern bson_t *filter_to_bson(const Filter *filter, const FilterValue *values);
 
-/* True when strings must be compared byte by byte, whatever the collection's collation. */
+/* True when strings must be compared byte by byte, whatever the collection's collation; not for NULL. */
 extern bool filter_needs_simple_collation(const Filter *filter);
 
 #endif							/* MM_FILTER_H */

@@ -73,7 +73,7 @@ find_options(const Find *find, int part)
 	if (find->limit > 0)
 		bson_append_int64(options, "limit", -1, find->limit);
 	bson_append_int32(options, "batchSize", -1, find->table->fetch_size);
-	if (find->filter != NULL && filter_needs_simple_collation(find->filter))
+	if (filter_needs_simple_collation(find->filter))
 		match_append_simple_collation(options);
 	return options;
 }

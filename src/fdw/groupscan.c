@@ -60,14 +60,13 @@ group_scan_begin(ForeignScanState *node, int eflags)
 {
 	ForeignScan *plan = castNode(ForeignScan, node->ss.ps.plan);
 	EState	   *estate = node->ss.ps.state;
-	List	   *filter = list_nth(plan->fdw_private, GROUP_FILTER);
 	Oid			relid = exec_rt_fetch(MM_SCAN_RTINDEX(plan), estate)->relid;
 	GroupScanState *state = palloc0(sizeof(GroupScanState));
 
 	node->fdw_state = state;
 	state->table = mongo_table_options(relid);
 	state->group = group_load(list_nth(plan->fdw_private, GROUP_GROUP));
-	state->filter = filter == NIL ? NULL : filter_load(filter);
+	state->filter = filter_load(list_nth(plan->fdw_private, GROUP_FILTER));
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 

@@ -413,15 +413,14 @@ join_from_query(JoinQuery *query, JoinType type)
 static List *
 save_side(const JoinSide *side)
 {
-	return list_make3(makeInteger((int) side->relid),
-					  side->filter == NULL ? NIL : filter_save(side->filter), side->columns);
+	return list_make3(makeInteger((int) side->relid), filter_save(side->filter), side->columns);
 }
 
 static void
 load_side(JoinSide *side, List *saved)
 {
 	side->relid = (Oid) intVal(linitial(saved));
-	side->filter = lsecond(saved) == NIL ? NULL : filter_load(lsecond(saved));
+	side->filter = filter_load(lsecond(saved));
 	side->columns = lthird(saved);
 }
 
@@ -433,7 +432,7 @@ join_save(const FdwJoin *join)
 								   save_side(&join->inner), sorting_save(join->sorting),
 								   makeInteger(join->rows));
 
-	saved = lappend(saved, join->asked == NULL ? NIL : filter_save(join->asked));
+	saved = lappend(saved, filter_save(join->asked));
 	saved = lappend(saved, makeBoolean(join->one));
 	saved = lappend(saved, makeBoolean(join->swapped));
 	saved = lappend(saved, makeInteger(join->key.kind));
@@ -453,7 +452,7 @@ join_load(List *saved)
 	load_side(&join->inner, lthird(saved));
 	join->sorting = sorting_load(lfourth(saved));
 	join->rows = intVal(list_nth(saved, 4));
-	join->asked = list_nth(saved, 5) == NIL ? NULL : filter_load(list_nth(saved, 5));
+	join->asked = filter_load(list_nth(saved, 5));
 	join->one = boolVal(list_nth(saved, 6));
 	join->swapped = boolVal(list_nth(saved, 7));
 	join->key.kind = intVal(list_nth(saved, 8));

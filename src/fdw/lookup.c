@@ -230,8 +230,8 @@ lookup_options(const FdwJoin *join, int fetch_size)
 	bson_append_int32(options, "batchSize", -1,
 					  join->rows > 0 ? Min(fetch_size, join->rows) : fetch_size);
 	if (join->key.kind == KEY_OBJECTID_AS_TEXT || join->key.kind == KEY_TEXT ||
-		(join->outer.filter != NULL && filter_needs_simple_collation(join->outer.filter)) ||
-		(join->inner.filter != NULL && filter_needs_simple_collation(join->inner.filter)))
+		filter_needs_simple_collation(join->outer.filter) ||
+		filter_needs_simple_collation(join->inner.filter))
 		match_append_simple_collation(options);
 	return options;
 }

@@ -290,8 +290,7 @@ group_options(const Grouping *group, const Filter *filter, int fetch_size)
 
 	bson_append_bool(options, "allowDiskUse", -1, true);
 	bson_append_int32(options, "batchSize", -1, fetch_size);
-	if (has_text(group->keys) || has_text(group->columns) ||
-		(filter != NULL && filter_needs_simple_collation(filter)))
+	if (has_text(group->keys) || has_text(group->columns) || filter_needs_simple_collation(filter))
 		match_append_simple_collation(options);
 	return options;
 }

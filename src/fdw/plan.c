@@ -262,7 +262,7 @@ fdw_get_plan(PlannerInfo *root, RelOptInfo *rel, Oid relid, ForeignPath *path, L
 	filter = filter_from_clauses(root, rel, clauses, &comparands, &exact, &local);
 	columns = needed_columns(rel, list_concat_copy(exact, local));
 	return make_foreignscan(tlist, local, rel->relid, comparands,
-							list_make5(filter == NULL ? NIL : filter_save(filter), columns,
+							list_make5(filter_save(filter), columns,
 									   makeBoolean(scan_projects(rel, columns)),
 									   makeInteger(scan_limit(root, rel, path->path.pathkeys, local)),
 									   path->fdw_private),

@@ -50,13 +50,11 @@ table_scan_begin(ForeignScanState *node, int eflags)
 	ForeignScan *plan = castNode(ForeignScan, node->ss.ps.plan);
 	EState	   *estate = node->ss.ps.state;
 	Relation	relation = node->ss.ss_currentRelation;
-	List	   *filter;
 	FdwScanState *state;
 
 	node->fdw_state = state = palloc0(sizeof(FdwScanState));
-	filter = list_nth(plan->fdw_private, SCAN_FILTER);
 	state->find.table = mongo_table_options(RelationGetRelid(relation));
-	state->find.filter = filter == NIL ? NULL : filter_load(filter);
+	state->find.filter = filter_load(list_nth(plan->fdw_private, SCAN_FILTER));
 	state->find.projects = boolVal(list_nth(plan->fdw_private, SCAN_PROJECTS));
 	state->find.sorting = sorting_load(list_nth(plan->fdw_private, SCAN_SORTING));
 	state->find.limit = intVal(list_nth(plan->fdw_private, SCAN_LIMIT));

@@ -122,8 +122,7 @@ add_group_path(GroupQuery *query, RelOptInfo *upper)
 		relation->examined * COST_GROUPED * (group_each_value(query->group) == NULL ? 1 : 2) +
 		relation->retrieved * count_facts(query->group) * COST_FACT +
 		groups * (relation->tuple_cost + COST_GROUP);
-	scan = list_make2(group_save(query->group),
-					  query->filter == NULL ? NIL : filter_save(query->filter));
+	scan = list_make2(group_save(query->group), filter_save(query->filter));
 	add_path(upper, (Path *)
 			 MM_FOREIGN_UPPER_PATH(root, upper, query->target, rows, startup,
 								   startup + groups * cpu_tuple_cost, local_path(query, upper, groups),
