@@ -39,7 +39,8 @@ BEGIN
     ELSIF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE feature_not_supported USING
             MESSAGE = 'a cutover is for READ COMMITTED transactions only',
-            DETAIL = 'Another would not see what the sync does meanwhile.';
+            DETAIL = 'Another would not see what the sync does meanwhile.',
+            HINT = 'SET default_transaction_isolation = ''read committed'';';
     END IF;
     RETURN s;
 END

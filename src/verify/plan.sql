@@ -20,7 +20,10 @@ BEGIN
     IF relation IS NULL THEN
         RAISE undefined_table USING
             MESSAGE = format('table %s of the plan of collection "%s" does not exist', target, collection),
-            HINT = format('SELECT * FROM mongo_migrate.migrate_collection(%L, %L);', server, collection);
+            HINT = CASE WHEN mongo_migrate.is_cut_over(server)
+                        THEN (SELECT 'If it has another name now: ' || mongo_migrate.mend_target(t, 'target = ''...''') FROM mongo_migrate.plan_target AS t
+                              WHERE (t.server, t.collection, t.target) = ($1, $2, $3))
+                        ELSE format('SELECT * FROM mongo_migrate.migrate_collection(%L, %L);', server, collection) END;
     END IF;
 
     SELECT c.column_name INTO absent

@@ -118,6 +118,12 @@ query("SELECT mongo_migrate.cutover('shop')");
 is(differences(), '', 'documents and rows are the same');
 like(failure("SELECT mongo_migrate.migrate_all('shop')"), qr/^psql:\S+ ERROR:  server "shop" is cut over: the rows are right, and the documents follow them$/m,
 	'nothing is migrated any more');
+query('CREATE SCHEMA app; ALTER TABLE users SET SCHEMA app');
+like(failure("SELECT * FROM mongo_migrate.verify_full('shop', 'users')"), qr/does not exist\nHINT:  If it has another name now: UPDATE mongo_migrate.plan_target SET target = '...'/,
+	'of a table that has another name, no verification says that it should be');
+query('ALTER TABLE app.users SET SCHEMA public');
+like(failure("SET default_transaction_isolation = 'serializable'; SELECT mongo_migrate.rollback_cutover('shop')"),
+	qr/READ COMMITTED transactions only\n.*\nHINT:  SET default_transaction_isolation = 'read committed';/, 'how to go back is told where the setting is another');
 
 # Random transactions.
 write_some(100);
