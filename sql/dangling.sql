@@ -30,6 +30,10 @@ SELECT collection, inserted, rejected, complete FROM mongo_migrate.migrate_all('
 SELECT id, buyer_id, payer_id, seller_id, email_id, rank_id FROM public.orders WHERE id > 19 ORDER BY id;
 SELECT column_name, count(*) FROM mongo_migrate.dangling_reference WHERE server = 'dangle' GROUP BY 1 ORDER BY 1;
 SELECT conname, convalidated FROM pg_constraint WHERE conrelid = 'public.orders'::regclass AND contype = 'f' ORDER BY 1;
+-- A foreign key that an edit of the plan has no use for any more is told of.
+UPDATE mongo_migrate.plan_column SET on_dangling = 'keep' WHERE (server, column_name) = ('dangle', 'buyer_id');
+SELECT target, column_name, problem, hint, severity FROM mongo_migrate.check_plan('dangle', 'orders');
+UPDATE mongo_migrate.plan_column SET on_dangling = 'null' WHERE (server, column_name) = ('dangle', 'buyer_id');
 
 -- In one transaction.
 SELECT mongo_migrate.reset_collection('dangle', 'orders', truncate => true);

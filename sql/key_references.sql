@@ -60,6 +60,7 @@ SELECT run('{"insert": "orders", "documents": [
     {"_id": 12, "userEmail": "u1@x", "userNumber": "77", "badge": "aaaaaaaaaaaaaaaaaaaaaaa1", "payer": 1000},
     {"_id": 13, "userEmail": "u1@x", "userNumber": "1000", "badge": "bbbbbbbbbbbbbbbbbbbbbbbb", "payer": 1000}]}');
 UPDATE mongo_migrate.plan_column SET on_dangling = 'keep' WHERE target = 'public.orders' AND path = 'userNumber';
+ALTER TABLE public.orders DROP CONSTRAINT orders_user_number_fkey;
 UPDATE mongo_migrate.plan_column SET on_dangling = 'quarantine' WHERE target = 'public.orders' AND path = 'badge';
 SELECT inserted, rejected, complete FROM mongo_migrate.migrate_collection('keyed', 'orders', workers => 0);
 SELECT id, user_email, user_number, badge, payer, payer_id IS NULL AS no_payer FROM public.orders WHERE id > 10 ORDER BY id;

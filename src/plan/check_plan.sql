@@ -297,6 +297,13 @@ CREATE FUNCTION mongo_migrate.check_target(t mongo_migrate.plan_target, relation
     FROM mongo_migrate.plan_target AS p
     WHERE (p.server, p.collection, p.target) = (t.server, t.collection, t.parent) AND (p.ordinal, p.target) > (t.ordinal, t.target)
     UNION ALL
+    (SELECT format('foreign key %I refuses documents whose reference leads nowhere, and column %I is to keep such references', k.conname, c.column_name),
+            format('ALTER TABLE %s DROP CONSTRAINT %I;', t.target, k.conname), 'warning'
+     FROM mongo_migrate.plan_column AS c JOIN pg_attribute AS a ON (a.attrelid, a.attname) = (relation, c.column_name)
+         JOIN pg_constraint AS k ON (k.conrelid, k.contype, k.conkey) = (a.attrelid, 'f', ARRAY[a.attnum])
+     WHERE (c.server, c.collection, c.target, c.on_dangling) = (t.server, t.collection, t.target, 'keep') AND c.refers_to IS NOT NULL AND c.included
+     ORDER BY k.conname)
+    UNION ALL
     SELECT k.problem, k.hint, k.severity FROM mongo_migrate.check_child_key(t) AS k WHERE t.kind <> 'root' AND k.problem IS NOT NULL
     UNION ALL
     SELECT 'it has more columns than PostgreSQL''s 1600',
