@@ -35,6 +35,9 @@ SELECT pg_temp.run('{"insert": "posts", "documents": [
     {"_id": 2, "by": "gone", "more": 2, "replies": []},
     {"_id": 3, "by": "u3", "more": 3, "replies": [{"text": "c", "odd": 5, "replies": []}, {"text": "d", "odd": 6, "replies": [{"text": "dd", "odd": 7}]}]}]}');
 SELECT pg_temp.run('{"insert": "tasks", "documents": [{"_id": 1, "state": "open", "n": 1, "name": "a"}, {"_id": 2, "state": "done", "n": 2, "name": "b"}]}');
+SELECT pg_temp.run('{"insert": "owners", "documents": [{"_id": {"$oid": "00000000000000000000000a"}, "n": 1}, {"_id": {"$oid": "00000000000000000000000b"}, "n": 2}]}');
+SELECT pg_temp.run('{"insert": "cards", "documents": [{"_id": 1, "n": 1, "owner": "00000000000000000000000A", "task": "01"}, {"_id": 2, "n": 2, "owner": "00000000000000000000000b", "task": "2"},
+    {"_id": 3, "n": 3, "owner": "00000000000000000000000a", "task": "1"}, {"_id": 4, "n": 4, "owner": "0000000000000000000000ff", "task": "77"}]}');
 SELECT mongo_migrate.start_sync('places');
 SELECT mongo_migrate.plan_collection('places', 'users', target => 'places.users');
 SELECT mongo_migrate.plan_collection('places', 'posts', target => 'places.posts', extra => true);
@@ -51,6 +54,12 @@ INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, 
     ('places', 'tasks', 'places.done', 'id', 1, 'id', '_id', 'bigint'), ('places', 'tasks', 'places.done', 'n', 2, 'value', 'n', 'integer'),
     ('places', 'tasks', 'places.tasks', 'id', 1, 'id', '_id', 'bigint'), ('places', 'tasks', 'places.tasks', 'name', 2, 'value', 'name', 'text'),
     ('places', 'tasks', 'places.tasks', 'state', 3, 'value', 'state', 'text');
+-- References by text to ids that are those of documents.
+SELECT mongo_migrate.plan_collection('places', 'owners', target => 'places.owners', id_type => 'source');
+SELECT mongo_migrate.plan_collection('places', 'cards', target => 'places.cards');
+UPDATE mongo_migrate.plan_column AS c SET role = 'reference', column_name = r.path || '_id', refers_to = r.refers_to, type = r.type, key_form = r.form, nullable = true
+  FROM (VALUES ('owner', 'owners', 'mongo_migrate.objectid', 'objectid_text'), ('task', 'tasks', 'bigint', 'number_text')) AS r (path, refers_to, type, form)
+ WHERE (c.server, c.collection, c.path) = ('places', 'cards', r.path);
 SELECT target, kind, path, nested_path FROM mongo_migrate.plan_target WHERE server = 'places' ORDER BY collection, ordinal;
 SET client_min_messages = warning;
 SELECT collection, inserted, complete FROM mongo_migrate.migrate_all('places');
@@ -87,6 +96,17 @@ UPDATE posts SET extra = extra - 'more' WHERE id < 3;
 UPDATE posts SET by = NULL WHERE id > 1;
 CALL pg_temp.settle();
 SELECT d -> 'more' AS more, d -> 'by' AS by FROM mongo_migrate.find_documents('places', 'posts', '{}', '{"sort": {"_id": 1}}') AS d;
+SELECT * FROM pg_temp.differences();
+
+-- What is touched stays as it is; another reference is text as well, and one that goes goes.
+UPDATE cards SET n = n + 10;
+CALL pg_temp.settle();
+SELECT pg_temp.documents('cards');
+INSERT INTO owners VALUES ('00000000000000000000000c', 3);
+UPDATE cards SET owner_id = '00000000000000000000000c', task_id = 2 WHERE id IN (1, 4);
+UPDATE cards SET owner_id = NULL, task_id = NULL WHERE id = 3;
+CALL pg_temp.settle();
+SELECT pg_temp.documents('cards');
 SELECT * FROM pg_temp.differences();
 
 -- A document that goes from one table to the other, and a new one.

@@ -237,6 +237,9 @@ DECLARE
     map constant mongo_migrate.id_map := mongo_migrate.id_map_of(server, col.refers_to);
     mode constant text := mongo_migrate.extended_json_mode(server);
     plain constant text := format('mongo_migrate.verify_without_nul(%s)::jsonb', present);
+    key constant text := format('mongo_migrate.verify_reference(%s, %s, %L)', present, plain, col.key_form);
+    -- The _id that is referred to now, which a field may have as text.
+    id constant text := CASE col.key_form WHEN 'exact' THEN plain ELSE format('mongo_migrate.key_to_json(%s)::jsonb', key) END;
     referred record := mongo_migrate.referred_rows(server, col.refers_to, '_id');
     exists_ text;       -- whether the document that is referred to now has a row
 BEGIN
@@ -246,17 +249,19 @@ BEGIN
         WHEN referred.relation IS NULL THEN 'false'
         WHEN map.id_type = 'source' THEN
             format('EXISTS (SELECT FROM %s AS k WHERE k.%I = (%s)::%s)', referred.relation, referred.column_name,
-                   (mongo_migrate.verify_fragments(col.type, -1, '(' || plain || ')', 'NULL', mode)).typed, format_type(col.type, -1))
+                   (mongo_migrate.verify_fragments(col.type, -1, '(' || id || ')', 'NULL', mode)).typed, format_type(col.type, -1))
         ELSE
-            format('EXISTS (SELECT FROM %s AS m JOIN %s AS k ON k.%I = m.id WHERE m.key = mongo_migrate.verify_reference(%s, %s, %L))',
-                   map.relation, referred.relation, referred.column_name, present, plain, col.key_form) END;
+            format('EXISTS (SELECT FROM %s AS m JOIN %s AS k ON k.%I = m.id WHERE m.key = %s)',
+                   map.relation, referred.relation, referred.column_name, key) END;
     RETURN format('CASE WHEN %1$s IS NULL AND NOT %2$s THEN %3$s WHEN %1$s IS NULL THEN mongo_migrate.written_value(%3$s, NULL::text, ''{}'', %4$L, %5$L) ELSE %6$s END',
                   stored, exists_, present, mode, absent,
-                  CASE WHEN map.id_type = 'source' THEN
+                  CASE WHEN map.id_type = 'source' AND col.key_form = 'exact' THEN
                       format('mongo_migrate.written_value(%s, %s, %L, %L, %L)', present, stored, types, mode, absent)
                   ELSE
-                      format('mongo_migrate.written_reference(%s, (SELECT m.key FROM %s AS m WHERE m.id = %s), %L, %L, %L, %L, %3$s::text)',
-                             present, map.relation, stored, col.key_form, types, server, col.refers_to) END);
+                      format('mongo_migrate.written_reference(%s, %s, %L, %L, %L, %L, %s::text)', present,
+                             CASE map.id_type WHEN 'source' THEN format('mongo_migrate.bson_key(mongo_migrate.source_id(%L, %L, %s::text))', server, col.refers_to, stored)
+                                  ELSE format('(SELECT m.key FROM %s AS m WHERE m.id = %s)', map.relation, stored) END,
+                             col.key_form, types, server, col.refers_to, stored) END);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.written_by_id(name, record, text, text, text[], boolean, boolean) IS
