@@ -144,9 +144,9 @@ COMMENT ON FUNCTION mongo_migrate.verify_readable(text) IS
 CREATE FUNCTION mongo_migrate.verify_source_id(id json) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN mongo_migrate.verify_readable(COALESCE(
-        mongo_migrate.verify_text(mongo_migrate.verify_without_nul(id)::jsonb), id::text));
+        mongo_migrate.verify_text(mongo_migrate.verify_without_nul(id)::jsonb), mongo_migrate.key_to_json(mongo_migrate.bson_key(id))::text));
 COMMENT ON FUNCTION mongo_migrate.verify_source_id(json) IS
-    'an _id in canonical Extended JSON as findings have it: scalars as text, others as they are';
+    'an _id in canonical Extended JSON as findings have it: scalars as text, others as key_to_json() spells them';
 
 -- The operators of json fail on any U+0000 in a document.
 CREATE FUNCTION mongo_migrate.verify_document_key(document json, path text DEFAULT '_id') RETURNS bytea
