@@ -9,6 +9,8 @@ use MongoServer;
 use PostgreSQL::Test::Cluster;
 use Test::More;
 
+plan skip_all => "memory under $ENV{MM_UNDER} is another" if $ENV{MM_UNDER};
+
 my $mongo = MongoServer->shared;
 my $node = PostgreSQL::Test::Cluster->new('verify_memory');
 $node->init;
