@@ -35,6 +35,11 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = 'new_name must be another name';
     END IF;
     PERFORM mongo_migrate.require_source(CASE WHEN renamed THEN new_name ELSE server END);
+    IF renamed AND NOT EXISTS (SELECT FROM mongo_migrate.plan AS p WHERE p.server = server) AND NOT EXISTS (SELECT FROM mongo_migrate.id_map AS m WHERE m.server = server)
+           AND NOT EXISTS (SELECT FROM mongo_migrate.sync AS s WHERE s.server = server) THEN
+        RAISE undefined_object USING
+            MESSAGE = format('server "%s" does not exist, and nothing was migrated by that name', server);
+    END IF;
     IF mongo_migrate.is_cut_over(server) THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('server "%s" is cut over, and cannot be renamed', server),
@@ -76,4 +81,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.rename_server(name, name) IS
-    'renames a server with all that is known of it: plans, id maps, checkpoints, quarantine, findings, the position of its sync; or, where ALTER SERVER has renamed it already, has them follow. Migrations and the sync of the server must have been stopped; start_sync() goes on by the new name, and what is scheduled by the old one is to be scheduled anew. Errors: 55006 while one of them runs; 55000 while the server is cut over; 42710 where the new name has plans of its own';
+    'renames a server with all that is known of it: plans, id maps, checkpoints, quarantine, findings, the position of its sync; or, where ALTER SERVER has renamed it already, has them follow. Migrations and the sync of the server must have been stopped; start_sync() goes on by the new name, and what is scheduled by the old one is to be scheduled anew. Errors: 55006 while one of them runs; 55000 while the server is cut over; 42704 where nobody knows the name; 42710 where the new name has plans of its own';

@@ -132,6 +132,7 @@ ok($node->poll_query_until('renamed', "SELECT EXISTS (SELECT FROM users WHERE na
 is(query('renamed', "SELECT skipped, inserted FROM mongo_migrate.migrate_collection('store', 'users')"), '11|0', 'and so does the migration');
 is(query('renamed', "SELECT count(*) FROM mongo_migrate.verify_full('store', 'users')"), 0, 'all as in the source');
 stop('renamed');
+like(failure('renamed', "SELECT mongo_migrate.rename_server('shpo', 'store')"), qr/ERROR:  server "shpo" does not exist, and nothing was migrated by that name$/m, 'a name that nobody knows is none');
 query('renamed', "SELECT mongo_migrate.rename_server('store', 'shop')");
 is(query('renamed', 'SELECT srvname FROM pg_foreign_server'), 'shop', 'both are renamed at once');
 query('renamed', "SELECT mongo_migrate.start_sync('shop')");
