@@ -161,7 +161,7 @@ BEGIN
                 RAISE object_not_in_prerequisite_state USING
                     MESSAGE = format('transactions that %s table %s do not end', CASE WHEN alone THEN 'use' ELSE 'have written to' END, name),
                     DETAIL = coalesce(holders, 'They have ended meanwhile.'),
-                    HINT = format('End them, and call it again, with a larger %s if need be.', CASE WHEN alone THEN 'lock_timeout' ELSE 'timeout' END);
+                    HINT = 'End them, and call it again, with a larger timeout, or lock_timeout, if need be.';
             END IF;
             -- Others have this one, and may wait for one before it: in time it becomes their order.
             names := name || array_remove(names, name);

@@ -668,6 +668,9 @@ BEGIN
             END IF;
         END IF;
     END LOOP;
+    PERFORM mongo_migrate.lock_tables(ARRAY(
+        SELECT unnest(ARRAY[to_regclass(l.target), to_regclass(l.refers_target)]) FROM mongo_migrate.loaded_references(server, touched) AS l
+         WHERE l.statement IS NOT NULL AND l.foreign_key IS NULL), 'SHARE ROW EXCLUSIVE');
     -- When no row changes any more: a second change of a row would have its foreign keys checked that are not valid yet.
     FOR r IN
         SELECT * FROM mongo_migrate.loaded_references(server, touched) AS l

@@ -65,6 +65,10 @@ give_way('an application beside a run that catches up', 'LOCK TABLE orders IN AC
 	'SELECT FROM items');
 is(migrate(), 't', 'all is migrated again');
 
+query('ALTER TABLE items DROP CONSTRAINT items_order_fkey');
+give_way('an application beside a foreign key that is made', 'LOCK TABLE orders IN ROW EXCLUSIVE MODE', "SELECT mongo_migrate.apply_references('shop')",
+	'LOCK TABLE items IN ROW EXCLUSIVE MODE');
+
 # A foreign key that is gone by the time that it would be validated is no error.
 query("ALTER TABLE items DROP CONSTRAINT items_order_fkey; ALTER TABLE items ADD FOREIGN KEY (\"order\") REFERENCES orders NOT VALID");
 give_way('a reset beside the validation of a foreign key', reset_of('orders'), "SELECT mongo_migrate.apply_references('shop')", 'SELECT');
