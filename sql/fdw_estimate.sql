@@ -56,6 +56,9 @@ SELECT expected('EXECUTE by_id(5)') AS by_id, expected('EXECUTE by_unique_key(''
 DEALLOCATE ALL;
 RESET plan_cache_mode;
 
+-- Ranges of strings, byte by byte.
+SELECT expected('SELECT FROM orders WHERE code < ''c10'' COLLATE "C"') AS by_order, expected('SELECT FROM orders WHERE code ^@ ''c1999''') AS by_beginning;
+
 -- A plan without its local filters, whose sides versions of PostgreSQL put in different order.
 CREATE FUNCTION plan(query text) RETURNS TABLE (line text)
 LANGUAGE plpgsql AS $$
