@@ -267,6 +267,12 @@ mm_column_is_not_null(Oid relid, AttrNumber attnum)
 #define MM_JSON_LEX_CONTEXT(json) makeJsonLexContext(json, true)
 #endif
 
+/*
+ * Before 1.24.3, libmongoc that looks at the members of a set, of which it knew one
+ * or hears of one, waits for its own lock where there is no stream for that (CDRIVER-4666).
+ */
+#define MONGOC_NEEDS_STREAMS (!MONGOC_CHECK_VERSION(1, 24, 3))
+
 /* libbson 2.3 has another name for the function that leaves the keys to the caller. */
 #if MONGOC_CHECK_VERSION(2, 3, 0)
 #define bson_append_array_begin bson_append_array_unsafe_begin

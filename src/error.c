@@ -14,6 +14,7 @@
 #include "compat.h"
 
 #include "error.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
 typedef struct ServerError
@@ -170,14 +171,37 @@ mongo_sqlstate(const bson_error_t *error)
 	}
 }
 
-/* Advice for a driver or server error, or NULL. */
+/* What the driver says of a stream without a socket, in brackets. */
+#define UNKNOWN_CAUSE " [unknown connection error"
+
+/* Why hosts could not be connected to, each in brackets, as the driver has them. */
+static char causes[512];
+
+/* Notes one; see error.h. */
+void
+mongo_error_note_cause(const char *cause)
+{
+	size_t		length = strlen(causes);
+
+	if (strstr(causes, cause) == NULL)
+		snprintf(causes + length, sizeof(causes) - length, " [%s]", cause);
+}
+
+/* Has them forgotten; see error.h. */
+void
+mongo_error_forget_causes(void)
+{
+	causes[0] = '\0';
+}
+
+/* Advice for a driver or server error, or NULL; text is what is told of it. */
 static const char *
-find_hint(const bson_error_t *error)
+find_hint(const bson_error_t *error, const char *text)
 {
 	const ServerError *known = find_server_error(error);
 
 	for (const TextHint *entry = text_hints; entry->part != NULL; entry++)
-		if (strstr(error->message, entry->part) != NULL)
+		if (strstr(text, entry->part) != NULL)
 			return entry->hint;
 	if (known != NULL)
 		return known->hint;
@@ -214,13 +238,34 @@ mongo_error_text(const char *message)
 	return text;
 }
 
+/* The text of an error of the driver, with the causes in the place of those that it does not know. */
+static char *
+find_text(const bson_error_t *error)
+{
+	StringInfoData text;
+	const char *rest = error->message;
+	const char *unknown;
+
+	initStringInfo(&text);
+	while (causes[0] != '\0' && (unknown = strstr(rest, UNKNOWN_CAUSE)) != NULL)
+	{
+		appendBinaryStringInfo(&text, rest, unknown - rest);
+		rest = unknown + strcspn(unknown, "]");
+		rest += *rest != '\0';
+	}
+	if (rest != error->message)
+		appendStringInfoString(&text, causes);
+	appendStringInfoString(&text, rest);
+	return mongo_error_text(text.data);
+}
+
 /* Throws for a driver or server error; see error.h. */
 void
 mongo_throw(const bson_error_t *error, const bson_t *reply, const char *doing)
 {
-	const char *hint = find_hint(error);
 	const char *name = find_code_name(reply);
-	const char *text = mongo_error_text(error->message);
+	const char *text = find_text(error);
+	const char *hint = find_hint(error, text);
 
 	ereport(ERROR,
 			(errcode(mongo_sqlstate(error)),

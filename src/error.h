@@ -14,6 +14,13 @@
 pg_noreturn extern void mongo_throw(const bson_error_t *error, const bson_t *reply,
 									const char *doing);
 
+/*
+ * Notes why a host could not be connected to, for errors in which the driver says
+ * that it does not know why; and has what was noted before forgotten.  Never throw.
+ */
+extern void mongo_error_note_cause(const char *cause);
+extern void mongo_error_forget_causes(void);
+
 /* What the driver says, such as error->message, for a message of PostgreSQL's; palloc'd. */
 extern char *mongo_error_text(const char *message);
 

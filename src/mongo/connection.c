@@ -194,6 +194,7 @@ connection_establish(MongoConnection *self, ForeignServer *server, UserMapping *
 	BSON_APPEND_INT32(ping, "ping", 1);
 	for (;;)
 	{
+		mongo_error_forget_causes();
 		self->client = client_create(server, mapping, self->userid, &self->control, attempt);
 		if (mongoc_client_command_simple(self->client, "admin", ping,
 										 mongoc_client_get_read_prefs(self->client),
@@ -323,6 +324,7 @@ mongo_connect(Oid serverid, Oid userid)
 	dlist_iter	iter;
 
 	initialize();
+	mongo_error_forget_causes();
 	dlist_foreach(iter, &connections)
 	{
 		MongoConnection *self = dlist_container(MongoConnection, node, iter.cur);

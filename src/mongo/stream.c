@@ -440,16 +440,26 @@ stream_writev(mongoc_stream_t *stream, mongoc_iovec_t *iov, size_t iovcnt, int32
 }
 
 /*
- * Polls several streams of one client.  When the driver must give up, all of
- * them are in error.
+ * Polls several streams of one client.  Those without a socket are in error;
+ * when the driver must give up, all of them are.
  */
 static ssize_t
 stream_poll(mongoc_stream_poll_t *streams, size_t count, int32_t timeout_ms)
 {
 	StreamControl *control = ((MongoStream *) streams[0].stream)->control;
-	struct pollfd *fds = bson_malloc0(sizeof(struct pollfd) * count);
-	ssize_t		result;
+	struct pollfd *fds;
+	ssize_t		result = 0;
 
+	for (size_t i = 0; i < count; i++)
+	{
+		bool		without_socket = ((MongoStream *) streams[i].stream)->fd < 0;
+
+		streams[i].revents = without_socket ? POLLERR : 0;
+		result += without_socket;
+	}
+	if (result > 0)
+		return result;
+	fds = bson_malloc0(sizeof(struct pollfd) * count);
 	for (size_t i = 0; i < count; i++)
 	{
 		fds[i].fd = ((MongoStream *) streams[i].stream)->fd;
@@ -524,7 +534,10 @@ stream_should_retry(mongoc_stream_t *stream)
 	return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
 
-/* Wraps a connected socket, which belongs to the stream from here on. */
+/*
+ * Wraps a connected socket, which belongs to the stream from here on; or none,
+ * where fd is -1: then the driver finds the stream in error.
+ */
 mongoc_stream_t *
 stream_create(StreamControl *control, const mongoc_uri_t *uri, const mongoc_host_list_t *host,
 			  int fd)
@@ -545,11 +558,14 @@ stream_create(StreamControl *control, const mongoc_uri_t *uri, const mongoc_host
 	self->vtable.should_retry = stream_should_retry;
 	self->control = control;
 	self->fd = fd;
-	self->number = ++control->numbers;
+	if (fd >= 0)
+	{
+		self->number = ++control->numbers;
+		dlist_push_tail(&control->streams, &self->node);
+	}
 	self->plain = !mongoc_uri_get_tls(uri) && bson_empty(mongoc_uri_get_compressors(uri));
 	self->timeout_ms = mongoc_uri_get_option_as_int32(uri, MONGOC_URI_SOCKETTIMEOUTMS, INT_MAX);
 	strlcpy(self->host, host->host_and_port, sizeof(self->host));
-	dlist_push_tail(&control->streams, &self->node);
 	return &self->vtable;
 }
 

@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "error.h"
 #include "mongo/stream_private.h"
 #include "storage/fd.h"
 
@@ -210,6 +211,9 @@ connect_host(StreamControl *control, const mongoc_uri_t *uri, const mongoc_host_
 /*
  * The driver's way to a host.  Never throws; returns NULL with error filled,
  * and names the host there, as the driver does not.
+ *
+ * Where the driver could not take that for an answer, it gets a stream without a
+ * socket, and the error waits for mongo_throw().
  */
 mongoc_stream_t *
 stream_initiate(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *control,
@@ -219,7 +223,13 @@ stream_initiate(const mongoc_uri_t *uri, const mongoc_host_list_t *host, void *c
 	mongoc_stream_t *stream = connect_host(control, uri, host, &cause);
 
 	if (stream == NULL)
+	{
 		bson_set_error(error, cause.domain, cause.code, "%s: %s",
 					   host->host_and_port, cause.message);
+#if MONGOC_NEEDS_STREAMS
+		mongo_error_note_cause(error->message);
+		stream = stream_create(control, uri, host, -1);
+#endif
+	}
 	return stream;
 }
