@@ -31,6 +31,8 @@ typedef struct ServerError
 #define HINT_OTHER_HOST "The certificate is of another host: connect by the name that it is made out to."
 #define HINT_WRITE_CONCERN "Set write_concern of the server to one that the replica set can meet."
 #define HINT_AGAIN "Run the statement again once the server is back."
+#define HINT_MOVED "The sharded cluster is moving data: run the statement again."
+#define HINT_ENDED "Somebody has ended it in MongoDB."
 
 static const ServerError server_errors[] = {
 	{13, ERRCODE_INSUFFICIENT_PRIVILEGE, HINT_PRIVILEGES},	/* Unauthorized */
@@ -45,7 +47,8 @@ static const ServerError server_errors[] = {
 	{26, ERRCODE_FDW_TABLE_NOT_FOUND},	/* NamespaceNotFound */
 	{59, ERRCODE_FEATURE_NOT_SUPPORTED},	/* CommandNotFound */
 	{115, ERRCODE_FEATURE_NOT_SUPPORTED},	/* CommandNotSupported */
-	{112, ERRCODE_T_R_SERIALIZATION_FAILURE},	/* WriteConflict */
+	{112, ERRCODE_T_R_SERIALIZATION_FAILURE,	/* WriteConflict */
+	"Another transaction has written the same document. Run this one again."},
 	{251, ERRCODE_TRANSACTION_ROLLBACK, /* NoSuchTransaction */
 		"MongoDB ends a transaction after an error in it, and when transactionLifetimeLimitSeconds are over, 60 by default. Run it again; "
 	"where it takes too long, write less at a time, raise that limit, or set option transactions of the server to off."},
@@ -67,6 +70,8 @@ static const ServerError server_errors[] = {
 	"The oplog no longer reaches back to where the stream was left; mongo_migrate.start_sync(server, from_now => true) goes on from now."},
 	{79, ERRCODE_FDW_ERROR, HINT_WRITE_CONCERN},	/* UnknownReplWriteConcern */
 	{100, ERRCODE_FDW_ERROR, HINT_WRITE_CONCERN},	/* UnsatisfiableWriteConcern */
+	{64, ERRCODE_FDW_ERROR,		/* WriteConcernTimeout */
+	"The primary has written it. As many members as write_concern of the server asks for have not confirmed it in time."},
 	{166, ERRCODE_FDW_ERROR,	/* CommandNotSupportedOnView */
 	"MongoDB does not write to a view: write to the collection below it."},
 	{263, ERRCODE_FDW_ERROR,	/* OperationNotSupportedInTransaction */
@@ -74,9 +79,15 @@ static const ServerError server_errors[] = {
 	{43, ERRCODE_INVALID_CURSOR_STATE,	/* CursorNotFound */
 	"The server ended the cursor: it restarted, or nothing was read for ten minutes."},
 
-	{50, ERRCODE_QUERY_CANCELED},	/* MaxTimeMSExpired */
-	{11601, ERRCODE_QUERY_CANCELED},	/* Interrupted */
-	{237, ERRCODE_QUERY_CANCELED},	/* CursorKilled */
+	{175, ERRCODE_FDW_ERROR,	/* QueryPlanKilled */
+	"The collection or an index of it was dropped, renamed or moved while it was read. Run the statement again if it is there."},
+	{136, ERRCODE_FDW_ERROR,	/* CappedPositionLost */
+	"The capped collection has dropped the documents that were to be read next. Run the statement again."},
+
+	{50, ERRCODE_QUERY_CANCELED,	/* MaxTimeMSExpired */
+	"It took longer than MongoDB's parameter defaultMaxTimeMS, or maxTimeMS among the options, allows."},
+	{11601, ERRCODE_QUERY_CANCELED, HINT_ENDED},	/* Interrupted */
+	{237, ERRCODE_QUERY_CANCELED, HINT_ENDED},	/* CursorKilled */
 
 	/* ERRCODE_ADMIN_SHUTDOWN is of PostgreSQL that shuts down. */
 	{91, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* ShutdownInProgress */
@@ -90,10 +101,19 @@ static const ServerError server_errors[] = {
 	{13435, ERRCODE_CONNECTION_FAILURE, /* NotPrimaryNoSecondaryOk */
 	"Set read_preference of the server, or connect to the replica set as a whole."},
 	{13436, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* NotPrimaryOrSecondary */
-	{6, ERRCODE_CONNECTION_FAILURE},	/* HostUnreachable */
-	{7, ERRCODE_CONNECTION_FAILURE},	/* HostNotFound */
-	{89, ERRCODE_CONNECTION_FAILURE},	/* NetworkTimeout */
-	{9001, ERRCODE_CONNECTION_FAILURE}, /* SocketException */
+
+	/* What mongos says of the shards. */
+	{6, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* HostUnreachable */
+	{7, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* HostNotFound */
+	{89, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* NetworkTimeout */
+	{202, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN},	/* NetworkInterfaceExceededTimeLimit */
+	{9001, ERRCODE_CONNECTION_FAILURE, HINT_AGAIN}, /* SocketException */
+	{133, ERRCODE_CONNECTION_FAILURE,	/* FailedToSatisfyReadPreference */
+	"Check whether each shard has a primary, or a member that read_preference takes."},
+	{150, ERRCODE_CONNECTION_FAILURE, HINT_MOVED},	/* StaleEpoch */
+	{249, ERRCODE_CONNECTION_FAILURE, HINT_MOVED},	/* StaleDbVersion */
+	{13388, ERRCODE_CONNECTION_FAILURE, HINT_MOVED},	/* StaleConfig */
+	{234, ERRCODE_CONNECTION_FAILURE, HINT_MOVED},	/* RetryChangeStream */
 	{0}
 };
 
@@ -263,12 +283,19 @@ find_text(const bson_error_t *error)
 void
 mongo_throw(const bson_error_t *error, const bson_t *reply, const char *doing)
 {
+	int			sqlstate = mongo_sqlstate(error);
 	const char *name = find_code_name(reply);
 	const char *text = find_text(error);
 	const char *hint = find_hint(error, text);
 
+	if (sqlstate == ERRCODE_FDW_ERROR && reply != NULL &&
+		mongoc_error_has_label(reply, "TransientTransactionError"))
+	{
+		sqlstate = ERRCODE_T_R_SERIALIZATION_FAILURE;
+		hint = "Run the transaction again.";
+	}
 	ereport(ERROR,
-			(errcode(mongo_sqlstate(error)),
+			(errcode(sqlstate),
 			 errmsg("error while %s", doing),
 			 name != NULL ?
 			 errdetail("%s (%s)", text, name) :
