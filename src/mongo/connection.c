@@ -75,13 +75,15 @@ typedef struct LeftCursor
 
 static slist_head left_cursors = SLIST_STATIC_INIT(left_cursors);
 
+#define SESSION_ID_SIZE 16
+
 /* A session that may have a transaction open on the server. */
 typedef struct LeftSession
 {
 	slist_node	node;
 	Oid			serverid;
 	Oid			userid;
-	uint8		id[16];
+	uint8		id[SESSION_ID_SIZE];
 } LeftSession;
 
 static slist_head left_sessions = SLIST_STATIC_INIT(left_sessions);
@@ -245,9 +247,20 @@ kill_left_cursors(MongoConnection *self)
 }
 
 /*
- * Has the server end the transactions that were left by connections like this
- * one.  It need not succeed: the server ends them by itself, after a minute.
+ * Has the server end the transaction of a session.  It need not succeed: the
+ * server ends it by itself, after a minute.
  */
+static void
+kill_session(mongoc_client_t *client, const uint8 *id)
+{
+	bson_t	   *command = BCON_NEW("killSessions", "[", "{", "id",
+								   BCON_BIN(BSON_SUBTYPE_UUID, id, SESSION_ID_SIZE), "}", "]");
+
+	(void) mongoc_client_command_simple(client, "admin", command, NULL, NULL, NULL);
+	bson_destroy(command);
+}
+
+/* The same for those that were left by connections like this one. */
 static void
 kill_left_sessions(MongoConnection *self)
 {
@@ -256,14 +269,10 @@ kill_left_sessions(MongoConnection *self)
 	slist_foreach_modify(iter, &left_sessions)
 	{
 		LeftSession *left = slist_container(LeftSession, node, iter.cur);
-		bson_t	   *command;
 
 		if (left->serverid != self->serverid || left->userid != self->userid)
 			continue;
-		command = BCON_NEW("killSessions", "[", "{", "id",
-						   BCON_BIN(BSON_SUBTYPE_UUID, left->id, sizeof(left->id)), "}", "]");
-		(void) mongoc_client_command_simple(self->client, "admin", command, NULL, NULL, NULL);
-		bson_destroy(command);
+		kill_session(self->client, left->id);
 		slist_delete_current(&iter);
 		pfree(left);
 	}
@@ -456,9 +465,9 @@ mongo_connection_left_cursor(MongoConnection *connection, const char *collection
 	slist_push_head(&left_cursors, &left->node);
 }
 
-/* Notes a session whose transaction the server may have open; see connection.h. */
+/* Has the server end a transaction that it may have open, or notes it; see connection.h. */
 void
-mongo_connection_left_session(MongoConnection *connection, const bson_t *lsid)
+mongo_connection_left_session(MongoConnection *connection, const bson_t *lsid, bool open)
 {
 	LeftSession *left;
 	bson_iter_t iter;
@@ -466,13 +475,17 @@ mongo_connection_left_session(MongoConnection *connection, const bson_t *lsid)
 	uint32_t	length;
 	const uint8_t *id;
 
-	if (!connection->control.interrupted && !connection->control.broken)
-		return;
 	if (!bson_iter_init_find(&iter, lsid, "id") || !BSON_ITER_HOLDS_BINARY(&iter))
 		return;
 	bson_iter_binary(&iter, &subtype, &length, &id);
+	if (length != SESSION_ID_SIZE)
+		return;
+	if (open && !connection->control.interrupted && !connection->control.broken)
+		kill_session(connection->client, id);
+	if (!connection->control.interrupted && !connection->control.broken)
+		return;
 	left = MemoryContextAllocExtended(TopMemoryContext, sizeof(LeftSession), MCXT_ALLOC_NO_OOM);
-	if (left == NULL || length != sizeof(left->id))
+	if (left == NULL)
 		return;
 	left->serverid = connection->serverid;
 	left->userid = connection->userid;

@@ -61,10 +61,10 @@ extern void mongo_connection_left_cursor(MongoConnection *connection, const char
 										 int64 id);
 
 /*
- * Notes a session that had a transaction.  Where the connection had failed, the
- * server may have that open still, and is told by the session's next one.
- * Never throws.
+ * Notes a session that had a transaction.  Where the server may have that open
+ * still, it is told to end it: now, or where the connection had failed by the
+ * session's next one.  To be called within a clean-up; never throws.
  */
-extern void mongo_connection_left_session(MongoConnection *connection, const bson_t *lsid);
+extern void mongo_connection_left_session(MongoConnection *connection, const bson_t *lsid, bool open);
 
 #endif							/* MM_CONNECTION_H */

@@ -21,6 +21,7 @@
 #include "error.h"
 #include "mongo/cursor.h"
 #include "mongo/transaction.h"
+#include "owned.h"
 #include "storage/predicate.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -78,11 +79,14 @@ abort_remote(RemoteTransaction *self)
 		return;
 	if (self->session != NULL)
 	{
+		/* The driver does not abort after a commit that failed. */
+		bool		open = !self->committed && !mongoc_client_session_in_transaction(self->session);
+
 		mongo_cursors_abandon(self->connection);
 		if (mongoc_client_session_in_transaction(self->session))
 			(void) mongoc_client_session_abort_transaction(self->session, NULL);
 		mongo_connection_left_session(self->connection,
-									  mongoc_client_session_get_lsid(self->session));
+									  mongoc_client_session_get_lsid(self->session), open);
 		mongoc_client_session_destroy(self->session);
 		self->session = NULL;
 	}
@@ -123,29 +127,30 @@ commit_remote(RemoteTransaction *self)
 {
 	const char *server = mongo_connection_server(self->connection);
 	bson_error_t error;
-	bson_t		reply;
-	bool		unknown;
+	bson_t		driver_reply;
+	bson_t	   *reply;
 
 	if (!self->wrote)
 		return;
-	self->committed = mongoc_client_session_commit_transaction(self->session, &reply, &error);
+	self->committed = mongoc_client_session_commit_transaction(self->session, &driver_reply, &error);
 	if (self->committed)
 	{
-		bson_destroy(&reply);
+		bson_destroy(&driver_reply);
 		return;
 	}
+	reply = bson_copy(&driver_reply);
+	bson_destroy(&driver_reply);
+	(void) owned_bson(CurrentMemoryContext, reply);
 	warn_of_committed();
 	/* A write concern that fails does so after the commit. */
-	unknown = error.domain == MONGOC_ERROR_WRITE_CONCERN ||
-		mongoc_error_has_label(&reply, "UnknownTransactionCommitResult");
-	bson_destroy(&reply);
-	if (unknown)
+	if (error.domain == MONGOC_ERROR_WRITE_CONCERN ||
+		mongoc_error_has_label(reply, "UnknownTransactionCommitResult"))
 		ereport(WARNING,
 				(errcode(ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN),
 				 errmsg("whether server \"%s\" has committed is not known", server),
 				 errdetail("The transaction is rolled back here. Look whether its writes are in MongoDB.")));
 	mongo_connection_check(self->connection);
-	mongo_throw(&error, NULL, psprintf("committing on server \"%s\"", server));
+	mongo_throw(&error, reply, psprintf("committing on server \"%s\"", server));
 }
 
 /* Does, before any of them commits, what may fail. */

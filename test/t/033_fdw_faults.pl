@@ -176,6 +176,19 @@ foreach my $fault (@faults)
 	is(join("\n", map { "$seen->{$_} times: $_" } @wrong), '', "$fault->{name}: " . join ', ', map { "$_ $seen->{$_} times" } sort keys %$seen);
 }
 
+# A commit that is refused ends the transaction there too, long before its minute is over.
+fail_point('"mode": "alwaysOn", "data": {"failCommands": ["commitTransaction"], "errorCode": 91}');
+like((ask('BEGIN; INSERT INTO w VALUES (-1); COMMIT'))[1], qr/WARNING:  whether server "s" has committed is not known.*ERROR:  error while committing/s,
+	'a commit that the server refuses');
+fail_point('"mode": "off"');
+foreach (1 .. 100)
+{
+	last if server_status()->{transactions}{currentOpen} == 0;
+	usleep(100_000);
+}
+is(server_status()->{transactions}{currentOpen}, 0, 'its transaction is not left open');
+is((ask('SELECT count(*) FROM w WHERE _id = -1'))[0], 0, 'and wrote nothing');
+
 # A new connection has the cursors killed that a closed one had to leave.
 my ($end, $error) = ask($scan->[0]);
 is("$end$error", $scan->[1], 'the session goes on');
