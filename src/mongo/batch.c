@@ -55,8 +55,8 @@ struct BatchReader
 	int64		id;				/* 0: the server has it no longer */
 	int64		batch_size;		/* 0: the server's choice */
 	uint64		stream;			/* that answered the driver */
-	uint32		host_id;		/* the driver's number of that host, 0:
-								 * unknown */
+	char	   *host;			/* that has the cursor, NULL until it has */
+	uint32		host_id;		/* the driver's number of it */
 	int32		request;		/* of the getMore ahead, 0 for none */
 	StreamReply ahead;
 };
@@ -306,25 +306,6 @@ batch_reader_take(BatchReader *self)
 	return batch;
 }
 
-/* Looks up which of the driver's hosts has answered. */
-static void
-note_host(BatchReader *self)
-{
-	StreamControl *streams = mongo_connection_streams(self->connection);
-	const char *host = stream_host(streams, streams->last_read);
-	mongoc_server_description_t **hosts;
-	size_t		count;
-
-	self->stream = streams->last_read;
-	if (host == NULL || self->host_id != 0 || self->id == 0)
-		return;
-	hosts = mongoc_client_get_server_descriptions(mongo_connection_client(self->connection), &count);
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(mongoc_server_description_host(hosts[i])->host_and_port, host) == 0)
-			self->host_id = mongoc_server_description_id(hosts[i]);
-	mongoc_server_descriptions_destroy_all(hosts, count);
-}
-
 /* Takes the driver's reply, or its error. */
 static void
 take_reply(BatchReader *self, bool ok)
@@ -332,7 +313,12 @@ take_reply(BatchReader *self, bool ok)
 	if (ok)
 	{
 		take_batch(self, &self->batch->reply);
-		note_host(self);
+		self->stream = mongo_connection_streams(self->connection)->last_read;
+		if (self->host == NULL && self->id != 0)
+		{
+			self->host = bson_strdup(mongo_connection_last_host(self->connection));
+			self->host_id = mongo_connection_host_id(self->connection, self->host);
+		}
 	}
 	else
 		self->failed = true;
@@ -558,6 +544,13 @@ batch_reader_id(BatchReader *self)
 	return self->id;
 }
 
+/* See batch.h. */
+const char *
+batch_reader_host(BatchReader *self)
+{
+	return self->host;
+}
+
 /* Has the server end the cursor. */
 static void
 kill_cursor(BatchReader *self)
@@ -571,7 +564,7 @@ kill_cursor(BatchReader *self)
 
 /* See batch.h. */
 void
-batch_reader_destroy(BatchReader *self)
+batch_reader_end(BatchReader *self)
 {
 	batch_free(batch_reader_take(self));
 	if (self->request != 0)
@@ -583,9 +576,16 @@ batch_reader_destroy(BatchReader *self)
 		kill_cursor(self);
 	if (self->session != NULL)
 		mongoc_client_session_destroy(self->session);
+}
+
+/* See batch.h. */
+void
+batch_reader_free(BatchReader *self)
+{
 	batch_free(self->batch);
 	bson_destroy(&self->opts);
 	bson_destroy(&self->command);
+	bson_free(self->host);
 	bson_free(self->database);
 	bson_free(self->collection);
 	bson_free(self);

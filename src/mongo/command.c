@@ -89,9 +89,10 @@ find_write_error(const bson_t *reply, bson_error_t *error)
 	return true;
 }
 
-/* Runs one command on the server's database; the reply is owned by owner. */
+/* Runs one command on the server's database, and on one host; see cursor.h. */
 bson_t *
-mongo_command(MongoConnection *connection, const bson_t *command, MemoryContext owner)
+mongo_command_on(MongoConnection *connection, uint32 *host, const bson_t *command,
+				 MemoryContext owner)
 {
 	mongoc_client_t *client = mongo_connection_client(connection);
 	bson_iter_t iter;
@@ -102,9 +103,16 @@ mongo_command(MongoConnection *connection, const bson_t *command, MemoryContext 
 	bson_error_t error;
 	bool		ok;
 
-	ok = mongoc_client_command_simple(client, mongo_connection_database(connection), command,
-									  command_reads(name, command) ? mongoc_client_get_read_prefs(client) :
-									  NULL, &reply, &error);
+	if (*host != 0)
+		ok = mongoc_client_command_simple_with_server_id(client, mongo_connection_database(connection),
+														 command, NULL, *host, &reply, &error);
+	else
+	{
+		ok = mongoc_client_command_simple(client, mongo_connection_database(connection), command,
+										  command_reads(name, command) ?
+										  mongoc_client_get_read_prefs(client) : NULL, &reply, &error);
+		*host = mongo_connection_host_id(connection, mongo_connection_last_host(connection));
+	}
 	result = bson_copy(&reply);
 	bson_destroy(&reply);
 	(void) owned_bson(owner, result);
@@ -114,6 +122,15 @@ mongo_command(MongoConnection *connection, const bson_t *command, MemoryContext 
 					psprintf("running command \"%s\" on server \"%s\"", name,
 							 mongo_connection_server(connection)));
 	return result;
+}
+
+/* The same, on any host. */
+bson_t *
+mongo_command(MongoConnection *connection, const bson_t *command, MemoryContext owner)
+{
+	uint32		host = 0;
+
+	return mongo_command_on(connection, &host, command, owner);
 }
 
 /*

@@ -69,6 +69,7 @@ typedef struct LeftCursor
 	Oid			serverid;
 	Oid			userid;
 	int64		id;
+	char	   *host;			/* that has it */
 	char	   *database;		/* in UTF-8, like the collection */
 	char	   *collection;
 } LeftCursor;
@@ -231,14 +232,17 @@ kill_left_cursors(MongoConnection *self)
 	{
 		LeftCursor *left = slist_container(LeftCursor, node, iter.cur);
 		bson_t	   *command;
+		uint32		host;
 
 		if (left->serverid != self->serverid || left->userid != self->userid)
 			continue;
 		command = BCON_NEW("killCursors", BCON_UTF8(left->collection),
 						   "cursors", "[", BCON_INT64(left->id), "]");
-		(void) mongoc_client_command_simple(self->client, left->database, command,
-											mongoc_client_get_read_prefs(self->client),
-											NULL, NULL);
+		host = mongo_connection_host_id(self, left->host);
+		if (host != 0)
+			(void) mongoc_client_command_simple_with_server_id(self->client, left->database, command,
+															   mongoc_client_get_read_prefs(self->client),
+															   host, NULL, NULL);
 		bson_destroy(command);
 		slist_delete_current(&iter);
 		pfree(left);
@@ -373,6 +377,31 @@ mongo_connection_streams(MongoConnection *connection)
 	return &connection->control;
 }
 
+/* The host that has answered the driver's last command; see connection.h. */
+const char *
+mongo_connection_last_host(MongoConnection *connection)
+{
+	return stream_host(&connection->control, connection->control.last_read);
+}
+
+/* The driver's number of a host; see connection.h. */
+uint32
+mongo_connection_host_id(MongoConnection *connection, const char *host)
+{
+	mongoc_server_description_t **hosts;
+	size_t		count;
+	uint32		result = 0;
+
+	if (host == NULL)
+		return 0;
+	hosts = mongoc_client_get_server_descriptions(connection->client, &count);
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(mongoc_server_description_host(hosts[i])->host_and_port, host) == 0)
+			result = mongoc_server_description_id(hosts[i]);
+	mongoc_server_descriptions_destroy_all(hosts, count);
+	return result;
+}
+
 const char *
 mongo_connection_database(MongoConnection *connection)
 {
@@ -442,24 +471,29 @@ mongo_connection_cleanup_end(MongoConnection *connection)
 
 /* Notes a cursor that the server may have open; see connection.h. */
 void
-mongo_connection_left_cursor(MongoConnection *connection, const char *collection, int64 id)
+mongo_connection_left_cursor(MongoConnection *connection, const char *host,
+							 const char *collection, int64 id)
 {
+	size_t		host_size;
 	size_t		database_size = strlen(connection->database) + 1;
 	size_t		collection_size = strlen(collection) + 1;
 	LeftCursor *left;
 
-	if (!connection->control.interrupted && !connection->control.broken)
+	if ((!connection->control.interrupted && !connection->control.broken) || host == NULL)
 		return;
+	host_size = strlen(host) + 1;
 	left = MemoryContextAllocExtended(TopMemoryContext,
-									  sizeof(LeftCursor) + database_size + collection_size,
+									  sizeof(LeftCursor) + host_size + database_size + collection_size,
 									  MCXT_ALLOC_NO_OOM);
 	if (left == NULL)
 		return;
 	left->serverid = connection->serverid;
 	left->userid = connection->userid;
 	left->id = id;
-	left->database = (char *) (left + 1);
+	left->host = (char *) (left + 1);
+	left->database = left->host + host_size;
 	left->collection = left->database + database_size;
+	memcpy(left->host, host, host_size);
 	memcpy(left->database, connection->database, database_size);
 	memcpy(left->collection, collection, collection_size);
 	slist_push_head(&left_cursors, &left->node);

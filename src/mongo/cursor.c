@@ -59,10 +59,12 @@ destroy_reader(MongoCursor *self)
 	{
 		int64		id = batch_reader_id(self->reader);
 
-		batch_reader_destroy(self->reader);
+		batch_reader_end(self->reader);
 		mongo_connection_cleanup_end(self->connection);
 		if (id != 0)
-			mongo_connection_left_cursor(self->connection, self->collection, id);
+			mongo_connection_left_cursor(self->connection, batch_reader_host(self->reader),
+										 self->collection, id);
+		batch_reader_free(self->reader);
 	}
 	self->reader = NULL;
 }

@@ -54,4 +54,11 @@ extern void mongo_cursors_abandon(MongoConnection *connection);
 extern bson_t *mongo_command(MongoConnection *connection, const bson_t *command,
 							 MemoryContext owner);
 
+/*
+ * The same for commands that open, read and close a cursor, which no other mongos
+ * knows: *host is 0 before the first, and then the host that answered it.
+ */
+extern bson_t *mongo_command_on(MongoConnection *connection, uint32 *host, const bson_t *command,
+								MemoryContext owner);
+
 #endif							/* MM_CURSOR_H */

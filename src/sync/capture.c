@@ -50,6 +50,7 @@ typedef struct ChangeReader
 	TupleDesc	desc;
 	Tuplestorestate *rows;
 	int64		cursor;			/* the server's id of it; 0: closed */
+	uint32		host;			/* that has it */
 	bson_t	   *reply;			/* of the last command */
 	int			events;			/* in it */
 } ChangeReader;
@@ -225,7 +226,7 @@ run(ChangeReader *reader, const bson_t *command, const char *batch)
 	bson_iter_t iter;
 	bson_iter_t found;
 
-	reader->reply = mongo_command(reader->connection, command, CurrentMemoryContext);
+	reader->reply = mongo_command_on(reader->connection, &reader->host, command, CurrentMemoryContext);
 	reader->events = 0;
 	if (!bson_iter_init(&iter, reader->reply) || !bson_iter_find_descendant(&iter, "cursor.id", &found))
 		elog(ERROR, "the reply of a change stream has no cursor");
@@ -294,7 +295,7 @@ close_stream(ChangeReader *reader)
 	if (reader->cursor == 0)
 		return;
 	BCON_APPEND(command, "killCursors", BCON_UTF8("$cmd.aggregate"), "cursors", "[", BCON_INT64(reader->cursor), "]");
-	mongo_command(reader->connection, command, CurrentMemoryContext);
+	mongo_command_on(reader->connection, &reader->host, command, CurrentMemoryContext);
 }
 
 /*

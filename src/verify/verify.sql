@@ -269,7 +269,7 @@ AS $$
 DECLARE
     size    integer := mongo_migrate.verify_batch_size(job.server, job.collection);
     -- Not by jsonb, since the order of the fields of a compound _id counts.
-    options constant text := format('{"hint": {"_id": 1}%s', ', "max": {"_id": ' || mongo_migrate.key_to_json(upper_key) || '}');
+    options constant text := format('{"hint": {"_id": 1}, "sort": {"_id": 1}%s', ', "max": {"_id": ' || mongo_migrate.key_to_json(upper_key) || '}');
     bound   text := ', "min": {"_id": ' || mongo_migrate.key_to_json(lower_key) || '}';
     documents json[];
     last    bytea;      -- key of the last document's _id
