@@ -55,8 +55,8 @@ struct BatchReader
 	int64		id;				/* 0: the server has it no longer */
 	int64		batch_size;		/* 0: the server's choice */
 	uint64		stream;			/* that answered the driver */
-	char	   *host;			/* that has the cursor, NULL until it has */
-	uint32		host_id;		/* the driver's number of it */
+	uint32		host_id;		/* the driver's number of the host that has the
+								 * cursor, 0: unknown */
 	int32		request;		/* of the getMore ahead, 0 for none */
 	StreamReply ahead;
 };
@@ -314,11 +314,8 @@ take_reply(BatchReader *self, bool ok)
 	{
 		take_batch(self, &self->batch->reply);
 		self->stream = mongo_connection_streams(self->connection)->last_read;
-		if (self->host == NULL && self->id != 0)
-		{
-			self->host = bson_strdup(mongo_connection_last_host(self->connection));
-			self->host_id = mongo_connection_host_id(self->connection, self->host);
-		}
+		if (self->host_id == 0 && self->id != 0)
+			self->host_id = mongo_connection_last_host(self->connection);
 	}
 	else
 		self->failed = true;
@@ -537,20 +534,6 @@ batch_reader_failed(BatchReader *self, const bson_error_t **error, const bson_t 
 	return self->failed;
 }
 
-/* See batch.h. */
-int64
-batch_reader_id(BatchReader *self)
-{
-	return self->id;
-}
-
-/* See batch.h. */
-const char *
-batch_reader_host(BatchReader *self)
-{
-	return self->host;
-}
-
 /* Has the server end the cursor. */
 static void
 kill_cursor(BatchReader *self)
@@ -564,7 +547,7 @@ kill_cursor(BatchReader *self)
 
 /* See batch.h. */
 void
-batch_reader_end(BatchReader *self)
+batch_reader_destroy(BatchReader *self)
 {
 	batch_free(batch_reader_take(self));
 	if (self->request != 0)
@@ -575,17 +558,16 @@ batch_reader_end(BatchReader *self)
 	if (self->id != 0)
 		kill_cursor(self);
 	if (self->session != NULL)
+	{
+		/* A command that failed may have opened one of which the id did not come. */
+		if (self->id != 0 || self->failed)
+			mongo_connection_left_session(self->connection,
+										  mongoc_client_session_get_lsid(self->session), false);
 		mongoc_client_session_destroy(self->session);
-}
-
-/* See batch.h. */
-void
-batch_reader_free(BatchReader *self)
-{
+	}
 	batch_free(self->batch);
 	bson_destroy(&self->opts);
 	bson_destroy(&self->command);
-	bson_free(self->host);
 	bson_free(self->database);
 	bson_free(self->collection);
 	bson_free(self);

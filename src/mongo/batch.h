@@ -4,7 +4,7 @@
  *
  * Nothing here throws or allocates from memory contexts, as it is with the
  * driver's cursor, whose place this takes: cursor.c owns a reader, tells its end
- * from its failure, and ends it within a clean-up.
+ * from its failure, and destroys it within a clean-up.
  */
 #ifndef MM_BATCH_H
 #define MM_BATCH_H
@@ -47,14 +47,7 @@ extern void batch_free(Batch *batch);
 extern bool batch_reader_failed(BatchReader *reader, const bson_error_t **error,
 								const bson_t **reply);
 
-/* The id of the cursor that the server has open, 0 for none. */
-extern int64 batch_reader_id(BatchReader *reader);
-
-/* Host and port of who has it, NULL where it is not known. */
-extern const char *batch_reader_host(BatchReader *reader);
-
-/* Ends the cursor on the server too; the reader is of no more use. */
-extern void batch_reader_end(BatchReader *reader);
-extern void batch_reader_free(BatchReader *reader);
+/* Ends the cursor on the server too, or notes it for the next connection, and frees the reader. */
+extern void batch_reader_destroy(BatchReader *reader);
 
 #endif							/* MM_BATCH_H */

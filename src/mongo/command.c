@@ -111,7 +111,7 @@ mongo_command_on(MongoConnection *connection, uint32 *host, const bson_t *comman
 		ok = mongoc_client_command_simple(client, mongo_connection_database(connection), command,
 										  command_reads(name, command) ?
 										  mongoc_client_get_read_prefs(client) : NULL, &reply, &error);
-		*host = mongo_connection_host_id(connection, mongo_connection_last_host(connection));
+		*host = mongo_connection_last_host(connection);
 	}
 	result = bson_copy(&reply);
 	bson_destroy(&reply);

@@ -62,23 +62,9 @@ struct MongoConnection
 	char	   *server;
 };
 
-/* A cursor that the server has open and nobody will read. */
-typedef struct LeftCursor
-{
-	slist_node	node;
-	Oid			serverid;
-	Oid			userid;
-	int64		id;
-	char	   *host;			/* that has it */
-	char	   *database;		/* in UTF-8, like the collection */
-	char	   *collection;
-} LeftCursor;
-
-static slist_head left_cursors = SLIST_STATIC_INIT(left_cursors);
-
 #define SESSION_ID_SIZE 16
 
-/* A session that may have a transaction open on the server. */
+/* A session that may have a cursor or a transaction open on the server. */
 typedef struct LeftSession
 {
 	slist_node	node;
@@ -220,47 +206,26 @@ connection_establish(MongoConnection *self, ForeignServer *server, UserMapping *
 }
 
 /*
- * Has the server kill the cursors that were left by connections like this one.
- * It need not succeed: the server ends idle cursors by itself, after ten minutes.
- */
-static void
-kill_left_cursors(MongoConnection *self)
-{
-	slist_mutable_iter iter;
-
-	slist_foreach_modify(iter, &left_cursors)
-	{
-		LeftCursor *left = slist_container(LeftCursor, node, iter.cur);
-		bson_t	   *command;
-		uint32		host;
-
-		if (left->serverid != self->serverid || left->userid != self->userid)
-			continue;
-		command = BCON_NEW("killCursors", BCON_UTF8(left->collection),
-						   "cursors", "[", BCON_INT64(left->id), "]");
-		host = mongo_connection_host_id(self, left->host);
-		if (host != 0)
-			(void) mongoc_client_command_simple_with_server_id(self->client, left->database, command,
-															   mongoc_client_get_read_prefs(self->client),
-															   host, NULL, NULL);
-		bson_destroy(command);
-		slist_delete_current(&iter);
-		pfree(left);
-	}
-	mongo_connection_check(self);
-}
-
-/*
- * Has the server end the transaction of a session.  It need not succeed: the
- * server ends it by itself, after a minute.
+ * Has the server end what a session has open: cursors, a transaction and commands
+ * that still run.  Which host has it is not always known, so that all are told.
+ * It need not succeed: the server ends idle cursors by itself, after ten minutes,
+ * and transactions after one.
  */
 static void
 kill_session(mongoc_client_t *client, const uint8 *id)
 {
 	bson_t	   *command = BCON_NEW("killSessions", "[", "{", "id",
 								   BCON_BIN(BSON_SUBTYPE_UUID, id, SESSION_ID_SIZE), "}", "]");
+	mongoc_server_description_t **hosts;
+	size_t		count;
 
-	(void) mongoc_client_command_simple(client, "admin", command, NULL, NULL, NULL);
+	hosts = mongoc_client_get_server_descriptions(client, &count);
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(mongoc_server_description_type(hosts[i]), "Unknown") != 0)
+			(void) mongoc_client_command_simple_with_server_id(client, "admin", command, NULL,
+															   mongoc_server_description_id(hosts[i]),
+															   NULL, NULL);
+	mongoc_server_descriptions_destroy_all(hosts, count);
 	bson_destroy(command);
 }
 
@@ -307,7 +272,6 @@ connection_create(Oid serverid, Oid userid)
 												   ObjectIdGetDatum(mapping->umid));
 	stream_control_init(&self->control, context);
 	connection_establish(self, server, mapping);
-	kill_left_cursors(self);
 	kill_left_sessions(self);
 	self->database = MemoryContextStrdup(context,
 										 client_database(server, mongoc_client_get_uri(self->client)));
@@ -377,17 +341,11 @@ mongo_connection_streams(MongoConnection *connection)
 	return &connection->control;
 }
 
-/* The host that has answered the driver's last command; see connection.h. */
-const char *
+/* The driver's number of the host that has answered; see connection.h. */
+uint32
 mongo_connection_last_host(MongoConnection *connection)
 {
-	return stream_host(&connection->control, connection->control.last_read);
-}
-
-/* The driver's number of a host; see connection.h. */
-uint32
-mongo_connection_host_id(MongoConnection *connection, const char *host)
-{
+	const char *host = stream_host(&connection->control, connection->control.last_read);
 	mongoc_server_description_t **hosts;
 	size_t		count;
 	uint32		result = 0;
@@ -469,37 +427,7 @@ mongo_connection_cleanup_end(MongoConnection *connection)
 	stream_cleanup_end(&connection->control);
 }
 
-/* Notes a cursor that the server may have open; see connection.h. */
-void
-mongo_connection_left_cursor(MongoConnection *connection, const char *host,
-							 const char *collection, int64 id)
-{
-	size_t		host_size;
-	size_t		database_size = strlen(connection->database) + 1;
-	size_t		collection_size = strlen(collection) + 1;
-	LeftCursor *left;
-
-	if ((!connection->control.interrupted && !connection->control.broken) || host == NULL)
-		return;
-	host_size = strlen(host) + 1;
-	left = MemoryContextAllocExtended(TopMemoryContext,
-									  sizeof(LeftCursor) + host_size + database_size + collection_size,
-									  MCXT_ALLOC_NO_OOM);
-	if (left == NULL)
-		return;
-	left->serverid = connection->serverid;
-	left->userid = connection->userid;
-	left->id = id;
-	left->host = (char *) (left + 1);
-	left->database = left->host + host_size;
-	left->collection = left->database + database_size;
-	memcpy(left->host, host, host_size);
-	memcpy(left->database, connection->database, database_size);
-	memcpy(left->collection, collection, collection_size);
-	slist_push_head(&left_cursors, &left->node);
-}
-
-/* Has the server end a transaction that it may have open, or notes it; see connection.h. */
+/* Has the server end what a session has open, or notes it; see connection.h. */
 void
 mongo_connection_left_session(MongoConnection *connection, const bson_t *lsid, bool open)
 {

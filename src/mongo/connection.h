@@ -29,11 +29,8 @@ extern mongoc_client_t *mongo_connection_client(MongoConnection *connection);
 /* What its streams share, for messages beside the driver. */
 extern struct StreamControl *mongo_connection_streams(MongoConnection *connection);
 
-/* Who has answered the driver's last command, NULL where that is closed; lent until it is. */
-extern const char *mongo_connection_last_host(MongoConnection *connection);
-
-/* The driver's number of a host, 0 where it does not know it. */
-extern uint32 mongo_connection_host_id(MongoConnection *connection, const char *host);
+/* The driver's number of the host that has answered its last command, 0 where that is not known. */
+extern uint32 mongo_connection_last_host(MongoConnection *connection);
 extern const char *mongo_connection_database(MongoConnection *connection);
 extern const char *mongo_connection_server(MongoConnection *connection);	/* server's name */
 
@@ -59,17 +56,10 @@ extern bool mongo_connection_cleanup_begin(MongoConnection *connection);
 extern void mongo_connection_cleanup_end(MongoConnection *connection);
 
 /*
- * Notes a cursor that was destroyed while it was open.  Where the connection
- * had failed, the server was not told, and is by the session's next one.
- * collection is in UTF-8, host NULL where it is not known.  Never throws.
- */
-extern void mongo_connection_left_cursor(MongoConnection *connection, const char *host,
-										 const char *collection, int64 id);
-
-/*
- * Notes a session that had a transaction.  Where the server may have that open
- * still, it is told to end it: now, or where the connection had failed by the
- * session's next one.  To be called within a clean-up; never throws.
+ * Notes a session that had a cursor or a transaction.  Where the server may have
+ * it open still, it is told to end it: where the connection had failed by the
+ * session's next one, else now if open is set.  To be called within a clean-up;
+ * never throws.
  */
 extern void mongo_connection_left_session(MongoConnection *connection, const bson_t *lsid, bool open);
 

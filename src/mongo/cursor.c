@@ -32,7 +32,6 @@ struct MongoCursor
 	MongoConnection *connection;
 	BatchReader *reader;		/* NULL once nothing is read from the server */
 	char	   *namespace;		/* database.collection, for messages */
-	char	   *collection;		/* in UTF-8 */
 	bool		ended;			/* the server said that there are no more */
 	Owned	   *owned;
 	dlist_node	node;			/* in open_cursors while reader is not NULL */
@@ -57,14 +56,8 @@ destroy_reader(MongoCursor *self)
 	dlist_delete(&self->node);
 	if (mongo_connection_cleanup_begin(self->connection))
 	{
-		int64		id = batch_reader_id(self->reader);
-
-		batch_reader_end(self->reader);
+		batch_reader_destroy(self->reader);
 		mongo_connection_cleanup_end(self->connection);
-		if (id != 0)
-			mongo_connection_left_cursor(self->connection, batch_reader_host(self->reader),
-										 self->collection, id);
-		batch_reader_free(self->reader);
 	}
 	self->reader = NULL;
 }
@@ -109,11 +102,10 @@ cursor_open(MongoConnection *connection, const char *name, const bson_t *filter,
 	self->connection = connection;
 	self->context = owner;
 	self->namespace = MemoryContextStrdup(owner, psprintf("%s.%s", database, name));
-	self->collection = MemoryContextStrdup(owner, utf8_name);
 	mongo_connection_pin(connection);
 	self->owned = owned_register(owner, self, destroy_cursor);
 
-	query.collection = self->collection;
+	query.collection = utf8_name;
 	query.filter = filter;
 	query.pipeline = pipeline;
 	query.opts = session_opts;
