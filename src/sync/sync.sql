@@ -386,11 +386,13 @@ CREATE PROCEDURE mongo_migrate.follow_changes(server name, once boolean DEFAULT 
 AS $$
 DECLARE
     collection pg_catalog.text;
+    taken bigint;           -- events
     applied bigint;
     problem pg_catalog.text;
     step pg_catalog.text;
     result pg_catalog.record;
     wait_ms integer := 0;
+    round_ pg_catalog.timestamptz;      -- when it began
     due constant pg_catalog.timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) max_duration;
     by_hand constant boolean := once OR max_duration IS NULL;   -- the worker, which has one, just ends
     began mongo_migrate.sync;   -- once, though it is stopped
@@ -411,8 +413,10 @@ BEGIN
     END LOOP;
     began := CASE WHEN once AND NOT began.running THEN began END;
     WHILE mongo_migrate.sync_is_wanted(server, began) LOOP
+        round_ := pg_catalog.clock_timestamp();
         result := mongo_migrate.try_step(CASE WHEN mongo_migrate.is_cut_over(server) THEN 'tables' ELSE 'capture' END, server, NULL, wait_ms);
         problem := result.problem;
+        taken := coalesce(result.count, 0);
         COMMIT;
         EXIT WHEN NOT mongo_migrate.sync_is_wanted(server, began);
         applied := 0;
@@ -433,9 +437,10 @@ BEGIN
         END IF;
         EXIT WHEN (once AND (applied OPERATOR(pg_catalog.=) 0 OR problem IS NOT NULL)) OR pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>=) due;
         wait_ms := CASE WHEN once OR applied OPERATOR(pg_catalog.>) 0 THEN 0 ELSE 1000 END;
-        -- Nothing tells of a new note.
-        IF wait_ms OPERATOR(pg_catalog.>) 0 AND mongo_migrate.is_cut_over(server) THEN
-            CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '200 milliseconds');
+        -- Nothing tells of a new note; and a few changes are not worth a round each.
+        IF NOT once AND (taken OPERATOR(pg_catalog.+) applied OPERATOR(pg_catalog.>) 0 OR mongo_migrate.is_cut_over(server))
+           AND taken OPERATOR(pg_catalog.+) applied OPERATOR(pg_catalog.<) 1000 THEN
+            CALL mongo_migrate.rest_until(round_ OPERATOR(pg_catalog.+) interval '200 milliseconds');
         END IF;
         IF problem IS NOT NULL AND applied OPERATOR(pg_catalog.=) 0 THEN
             CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '5 seconds');
