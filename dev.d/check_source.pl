@@ -4,6 +4,7 @@ use strict;
 use warnings;
 
 my $max_columns = 110;
+my $max_prose = 120;
 my $max_file = 900;
 my $max_function = 110;
 my $findings = 0;
@@ -104,6 +105,21 @@ sub check_sql_rows
 				report($file, $number, "names $name, which is in $home, of row $rows->{$home}; this is of row $rows->{ $key{$file} }");
 			}
 		}
+	}
+	return;
+}
+
+# Pages are wrapped, but for tables and examples.
+sub check_prose
+{
+	my ($file, @lines) = @_;
+	my $example = 0;
+	foreach my $number (1 .. @lines)
+	{
+		local $_ = $lines[ $number - 1 ];
+		$example = !$example if /^\s*```/;
+		next if $example || /^\s*(?:\||`[^`]*`:?$)/;
+		report($file, $number, "longer than $max_prose columns") if length($_) > $max_prose + 1;
 	}
 	return;
 }
@@ -236,6 +252,7 @@ foreach my $file (grep { /\.sql$/ && /^src/ } @texts)
 		report($file, $head, 'has ' . ($number - $head) . ' lines') if /^\$\$;/ && $number - $head > $max_function;
 	}
 }
+check_prose($_, lines_of($_)) foreach grep { /\.md$/ } @texts;
 check_sql_rows(\%rows, grep { /^src.*\.sql$/ } @texts);
 check_schedule();
 check_version();
