@@ -55,8 +55,8 @@ struct BatchReader
 	int64		id;				/* 0: the server has it no longer */
 	int64		batch_size;		/* 0: the server's choice */
 	uint64		stream;			/* that answered the driver */
-	uint32		host_id;		/* the driver's number of the host that has the
-								 * cursor, 0: unknown */
+	uint32		host_id;		/* the driver's number of the host that has
+								 * the cursor, 0: unknown */
 	int32		request;		/* of the getMore ahead, 0 for none */
 	StreamReply ahead;
 };
@@ -559,7 +559,7 @@ batch_reader_destroy(BatchReader *self)
 		kill_cursor(self);
 	if (self->session != NULL)
 	{
-		/* A command that failed may have opened one of which the id did not come. */
+		/* One that failed may have opened one of which the id did not come. */
 		if (self->id != 0 || self->failed)
 			mongo_connection_left_session(self->connection,
 										  mongoc_client_session_get_lsid(self->session), false);
