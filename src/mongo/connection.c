@@ -219,6 +219,8 @@ kill_session(mongoc_client_t *client, const uint8 *id)
 	mongoc_server_description_t **hosts;
 	size_t		count;
 
+	/* After the error of a host that shuts down, the driver has to look at it anew. */
+	mongoc_server_description_destroy(mongoc_client_select_server(client, true, NULL, NULL));
 	hosts = mongoc_client_get_server_descriptions(client, &count);
 	for (size_t i = 0; i < count; i++)
 		if (strcmp(mongoc_server_description_type(hosts[i]), "Unknown") != 0)

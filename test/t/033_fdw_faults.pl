@@ -176,6 +176,7 @@ foreach my $fault (@faults)
 }
 
 # A commit that is refused ends the transaction there too, long before its minute is over.
+open_on_server();     # until what the faults above have left is gone
 fail_point('"mode": "alwaysOn", "data": {"failCommands": ["commitTransaction"], "errorCode": 91}');
 like((ask('BEGIN; INSERT INTO w VALUES (-1); COMMIT'))[1], qr/WARNING:  whether server "s" has committed is not known.*ERROR:  error while committing/s,
 	'a commit that the server refuses');
