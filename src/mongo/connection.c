@@ -219,7 +219,7 @@ kill_session(mongoc_client_t *client, const uint8 *id)
 	mongoc_server_description_t **hosts;
 	size_t		count;
 
-	/* After the error of a host that shuts down, the driver has to look at it anew. */
+	/* A host that shuts down, by its last error, is to be looked at anew. */
 	mongoc_server_description_destroy(mongoc_client_select_server(client, true, NULL, NULL));
 	hosts = mongoc_client_get_server_descriptions(client, &count);
 	for (size_t i = 0; i < count; i++)
