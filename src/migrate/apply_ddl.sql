@@ -66,6 +66,10 @@ EXCEPTION
     WHEN insufficient_privilege THEN
         RAISE;      -- not the plan's fault
     WHEN syntax_error_or_access_rule_violation OR feature_not_supported OR data_exception OR program_limit_exceeded THEN
+        IF NOT EXISTS (SELECT FROM mongo_migrate.plan_keys(server, collection) AS k
+                       WHERE (k.target, k.statement) = (key.target, key.statement) AND NOT k.done) THEN
+            RETURN;     -- a run has made it, while this waited for the table
+        END IF;
         RAISE EXCEPTION USING ERRCODE = 'invalid_object_definition',
             MESSAGE = format('the plan of collection "%s" is wrong at %s: %s', collection, key.target, SQLERRM),
             DETAIL = format('The statement is: %s', key.statement),

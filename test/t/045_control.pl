@@ -194,6 +194,14 @@ $first->ask('COMMIT');
 is_deeply([ $session->result ], [ 't', '' ], 'one migrates to them');
 is_deeply([ $second->result ], [ "public.i|exists\npublic.i_a|exists", '' ], 'the other finds them there');
 
+query("SELECT mongo_migrate.plan_collection('crm', 'j') FROM mongo_migrate.run_command('crm', '{\"insert\": \"j\", \"documents\": [{\"_id\": 1}]}')");
+query("SELECT mongo_migrate.apply_ddl('crm', 'j')");
+$first->ask("BEGIN; ALTER TABLE j ADD PRIMARY KEY (id)");
+$second = starts("SELECT target, action FROM mongo_migrate.apply_ddl('crm', 'j')");
+wait_until("count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock'", 'keys are tried while another session makes them');
+$first->ask('COMMIT');
+is_deeply([ $second->result ], [ 'public.j|exists', '' ], 'which is no fault of the plan');
+
 # Two collections that are planned at the same time have two tables.
 query("SELECT mongo_migrate.run_command('$_', '{\"insert\": \"g\", \"documents\": [{\"_id\": 1, \"of\": \"$_\"}]}')") foreach qw(shop crm);
 $first->ask("BEGIN; SELECT mongo_migrate.plan_collection('shop', 'g')");
