@@ -34,22 +34,6 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.full_path(text, text) IS
     'a column''s path from the document''s top, from its row''s';
 
-CREATE FUNCTION mongo_migrate.target_base(server name, collection text, target text) RETURNS text
-    LANGUAGE sql STABLE STRICT
-    SET search_path = pg_catalog, pg_temp
-    AS $$
-    WITH RECURSIVE down AS (
-        SELECT t.target, '' AS base FROM mongo_migrate.plan_target AS t
-        WHERE (t.server, t.collection) = ($1, $2) AND t.parent IS NULL
-        UNION ALL
-        SELECT t.target, mongo_migrate.full_path(down.base, t.path) || CASE t.kind WHEN 'map' THEN '{}' ELSE '[]' END
-        FROM down JOIN mongo_migrate.plan_target AS t
-            ON (t.server, t.collection, t.parent) = ($1, $2, down.target))
-    SELECT d.base FROM down AS d WHERE d.target = $3
-$$;
-COMMENT ON FUNCTION mongo_migrate.target_base(name, text, text) IS
-    'the path of a target''s rows from the document''s top, as infer_schema has it; the root''s is empty';
-
 CREATE FUNCTION mongo_migrate.source_path(server name, collection text, target text, path text) RETURNS text
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
@@ -99,11 +83,15 @@ COMMENT ON FUNCTION mongo_migrate.mend_index(mongo_migrate.plan_index, text) IS
     'the statement that changes one index of a plan, for hints';
 
 -- Where a target stands: its root, and the arrays on the way from there.
-CREATE FUNCTION mongo_migrate.target_chain(server name, collection text, target text)
+CREATE FUNCTION mongo_migrate.target_chain(server name, collection text, of_target text)
     RETURNS TABLE (depth integer, target text, kind text, path text, nested_path text)
-    LANGUAGE sql STABLE PARALLEL SAFE
+    LANGUAGE plpgsql STABLE PARALLEL SAFE   -- which keeps the plan, as key_source() does: statements ask for each of their columns
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
 AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
     WITH RECURSIVE up AS (
         SELECT t.target, t.parent, t.kind, t.path, t.nested_path, 0 AS height
         FROM mongo_migrate.plan_target AS t
@@ -114,34 +102,58 @@ AS $$
              ON (t.server, t.collection, t.target) = ($1, $2, up.parent)
     )
     SELECT (max(up.height) OVER () - up.height)::integer, up.target, up.kind, up.path, up.nested_path
-    FROM up ORDER BY 1
+    FROM up ORDER BY 1;
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.target_chain(name, text, text) IS
     'a target of a plan and its parents, the root (depth 0) first';
+
+CREATE FUNCTION mongo_migrate.target_base(server name, collection text, target text) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    base text;
+    level record;
+BEGIN
+    FOR level IN SELECT * FROM mongo_migrate.target_chain(server, collection, target) LOOP
+        base := CASE WHEN level.depth = 0 THEN ''
+                ELSE mongo_migrate.full_path(base, level.path) || CASE level.kind WHEN 'map' THEN '{}' ELSE '[]' END END;
+    END LOOP;
+    RETURN base;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.target_base(name, text, text) IS
+    'the path of a target''s rows from the document''s top, as infer_schema has it; the root''s is empty';
 
 -- What a key column of a target is worth: 'id', or 'p2' for the position in
 -- the second array, or the name in that map.
 CREATE FUNCTION mongo_migrate.key_source(server name, collection text, target text, column_name name)
     RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
 AS $$
-    WITH RECURSIVE up AS (
-        SELECT c.target, c.role, c.parent_column, c.column_name
-        FROM mongo_migrate.plan_column AS c
-        WHERE (c.server, c.collection, c.target, c.column_name) = ($1, $2, $3, $4)
-        UNION ALL
-        SELECT c.target, c.role, c.parent_column, c.column_name
-        FROM up
-             JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.target) = ($1, $2, up.target)
-             JOIN mongo_migrate.plan_column AS c
-             ON (c.server, c.collection, c.target, c.column_name) = ($1, $2, t.parent, up.parent_column)
-        WHERE up.role = 'parent'
-    )
-    SELECT CASE up.role WHEN 'id' THEN 'id'
-           ELSE 'p' || (SELECT max(c.depth) FROM mongo_migrate.target_chain($1, $2, up.target) AS c)
-           END
-    FROM up WHERE up.role IN ('id', 'position', 'key')
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        WITH RECURSIVE up AS (
+            SELECT c.target, c.role, c.parent_column, c.column_name
+            FROM mongo_migrate.plan_column AS c
+            WHERE (c.server, c.collection, c.target, c.column_name) = ($1, $2, $3, $4)
+            UNION ALL
+            SELECT c.target, c.role, c.parent_column, c.column_name
+            FROM up
+                 JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.target) = ($1, $2, up.target)
+                 JOIN mongo_migrate.plan_column AS c
+                 ON (c.server, c.collection, c.target, c.column_name) = ($1, $2, t.parent, up.parent_column)
+            WHERE up.role = 'parent'
+        )
+        SELECT CASE up.role WHEN 'id' THEN 'id'
+               ELSE 'p' || (SELECT max(c.depth) FROM mongo_migrate.target_chain($1, $2, up.target) AS c)
+               END
+        FROM up WHERE up.role IN ('id', 'position', 'key'));
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.key_source(name, text, text, name) IS
     'where a key column of a target comes from: id, or p<n>, the position in the array, or the name in the map, at depth n; NULL for neither';

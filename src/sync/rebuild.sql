@@ -228,14 +228,13 @@ COMMENT ON FUNCTION mongo_migrate.set_extra(json, jsonb, text[], text) IS
 
 -- SQL for the values of columns.  a<depth> is the row, p<depth>.document what is there now.
 
-CREATE FUNCTION mongo_migrate.written_by_id(server name, col record, stored text, present text, types text[], absent boolean, kept boolean)
+CREATE FUNCTION mongo_migrate.written_by_id(server name, mode text, col record, stored text, present text, types text[], absent boolean)
     RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     map constant mongo_migrate.id_map := mongo_migrate.id_map_of(server, col.refers_to);
-    mode constant text := mongo_migrate.extended_json_mode(server);
     plain constant text := format('mongo_migrate.verify_without_nul(%s)::jsonb', present);
     key constant text := format('mongo_migrate.verify_reference(%s, %s, %L)', present, plain, col.key_form);
     -- The _id that is referred to now, which a field may have as text.
@@ -245,7 +244,7 @@ DECLARE
 BEGIN
     -- A reference that dangles is NULL in the row, unless it is kept.
     exists_ := CASE
-        WHEN kept THEN 'true'
+        WHEN col.on_dangling = 'keep' THEN 'true'
         WHEN referred.relation IS NULL THEN 'false'
         WHEN map.id_type = 'source' THEN
             format('EXISTS (SELECT FROM %s AS k WHERE k.%I = (%s)::%s)', referred.relation, referred.column_name,
@@ -264,8 +263,8 @@ BEGIN
                              col.key_form, types, server, col.refers_to, stored) END);
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.written_by_id(name, record, text, text, text[], boolean, boolean) IS
-    'SQL for the field of a reference by _id; col: of verify_columns(); kept: one that dangles has an id';
+COMMENT ON FUNCTION mongo_migrate.written_by_id(name, text, record, text, text, text[], boolean) IS
+    'SQL for the field of a reference by _id; col: of verify_columns(), with on_dangling';
 
 CREATE FUNCTION mongo_migrate.written_by_key(server name, collection text, target text, column_name name, row_ text)
     RETURNS text
@@ -282,13 +281,12 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.written_by_key(name, text, text, name, text) IS
     'SQL for the value of a reference by another field than _id, by the row that the column refers to, of the type of the column with the value; NULL where nothing is referred to';
 
-CREATE FUNCTION mongo_migrate.written_column(server name, collection text, target text, col record, reverse text, depth integer)
+CREATE FUNCTION mongo_migrate.written_column(server name, collection text, target text, base text, mode text, col record, depth integer)
     RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    mode constant text := mongo_migrate.extended_json_mode(server);
     row_ constant text := 'a' || depth;
     name constant text := format('column %I of %s', col.column_name, target);
     stored text := format('%s.%I', row_, col.column_name);
@@ -297,8 +295,7 @@ DECLARE
     source oid;
     value text;
 BEGIN
-    field := mongo_migrate.written_types(server, collection,
-                 mongo_migrate.full_path(mongo_migrate.target_base(server, collection, target), col.path));
+    field := mongo_migrate.written_types(server, collection, mongo_migrate.full_path(base, col.path));
     -- An element of an array is never missing.
     field.absent := field.absent AND col.path <> '$';
     IF col.expression IS NOT NULL THEN
@@ -308,19 +305,17 @@ BEGIN
                       'mongo_migrate.verify_json(mongo_migrate.verify_without_nul(p0.document)::jsonb, ''relaxed'') AS doc) AS x)::%4$s IS NOT DISTINCT FROM %5$s THEN %6$s '
                       'ELSE mongo_migrate.written_value(%6$s, (SELECT (%7$s' || chr(10) || ') FROM (SELECT %5$s AS value) AS x), %8$L, %9$L, %10$L, %11$L) END',
                       col.expression, value, (mongo_migrate.verify_fragments(source, -1, '(' || value || ')', 'NULL', mode)).typed,
-                      format_type(col.type, col.typmod), stored, present, reverse, field.types, mode, field.absent, name);
+                      format_type(col.type, col.typmod), stored, present, col.reverse_expression, field.types, mode, field.absent, name);
     ELSIF col.role = 'reference' AND col.holds_ids AND col.refers_key = '_id' THEN
-        RETURN mongo_migrate.written_by_id(server, col, stored, present, field.types, field.absent,
-                   (SELECT c.on_dangling = 'keep' FROM mongo_migrate.plan_column AS c
-                     WHERE (c.server, c.collection, c.target, c.column_name) = ($1, $2, $3, col.column_name)));
+        RETURN mongo_migrate.written_by_id(server, mode, col, stored, present, field.types, field.absent);
     ELSIF col.role = 'reference' AND col.holds_ids THEN
         stored := mongo_migrate.written_by_key(server, collection, target, col.column_name, row_);
     END IF;
     RETURN format('mongo_migrate.written_value(%s, %s, %L, %L, %L, %L)', present, stored, field.types, mode, field.absent, name);
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.written_column(name, text, text, record, text, integer) IS
-    'SQL for the field that a column of a target has, over its row a<depth> and the document or element p<depth>; col: of verify_columns(), reverse: its reverse_expression';
+COMMENT ON FUNCTION mongo_migrate.written_column(name, text, text, text, text, record, integer) IS
+    'SQL for the field that a column of a target has, over its row a<depth> and the document or element p<depth>; base: target_base(), col: of verify_columns(), with reverse_expression';
 
 CREATE FUNCTION mongo_migrate.written_child(server name, collection text, child mongo_migrate.plan_target, depth integer)
     RETURNS text
@@ -396,8 +391,9 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     element text := format('p%s.document', depth);
+    base constant text := mongo_migrate.target_base(server, collection, target);
+    mode constant text := mongo_migrate.extended_json_mode(server);
     col record;
-    reverse text;
     child mongo_migrate.plan_target;
     paths text[] := '{}';
     fields text[] := '{}';
@@ -409,19 +405,22 @@ BEGIN
     SELECT coalesce(array_agg(r.column_name), '{}'), coalesce(array_agg(r.value_column), '{}') INTO looked_up, by_reference
       FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS r
      WHERE (r.collection, r.target) = (collection, target) AND r.value_column <> r.column_name;
-    FOR col IN SELECT * FROM mongo_migrate.verify_columns(server, collection, target) LOOP
-        reverse := (SELECT c.reverse_expression FROM mongo_migrate.plan_column AS c
-                     WHERE (c.server, c.collection, c.target, c.column_name) = (server, collection, target, col.column_name));
+    FOR col IN
+        SELECT v.*, c.reverse_expression, c.on_dangling
+          FROM mongo_migrate.verify_columns(server, collection, target) AS v
+          JOIN mongo_migrate.plan_column AS c ON (c.server, c.collection, c.target, c.column_name) = (server, collection, target, v.column_name)
+         ORDER BY c.ordinal
+    LOOP
         CONTINUE WHEN col.source IS NOT NULL OR col.role NOT IN ('value', 'reference', 'extra') OR col.path = '$key'
-                   OR (depth = 0 AND col.path = '_id') OR (col.expression IS NOT NULL AND reverse IS NULL) OR col.column_name = ANY (by_reference)
+                   OR (depth = 0 AND col.path = '_id') OR (col.expression IS NOT NULL AND col.reverse_expression IS NULL) OR col.column_name = ANY (by_reference)
                    OR (col.role = 'reference' AND col.holds_ids AND col.refers_key <> '_id' AND col.column_name <> ALL (looked_up));
         IF col.role = 'extra' THEN
             extra := col.column_name;
         ELSIF col.path <> '$' THEN
             paths := paths || col.path;
-            fields := fields || mongo_migrate.written_column(server, collection, target, col, reverse, depth);
+            fields := fields || mongo_migrate.written_column(server, collection, target, base, mode, col, depth);
         ELSIF depth > 0 THEN
-            wholes := wholes || mongo_migrate.written_column(server, collection, target, col, reverse, depth);
+            wholes := wholes || mongo_migrate.written_column(server, collection, target, base, mode, col, depth);
         END IF;
     END LOOP;
     IF wholes <> '{}' THEN
@@ -444,7 +443,7 @@ BEGIN
     END IF;
     IF extra IS NOT NULL THEN
         element := format('mongo_migrate.set_extra(%s, a%s.%I::jsonb, %L, %L)', element, depth, extra,
-                          mongo_migrate.verify_known(server, collection, target), mongo_migrate.extended_json_mode(server));
+                          mongo_migrate.verify_known(server, collection, target), mode);
     END IF;
     RETURN element;
 END

@@ -27,17 +27,21 @@ COMMENT ON FUNCTION mongo_migrate.verify_scale(integer) IS 'the scale in a type 
 
 -- The equality of a type, wherever the search_path leads: ids may be of type objectid.
 CREATE FUNCTION mongo_migrate.verify_equals(type oid) RETURNS text
-    LANGUAGE sql STABLE PARALLEL SAFE
+    LANGUAGE plpgsql STABLE PARALLEL SAFE   -- which keeps the plan
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
 AS $$
-    SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname)
-    FROM pg_type AS y, pg_opclass AS c, pg_amop AS a, pg_operator AS o, pg_namespace AS n
-    WHERE y.oid = (mongo_migrate.verify_base_type(type, -1)).type
-        AND c.opcmethod = (SELECT oid FROM pg_am WHERE amname = 'btree') AND c.opcdefault
-        AND c.opcintype = CASE WHEN y.oid = 'varchar'::regtype THEN 'text'::regtype WHEN y.typtype = 'e' THEN 'anyenum'::regtype
-                               WHEN y.typelem <> 0 AND y.typlen = -1 THEN 'anyarray'::regtype ELSE y.oid END
-        AND a.amopfamily = c.opcfamily AND a.amoplefttype = c.opcintype AND a.amoprighttype = c.opcintype
-        AND a.amopstrategy = 3 AND o.oid = a.amopopr AND n.oid = o.oprnamespace
+BEGIN
+    RETURN (
+        SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname)
+        FROM pg_type AS y, pg_opclass AS c, pg_amop AS a, pg_operator AS o, pg_namespace AS n
+        WHERE y.oid = (mongo_migrate.verify_base_type(type, -1)).type
+            AND c.opcmethod = (SELECT oid FROM pg_am WHERE amname = 'btree') AND c.opcdefault
+            AND c.opcintype = CASE WHEN y.oid = 'varchar'::regtype THEN 'text'::regtype WHEN y.typtype = 'e' THEN 'anyenum'::regtype
+                                   WHEN y.typelem <> 0 AND y.typlen = -1 THEN 'anyarray'::regtype ELSE y.oid END
+            AND a.amopfamily = c.opcfamily AND a.amoplefttype = c.opcintype AND a.amoprighttype = c.opcintype
+            AND a.amopstrategy = 3 AND o.oid = a.amopopr AND n.oid = o.oprnamespace);
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_equals(oid) IS
     'the equality operator of a type''s default btree operator class, qualified';
