@@ -393,6 +393,7 @@ DECLARE
     result pg_catalog.record;
     wait_ms integer := 0;
     round_ pg_catalog.timestamptz;      -- when it began
+    noted pg_catalog.timestamptz;       -- when it had seen what there is
     due constant pg_catalog.timestamptz := pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) max_duration;
     by_hand constant boolean := once OR max_duration IS NULL;   -- the worker, which has one, just ends
     began mongo_migrate.sync;   -- once, though it is stopped
@@ -418,6 +419,7 @@ BEGIN
         problem := result.problem;
         taken := coalesce(result.count, 0);
         COMMIT;
+        noted := pg_catalog.clock_timestamp();
         EXIT WHEN NOT mongo_migrate.sync_is_wanted(server, began);
         applied := 0;
         -- The _id of all that is new first: documents refer to each other.
@@ -437,10 +439,12 @@ BEGIN
         END IF;
         EXIT WHEN (once AND (applied OPERATOR(pg_catalog.=) 0 OR problem IS NOT NULL)) OR pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>=) due;
         wait_ms := CASE WHEN once OR applied OPERATOR(pg_catalog.>) 0 THEN 0 ELSE 1000 END;
-        -- Nothing tells of a new note; and a few changes are not worth a round each.
+        -- Nothing tells of a new note; and a few changes are not worth a round each, nor most of a processor where the plans are large.
         IF NOT once AND (taken OPERATOR(pg_catalog.+) applied OPERATOR(pg_catalog.>) 0 OR mongo_migrate.is_cut_over(server))
            AND taken OPERATOR(pg_catalog.+) applied OPERATOR(pg_catalog.<) 1000 THEN
-            CALL mongo_migrate.rest_until(round_ OPERATOR(pg_catalog.+) interval '200 milliseconds');
+            CALL mongo_migrate.rest_until(GREATEST(round_ OPERATOR(pg_catalog.+) interval '200 milliseconds',
+                pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+)
+                LEAST((pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) noted) OPERATOR(pg_catalog.*) 3::pg_catalog.float8, interval '1 second')));
         END IF;
         IF problem IS NOT NULL AND applied OPERATOR(pg_catalog.=) 0 THEN
             CALL mongo_migrate.rest_until(pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) interval '5 seconds');
