@@ -38,7 +38,9 @@ SELECT pg_temp.run('{"insert": "tasks", "documents": [{"_id": 1, "state": "open"
 SELECT pg_temp.run('{"insert": "owners", "documents": [{"_id": {"$oid": "00000000000000000000000a"}, "n": 1}, {"_id": {"$oid": "00000000000000000000000b"}, "n": 2}]}');
 SELECT pg_temp.run('{"insert": "cards", "documents": [{"_id": 1, "n": 1, "owner": "00000000000000000000000A", "task": "01"}, {"_id": 2, "n": 2, "owner": "00000000000000000000000b", "task": "2"},
     {"_id": 3, "n": 3, "owner": "00000000000000000000000a", "task": "1"}, {"_id": 4, "n": 4, "owner": "0000000000000000000000ff", "task": "77"}]}');
+SELECT pg_temp.run('{"insert": "orders", "documents": [{"_id": 1, "items": [{"sku": "a", "n": 1, "odd": 1}, {"sku": "b", "n": 2, "odd": 2, "parts": [{"p": 1, "odd": 3}, {"p": 2, "odd": 4}]}, {"sku": "c", "n": 3, "odd": 5}, {"sku": "d", "n": 4, "odd": 6}]}]}');
 SELECT mongo_migrate.start_sync('places');
+SELECT mongo_migrate.plan_collection('places', 'orders', target => 'places.orders');
 SELECT mongo_migrate.plan_collection('places', 'users', target => 'places.users');
 SELECT mongo_migrate.plan_collection('places', 'posts', target => 'places.posts', extra => true);
 SELECT mongo_migrate.plan_table('places', 'posts', 'replies[].replies');
@@ -89,6 +91,28 @@ SELECT id, reason FROM mongo_migrate.row_change WHERE server = 'places';
 UPDATE posts_replies SET parent_position = NULL WHERE post_id = 1;
 CALL pg_temp.settle();
 SELECT pg_temp.documents('posts') LIMIT 1;
+SELECT * FROM pg_temp.differences();
+
+-- Rows that go leave gaps. What the plan does not know stays with elements whose places are known, or whose rows say what is there.
+BEGIN;
+DELETE FROM orders_items WHERE position = 0;
+DELETE FROM orders_items_parts WHERE position = 0;
+UPDATE orders_items SET n = n + 10 WHERE position = 2;
+UPDATE orders_items_parts SET p = p + 10;
+COMMIT;
+CALL pg_temp.settle();
+SELECT pg_temp.documents('orders');
+UPDATE orders_items SET n = n;
+UPDATE orders_items_parts SET p = p;
+CALL pg_temp.settle();
+SELECT pg_temp.documents('orders');
+INSERT INTO orders_items (order_id, position, sku, n) VALUES (1, 9, 'e', 5);
+UPDATE orders_items SET n = n + 10 WHERE position = 3;
+CALL pg_temp.settle();
+SELECT pg_temp.documents('orders');
+DELETE FROM orders_items WHERE position = 2;
+CALL pg_temp.settle();
+SELECT pg_temp.documents('orders');
 SELECT * FROM pg_temp.differences();
 
 -- The last field of extra is taken away; and a reference, which leads nowhere and has an id all the same.

@@ -360,24 +360,28 @@ BEGIN
                       'CROSS JOIN LATERAL (SELECT mongo_migrate.bson_key(f.element) AS key OFFSET 0) AS k) AS a%2$s) AS e)',
                       array_, depth, element, child.target, keys);
     END IF;
-    -- Positions without a gap are those that the array's elements have, until the last of them. A full join is never a
-    -- nested loop, however few rows are expected: arrays of thousands take no square of that.
-    rows_ := format('(SELECT r.*, f.document AS "mm document" FROM (SELECT c.*, row_number() OVER (ORDER BY c.%1$I) AS "mm n", '
-                    'max(c.%1$I) OVER () = count(*) OVER () - 1 AND min(c.%1$I) OVER () = 0 AS "mm dense" FROM %2$s AS c WHERE %3$s) AS r '
-                    'FULL JOIN unnest(%4$s) WITH ORDINALITY AS f (document, n) ON f.n = r."mm n" OFFSET 0) AS a%5$s '
-                    'CROSS JOIN LATERAL (SELECT CASE WHEN a%5$s."mm dense" THEN a%5$s."mm document" END AS document) AS p%5$s WHERE a%5$s."mm n" IS NOT NULL',
-                    place.position, child.target, keys,
+    -- Positions without a gap are those of the array's elements, and so are others until their gaps have been closed there,
+    -- after which the array ends before the last of them. Then elements are where they are in the order of the rows, unless
+    -- rows have come or gone since: one that its row makes something else of may be another row's.
+    -- A full join is never a nested loop, however few rows are expected: arrays of thousands take no square of that.
+    rows_ := format('(SELECT %1$s AS elements OFFSET 0) AS o CROSS JOIN LATERAL (SELECT r.*, f.document AS "mm document" FROM ('
+                    'SELECT c.*, row_number() OVER (ORDER BY c.%2$I) AS "mm n", '
+                    'max(c.%2$I) OVER () < greatest(count(*) OVER (), cardinality(o.elements)) AND min(c.%2$I) OVER () >= 0 AS "mm sure" FROM %3$s AS c WHERE %4$s) AS r '
+                    'FULL JOIN unnest(o.elements) WITH ORDINALITY AS f (document, n) ON f.n = CASE WHEN r."mm sure" THEN r.%2$I + 1 ELSE r."mm n" END OFFSET 0) AS a%5$s '
+                    'CROSS JOIN LATERAL (SELECT t.element FROM (SELECT p%5$s.document, p%5$s.n, %6$s AS element '
+                    'FROM unnest(ARRAY[a%5$s."mm document", NULL]) WITH ORDINALITY AS p%5$s (document, n) OFFSET 0) AS t '
+                    'WHERE a%5$s."mm sure" OR t.n = 2 OR t.element::text = t.document::text LIMIT 1) AS e WHERE a%5$s."mm n" IS NOT NULL',
                     CASE WHEN child.nested_path IS NULL THEN format('mongo_migrate.array_elements(%s)', array_)
                          ELSE format('(SELECT mongo_migrate.tree_elements(%1$s, %2$L, array_agg(c.%3$I ORDER BY c.%3$I), array_agg(c.%4$I ORDER BY c.%3$I)) FROM %5$s AS c WHERE %6$s)',
-                                     array_, child.nested_path, place.position, place.parent, child.target, keys) END, depth);
+                                     array_, child.nested_path, place.position, place.parent, child.target, keys) END,
+                    place.position, child.target, keys, depth, element);
     IF child.nested_path IS NOT NULL THEN
-        RETURN format('(SELECT mongo_migrate.written_tree(%1$s, %2$L, array_agg(e.position ORDER BY e.n), array_agg(e.parent ORDER BY e.n), array_agg(e.element ORDER BY e.n)) '
-                      'FROM (SELECT a%3$s.%4$I AS position, a%3$s.%5$I AS parent, a%3$s."mm n" AS n, %6$s AS element FROM %7$s) AS e)',
-                      array_, child.nested_path, depth, place.position, place.parent, element, rows_);
+        RETURN format('(SELECT mongo_migrate.written_tree(%1$s, %2$L, array_agg(a%3$s.%4$I ORDER BY a%3$s."mm n"), array_agg(a%3$s.%5$I ORDER BY a%3$s."mm n"), '
+                      'array_agg(e.element ORDER BY a%3$s."mm n")) FROM %6$s)',
+                      array_, child.nested_path, depth, place.position, place.parent, rows_);
     END IF;
-    RETURN format('(SELECT CASE WHEN count(*) > 0 THEN json_agg(e.element ORDER BY e.n) WHEN json_typeof(%1$s) = ''array'' THEN ''[]''::json ELSE %1$s END '
-                  'FROM (SELECT %2$s AS element, a%3$s."mm n" AS n FROM %4$s) AS e)',
-                  array_, element, depth, rows_);
+    RETURN format('(SELECT CASE WHEN count(*) > 0 THEN json_agg(e.element ORDER BY a%2$s."mm n") WHEN json_typeof(%1$s) = ''array'' THEN ''[]''::json ELSE %1$s END FROM %3$s)',
+                  array_, depth, rows_);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.written_child(name, text, mongo_migrate.plan_target, integer) IS
