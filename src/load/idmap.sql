@@ -199,19 +199,19 @@ CREATE FUNCTION mongo_migrate.finish_id_map(server name, collection text) RETURN
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    key record;
-    changed boolean := false;
+    map CONSTANT regclass := (SELECT k.relation FROM mongo_migrate.id_map_keys(server, collection) AS k WHERE NOT k.done LIMIT 1);
+    statement text;
 BEGIN
-    FOR key IN SELECT * FROM mongo_migrate.id_map_keys(server, collection) LOOP
-        IF NOT key.done THEN
-            EXECUTE key.statement;
-            changed := true;
-        END IF;
-    END LOOP;
-    IF changed THEN
-        -- From now on ids come from the table's sequence (table_sequence()), past those that references were given meanwhile.
-        PERFORM mongo_migrate.synchronize_sequences(server, collection, false);
+    IF map IS NULL THEN
+        RETURN;
     END IF;
+    -- A run that looks ids up may be about to make one of them (key_id_map()).
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', map);
+    FOR statement IN SELECT k.statement FROM mongo_migrate.id_map_keys(server, collection) AS k WHERE NOT k.done LOOP
+        EXECUTE statement;
+    END LOOP;
+    -- From now on ids come from the table's sequence (table_sequence()), past those that references were given meanwhile.
+    PERFORM mongo_migrate.synchronize_sequences(server, collection, false);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.finish_id_map(name, text) IS

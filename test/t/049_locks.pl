@@ -86,6 +86,14 @@ give_way('a retry beside a run that ends', $adds, "SELECT mongo_migrate.retry_qu
 give_way('a migration in the calling transaction beside a run that ends', $adds, "SELECT mongo_migrate.migrate_collection('shop', 'items', workers => 0)",
 	'LOCK TABLE items IN SHARE ROW EXCLUSIVE MODE');
 
+# A run that looks ids up in a map gives it its primary key, which the run that ends does not make again then.
+my $map = query("SELECT relation FROM mongo_migrate.id_map WHERE collection = 'orders'");
+my ($table) = $map =~ /(\w+)$/;
+query("ALTER TABLE $map DROP CONSTRAINT ${table}_pkey, DROP CONSTRAINT ${table}_id_key");
+give_way('the end of a run beside one that looks ids up', "LOCK TABLE $map IN ROW EXCLUSIVE MODE", "SELECT mongo_migrate.finish_id_map('shop', 'orders')",
+	"SELECT mongo_migrate.key_id_map('shop', 'orders')");
+is(query("SELECT string_agg(contype, '' ORDER BY contype) FROM pg_constraint WHERE conrelid = '$map'::regclass AND contype IN ('p', 'u')"), 'pu', 'the map has both keys');
+
 # An id map that another session empties, with the checkpoints, has not lost its rows.
 quarantine();
 give_way('a retry beside a reset', reset_of('items'), "SELECT mongo_migrate.retry_quarantine('shop', 'items')", 'SELECT');
