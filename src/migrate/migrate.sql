@@ -657,11 +657,7 @@ CREATE FUNCTION mongo_migrate.reset_collection(server name, collection text, tru
 AS $$
 #variable_conflict use_variable
 DECLARE
-    targets text[] := ARRAY(
-        SELECT t.target FROM mongo_migrate.plan_target t
-         WHERE (t.server, t.collection) = (server, collection) AND t.included
-           AND to_regclass(t.target) IS NOT NULL
-         ORDER BY t.ordinal);
+    targets text[];
     target text;
     map text;
     referring text;
@@ -670,6 +666,11 @@ BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
     PERFORM mongo_migrate.lock_collection(server, collection);
     PERFORM mongo_migrate.reach_shards();
+    targets := ARRAY(
+        SELECT t.target FROM mongo_migrate.plan_target t
+         WHERE (t.server, t.collection) = (server, collection) AND t.included
+           AND to_regclass(t.target) IS NOT NULL
+         ORDER BY t.ordinal);
     FOREACH target IN ARRAY targets LOOP
         EXIT WHEN truncate;
         IF mongo_migrate.is_filled(target) THEN

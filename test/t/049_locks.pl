@@ -65,6 +65,13 @@ give_way('an application beside a run that catches up', 'LOCK TABLE orders IN AC
 	'SELECT FROM items');
 is(migrate(), 't', 'all is migrated again');
 
+# A reset that waits for a worker which a session has left takes the plan as it is then.
+query("UPDATE mongo_migrate.chunk SET complete = false WHERE collection = 'items'");
+give_way('a table that is renamed before a reset', "SELECT pg_advisory_xact_lock(mongo_migrate.run_lock('shop', 'items', 1))", reset_of('items'),
+	"ALTER TABLE items RENAME TO things; UPDATE mongo_migrate.plan_target SET target = 'public.things' WHERE target = 'public.items'");
+query("ALTER TABLE things RENAME TO items; UPDATE mongo_migrate.plan_target SET target = 'public.items' WHERE target = 'public.things'");
+is(migrate(), 't', 'all is migrated again');
+
 query('ALTER TABLE items DROP CONSTRAINT items_order_fkey');
 give_way('an application beside a foreign key that is made', 'LOCK TABLE orders IN ROW EXCLUSIVE MODE', "SELECT mongo_migrate.apply_references('shop')",
 	'LOCK TABLE items IN ROW EXCLUSIVE MODE');
