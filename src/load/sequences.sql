@@ -30,9 +30,12 @@ COMMENT ON FUNCTION mongo_migrate.unlock_sequence(regclass) IS
 
 CREATE FUNCTION mongo_migrate.column_sequence(target text, column_name name)
     RETURNS regclass
-    LANGUAGE sql STABLE STRICT
+    LANGUAGE plpgsql STABLE STRICT     -- which keeps its plan
     SET search_path = pg_catalog, pg_temp
+    SET plan_cache_mode = force_generic_plan
 AS $$
+BEGIN
+    RETURN (
     SELECT q.seqrelid::regclass
       FROM (SELECT pg_get_serial_sequence($1, $2)::regclass AS sequence) own
       JOIN pg_sequence q ON q.seqrelid = coalesce(own.sequence, (
@@ -44,7 +47,8 @@ AS $$
                 WHERE a.attrelid = to_regclass($1) AND a.attname = $2
                   AND pg_get_expr(e.adbin, e.adrelid) = format('nextval(%L::regclass)', d.refobjid::regclass)))
      WHERE q.seqincrement > 0
-       AND (own.sequence IS NOT NULL OR (has_sequence_privilege(q.seqrelid, 'SELECT') AND has_sequence_privilege(q.seqrelid, 'UPDATE')))
+       AND (own.sequence IS NOT NULL OR (has_sequence_privilege(q.seqrelid, 'SELECT') AND has_sequence_privilege(q.seqrelid, 'UPDATE'))));
+END
 $$;
 COMMENT ON FUNCTION mongo_migrate.column_sequence(text, name) IS
     'the sequence that a column takes its values from: its own, or one by its default, which the caller may set; NULL where there is none, or it counts down';
