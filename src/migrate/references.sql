@@ -506,19 +506,20 @@ CREATE FUNCTION mongo_migrate.drop_foreign_keys(server name, referring text, ref
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    key record;
     tables regclass[];
     locked regclass[] := '{}';
+    statements text[];
+    statement text;
 BEGIN
     LOOP
-        SELECT array_agg(k.target) || array_agg(k.referred_target) INTO tables
+        SELECT array_agg(k.target) || array_agg(k.referred_target), array_agg(k.statement) INTO tables, statements
           FROM mongo_migrate.passing_foreign_keys(server, referring, referred, policy) AS k;
         EXIT WHEN coalesce(tables <@ locked, true);
         PERFORM mongo_migrate.lock_tables(tables, 'ACCESS EXCLUSIVE');
         locked := tables;       -- another session may have made one before
     END LOOP;
-    FOR key IN SELECT * FROM mongo_migrate.passing_foreign_keys(server, referring, referred, policy) LOOP
-        EXECUTE key.statement;
+    FOREACH statement IN ARRAY coalesce(statements, '{}') LOOP
+        EXECUTE statement;
     END LOOP;
 END
 $$;
