@@ -1,16 +1,55 @@
 -- check_column.sql: what is wrong with a column of a plan, by itself and by the documents that were read.
 
+CREATE FUNCTION mongo_migrate.check_key_role(c mongo_migrate.plan_column, OUT problem text, OUT hint text)
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+DECLARE
+    t constant mongo_migrate.plan_target := (SELECT o FROM mongo_migrate.plan_target AS o
+                                             WHERE (o.server, o.collection, o.target) = (c.server, c.collection, c.target));
+    twin name;
+BEGIN
+    SELECT o.column_name INTO twin FROM mongo_migrate.plan_column AS o
+    WHERE (o.server, o.collection, o.target, o.role) = (c.server, c.collection, c.target, c.role) AND o.included AND NOT t.existing
+      AND o.parent_column IS NOT DISTINCT FROM c.parent_column AND (o.ordinal, o.column_name) < (c.ordinal, c.column_name)
+    ORDER BY o.ordinal, o.column_name LIMIT 1;
+    problem := CASE
+        WHEN t.parent IS NULL AND c.role <> 'id' THEN format('only tables with a parent have columns of role %s', c.role)
+        WHEN t.parent IS NOT NULL AND c.role = 'id' THEN 'only tables of kind root have columns of role id'
+        WHEN t.kind = 'map' AND c.role = 'position' THEN 'rows of a map have no position, but a key'
+        WHEN t.kind <> 'map' AND c.role = 'key' THEN 'only rows of a map have a key; those of an array have a position'
+        WHEN t.nested_path IS NULL AND c.role = 'parent_position' THEN 'only rows of a tree have the position of another, and the table has no nested_path'
+        WHEN twin IS NOT NULL THEN format('column %I is the same part of the key', twin) END;
+    hint := mongo_migrate.mend_column(c, CASE
+        WHEN twin IS NOT NULL OR c.role = 'parent_position' THEN 'included = false'
+        WHEN t.parent IS NULL THEN 'role = ''value'', parent_column = NULL, path = ''...'''
+        WHEN c.role = 'position' THEN 'role = ''key'', path = ''$key'', type = ''text'''
+        WHEN c.role = 'key' THEN 'role = ''position'', path = NULL, type = ''integer'''
+        ELSE 'role = ''value''' END);
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.check_key_role(mongo_migrate.plan_column) IS
+    'why a column of a role that makes keys cannot be in the key of its table, and the statement that mends it; problem NULL: it can';
+
 CREATE FUNCTION mongo_migrate.check_role(c mongo_migrate.plan_column, canonical text, OUT problem text, OUT hint text)
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
     AS $$
 BEGIN
-    IF c.role = 'extra' AND canonical <> 'jsonb' THEN
+    IF c.role IN ('id', 'parent', 'position', 'parent_position', 'key') THEN
+        SELECT k.problem, k.hint INTO problem, hint FROM mongo_migrate.check_key_role(c) AS k;
+    END IF;
+    IF problem IS NOT NULL THEN
+        RETURN;
+    ELSIF c.role = 'extra' AND canonical <> 'jsonb' THEN
         problem := format('fields that the plan does not know go to jsonb, and the column is %s', canonical);
         hint := mongo_migrate.mend_column(c, 'type = ''jsonb''');
     ELSIF c.role IN ('position', 'parent_position') AND NOT mongo_migrate.can_refer('integer', c.type) THEN
         problem := format('positions are integers, and the column is %s', canonical);
         hint := mongo_migrate.mend_column(c, 'type = ''integer''');
+    ELSIF c.role = 'key' AND NOT mongo_migrate.takes_bson_type(c.type, 'string') THEN
+        problem := format('the names of a map are strings, and the column is %s', canonical);
+        hint := mongo_migrate.mend_column(c, 'type = ''text''');
     ELSIF c.expression IS NOT NULL AND c.role NOT IN ('id', 'value') THEN
         problem := format('only columns of role id and value can have an expression, and it is of role %s', c.role);
         hint := mongo_migrate.mend_column(c, 'expression = NULL');

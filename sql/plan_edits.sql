@@ -1,0 +1,60 @@
+-- Edits of a plan that contradict each other, or that DDL would not take: check_plan() says so before anything is made.
+\getenv mongo_uri MONGO_URI
+\set SHOW_CONTEXT never
+\set VERBOSITY terse
+\pset format unaligned
+SET client_min_messages = warning;
+CREATE SERVER edited FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_edited');
+CREATE USER MAPPING FOR CURRENT_USER SERVER edited;
+CREATE FUNCTION run(command json) RETURNS text LANGUAGE sql AS $$ SELECT mongo_migrate.run_command('edited', command) ->> 'ok' $$;
+SELECT run('{"dropDatabase": 1}');
+SELECT run('{"insert": "orders", "documents": [
+    {"_id": {"$oid": "65a000000000000000000001"}, "n": 1, "state": "new", "at": {"$date": "2024-01-01T00:00:00Z"}, "ok": true, "prices": {"2023": 1.5, "2024": 2},
+     "items": [{"sku": "a", "subs": [{"x": 1}]}, {"sku": "b", "subs": [{"x": 2}, {"x": 3}]}]}]}');
+SELECT mongo_migrate.plan_collection('edited', 'orders');
+SELECT mongo_migrate.plan_table('edited', 'orders', 'prices');
+
+-- What check_plan() says once a plan is edited, and what apply_ddl() does; the edit is taken back.
+CREATE FUNCTION trouble(edit text) RETURNS TABLE (place text, problem text, hint text) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE edit;
+    RETURN QUERY SELECT concat_ws('.', c.target, c.column_name), c.severity || ': ' || c.problem, c.hint FROM mongo_migrate.check_plan('edited') AS c;
+    PERFORM mongo_migrate.apply_ddl('edited');
+    RAISE 'back' USING ERRCODE = 'MM001';
+EXCEPTION
+    WHEN SQLSTATE 'MM001' THEN
+        NULL;
+    WHEN OTHERS THEN
+        IF NOT starts_with(SQLERRM, 'the plan of collection') THEN
+            RETURN QUERY SELECT 'apply_ddl()', SQLERRM, NULL;
+        END IF;
+END $$;
+CREATE FUNCTION with_column(of_target text, role text, path text, type text, parent_column name DEFAULT NULL)
+RETURNS TABLE (place text, problem text, hint text) LANGUAGE sql AS $$
+    SELECT * FROM trouble(format('INSERT INTO mongo_migrate.plan_column (server, collection, target, column_name, ordinal, role, path, type, parent_column) '
+                                 'VALUES (''edited'', ''orders'', %L, ''more'', 50, %L, %L, %L, %L)', of_target, role, path, type, parent_column))
+$$;
+
+-- Roles that do not go with a table, or that it has already.
+SELECT * FROM with_column('public.orders', 'id', '_id', 'bigint');
+SELECT * FROM with_column('public.orders_items', 'id', '_id', 'bigint');
+SELECT * FROM with_column('public.orders', 'position', NULL, 'integer');
+SELECT * FROM with_column('public.orders', 'parent_position', NULL, 'integer');
+SELECT * FROM with_column('public.orders', 'key', '$key', 'text');
+SELECT * FROM with_column('public.orders', 'parent', NULL, 'bigint', 'id');
+SELECT * FROM with_column('public.orders_items', 'parent_position', NULL, 'integer');
+SELECT * FROM with_column('public.orders_items', 'position', NULL, 'integer');
+SELECT * FROM with_column('public.orders_items', 'parent', NULL, 'bigint', 'id');
+SELECT * FROM with_column('public.orders_items', 'parent', NULL, 'integer', 'n');
+SELECT * FROM with_column('public.orders_items', 'key', '$key', 'text');
+SELECT * FROM with_column('public.orders_prices', 'position', NULL, 'integer');
+SELECT * FROM with_column('public.orders_prices', 'key', '$key', 'text');
+SELECT * FROM trouble('UPDATE mongo_migrate.plan_column SET type = ''integer'' WHERE role = ''key''');
+SELECT * FROM trouble('UPDATE mongo_migrate.plan_target SET kind = ''child'' WHERE target = ''public.orders_prices''');
+
+-- What is made here goes.
+SELECT run('{"dropDatabase": 1}') \g /dev/null
+DELETE FROM mongo_migrate.plan WHERE server = 'edited';
+DELETE FROM mongo_migrate.id_map WHERE server = 'edited';
+DROP FUNCTION with_column, trouble, run;
+DROP SERVER edited CASCADE;
