@@ -52,6 +52,12 @@ SELECT * FROM with_column('public.orders_prices', 'key', '$key', 'text');
 SELECT * FROM trouble('UPDATE mongo_migrate.plan_column SET type = ''integer'' WHERE role = ''key''');
 SELECT * FROM trouble('UPDATE mongo_migrate.plan_target SET kind = ''child'' WHERE target = ''public.orders_prices''');
 
+-- Defaults and checks are any expressions, but for a comment at their end.
+SELECT * FROM trouble($$UPDATE mongo_migrate.plan_column SET default_value = 'now() AT TIME ZONE ''UTC''' WHERE column_name = 'at'$$);
+SELECT * FROM trouble($$UPDATE mongo_migrate.plan_column SET default_value = 'true AND NOT false' WHERE column_name = 'ok'$$);
+SELECT * FROM trouble($$UPDATE mongo_migrate.plan_column SET default_value = '''new'' -- at first' WHERE column_name = 'state'$$);
+SELECT * FROM trouble($$UPDATE mongo_migrate.plan_column SET check_rule = '> 0 -- positive' WHERE column_name = 'n'$$);
+
 -- What is made here goes.
 SELECT run('{"dropDatabase": 1}') \g /dev/null
 DELETE FROM mongo_migrate.plan WHERE server = 'edited';

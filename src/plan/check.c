@@ -105,7 +105,8 @@ mm_check_expression(PG_FUNCTION_ARGS)
 	type = type_argument(PG_GETARG_TEXT_PP(2), true);
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT CAST((%s\n) AS %s)", expression, type);
+	/* A comment at its end would take what follows in the DDL of a table. */
+	appendStringInfo(&sql, "SELECT CAST((%s%s) AS %s)", expression, PG_ARGISNULL(4) ? "\n" : "", type);
 	if (!PG_ARGISNULL(1))
 		appendStringInfo(&sql, " FROM (SELECT NULL::%s AS %s%s) AS source",
 						 type_argument(PG_GETARG_TEXT_PP(1), true),

@@ -15,7 +15,7 @@ CREATE FUNCTION mongo_migrate.table_ddl(server name, collection text, target tex
                         WHEN c.role = 'id' AND c.type = 'uuid' THEN 'DEFAULT gen_random_uuid()'
                         WHEN c.role = 'id' AND c.type = 'mongo_migrate.objectid'
                         THEN 'DEFAULT mongo_migrate.objectid_generate()'
-                        ELSE 'DEFAULT ' || c.default_value END,
+                        ELSE 'DEFAULT (' || c.default_value || ')' END,
                    CASE WHEN NOT c.nullable THEN 'NOT NULL' END) AS "constraint",
                concat_ws('; ',
                    CASE WHEN c.path IS NULL OR c.role = 'extra' THEN c.note
