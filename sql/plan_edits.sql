@@ -58,6 +58,16 @@ SELECT * FROM trouble($$UPDATE mongo_migrate.plan_column SET default_value = 'tr
 SELECT * FROM trouble($$UPDATE mongo_migrate.plan_column SET default_value = '''new'' -- at first' WHERE column_name = 'state'$$);
 SELECT * FROM trouble($$UPDATE mongo_migrate.plan_column SET check_rule = '> 0 -- positive' WHERE column_name = 'n'$$);
 
+-- Validators and indexes with U+0000.
+SELECT run('{"create": "nul", "validator": {"$jsonSchema": {"properties": {"a": {"enum": ["x\u0000\u0000y", "b"]}, "b": {"description": "\\u0000"}}}}}');
+SELECT run('{"insert": "nul", "documents": [{"_id": 1, "a": "b", "b": 1}]}');
+SELECT run('{"createIndexes": "nul", "indexes": [{"key": {"a": 1}, "name": "a_1", "partialFilterExpression": {"a": "x\u0000y"}}, {"key": {"b": 1}, "name": "b\\u0000"}]}');
+SELECT mongo_migrate.plan_collection('edited', 'nul');
+SELECT column_name, replace(proposed_check, E'\x01', '<1>') AS proposed_check, description FROM mongo_migrate.plan_column WHERE collection = 'nul' AND role = 'value' ORDER BY ordinal;
+SELECT replace(k, E'\x01', '<1>') AS key_ddl FROM mongo_migrate.key_ddl('edited', 'nul') AS k;
+SELECT status, detail FROM mongo_migrate.preflight('edited') WHERE "check" = 'read';
+DELETE FROM mongo_migrate.plan WHERE collection = 'nul';
+
 -- What is made here goes.
 SELECT run('{"dropDatabase": 1}') \g /dev/null
 DELETE FROM mongo_migrate.plan WHERE server = 'edited';

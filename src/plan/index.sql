@@ -223,8 +223,8 @@ DECLARE
 BEGIN
     IF EXISTS (SELECT FROM mongo_migrate.list_collections(server) AS l WHERE l.collection = collection AND l.kind = 'collection') THEN
         FOR source IN
-            SELECT value FROM json_array_elements(mongo_migrate.run_command(server,
-                json_build_object('listIndexes', collection)) -> 'cursor' -> 'firstBatch')
+            SELECT value FROM json_array_elements(mongo_migrate.without_nul(mongo_migrate.run_command(server,
+                json_build_object('listIndexes', collection))) -> 'cursor' -> 'firstBatch')
             WHERE value ->> 'name' <> '_id_'
         LOOP
             new := NULL;

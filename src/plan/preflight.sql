@@ -175,7 +175,7 @@ DECLARE
     problem     text;
     names       text;
 BEGIN
-    SELECT t.reply->'cursor'->'firstBatch', t.problem INTO collections, problem
+    SELECT mongo_migrate.without_nul(t.reply)->'cursor'->'firstBatch', t.problem INTO collections, problem
     FROM mongo_migrate.try_command(server, '{"listCollections": 1, "authorizedCollections": true}') t;
     IF problem IS NOT NULL THEN
         RETURN QUERY VALUES ('read', 'fail', problem);

@@ -155,8 +155,8 @@ CREATE FUNCTION mongo_migrate.propose_checks(server name, collection text) RETUR
 DECLARE
     validator jsonb;
 BEGIN
-    validator := mongo_migrate.run_command(server, json_build_object('listCollections', 1,
-        'filter', json_build_object('name', collection)))::jsonb #> '{cursor,firstBatch,0,options,validator}';
+    validator := mongo_migrate.without_nul(mongo_migrate.run_command(server, json_build_object('listCollections', 1,
+        'filter', json_build_object('name', collection))))::jsonb #> '{cursor,firstBatch,0,options,validator}';
     UPDATE mongo_migrate.plan_path AS p
     SET proposed_check = coalesce(c.condition, p.proposed_check), description = c.description, allowed_values = c.labels,
         allowed_length = c.length, required = c.required
