@@ -3,7 +3,7 @@
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 \pset format unaligned
-SET client_min_messages = warning;
+SET client_min_messages = error;
 CREATE SERVER edited FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'mongo_uri', database 'mm_test_edited');
 CREATE USER MAPPING FOR CURRENT_USER SERVER edited;
 CREATE FUNCTION run(command json) RETURNS text LANGUAGE sql AS $$ SELECT mongo_migrate.run_command('edited', command) ->> 'ok' $$;
@@ -67,6 +67,31 @@ SELECT column_name, replace(proposed_check, E'\x01', '<1>') AS proposed_check, d
 SELECT replace(k, E'\x01', '<1>') AS key_ddl FROM mongo_migrate.key_ddl('edited', 'nul') AS k;
 SELECT status, detail FROM mongo_migrate.preflight('edited') WHERE "check" = 'read';
 DELETE FROM mongo_migrate.plan WHERE collection = 'nul';
+
+-- Names.
+SELECT * FROM trouble($$UPDATE mongo_migrate.plan_target SET target = 'user.orders' WHERE target = 'public.orders'$$);
+SELECT * FROM trouble($$UPDATE mongo_migrate.plan_target SET target = '"user".order' WHERE target = 'public.orders'$$);
+SELECT mongo_migrate.plan_collection('edited', 'orders', target => 'my-orders', replan => true);
+SELECT mongo_migrate.plan_collection('edited', 'orders', target => '', replan => true);
+SELECT mongo_migrate.plan_collection('edited', 'orders', schema => '', replan => true);
+
+-- An enum and a lookup table have names that nothing else has.
+SELECT * FROM trouble($$SELECT mongo_migrate.plan_enumeration('edited', 'orders', 'state', 'enum', '{new}', 'word'),
+                               mongo_migrate.plan_enumeration('edited', 'orders', 'items[].sku', 'lookup', '{a,b}', 'word')$$);
+CREATE TYPE public.word AS ENUM ('a', 'b');
+SELECT * FROM trouble($$SELECT mongo_migrate.plan_enumeration('edited', 'orders', 'items[].sku', 'lookup', '{a,b}', 'word')$$);
+SELECT * FROM trouble($$SELECT mongo_migrate.plan_enumeration('edited', 'orders', 'items[].sku', 'enum', '{a,b}', 'word')$$);
+DROP TYPE public.word;
+SELECT * FROM trouble($$SELECT mongo_migrate.plan_enumeration('edited', 'orders', 'state', 'enum', '{{new},{old}}')$$);
+
+-- Filters of indexes that say nothing, or not in columns.
+SELECT f AS filter, t.* FROM unnest(ARRAY['{"n": {"$gt": 0}}', '{"$and": []}', '{"$and": 5}', '{"$and": {}}', '{"$and": [1]}', '{"$and": [{}, {"n": 1}]}', '{"n": {}}', '{}']) AS f,
+    trouble(format('INSERT INTO mongo_migrate.plan_index (server, collection, target, index_name, ordinal, keys, filter) '
+                   'VALUES (''edited'', ''orders'', ''public.orders'', ''more'', 9, ''{"n": 1}'', %L)', f)) AS t;
+
+-- A remark in the DDL is one line.
+UPDATE mongo_migrate.plan_target SET target = E'public."or\nders"', existing = true WHERE target = 'public.orders';
+SELECT substring(mongo_migrate.draft_ddl('edited', 'orders', 'tables') FROM '-- table[^;]*exists');
 
 -- What is made here goes.
 SELECT run('{"dropDatabase": 1}') \g /dev/null

@@ -161,6 +161,9 @@ BEGIN
     ELSIF greatest(octet_length(names[1]), octet_length(names[2])) > 63 THEN
         problem := format('target "%s" has a name of more than 63 bytes, which PostgreSQL would cut', t.target);
         hint := mongo_migrate.mend_target(t, format('target = %L', format('%I.%I', names[1]::name, names[2]::name)));
+    ELSIF NOT starts_with(t.target, '"') AND EXISTS (SELECT FROM pg_get_keywords() AS k WHERE k.word = names[1] AND k.catcode IN ('R', 'T')) THEN
+        problem := format('"%s" is a reserved word, and the name of a schema only in quotes', names[1]);
+        hint := mongo_migrate.mend_target(t, format('target = %L', format('%I.%I', names[1], names[2])));
     ELSIF NOT t.existing THEN
         SELECT o.target INTO other FROM mongo_migrate.plan_target AS o
         WHERE (o.server, o.collection) = (t.server, t.collection) AND o.included AND o.target <> t.target

@@ -363,7 +363,7 @@ BEGIN
                 format('-- collection %s: %s of %s documents read', planned.collection, planned.sampled, planned.documents), planned.note));
             parts := parts || ARRAY(
                 SELECT CASE WHEN t.existing
-                    THEN format('-- table %s exists', t.target) || coalesce(': ' || mongo_migrate.one_line(t.note), '')
+                    THEN mongo_migrate.one_line(format('-- table %s exists', t.target) || coalesce(': ' || t.note, ''))
                     ELSE mongo_migrate.table_ddl(server, planned.collection, t.target) || ';' END
                 FROM mongo_migrate.plan_target AS t
                 WHERE (t.server, t.collection) = (server, planned.collection) AND t.included ORDER BY t.ordinal);
@@ -380,8 +380,8 @@ BEGIN
         parts := parts || (E'-- after the load:\n' || part);
     END IF;
     IF section IS NULL OR section = 'references' THEN
-        SELECT string_agg(coalesce(r.statement || ';', format('-- no foreign key from %s (%I) to %s (%I): %s', r.target,
-                                   r.column_name, r.refers_target, r.refers_column, r.problem)), E'\n' ORDER BY r.ordinality) INTO part
+        SELECT string_agg(coalesce(r.statement || ';', mongo_migrate.one_line(format('-- no foreign key from %s (%I) to %s (%I): %s', r.target,
+                                   r.column_name, r.refers_target, r.refers_column, r.problem))), E'\n' ORDER BY r.ordinality) INTO part
         FROM mongo_migrate.plan_references(server, CASE WHEN collection IS NOT NULL THEN ARRAY[collection] END) WITH ORDINALITY AS r
         WHERE r.collection = coalesce(collection, r.collection);
         parts := parts || (E'-- after the load of both sides:\n' || part);

@@ -149,8 +149,8 @@ BEGIN
     END IF;
     labels := coalesce(labels, (SELECT mongo_migrate.proposed_labels(p) FROM mongo_migrate.plan_path AS p
                                 WHERE (p.server, p.collection, p.path) = ($1, $2, $3)));
-    IF kind <> 'text' AND cardinality(labels) <> (SELECT count(DISTINCT l) FROM unnest(labels) AS l) THEN
-        RAISE invalid_parameter_value USING MESSAGE = 'labels must be different and not null';
+    IF kind <> 'text' AND (array_ndims(labels) > 1 OR cardinality(labels) <> (SELECT count(DISTINCT l) FROM unnest(labels) AS l)) THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'labels must be a list, different and not null';
     ELSIF kind = 'enum' AND EXISTS (SELECT FROM unnest(labels) AS l WHERE octet_length(l) > 63) THEN
         RAISE invalid_parameter_value USING
             MESSAGE = format('"%s" is too long for a label of an enum', (SELECT l FROM unnest(labels) AS l WHERE octet_length(l) > 63 LIMIT 1)),
@@ -247,13 +247,21 @@ CREATE FUNCTION mongo_migrate.check_enumeration(c mongo_migrate.plan_column, OUT
 DECLARE
     name constant text := coalesce(c.lookup_table, c.type);
     names constant text[] := parse_ident(name);
+    taken constant text := CASE
+        WHEN to_regclass(name) IS NULL AND EXISTS (SELECT FROM mongo_migrate.plan_target AS t WHERE t.included AND parse_ident(t.target) = names)
+        THEN 'a table that a collection is to go to'
+        WHEN EXISTS (SELECT FROM mongo_migrate.plan_column AS o JOIN mongo_migrate.plan_target AS t USING (server, collection, target)
+                     WHERE o.labels IS NOT NULL AND o.included AND t.included AND (o.lookup_table IS NULL) <> (c.lookup_table IS NULL)
+                       AND parse_ident(coalesce(o.lookup_table, o.type)) = names)
+        THEN 'an enum and of a lookup table'
+        WHEN c.lookup_table IS NOT NULL AND to_regclass(name) IS NULL AND to_regtype(name) IS NOT NULL THEN 'a type that is no table''s' END;
     missing text;
 BEGIN
     IF cardinality(names) <> 2 OR mongo_migrate.is_system_schema(names[1]) THEN
         problem := format('"%s" is no name of a type or table in a schema of your own', name);
         hint := mongo_migrate.mend_column(c, CASE WHEN c.lookup_table IS NULL THEN 'type' ELSE 'lookup_table' END || ' = ''schema.name''');
-    ELSIF to_regclass(name) IS NULL AND EXISTS (SELECT FROM mongo_migrate.plan_target AS t WHERE t.included AND parse_ident(t.target) = names) THEN
-        problem := format('%s is the name of a table that a collection is to go to', name);
+    ELSIF taken IS NOT NULL THEN
+        problem := format('%s is the name of %s', name, taken);
         hint := format('SELECT mongo_migrate.plan_enumeration(%L, %L, %L, %L, name => ''schema.name'');', c.server, c.collection,
                        mongo_migrate.full_path(mongo_migrate.target_base(c.server, c.collection, c.target), c.path),
                        CASE WHEN c.lookup_table IS NULL THEN 'enum' ELSE 'lookup' END);

@@ -29,10 +29,13 @@ DECLARE
     c mongo_migrate.plan_column;
     part jsonb;
 BEGIN
+    IF jsonb_typeof(filter) <> 'object' THEN
+        RETURN NULL;
+    END IF;
     FOR field IN SELECT * FROM jsonb_each(filter) ORDER BY key COLLATE "C" LOOP
-        IF field.key = '$and' THEN
+        IF field.key = '$and' AND jsonb_typeof(field.value) = 'array' THEN
             FOR part IN SELECT * FROM jsonb_array_elements(field.value) LOOP
-                conditions := conditions || mongo_migrate.index_condition(i, part);
+                conditions := conditions || nullif(mongo_migrate.index_condition(i, part), '');
             END LOOP;
             CONTINUE;
         END IF;
@@ -40,7 +43,7 @@ BEGIN
         WHERE (o.server, o.collection, o.target, o.path) = (i.server, i.collection, i.target, field.key)
           AND o.included AND o.role = 'value' AND o.expression IS NULL
         ORDER BY o.ordinal LIMIT 1;
-        IF jsonb_typeof(field.value) <> 'object' THEN
+        IF jsonb_typeof(field.value) <> 'object' OR field.value = '{}' THEN
             field.value := jsonb_build_object('$eq', field.value);
         END IF;
         FOR test IN SELECT * FROM jsonb_each(field.value) ORDER BY key COLLATE "C" LOOP

@@ -158,7 +158,7 @@ CREATE FUNCTION mongo_migrate.require_plan_arguments(server name, collection tex
     SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
-    names constant text[] := parse_ident(target);
+    names text[];
 BEGIN
     IF sample_size IS NULL OR schema IS NULL OR replan IS NULL THEN
         RAISE null_value_not_allowed USING
@@ -170,10 +170,14 @@ BEGIN
             MESSAGE = format('invalid id_type "%s"', id_type),
             HINT = 'Id types are bigint, uuid and source.';
     END IF;
-    IF cardinality(names) > 2 THEN
+    IF NOT mongo_migrate.is_name(target) THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_name', MESSAGE = format('invalid target "%s"', target),
-            HINT = 'A target is a table name, or schema.table.';
-    ELSIF greatest(octet_length(schema), octet_length(names[1]), octet_length(names[2])) > 63 THEN
+            HINT = 'A target is a table name, or schema.table, in double quotes where SQL needs them.';
+    ELSIF schema = '' THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_name', MESSAGE = 'schema must not be empty';
+    END IF;
+    names := parse_ident(target);
+    IF greatest(octet_length(schema), octet_length(names[1]), octet_length(names[2])) > 63 THEN
         RAISE EXCEPTION USING ERRCODE = 'name_too_long', MESSAGE = format('the name "%s" is too long', coalesce(target, schema)),
             HINT = 'A name of PostgreSQL has 63 bytes at most.';
     END IF;
@@ -269,7 +273,7 @@ CREATE FUNCTION mongo_migrate.plan_collection(server name, collection text, targ
     AS $$
 #variable_conflict use_variable
 DECLARE
-    names text[] := parse_ident(target);
+    names text[] := CASE WHEN mongo_migrate.is_name(target) THEN parse_ident(target) END;
     wanted text := mongo_migrate.snake_case(collection);    -- the table's name, where none is asked for
     created text[];
     documents record;
