@@ -25,11 +25,10 @@ BEGIN
     new.note := note;
     SELECT * INTO proposal FROM mongo_migrate.propose_id(server, collection);
     IF relation IS NULL THEN
-        map := mongo_migrate.ensure_id_map(server, collection, id_type);
-        IF id_type IS NULL AND NOT mongo_migrate.has_ids(server, collection) THEN
-            -- An earlier plan may have chosen otherwise.
-            map := mongo_migrate.ensure_id_map(server, collection, proposal.id_type, proposal.column_type);
-        END IF;
+        -- An earlier plan may have chosen otherwise.
+        map := CASE WHEN id_type IS NULL AND NOT mongo_migrate.has_ids(server, collection)
+                    THEN mongo_migrate.ensure_id_map(server, collection, proposal.id_type, proposal.column_type)
+                    ELSE mongo_migrate.ensure_id_map(server, collection, id_type) END;
     ELSE
         new.column_name := coalesce(
             mongo_migrate.find_column(relation, ARRAY['_id', 'id'], '{}'),
