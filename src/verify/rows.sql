@@ -145,6 +145,10 @@ COMMENT ON FUNCTION mongo_migrate.verify_rows_query(text, name, bigint) IS
 CREATE FUNCTION mongo_migrate.verify_these_rows(job mongo_migrate.verify_job, statement text, ids text[]) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET enable_seqscan = off    -- as in verify_target()
+    SET random_page_cost = 0.1
+    SET cpu_tuple_cost = 0.1
+    SET work_mem = '64MB'
 AS $$
 DECLARE
     lost    timestamptz;    -- since when there is no connection

@@ -38,7 +38,6 @@ CREATE FUNCTION mongo_migrate.verify_target(job mongo_migrate.verify_job, n inte
     SET enable_seqscan = off    -- a batch looks its rows up, rather than read the table,
     SET random_page_cost = 0.1  -- which costs as much as to read some three times as many
     SET cpu_tuple_cost = 0.1
-    SET work_mem = '64MB'       -- a batch, as it becomes jsonb, stays off the disk
 AS $$
 DECLARE
     half    integer := cardinality(keys) / 2;
@@ -88,6 +87,7 @@ CREATE FUNCTION mongo_migrate.verify_documents(job mongo_migrate.verify_job, doc
     INOUT tally mongo_migrate.verify_tally)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET work_mem = '64MB'       -- as in verify_read(); as it becomes jsonb, too
 AS $$
 DECLARE
     keys    bytea[];        -- arrays that are variables go to functions without a copy, unlike those of a record
@@ -180,6 +180,7 @@ CREATE FUNCTION mongo_migrate.verify_read(job mongo_migrate.verify_job, filter j
     OUT documents json[], OUT last bytea)
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
+    SET work_mem = '64MB'       -- a batch stays off the disk
 AS $$
 DECLARE
     id      json;
