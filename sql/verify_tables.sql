@@ -403,7 +403,10 @@ INSERT INTO bags_l VALUES (1, 'b'), (1, 'a'), (1, 'a'), (2, 'a'), (2, 'c');
 CALL plan('bags', '"ta.rget ""x""".bags', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}');
 CALL plan('bags', '"ta.rget ""x""".bags_l', '"ta.rget ""x""".bags', 'l', '{"name": "bag", "role": "parent", "parent": "id"}', '{"name": "v", "path": "$"}');
 SELECT * FROM differences('bags');
-DELETE FROM bags_l WHERE ctid = (SELECT max(ctid) FROM bags_l WHERE bag = 1 AND v = 'a');
+-- As many rows as elements do not say that each is there as often.
+UPDATE bags_l SET v = 'b' WHERE ctid = (SELECT max(ctid) FROM bags_l WHERE bag = 1 AND v = 'a');
+SELECT * FROM differences('bags');
+DELETE FROM bags_l WHERE ctid = (SELECT max(ctid) FROM bags_l WHERE bag = 1 AND v = 'b');
 INSERT INTO bags_l VALUES (2, 'c');
 SELECT * FROM differences('bags');
 DELETE FROM bags WHERE id = 1;

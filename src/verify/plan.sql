@@ -506,39 +506,50 @@ COMMENT ON FUNCTION mongo_migrate.verify_clauses(name, text, text, boolean) IS
     'parts of the statement that holds documents against a table; every: with cells for key columns too';
 
 -- The end of the statement for a child table that has no column for the
--- position: its rows are compared with the array's elements as sets, and by their number.
-CREATE FUNCTION mongo_migrate.verify_as_sets(target text, part record) RETURNS text
+-- position: its rows are compared with the array's elements as bags.  Elements
+-- that have the same content, and rows that are the same, are held against each
+-- other once.
+CREATE FUNCTION mongo_migrate.verify_as_bags(target text, part record) RETURNS text
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     same    text := array_to_string(part.pairs, ' AND ')
         || format(' AND NOT coalesce(''mismatch'' = ANY (ARRAY[NULL%s]), false)', array_to_string('{""}' || part.kinds, ', '));
+    -- Positions in arrays around, for which there are columns.
+    places  text := (SELECT string_agg(', ' || substring(p FROM '\me\.p[0-9]+$'), '') FROM unnest(part.pairs) AS p);
 BEGIN
     RETURN format(
         'SELECT mongo_migrate.verify_source_id(d.source_id) AS source_id, %1$L AS target, NULL AS column_name, d.kind, '
-        'd.source_value, d.target_value, d.element, ($1)[d.number] AS source_key FROM (WITH different AS MATERIALIZED ('
+        'd.source_value, d.target_value, d.element, ($1)[d.number] AS source_key FROM (WITH wanted AS MATERIALIZED ('
+        'SELECT e.*, dense_rank() OVER (ORDER BY e.number, e.content%6$s) AS bag, count(*) OVER alike AS copies, row_number() OVER alike AS copy '
+        'FROM expected AS e WINDOW alike AS (PARTITION BY e.number, e.content%6$s)'
+        '), there AS MATERIALIZED ('
+        'SELECT o.number AS "mm number", o.source_id AS "mm source", j.row AS "mm row", dense_rank() OVER (ORDER BY o.number, j.row) AS "mm bag", '
+        'count(*) OVER alike AS "mm copies", row_number() OVER alike AS "mm copy", t.* '
+        'FROM source AS o JOIN %5$s AS t ON %4$s CROSS JOIN LATERAL (SELECT to_json(t.*)::text COLLATE "C" AS row) AS j '
+        'WINDOW alike AS (PARTITION BY o.number, j.row)'
+        '), pair AS MATERIALIZED ('
+        'SELECT e.bag, t."mm bag" AS rows, e.copies, t."mm copies" AS row_copies '
+        'FROM wanted AS e %2$s JOIN there AS t ON t."mm number" = e.number AND %3$s WHERE e.copy = 1 AND t."mm copy" = 1) '
         'SELECT e.number, e.source_id, ''missing'' AS kind, '
         'mongo_migrate.verify_readable(mongo_migrate.verify_json(e.content, ''relaxed'')::text) AS source_value, '
-        'NULL AS target_value, e.element '
-        'FROM expected AS e %2$s WHERE e.present AND NOT EXISTS (SELECT 1 FROM %5$s AS t WHERE %3$s) '
+        'NULL AS target_value, e.element FROM wanted AS e WHERE e.present AND e.bag NOT IN (SELECT p.bag FROM pair AS p) '
         'UNION ALL '
-        'SELECT o.number, o.source_id, ''extra'', NULL, left(to_json(t.*)::text, 1000), NULL '
-        'FROM source AS o JOIN %5$s AS t ON %4$s '
-        'WHERE NOT EXISTS (SELECT FROM expected AS e %2$s WHERE %3$s)) '
-        'SELECT different.* FROM different '
+        'SELECT t."mm number", t."mm source", ''extra'', NULL, left(t."mm row", 1000), NULL '
+        'FROM there AS t WHERE t."mm bag" NOT IN (SELECT p.rows FROM pair AS p) '
         'UNION ALL '
-        -- Equal rows that are too many or too few.
-        'SELECT o.number, o.source_id, CASE WHEN w.n > s.n THEN ''missing'' ELSE ''extra'' END, w.n || '' elements'', s.n || '' rows'', NULL '
-        'FROM (SELECT e.number, count(*) AS n FROM expected AS e GROUP BY e.number HAVING bool_and(e.present)) AS w '
-        'JOIN source AS o USING (number) '
-        'JOIN (SELECT o.number, count(*) AS n FROM source AS o JOIN %5$s AS t ON %4$s GROUP BY o.number) AS s USING (number) '
-        'LEFT JOIN (SELECT number, sum(CASE kind WHEN ''missing'' THEN 1 ELSE -1 END) AS n FROM different GROUP BY number) AS f USING (number) '
-        'WHERE w.n - s.n <> coalesce(f.n, 0)) AS d',
-        target, part.joins, same, part.same_owner, part.relation);
+        -- Of equal ones there are too many or too few.
+        'SELECT e.number, e.source_id, CASE WHEN b.copies > b.row_copies THEN ''missing'' ELSE ''extra'' END, '
+        'mongo_migrate.counted(b.copies::bigint, ''element''), mongo_migrate.counted(b.row_copies::bigint, ''row''), e.element '
+        'FROM (SELECT min(s.bag) AS bag, s.copies, s.row_copies FROM ('
+        'SELECT min(p.bag) OVER of_rows AS bag, sum(p.copies) OVER of_rows AS copies, sum(p.row_copies) OVER (PARTITION BY p.bag) AS row_copies '
+        'FROM pair AS p WINDOW of_rows AS (PARTITION BY p.rows)) AS s WHERE s.copies <> s.row_copies GROUP BY s.bag, s.copies, s.row_copies) AS b '
+        'JOIN wanted AS e ON e.bag = b.bag AND e.copy = 1 AND e.present) AS d',
+        target, part.joins, same, part.same_owner, part.relation, places);
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_as_sets(text, record) IS
+COMMENT ON FUNCTION mongo_migrate.verify_as_bags(text, record) IS
     'the end of a statement of a verification, for a child table without positions; part is of verify_clauses()';
 
 -- The statement for one target in two halves: the WITH clauses up to expected
@@ -562,7 +573,7 @@ BEGIN
                         || ARRAY(SELECT 'l.p' || n FROM generate_series(1, depth) AS n) || part.fields, ', '),
         depth, part.lookups);
     IF cardinality(part.pairs) <= depth THEN
-        differences := mongo_migrate.verify_as_sets(target, part) || mongo_migrate.verify_misfits(server, collection, target);
+        differences := mongo_migrate.verify_as_bags(target, part) || mongo_migrate.verify_misfits(server, collection, target);
         RETURN;
     END IF;
 

@@ -325,7 +325,7 @@ BEGIN
         FROM unnest(job.targets) AS t(target),
              LATERAL (SELECT array_agg(c.column_name) AS columns, string_agg(format('%L, t.%I', c.column_name, c.column_name), ', ') AS shown
                       FROM mongo_migrate.verify_columns(job.server, job.collection, t.target) AS c WHERE c.source IS NOT NULL) AS k
-        -- Without a column for each position, rows are a set.
+        -- Without a column for each position, verify_as_bags() counts them.
         WHERE cardinality(k.columns) > (SELECT max(c.depth) FROM mongo_migrate.target_chain(job.server, job.collection, t.target) AS c)
           AND NOT mongo_migrate.has_unique(to_regclass(t.target), k.columns)
     LOOP
