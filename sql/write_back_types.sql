@@ -54,7 +54,7 @@ SELECT pg_temp.insert('dates', '{"_id": {"$date": "2020-01-01T00:00:00.123Z"}, "
 SELECT pg_temp.insert('words', '{"_id": "a", "i": 1}', '{"_id": "b", "i": 2}', '{"_id": "c", "i": 3}', '{"_id": 5, "i": 4}', '{"_id": {"$oid": "507f1f77bcf86cd799439011"}, "i": 5}', '{"_id": "x\u00e9\"\\", "i": 6}',
     '{"_id": {"$oid": "734e17380000000000000152"}, "i": 7}', '{"_id": "1e9999", "i": 8}', '{"_id": "12345678901234567890123456789012345678901", "i": 9}',
     '{"_id": "{\"$ref\": \"a\"}", "i": 10}', '{"_id": "{\"$numberDecimal\": \"734e17380000000000000152\"}", "i": 11}', '{"_id": "{\"$code\": \"\\u0000\"}", "i": 12}');
-SELECT pg_temp.insert('bytes', '{"_id": {"$binary": {"base64": "YQ==", "subType": "00"}}, "i": 1}', '{"_id": {"$binary": {"base64": "Yg==", "subType": "05"}}, "i": 2}');
+SELECT pg_temp.insert('bytes', '{"_id": {"$binary": {"base64": "YQ==", "subType": "00"}}, "i": 1, "b": {"$binary": {"base64": "AQI=", "subType": "80"}}, "u": {"$binary": {"base64": "ABEiM0RVZneImaq7zN3u/w==", "subType": "03"}}, "l": [{"$binary": {"base64": "AQI=", "subType": "02"}}]}', '{"_id": {"$binary": {"base64": "Yg==", "subType": "05"}}, "i": 2}');
 SELECT mongo_migrate.run_command('back_types', '{"create": "names", "collation": {"locale": "en", "strength": 2}}') -> 'ok' AS ok;
 SELECT pg_temp.insert('names', '{"_id": "b", "i": 2}', '{"_id": "c", "i": 3}');
 SELECT pg_temp.insert('compound', '{"_id": {"z": 1, "a": 2}, "i": 1}', '{"_id": {"a": 1, "z": 2}, "i": 2}');
@@ -100,6 +100,10 @@ CALL pg_temp.settle();
 SELECT collection, id, reason FROM mongo_migrate.row_change WHERE server = 'back_types';
 SELECT written FROM mongo_migrate.sync_status WHERE server = 'back_types';
 SELECT p.collection, c.* FROM mongo_migrate.plan AS p, pg_temp.changed(p.collection) AS c WHERE p.server = 'back_types';
+-- Binaries keep their subtype; new ones have the usual one.
+UPDATE bytes SET b = '\x0304', u = '00112233-4455-6677-8899-aabbccddee00', l = '{"\\x0304","\\x05"}' WHERE i = 1;
+CALL pg_temp.settle();
+SELECT d FROM pg_temp.documents('bytes') AS d LIMIT 1;
 -- One column of each.
 UPDATE odd SET i = 2;
 UPDATE words SET i = i + 10;

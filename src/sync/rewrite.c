@@ -162,13 +162,40 @@ is_json(const ValueWriter *writer)
 }
 
 /*
- * Encodes a value as the first of the BSON types that hold it exactly and are
- * read back as it: that which the document has, if the field has had it when the
- * plan was made, and then the others.  The field v of a document.
+ * Gives a binary the subtype of the one that is there (NULL: none), if it is read
+ * back as the value then.  Of subtype 7 are columns of MongoDB's own.
  */
 static void
-encode_first(ValueWriter *writer, Datum value, Datum whole, bson_type_t preferred, bson_iter_t *field)
+keep_subtype(ValueWriter *writer, Datum value, Datum whole, const bson_iter_t *present, bson_iter_t *field)
 {
+	bson_subtype_t subtype;
+	bson_subtype_t usual;
+	uint32_t	length;
+	const uint8_t *bytes;
+	bson_t	   *document;
+	bson_iter_t kept;
+
+	if (present == NULL || !BSON_ITER_HOLDS_BINARY(present) || !BSON_ITER_HOLDS_BINARY(field))
+		return;
+	bson_iter_binary(present, &subtype, &length, &bytes);
+	bson_iter_binary(field, &usual, &length, &bytes);
+	if (subtype == usual || subtype == BSON_SUBTYPE_COLUMN)
+		return;
+	document = owned_bson_new(CurrentMemoryContext);
+	if (bson_append_binary(document, "v", 1, subtype, bytes, length) &&
+		bson_iter_init_find(&kept, document, "v") && same_value(writer, &kept, value, whole))
+		*field = kept;
+}
+
+/*
+ * Encodes a value as the first of the BSON types that hold it exactly and are
+ * read back as it: that of the field that is there (NULL: none), if it has had it
+ * when the plan was made, and then the others.  The field v of a document.
+ */
+static void
+encode_first(ValueWriter *writer, Datum value, Datum whole, const bson_iter_t *present, bson_iter_t *field)
+{
+	bson_type_t preferred = present == NULL ? BSON_TYPE_EOD : bson_iter_type(present);
 	Datum		encoded = encoded_value(writer, value, whole);
 	ConvertStatus status = CONVERT_OK;
 	Encoder    *encoder = NULL;
@@ -185,8 +212,13 @@ encode_first(ValueWriter *writer, Datum value, Datum whole, bson_type_t preferre
 		status = encoder->encode(encoder, encoded, document, "v", 1);
 		if (status != CONVERT_OK || !bson_iter_init_find(field, document, "v"))
 			continue;
-		if (is_json(writer) || same_value(writer, field, value, whole))
+		if (is_json(writer))
 			return;
+		if (same_value(writer, field, value, whole))
+		{
+			keep_subtype(writer, value, whole, present, field);
+			return;
+		}
 		status = CONVERT_INEXACT;
 	}
 	message = encode_message(status, encoder, writer->type == FLOAT4OID ? encoded : value);
@@ -351,7 +383,7 @@ append_value(ValueWriter *writer, bson_t *out, const char *key, int key_length,
 			return;
 		}
 	}
-	encode_first(writer, value, whole, present == NULL ? BSON_TYPE_EOD : bson_iter_type(present), &field);
+	encode_first(writer, value, whole, present, &field);
 	if (present != NULL && is_json(writer))
 		append_merged(writer, out, key, key_length, present, &field);
 	else
