@@ -24,7 +24,7 @@ CREATE TEMP TABLE by_parts (LIKE mongo_migrate.finding);
 -- So many parts, by hand.
 CREATE FUNCTION by_parts(parts integer) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    job bigint := mongo_migrate.verify_prepare('parts', 'things', 'full', '{"retry_for": "0"}', parts);
+    job bigint := mongo_migrate.verify_prepare('parts', 'things', '{"retry_for": "0"}', parts);
 BEGIN
     ASSERT (SELECT count(*) BETWEEN 2 AND 2 * parts AND count(*) FILTER (WHERE lower_key IS NULL) = 2 AND count(*) FILTER (WHERE upper_key IS NULL) = 2
             FROM mongo_migrate.verification_part WHERE verification_id = job);

@@ -83,10 +83,8 @@ BEGIN
 
     FOREACH of_collection IN ARRAY migrated LOOP
         BEGIN
-            sample := mongo_migrate.verify_begin(server, of_collection, 'sample',
-                pg_catalog.jsonb_build_object('sample_size', sample_size, 'retry_for', '5 minutes'));
-            PERFORM mongo_migrate.verify_end(sample, mongo_migrate.verify_collection(sample, server, of_collection,
-                sample_size, false));
+            sample := mongo_migrate.verify_here(server, of_collection, 'sample',
+                pg_catalog.jsonb_build_object('sample_size', sample_size, 'retry_for', '5 minutes'), sample_size);
             alerts := alerts || mongo_migrate.verify_alert(server, of_collection, sample, NULL);
         EXCEPTION WHEN OTHERS THEN
             GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;

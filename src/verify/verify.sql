@@ -479,7 +479,7 @@ COMMENT ON FUNCTION mongo_migrate.verify_range(mongo_migrate.verify_job, bytea, 
     'holds every document of a range of _id (both NULL: all; views have no others) against its rows; returns their tally';
 
 -- After every document: the other way, from rows to documents, and sums.
-CREATE FUNCTION mongo_migrate.verify_whole(job mongo_migrate.verify_job, tally mongo_migrate.verify_tally) RETURNS void
+CREATE FUNCTION mongo_migrate.verify_whole(job mongo_migrate.verify_job, tally mongo_migrate.verify_tally, sums boolean) RETURNS void
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -492,13 +492,13 @@ BEGIN
         PERFORM mongo_migrate.verify_repeated(job);
     END IF;
     PERFORM mongo_migrate.verify_doubled(job);
-    IF (SELECT v.kind = 'full' FROM mongo_migrate.verification AS v WHERE v.verification_id = job.verification) THEN
+    IF sums THEN
         PERFORM mongo_migrate.verify_sums(job, tally.sums);
     END IF;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_whole(mongo_migrate.verify_job, mongo_migrate.verify_tally) IS
-    'looks for rows of a job without document and, in a full verification, compares sums; tally: of all documents';
+COMMENT ON FUNCTION mongo_migrate.verify_whole(mongo_migrate.verify_job, mongo_migrate.verify_tally, boolean) IS
+    'looks for rows of a job without document and, if sums is true, compares sums; tally: of all documents';
 
 -- A collection's documents against its rows and back; returns the number of documents.
 CREATE FUNCTION mongo_migrate.verify_collection(verification bigint, server name, collection text, sample_size bigint,
@@ -521,13 +521,29 @@ BEGIN
         END IF;
         tally := mongo_migrate.verify_range(job, NULL, NULL);
         checked := checked + coalesce(tally.documents, 0);
-        PERFORM mongo_migrate.verify_whole(job, tally);
+        PERFORM mongo_migrate.verify_whole(job, tally, sums);
     END LOOP;
     RETURN checked;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_collection(bigint, name, text, bigint, boolean) IS
     'compares a sample of a collection (0: all of it) with its tables, both ways; returns the number of documents compared';
+
+-- A verification in the caller's transaction.
+CREATE FUNCTION mongo_migrate.verify_here(server name, collection text, kind text, options jsonb, sample_size bigint) RETURNS bigint
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    verification constant bigint := mongo_migrate.verify_begin(server, collection, kind, options);
+BEGIN
+    PERFORM mongo_migrate.verify_end(verification,
+        mongo_migrate.verify_collection(verification, server, collection, sample_size, kind = 'full'));
+    RETURN verification;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.verify_here(name, text, text, jsonb, bigint) IS
+    'verifies a sample of a collection''s documents and rows (0: all) in the current transaction, with sums where the kind is full; returns the verification';
 
 -- The findings of a verification.
 CREATE FUNCTION mongo_migrate.verify_findings(verification bigint)
@@ -548,16 +564,11 @@ CREATE FUNCTION mongo_migrate.verify_sample(server name, collection text, sample
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    verification bigint;
 BEGIN
     PERFORM mongo_migrate.verify_check_numbers(0, sample_size);
-    verification := mongo_migrate.verify_begin(server, collection, 'sample',
-        pg_catalog.jsonb_build_object('sample_size', sample_size,
-                                      'retry_for', mongo_migrate.verify_check_retry(retry_for)));
-    PERFORM mongo_migrate.verify_end(verification, mongo_migrate.verify_collection(verification, server, collection,
-        sample_size, false));
-    RETURN QUERY SELECT * FROM mongo_migrate.verify_findings(verification);
+    RETURN QUERY SELECT f.* FROM mongo_migrate.verify_findings(mongo_migrate.verify_here(server, collection, 'sample',
+        pg_catalog.jsonb_build_object('sample_size', sample_size, 'retry_for', mongo_migrate.verify_check_retry(retry_for)),
+        sample_size)) AS f;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_sample(name, text, bigint, interval) IS
@@ -578,12 +589,10 @@ BEGIN
         RAISE invalid_parameter_value USING MESSAGE = 'workers must not be negative',
             HINT = 'workers => 0 verifies in the calling transaction.';
     ELSIF workers OPERATOR(pg_catalog.=) 0 THEN
-        verification := mongo_migrate.verify_begin(server, collection, 'full', options);
-        PERFORM mongo_migrate.verify_end(verification, mongo_migrate.verify_collection(verification, server, collection,
-            0, true));
+        verification := mongo_migrate.verify_here(server, collection, 'full', options, 0);
     ELSE
         PERFORM mongo_migrate.require_source(server, collection), mongo_migrate.verify_require_plan(server, collection);
-        verification := mongo_migrate.verify_by_workers(server, collection, 'full', options, workers);
+        verification := mongo_migrate.verify_by_workers(server, collection, options, workers);
     END IF;
     RETURN QUERY SELECT * FROM mongo_migrate.verify_findings(verification);
 END

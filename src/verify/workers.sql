@@ -25,12 +25,12 @@ COMMENT ON FUNCTION mongo_migrate.verify_bounds(name, text, integer) IS
     'keys of _id, in MongoDB''s order, between which there are about so many ranges of about as many documents';
 
 -- Begins such a verification.
-CREATE FUNCTION mongo_migrate.verify_prepare(server name, collection text, kind text, options jsonb, parts integer) RETURNS bigint
+CREATE FUNCTION mongo_migrate.verify_prepare(server name, collection text, options jsonb, parts integer) RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    verification constant bigint := mongo_migrate.verify_begin(server, collection, kind, options);
+    verification constant bigint := mongo_migrate.verify_begin(server, collection, 'full', options);
 BEGIN
     -- What a session that was killed could not take away.
     DELETE FROM mongo_migrate.verification AS v
@@ -50,8 +50,8 @@ BEGIN
     RETURN verification;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_prepare(name, text, text, jsonb, integer) IS
-    'begins a verification by workers, in about so many parts for each root of the collection''s plan; returns its number';
+COMMENT ON FUNCTION mongo_migrate.verify_prepare(name, text, jsonb, integer) IS
+    'begins a full verification by workers, in about so many parts for each root of the collection''s plan; returns its number';
 
 -- The jobs of a verification by workers.
 CREATE FUNCTION mongo_migrate.verify_jobs_of(verification bigint) RETURNS SETOF mongo_migrate.verify_job
@@ -59,7 +59,7 @@ CREATE FUNCTION mongo_migrate.verify_jobs_of(verification bigint) RETURNS SETOF 
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT j.* FROM mongo_migrate.verification AS v,
-        mongo_migrate.verify_jobs(v.verification_id, v.server, v.collection, false, v.kind = 'full') AS j
+        mongo_migrate.verify_jobs(v.verification_id, v.server, v.collection, false, true) AS j
     WHERE v.verification_id = $1
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_jobs_of(bigint) IS 'what a verification has to do, as verify_jobs()';
@@ -124,7 +124,7 @@ BEGIN
             checked := checked + part.documents;
         END LOOP;
         PERFORM mongo_migrate.set_plan_settings(job.server, job.collection);
-        PERFORM mongo_migrate.verify_whole(job, tally);
+        PERFORM mongo_migrate.verify_whole(job, tally, true);
     END LOOP;
     DELETE FROM mongo_migrate.verification_part AS p WHERE p.verification_id = verification;
     PERFORM mongo_migrate.verify_end(verification, checked);
@@ -133,7 +133,7 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.verify_finish(bigint) IS
     'ends a verification by workers: looks for rows without a document, and compares sums';
 
-CREATE FUNCTION mongo_migrate.verify_by_workers(server name, collection text, kind text, options jsonb, workers integer)
+CREATE FUNCTION mongo_migrate.verify_by_workers(server name, collection text, options jsonb, workers integer)
     RETURNS bigint
     LANGUAGE plpgsql VOLATILE
     SET search_path = pg_catalog, pg_temp
@@ -146,7 +146,7 @@ DECLARE
     verification bigint;
 BEGIN
     PERFORM mongo_migrate.run_workers(ARRAY[
-        format('SELECT mongo_migrate.verify_prepare(%L, %L, %L, %L, %s)', server, collection, kind, mine, parts)]);
+        format('SELECT mongo_migrate.verify_prepare(%L, %L, %L, %s)', server, collection, mine, parts)]);
     SELECT max(v.verification_id) INTO STRICT verification FROM mongo_migrate.verification AS v
     WHERE v.server = $1 AND v.collection = $2 AND v.options = mine AND v.ended_at IS NULL;
     PERFORM mongo_migrate.run_workers(array_fill(format('CALL mongo_migrate.verify_parts(%s)', verification), ARRAY[
@@ -165,5 +165,5 @@ EXCEPTION WHEN query_canceled OR OTHERS THEN
     RAISE;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.verify_by_workers(name, text, text, jsonb, integer) IS
+COMMENT ON FUNCTION mongo_migrate.verify_by_workers(name, text, jsonb, integer) IS
     'verifies every document of a collection in background workers; returns the verification';
