@@ -88,6 +88,7 @@ CREATE FUNCTION mongo_migrate.target_chain(server name, collection text, of_targ
     LANGUAGE plpgsql STABLE PARALLEL SAFE   -- which keeps the plan, as key_source() does: statements ask for each of their columns
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_generic_plan
+    SET enable_seqscan = off    -- however few plans there are as it is made
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -133,6 +134,7 @@ CREATE FUNCTION mongo_migrate.key_source(server name, collection text, target te
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_generic_plan
+    SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 BEGIN
