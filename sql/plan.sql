@@ -263,6 +263,16 @@ SELECT column_name, type, nullable FROM columns WHERE collection = 'many';
 SELECT mongo_migrate.run_command('plan', '{"create": "no_id", "viewOn": "many", "pipeline": [{"$project": {"_id": 0}}]}') ->> 'ok' AS ok;
 SELECT mongo_migrate.plan_collection('plan', 'no_id');
 
+-- Many tables: each asks for its own, and not for all that there are.
+SELECT load('arrays', ('{"_id": 1' || (SELECT string_agg(format(', "a%s": [{"b": 1}]', n), '') FROM generate_series(1, 40) AS n) || '}')::json);
+BEGIN;
+SET LOCAL track_functions = 'all';
+SELECT mongo_migrate.plan_collection('plan', 'arrays');
+SELECT funcname, calls < 500 AS few FROM pg_stat_xact_user_functions
+WHERE funcname IN ('target_distribution', 'target_chain', 'add_plan_column', 'only_type') ORDER BY 1;
+COMMIT;
+EXPLAIN (COSTS OFF) SELECT p.note FROM mongo_migrate.plan_path AS p WHERE (p.server, p.collection, p.path) = ('plan', 'arrays', 'a1');
+
 SELECT mongo_migrate.run_command('plan', '{"dropDatabase": 1}') ->> 'ok' AS ok;
 DELETE FROM mongo_migrate.plan WHERE server = 'plan';
 DELETE FROM mongo_migrate.id_map WHERE server = 'plan';

@@ -59,7 +59,8 @@ CREATE TABLE mongo_migrate.plan_path
     FOREIGN KEY (server, collection) REFERENCES mongo_migrate.plan ON UPDATE CASCADE ON DELETE CASCADE
 );
 
-CREATE INDEX ON mongo_migrate.plan_path (server, collection, parent);
+-- Not for those at the top, so that nobody looks a path up by it: it would seem as good as the key where nothing was analyzed yet.
+CREATE INDEX ON mongo_migrate.plan_path (server, collection, parent) WHERE parent IS NOT NULL;
 
 -- One row for each table that a collection feeds.  The root's row has no
 -- parent; a child or pivot table has a row for each element of an array of its

@@ -69,19 +69,22 @@ CREATE FUNCTION mongo_migrate.target_distribution(server name, collection text, 
     AS $$
 #variable_conflict use_column
 BEGIN
-    WITH RECURSIVE down AS (
-        SELECT t.target, t.target AS root,
+    WITH RECURSIVE chain AS MATERIALIZED (
+        SELECT c.depth, c.target FROM mongo_migrate.target_chain($1, $2, $3) AS c
+    ), down AS (
+        SELECT 0 AS depth, t.target, t.target AS root,
                CASE WHEN c.kind IS NOT NULL THEN c.kind WHEN t.reference_table THEN 'reference' WHEN t.distribute_by IS NOT NULL THEN 'hash'
                     WHEN to_regclass(t.target) IS NULL AND mongo_migrate.citus_place(t.target) > 0 THEN 'single' END AS kind,
                CASE WHEN c.kind IS NULL THEN t.distribute_by ELSE c.column_name END AS column_name
-        FROM mongo_migrate.plan_target AS t, mongo_migrate.citus_distribution(to_regclass(t.target)) AS c
-        WHERE (t.server, t.collection) = ($1, $2) AND t.parent IS NULL
+        FROM chain AS r JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.target) = ($1, $2, r.target),
+            mongo_migrate.citus_distribution(to_regclass(t.target)) AS c
+        WHERE r.depth = 0
         UNION ALL
-        SELECT t.target, down.root, down.kind,
+        SELECT r.depth, r.target, down.root, down.kind,
                (SELECT c.column_name FROM mongo_migrate.plan_column AS c
-                WHERE (c.server, c.collection, c.target) = ($1, $2, t.target) AND c.role = 'parent'
+                WHERE (c.server, c.collection, c.target) = ($1, $2, r.target) AND c.role = 'parent'
                   AND c.parent_column = down.column_name AND c.included ORDER BY c.ordinal LIMIT 1)
-        FROM down JOIN mongo_migrate.plan_target AS t ON (t.server, t.collection, t.parent) = ($1, $2, down.target))
+        FROM down JOIN chain AS r ON r.depth = down.depth + 1)
     SELECT coalesce(c.kind, down.kind), CASE WHEN c.kind IS NULL THEN down.column_name ELSE c.column_name END, down.root
     INTO kind, column_name, root
     FROM down, mongo_migrate.citus_distribution(to_regclass(down.target)) AS c WHERE down.target = $3;
@@ -192,6 +195,12 @@ DECLARE
     wanted name;
     own name;
 BEGIN
+    -- It is asked for each table that is planned.
+    IF NOT EXISTS (SELECT FROM mongo_migrate.plan_target AS t
+                   WHERE (t.server, t.collection) = (server, collection) AND t.parent IS NULL
+                     AND (mongo_migrate.target_distribution(server, collection, t.target)).column_name IS NOT NULL) THEN
+        RETURN;
+    END IF;
     FOR child IN
         SELECT t.* FROM mongo_migrate.plan_target AS t
         WHERE (t.server, t.collection) = (server, collection) AND t.parent IS NOT NULL ORDER BY t.ordinal
