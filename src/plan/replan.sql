@@ -67,9 +67,11 @@ CREATE FUNCTION mongo_migrate.merge_entries(before jsonb, edited jsonb, now json
     SET search_path = pg_catalog, pg_temp
     AS $$
 DECLARE
-    result jsonb := '{}';
     kept text[];
     e record;
+    targets text[] := '{}';     -- keys of the tables in the result
+    keys text[] := '{}';
+    entries jsonb[] := '{}';
 BEGIN
     -- Tables that are proposed no longer stay where a person edited something in them or in a child.
     WITH RECURSIVE up AS (
@@ -90,14 +92,18 @@ BEGIN
             (coalesce(n.value, o.value) ->> 'ordinal')::integer, key
     LOOP
         CONTINUE WHEN e.edited IS NULL AND e.before IS NOT NULL;    -- a person deleted it
-        CONTINUE WHEN NOT result ? e.target_key;
+        CONTINUE WHEN e.target_key IS NOT NULL AND e.target_key <> ALL (targets);
         CONTINUE WHEN e.now IS NULL AND e.before IS NOT NULL AND e.edits IS NULL
             AND CASE WHEN e.edited ? 'column_name' THEN e.target_key ELSE e.key END <> ALL (kept);
-        result := result || jsonb_build_object(e.key, CASE WHEN e.now IS NULL THEN e.edited
+        IF NOT coalesce(e.now, e.edited) ? 'column_name' THEN
+            targets := targets || e.key;
+        END IF;
+        keys := keys || e.key;
+        entries := entries || (CASE WHEN e.now IS NULL THEN e.edited
             ELSE e.now || coalesce(e.edits, '{}') END || jsonb_build_object('edits', e.edits,
             'name_is_ours', e.now IS NULL OR coalesce(e.edits ?| ARRAY['column_name', 'target'], false)));
     END LOOP;
-    RETURN result;
+    RETURN (SELECT coalesce(jsonb_object_agg(u.key, u.entry), '{}') FROM unnest(keys, entries) AS u (key, entry));
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.merge_entries(jsonb, jsonb, jsonb) IS
@@ -110,7 +116,7 @@ CREATE FUNCTION mongo_migrate.write_entries(server name, collection text, entrie
 #variable_conflict use_variable
 DECLARE
     names jsonb := '{}';            -- of tables, by key
-    columns jsonb := '{}';          -- table key -> column as proposed -> column as written
+    columns jsonb := '{}';          -- table key -> column as proposed -> column as written, where that is another
     e record;
     target mongo_migrate.plan_target;
     field mongo_migrate.plan_column;
@@ -139,10 +145,9 @@ BEGIN
         target.parent := names ->> (e.value ->> 'target_key');
         target.ordinal := e.place;
         INSERT INTO mongo_migrate.plan_target SELECT target.*;
-        IF NOT (e.value -> 'name_is_ours')::boolean THEN
+        IF NOT (e.value -> 'name_is_ours')::boolean AND target.target <> e.value ->> 'target' THEN
             now := jsonb_set(now, ARRAY[e.key, 'target'], to_jsonb(target.target));
         END IF;
-        columns := columns || jsonb_build_object(e.key, '{}'::jsonb);
     END LOOP;
     -- Parents' columns stand before their children's, which take their names over.
     FOR e IN
@@ -163,9 +168,12 @@ BEGIN
                                             ->> field.parent_column, field.parent_column);
         END IF;
         INSERT INTO mongo_migrate.plan_column SELECT field.*;
-        columns := jsonb_set(columns, ARRAY[e.value ->> 'target_key',
-            coalesce(now -> e.key ->> 'column_name', field.column_name)], to_jsonb(field.column_name));
-        IF e.value -> 'edits' = 'null' AND now ? e.key THEN
+        proposed := now -> e.key ->> 'column_name';
+        IF field.column_name <> proposed THEN
+            columns := columns || jsonb_build_object(e.value ->> 'target_key', coalesce(columns -> (e.value ->> 'target_key'), '{}')
+                                                     || jsonb_build_object(proposed, field.column_name));
+        END IF;
+        IF e.value -> 'edits' = 'null' AND (field.column_name <> proposed OR field.parent_column <> now -> e.key ->> 'parent_column') THEN
             now := jsonb_set(now, ARRAY[e.key], now -> e.key ||
                 jsonb_build_object('column_name', field.column_name, 'parent_column', field.parent_column));
         END IF;
