@@ -285,7 +285,7 @@ SELECT mongo_migrate.run_command('repair', $$ {"insert": "text_ids", "documents"
 SELECT mongo_migrate.run_command('repair', '{"insert": "times", "documents": [{"_id": {"$date": "2024-02-29T12:00:00.001Z"}, "n": 1}, {"_id": {"$date": "1960-02-29T12:00:00Z"}, "n": 2}]}') -> 'n' AS n;
 SELECT mongo_migrate.plan_collection('repair', c, target => 'repair.' || c, id_type => 'source') FROM unnest(ARRAY['text_ids', 'times']) AS c;
 SELECT inserted FROM unnest(ARRAY['text_ids', 'times']) AS c, mongo_migrate.migrate_collection('repair', c);
-INSERT INTO text_ids VALUES ('{"$lt": 1}', 7), ('"2"', 7), (repeat('x', 2000), 7);
+INSERT INTO text_ids VALUES ('{"$lt": 1}', 7), ('"2"', 7), (repeat('x', 2000), 7), ('7', 7), ('null', 7);
 SELECT mongo_migrate.run_command('repair', format('{"delete": "%s", "deletes": [{"q": {"n": 1}, "limit": 1}]}', c)::json) -> 'n' AS n FROM unnest(ARRAY['text_ids', 'times']) AS c;
 SELECT left(source_id, 30) AS source_id, target, kind FROM pg_temp.verify('text_ids') WHERE source_id IS NOT NULL;
 SELECT documents, deleted, unrepaired FROM mongo_migrate.repair('repair', 'text_ids', delete_extra => true);

@@ -222,7 +222,9 @@ BEGIN
              WHERE c.n NOT IN (SELECT o.n FROM candidate AS o JOIN document USING (key))
         )
         SELECT ARRAY(SELECT d.id FROM document AS d),
-               ARRAY(SELECT mongo_migrate.bson_from_json(json_build_object('_id', g.id)) FROM gone AS g),
+               -- All that an id means lead to the same row, but for a string in a column of another type, and null.
+               ARRAY(SELECT DISTINCT ON (g.n) mongo_migrate.bson_from_json(json_build_object('_id', g.id))
+                       FROM gone AS g ORDER BY g.n, array_position(ARRAY['string', 'null'], json_typeof(g.id)) NULLS FIRST),
                (SELECT count(DISTINCT g.n) FROM gone AS g)
           INTO ids, gone, left_out;
         IF delete_extra THEN
