@@ -270,7 +270,10 @@ SET LOCAL track_functions = 'all';
 SELECT mongo_migrate.plan_collection('plan', 'arrays');
 SELECT funcname, calls < 500 AS few FROM pg_stat_xact_user_functions
 WHERE funcname IN ('target_distribution', 'target_chain', 'add_plan_column', 'only_type') ORDER BY 1;
-COMMIT;
+SELECT inserted FROM mongo_migrate.migrate_collection('plan', 'arrays', workers => 0);
+SELECT funcname, calls < 500 AS few FROM pg_stat_xact_user_functions
+WHERE funcname = 'find_foreign_key';
+ROLLBACK;
 EXPLAIN (COSTS OFF) SELECT p.note FROM mongo_migrate.plan_path AS p WHERE (p.server, p.collection, p.path) = ('plan', 'arrays', 'a1');
 
 SELECT mongo_migrate.run_command('plan', '{"dropDatabase": 1}') ->> 'ok' AS ok;

@@ -147,8 +147,8 @@ BEGIN
         CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended(format('mongo_migrate_table_%s', next.relation::oid), 0));
         FOR key IN
             SELECT k.foreign_key, mongo_migrate.key_statement(k.target, NULL, k.foreign_key) AS statement
-              FROM mongo_migrate.plan_keys(r.server, r.collection) k
-             WHERE k.target = next.target AND NOT k.done AND k.foreign_key IS NOT NULL
+              FROM mongo_migrate.plan_keys(r.server, r.collection, next.target) k
+             WHERE NOT k.done AND k.foreign_key IS NOT NULL
              UNION ALL
             SELECT l.foreign_key, mongo_migrate.key_statement(l.target, NULL, l.foreign_key)
               FROM mongo_migrate.loaded_references(r.server, ARRAY[r.collection]) l

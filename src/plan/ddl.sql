@@ -122,10 +122,12 @@ CREATE FUNCTION mongo_migrate.key_columns(server name, collection text) RETURNS 
     SET plan_cache_mode = force_generic_plan
     AS $$
 #variable_conflict use_column
+DECLARE
+    distributed constant boolean := mongo_migrate.is_distributed(server, collection);
 BEGIN
     RETURN QUERY
     WITH RECURSIVE targets AS MATERIALIZED (
-        SELECT t.target, t.parent, (mongo_migrate.target_distribution($1, $2, t.target)).column_name AS distribution
+        SELECT t.target, t.parent, CASE WHEN distributed THEN (mongo_migrate.target_distribution($1, $2, t.target)).column_name END AS distribution
         FROM mongo_migrate.plan_target AS t WHERE (t.server, t.collection) = ($1, $2)
     ), included AS (
         SELECT c.target, c.column_name, c.role, c.parent_column, c.ordinal, t.parent, t.distribution
@@ -145,9 +147,9 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.key_columns(name, text) IS
     'the columns of the keys of a collection''s tables, in order: of the row''s own id, or of the parent''s key and the position or key in it, and the one by which Citus distributes the table; what a child row repeats of its parent besides is none';
 
-CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text)
+CREATE FUNCTION mongo_migrate.plan_keys(server name, collection text, of_target text DEFAULT NULL)
     RETURNS TABLE (target text, kind text, statement text, done boolean, foreign_key name, remedy text)
-    LANGUAGE plpgsql STABLE STRICT      -- which keeps the plan: a run asks twenty times, and planning takes the most of it
+    LANGUAGE plpgsql STABLE     -- which keeps the plan: a run asks twenty times, and planning takes the most of it
     SET search_path = pg_catalog, pg_temp
     SET plan_cache_mode = force_generic_plan
     AS $$
@@ -157,6 +159,7 @@ BEGIN
     WITH key_columns AS MATERIALIZED (
         SELECT c.*, k.place FROM mongo_migrate.key_columns($1, $2) WITH ORDINALITY AS k (target, column_name, place)
             JOIN mongo_migrate.plan_column AS c ON (c.server, c.collection, c.target, c.column_name) = ($1, $2, k.target, k.column_name)
+        WHERE k.target = coalesce(of_target, k.target)
     ), targets AS (
         SELECT t.*, to_regclass(t.target) AS relation, to_regclass(t.parent) AS parent_relation,
                ARRAY(SELECT k.column_name FROM key_columns AS k WHERE k.target = t.target ORDER BY k.place) AS keys,
@@ -164,6 +167,8 @@ BEGIN
                ARRAY(SELECT k.parent_column FROM key_columns AS k WHERE k.target = t.target AND k.role = 'parent' ORDER BY k.ordinal) AS parent_columns
         FROM mongo_migrate.plan_target AS t
         WHERE (t.server, t.collection) = ($1, $2) AND t.included
+          AND (of_target IS NULL OR t.target = of_target OR t.target = (SELECT o.parent FROM mongo_migrate.plan_target AS o
+                                                                        WHERE (o.server, o.collection, o.target) = ($1, $2, of_target)))
     ), keys AS (
         SELECT 1 AS step, t.ordinal, 0 AS place, t.target, 'primary key' AS kind,
                format('ALTER TABLE %s ADD PRIMARY KEY (%s)', t.target, mongo_migrate.column_list(t.keys)) AS statement,
@@ -232,11 +237,12 @@ BEGIN
     )
     SELECT k.target, k.kind, k.statement, coalesce(k.done, f.valid, false), f.constraint_name, k.remedy
     FROM keys AS k LEFT JOIN LATERAL mongo_migrate.find_foreign_key(k.relation, k.columns, k.other) AS f ON true
+    WHERE k.target = coalesce(of_target, k.target)
     ORDER BY k.step, k.ordinal, k.place;
 END
 $$;
-COMMENT ON FUNCTION mongo_migrate.plan_keys(name, text) IS
-    'the primary keys, the unique constraints, the foreign keys of child tables, the indexes and the checks of a collection''s new tables; done: it exists, and is valid; foreign_key: its name where it exists; remedy: the edit of the plan that leaves it out';
+COMMENT ON FUNCTION mongo_migrate.plan_keys(name, text, text) IS
+    'the primary keys, the unique constraints, the foreign keys of child tables, the indexes and the checks of a collection''s new tables, or of one of them; done: it exists, and is valid; foreign_key: its name where it exists; remedy: the edit of the plan that leaves it out';
 
 CREATE FUNCTION mongo_migrate.key_statement(target text, statement text, foreign_key name) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -93,6 +93,17 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.target_distribution(name, text, text) IS
     'how a target is distributed, or is to be: kind hash with its column (NULL: the plan has none for it), reference or single, as of citus_distribution(); NULL: not at all';
 
+CREATE FUNCTION mongo_migrate.is_distributed(server name, collection text) RETURNS boolean
+    LANGUAGE sql STABLE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS $$
+    SELECT EXISTS (SELECT FROM mongo_migrate.plan_target AS t
+                   WHERE (t.server, t.collection) = ($1, $2) AND t.parent IS NULL
+                     AND (mongo_migrate.target_distribution($1, $2, t.target)).column_name IS NOT NULL)
+$$;
+COMMENT ON FUNCTION mongo_migrate.is_distributed(name, text) IS
+    'whether rows of a collection are distributed by a column: asked once, before each of its tables is';
+
 CREATE FUNCTION mongo_migrate.foreign_key_problem(server name, collection text, target text, column_name name,
         refers_to text, refers_target text, refers_column name) RETURNS text
     LANGUAGE plpgsql STABLE STRICT
@@ -195,10 +206,7 @@ DECLARE
     wanted name;
     own name;
 BEGIN
-    -- It is asked for each table that is planned.
-    IF NOT EXISTS (SELECT FROM mongo_migrate.plan_target AS t
-                   WHERE (t.server, t.collection) = (server, collection) AND t.parent IS NULL
-                     AND (mongo_migrate.target_distribution(server, collection, t.target)).column_name IS NOT NULL) THEN
+    IF NOT mongo_migrate.is_distributed(server, collection) THEN
         RETURN;
     END IF;
     FOR child IN
