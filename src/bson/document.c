@@ -28,6 +28,8 @@ typedef struct Decode
 	DocumentRow row;
 	void	   *arg;
 	DocumentError *error;
+	int			depth;			/* of arrays and maps that are tables, which a
+								 * tree has as many of as its document */
 } Decode;
 
 static bool visit(Decode *decode, Table *table, PathNode *node, const bson_iter_t *value);
@@ -479,8 +481,12 @@ walk_elements(Decode *decode, int number, int above)
 	Walk		walk;
 	int			n = 0;
 
+	if (decode->depth == WALK_MAX_DEPTH)
+		return fail(decode, table, NULL, CONVERT_TOO_DEEP,
+					psprintf("the document is nested deeper than %d levels", WALK_MAX_DEPTH));
 	if (!walk_start(&walk, table->array, table->array_length))
 		return fail_corrupt(decode, table);
+	decode->depth++;
 	for (; bson_iter_next(&walk.iter); n++)
 	{
 		if (table->is_map)
@@ -496,6 +502,7 @@ walk_elements(Decode *decode, int number, int above)
 			return false;
 		}
 	}
+	decode->depth--;
 	if (!walk_ended_well(&walk))
 		return fail_corrupt(decode, table);
 	if (!table->is_map || check_names(decode, table, n))

@@ -3,8 +3,10 @@
 
 liar.py PORT   each line of standard input is {command: reply, ...} in Extended JSON, the answers from then on; prints a
 line when it listens, and when it knows them. What is not among them is answered as by an empty standalone; the answer
-to hello is laid over that one's, and null takes a field out. seen: answers with the command before.
+to hello is laid over that one's, and null takes a field out. seen: answers with the command before. A document {$deep: n} is
+the tree {c: [{c: [...]}]} of so many levels, of _id 1.
 """
+import json
 import socketserver
 import struct
 import sys
@@ -12,12 +14,28 @@ import threading
 
 import bson
 from bson import json_util
+from bson.raw_bson import RawBSONDocument
 
 answers = {}
 seen = []
 STANDALONE = {"ok": 1.0, "helloOk": True, "ismaster": True, "isWritablePrimary": True, "maxWireVersion": 17,
               "minWireVersion": 0, "maxBsonObjectSize": 16777216, "maxMessageSizeBytes": 48000000,
               "maxWriteBatchSize": 100000, "logicalSessionTimeoutMinutes": 30, "readOnly": False}
+
+
+def deep(levels):
+    """A tree that is deeper than what encoders make."""
+    parts = [b"\x10_id\0\1\0\0\0"]
+    for level in range(levels, 0, -1):    # each has 16 bytes, and the innermost document 5
+        parts.append(struct.pack("<3si3si", b"\x04c\0", 16 * level - 3, b"\x030\0", 16 * level - 11))
+    parts.append(b"\0\0" * levels)
+    body = b"".join(parts)
+    return RawBSONDocument(struct.pack("<i", len(body) + 5) + body + b"\0")
+
+
+def said(pairs):
+    """An object of an answer."""
+    return deep(pairs[0][1]) if pairs and pairs[0][0] == "$deep" else json_util.object_pairs_hook(pairs, json_util.DEFAULT_JSON_OPTIONS)
 
 
 def answer(command):
@@ -55,5 +73,5 @@ with Server(("127.0.0.1", int(sys.argv[1])), Connection) as server:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print("listening", flush=True)
     for line in sys.stdin:
-        answers = json_util.loads(line)
+        answers = json.loads(line, object_pairs_hook=said)
         print("known", flush=True)

@@ -66,6 +66,15 @@ meet('sizes that no collection has', { aggregate => cursor('[{"storageStats": {"
 meet('fewer documents than none', { aggregate => cursor('[{"storageStats": {"count": -5, "size": -1}}]') },
 	'EXPLAIN SELECT * FROM other WHERE n > 5 ORDER BY n; ANALYZE other', qr/Foreign Scan/);
 
+# MongoDB's documents have 180 levels at most, a tree as much as what is not planned.
+my $collection = cursor('[{"name": "tree", "type": "collection"}]');
+my $index = cursor('[{"key": {"_id": 1}, "name": "_id_"}]');
+meet('a tree is planned', { listCollections => $collection, listIndexes => $index, find => cursor('[{"_id": 1, "c": [{"v": 1, "c": [{"v": 2}]}]}]') },
+	q{SELECT mongo_migrate.plan_collection('s', 'tree', sample_size => 0); SELECT mongo_migrate.plan_table('s', 'tree', 'c[].c');
+	  SELECT mongo_migrate.apply_ddl('s', 'tree'); SELECT nested_path FROM mongo_migrate.plan_target WHERE collection = 'tree' AND kind = 'child'}, qr/^c$/m);
+meet('a tree that is too deep', { listCollections => $collection, listIndexes => $index, find => cursor('[{"$deep": 1000000}]') },
+	q{SELECT mongo_migrate.migrate_collection('s', 'tree', workers => 0); SELECT path, reason FROM mongo_migrate.quarantine}, qr/nested deeper than/);
+
 # Times of the cluster around 2038-01-19 and up to 2106 stay in their order, and are sent as they came.
 {
 	my $times = sub { return sprintf '{"ok": 1, "operationTime": {"$timestamp": {"t": %s, "i": %s}}, "cursor": {"id": {"$numberLong": "0"}, "postBatchResumeToken": {"_data": "x"}, '
