@@ -62,45 +62,6 @@ static const struct
 	(NUMBERS | LATTICE_BIT(BSON_TYPE_UTF8) | LATTICE_BIT(BSON_TYPE_OID) | \
 	 LATTICE_BIT(BSON_TYPE_BINARY) | LATTICE_BIT(BSON_TYPE_BOOL))
 
-/* libbson refuses what is larger than a document can be. */
-static ConvertStatus
-appended(bool ok)
-{
-	return ok ? CONVERT_OK : CONVERT_TOO_LONG;
-}
-
-/* A number as the type that is wanted. */
-static ConvertStatus
-append_number(const Number *number, bson_type_t target, bson_t *document, const char *key,
-			  int key_length)
-{
-	bson_decimal128_t decimal;
-	ConvertStatus status;
-	double		real;
-	int64		whole;
-
-	switch (target)
-	{
-		case BSON_TYPE_DOUBLE:
-			status = number_to_double(*number, &real);
-			return status != CONVERT_OK ? status :
-				appended(bson_append_double(document, key, key_length, real));
-		case BSON_TYPE_DECIMAL128:
-			status = number_to_decimal128(*number, &decimal);
-			return status != CONVERT_OK ? status :
-				appended(bson_append_decimal128(document, key, key_length, &decimal));
-		default:
-			status = number_to_int64(*number, &whole);
-			if (status != CONVERT_OK)
-				return status;
-			if (target == BSON_TYPE_INT64)
-				return appended(bson_append_int64(document, key, key_length, whole));
-			if (whole < PG_INT32_MIN || whole > PG_INT32_MAX)
-				return CONVERT_OUT_OF_RANGE;
-			return appended(bson_append_int32(document, key, key_length, (int32) whole));
-	}
-}
-
 /* smallint, integer, bigint. */
 static ConvertStatus
 encode_integer(Encoder *self, Datum value, bson_t *document, const char *key, int key_length)
@@ -109,7 +70,7 @@ encode_integer(Encoder *self, Datum value, bson_t *document, const char *key, in
 
 	number_from_int64(&number, self->type == INT2OID ? DatumGetInt16(value) :
 					  self->type == INT4OID ? DatumGetInt32(value) : DatumGetInt64(value));
-	return append_number(&number, self->target, document, key, key_length);
+	return number_append(&number, self->target, document, key, key_length);
 }
 
 /* real and double precision; a double is written as it is, with all of its bits. */
@@ -130,7 +91,7 @@ encode_float(Encoder *self, Datum value, bson_t *document, const char *key, int 
 	if (number.kind == NUMBER_FINITE && number.coefficient == 0 && number.negative &&
 		self->target != BSON_TYPE_DECIMAL128)
 		return CONVERT_INEXACT;
-	return append_number(&number, self->target, document, key, key_length);
+	return number_append(&number, self->target, document, key, key_length);
 }
 
 /* numeric, by its digits. */
@@ -143,7 +104,7 @@ encode_numeric(Encoder *self, Datum value, bson_t *document, const char *key, in
 
 	pfree(text);
 	return status != CONVERT_OK ? status :
-		append_number(&number, self->target, document, key, key_length);
+		number_append(&number, self->target, document, key, key_length);
 }
 
 /* A scalar of another type than string from its canonical text. */
@@ -173,7 +134,7 @@ append_scalar(Encoder *self, const char *text, size_t length, bson_t *document, 
 		default:
 			status = number_from_text(&number, text, length);
 			return status != CONVERT_OK ? status :
-				append_number(&number, self->target, document, key, key_length);
+				number_append(&number, self->target, document, key, key_length);
 	}
 }
 

@@ -13,6 +13,8 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include <math.h>
+
 #include "bson/json_read.h"
 #include "bson/number.h"
 #include "bson/walk.h"
@@ -20,6 +22,7 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "utils/datetime.h"
 
 /* The text that is left to read. */
 typedef struct JsonReader
@@ -89,13 +92,18 @@ read_escape(JsonReader *reader, StringInfo out)
 		return CONVERT_OK;
 	}
 	codepoint = read_hex4(reader);
-	if (codepoint >= 0xD800 && codepoint < 0xDC00 && reader->end - reader->at >= 6 &&
+	if (is_utf16_surrogate_first(codepoint) && reader->end - reader->at >= 6 &&
 		reader->at[0] == '\\' && reader->at[1] == 'u')
 	{
+		uint32		second;
+
 		reader->at += 2;
-		codepoint = 0x10000 + ((codepoint - 0xD800) << 10) + (read_hex4(reader) - 0xDC00);
+		second = read_hex4(reader);
+		if (!is_utf16_surrogate_second(second))
+			return CONVERT_BAD_ENCODING;
+		codepoint = surrogate_pair_to_codepoint(codepoint, second);
 	}
-	if ((codepoint >= 0xD800 && codepoint < 0xE000) || codepoint > 0x10FFFF)
+	if (is_utf16_surrogate_first(codepoint) || is_utf16_surrogate_second(codepoint))
 		return CONVERT_BAD_ENCODING;
 	unicode_to_utf8(codepoint, utf8);
 	appendBinaryStringInfo(out, (char *) utf8, pg_utf_mblen(utf8));
@@ -129,20 +137,12 @@ read_string(JsonReader *reader, StringInfo out)
 	return CONVERT_OK;
 }
 
-/* libbson refuses what is larger than a document can be. */
-static ConvertStatus
-appended(bool ok)
-{
-	return ok ? CONVERT_OK : CONVERT_TOO_LONG;
-}
-
 /* A number: the first type that holds its digits. */
 static ConvertStatus
 read_number(JsonReader *reader, bson_t *document, const char *key, int key_length)
 {
 	const char *text = reader->at;
 	bool		integer = true;
-	bson_decimal128_t decimal;
 	ConvertStatus status;
 	Number		number;
 	double		real;
@@ -154,17 +154,11 @@ read_number(JsonReader *reader, bson_t *document, const char *key, int key_lengt
 	if (status != CONVERT_OK)
 		return status;
 	if (integer && number_to_int64(number, &whole) == CONVERT_OK)
-	{
-		if (whole >= PG_INT32_MIN && whole <= PG_INT32_MAX)
-			return appended(bson_append_int32(document, key, key_length, (int32) whole));
-		return appended(bson_append_int64(document, key, key_length, whole));
-	}
-	if (number_to_double(number, &real) == CONVERT_OK)
-		return appended(bson_append_double(document, key, key_length, real));
-	status = number_to_decimal128(number, &decimal);
-	if (status != CONVERT_OK)
-		return status;
-	return appended(bson_append_decimal128(document, key, key_length, &decimal));
+		return appended(whole >= PG_INT32_MIN && whole <= PG_INT32_MAX ?
+						bson_append_int32(document, key, key_length, (int32) whole) :
+						bson_append_int64(document, key, key_length, whole));
+	return number_append(&number, number_to_double(number, &real) == CONVERT_OK ? BSON_TYPE_DOUBLE :
+						 BSON_TYPE_DECIMAL128, document, key, key_length);
 }
 
 /* Goes to the end of the object or array that begins here. */
@@ -290,7 +284,9 @@ is_double(StringInfo string, double *real)
 		return false;
 	errno = 0;
 	*real = strtod(string->data, &end);
-	return errno == 0 && *end == '\0';
+
+	/* A subnormal one is found to be out of range, too. */
+	return *end == '\0' && (errno == 0 || (*real != 0 && !isinf(*real)));
 }
 
 /*
@@ -326,24 +322,73 @@ read_frequent(JsonReader reader, const char *name, bson_t *document, const char 
 	return true;
 }
 
-/* Are the options in {"$regularExpression": {...}} those that libbson keeps? */
+/* The string that a field has in {"$binary": {...}} and the like; false where it is none. */
 static bool
-regex_options_known(JsonReader reader)
+find_inner_string(JsonReader reader, const char *field, StringInfo value)
 {
 	StringInfoData name;
-	StringInfoData value;
 
 	if (!take(&reader, '{') || !take(&reader, '"') || read_string(&reader, &name) != CONVERT_OK ||
 		!take(&reader, ':') || !take(&reader, '{'))
-		return true;
+		return false;
 	while (take(&reader, '"') && read_string(&reader, &name) == CONVERT_OK && take(&reader, ':') &&
-		   take(&reader, '"') && read_string(&reader, &value) == CONVERT_OK)
+		   take(&reader, '"') && read_string(&reader, value) == CONVERT_OK)
 	{
-		if (strcmp(name.data, "options") == 0 && strspn(value.data, "ilmsux") != value.len)
-			return false;
+		if (strcmp(name.data, field) == 0)
+			return true;
 		take(&reader, ',');
 	}
-	return true;
+	return false;
+}
+
+/* Has {"$date": "2024-02-30T00:00:00Z"} a day that its month does not have? */
+static bool
+is_no_day(JsonReader reader)
+{
+	StringInfoData string;
+	int			year;
+	int			month;
+	int			day;
+
+	return read_special_string(reader, &string) &&
+		sscanf(string.data, "%4d-%2d-%2d", &year, &month, &day) == 3 &&
+		month >= 1 && month <= 12 && day > day_tab[isleap(year)][month - 1];
+}
+
+/* Is there a number in a text that has more than 32 bits? */
+static bool
+has_large_number(const char *text, const char *end)
+{
+	while (text < end)
+	{
+		char	   *rest = unconstify(char *, text) + 1;
+
+		if (isdigit((unsigned char) *text) && strtoull(text, &rest, 10) > PG_UINT32_MAX)
+			return true;
+		text = rest;
+	}
+	return false;
+}
+
+/* Why libbson would not read the object at hand as what it says, without a word; or NULL. */
+static const char *
+find_loss(JsonReader reader, const char *name, const char *end)
+{
+	StringInfoData string;
+
+	if ((strcmp(name, "$code") == 0 || strcmp(name, "$dbPointer") == 0) &&
+		strstr(pnstrdup(reader.at, end - reader.at), "\\u0000") != NULL)
+		return psprintf("%s with \\u0000 cannot be read", name);
+	if (strcmp(name, "$regularExpression") == 0 && find_inner_string(reader, "options", &string) &&
+		strspn(string.data, "ilmsux") != string.len)
+		return "a regular expression has the options i, l, m, s, u and x";
+	if (strcmp(name, "$binary") == 0 && find_inner_string(reader, "subType", &string) && string.len > 2)
+		return "a subtype has two hexadecimal digits";
+	if (strcmp(name, "$date") == 0 && is_no_day(reader))
+		return "the month has no such day";
+	if (strcmp(name, "$timestamp") == 0 && has_large_number(reader.at, end))
+		return "a timestamp has numbers of 32 bits";
+	return NULL;
 }
 
 /* An object that stands for a value, by libbson. */
@@ -379,7 +424,6 @@ read_special(JsonReader *reader, const char *name, bson_t *document, const char 
 	StringInfoData string;
 	bson_oid_t	oid;
 	uint8		uuid[16];
-	bson_decimal128_t decimal;
 	Number		number;
 	ConvertStatus status;
 
@@ -402,32 +446,19 @@ read_special(JsonReader *reader, const char *name, bson_t *document, const char 
 										   sizeof(uuid)));
 	}
 
-	/* libbson makes NaN of what it cannot read. */
-	if (strcmp(name, "$numberDecimal") == 0)
+	/* libbson makes NaN or 0 of what it cannot read. */
+	if (strcmp(name, "$numberDecimal") == 0 || strcmp(name, "$numberDouble") == 0)
 	{
 		if (!read_special_string(copy, &string))
 			return CONVERT_BAD_SYNTAX;
 		status = number_from_text(&number, string.data, string.len);
-		if (status == CONVERT_OK)
-			status = number_to_decimal128(number, &decimal);
 		return status != CONVERT_OK ? status :
-			appended(bson_append_decimal128(document, key, key_length, &decimal));
+			number_append(&number, strcmp(name, "$numberDouble") == 0 ? BSON_TYPE_DOUBLE :
+						  BSON_TYPE_DECIMAL128, document, key, key_length);
 	}
-
-	/* libbson cuts these off without a word. */
-	if ((strcmp(name, "$code") == 0 || strcmp(name, "$dbPointer") == 0) &&
-		strstr(pnstrdup(text, reader->at - text), "\\u0000") != NULL)
-	{
-		*reader->detail = psprintf("%s with \\u0000 cannot be read", name);
+	*reader->detail = find_loss(copy, name, reader->at);
+	if (*reader->detail != NULL)
 		return CONVERT_BAD_SYNTAX;
-	}
-
-	/* Nor does it say that it leaves out options. */
-	if (strcmp(name, "$regularExpression") == 0 && !regex_options_known(copy))
-	{
-		*reader->detail = "a regular expression has the options i, l, m, s, u and x";
-		return CONVERT_BAD_SYNTAX;
-	}
 	return read_by_driver(reader, text, reader->at - text, document, key, key_length);
 }
 

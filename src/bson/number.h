@@ -99,4 +99,15 @@ extern ConvertStatus number_to_decimal128(Number number, bson_decimal128_t *resu
 /* The double whose shortest decimal form is the number, else CONVERT_INEXACT. */
 extern ConvertStatus number_to_double(Number number, double *result);
 
+/* Appends the number as an int, long, double or decimal to a document. */
+extern ConvertStatus number_append(const Number *number, bson_type_t type, bson_t *document,
+								   const char *key, int key_length);
+
+/* What libbson says of an append: it refuses what is larger than a document can be. */
+static inline ConvertStatus
+appended(bool ok)
+{
+	return ok ? CONVERT_OK : CONVERT_TOO_LONG;
+}
+
 #endif							/* MM_NUMBER_H */

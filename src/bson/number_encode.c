@@ -166,3 +166,34 @@ number_to_double(Number number, double *result)
 	return shortest.coefficient == number.coefficient && shortest.exponent == number.exponent ?
 		CONVERT_OK : CONVERT_INEXACT;
 }
+
+/* Appends a number as a type of BSON; see number.h. */
+ConvertStatus
+number_append(const Number *number, bson_type_t type, bson_t *document, const char *key, int key_length)
+{
+	bson_decimal128_t decimal;
+	ConvertStatus status;
+	double		real;
+	int64		whole;
+
+	switch (type)
+	{
+		case BSON_TYPE_DOUBLE:
+			status = number_to_double(*number, &real);
+			return status != CONVERT_OK ? status :
+				appended(bson_append_double(document, key, key_length, real));
+		case BSON_TYPE_DECIMAL128:
+			status = number_to_decimal128(*number, &decimal);
+			return status != CONVERT_OK ? status :
+				appended(bson_append_decimal128(document, key, key_length, &decimal));
+		default:
+			status = number_to_int64(*number, &whole);
+			if (status != CONVERT_OK)
+				return status;
+			if (type == BSON_TYPE_INT64)
+				return appended(bson_append_int64(document, key, key_length, whole));
+			if (whole < PG_INT32_MIN || whole > PG_INT32_MAX)
+				return CONVERT_OUT_OF_RANGE;
+			return appended(bson_append_int32(document, key, key_length, (int32) whole));
+	}
+}
