@@ -33,10 +33,6 @@ struct Encoder
 	const char *detail;			/* of the last failure, or NULL */
 };
 
-/* The words of option bson_type. */
-#define ENCODE_BSON_TYPES \
-	"int, long, double, decimal, string, date, objectId, binData, uuid, bool, object, array"
-
 /*
  * The encoder of a PostgreSQL type to the BSON type that bson_type names, NULL
  * for the usual one, allocated in CurrentMemoryContext.  Throws, with advice,

@@ -13,9 +13,8 @@
 #include "postgres.h"
 #include "compat.h"
 
-#include <math.h>
-
 #include "bson/lattice.h"
+#include "bson/number.h"
 #include "bson/text.h"
 #include "datatype/timestamp.h"
 #include "lib/stringinfo.h"
@@ -93,95 +92,39 @@ add_whole(LatticeSeen *seen, int64 value)
 	seen->whole_numbers = true;
 }
 
-/* Counts a double in, as the whole number that it is where it is one. */
+/* Counts a number in, as the whole number that it is where it is one. */
 static void
-add_double(LatticeSeen *seen, double value)
+add_number(LatticeSeen *seen, const bson_iter_t *value)
 {
-	if (isnan(value) || isinf(value))
-		seen->not_finite = true;
-	else if (value != rint(value))
-		seen->fractions = true;
-	else if (FLOAT8_FITS_IN_INT64(value))
-		add_whole(seen, (int64) value);
-	else
-		seen->huge = true;
-}
+	int64		whole;
+	Number		number;
 
-/* Counts the digits in libbson's text form: -?digits[.digits][E[+-]exponent]. */
-static void
-add_decimal(LatticeSeen *seen, const bson_iter_t *value)
-{
-	bson_decimal128_t decimal;
-	char		decimal_text[BSON_DECIMAL128_STRING];
-	char		digits[BSON_DECIMAL128_STRING];
-	int			ndigits = 0;
-	int			point = -1;
-	int			exponent = 0;
-	int			before;
-	int			after;
-
-	if (!bson_iter_decimal128(value, &decimal))
-		return;
-	bson_decimal128_to_string(&decimal, decimal_text);
-
-	for (const char *c = decimal_text; *c != '\0'; c++)
+	switch (number_value_to_int64(value, &whole))
 	{
-		if (*c >= '0' && *c <= '9')
-		{
-			if (ndigits > 0 || *c != '0' || point >= 0)
-				digits[ndigits++] = *c;
-		}
-		else if (*c == '.')
-			point = ndigits;
-		else if (*c == 'E')
-		{
-			exponent = atoi(c + 1);
+		case CONVERT_OK:
+			add_whole(seen, whole);
 			break;
-		}
-		else if (*c != '-')
-		{
-			seen->not_finite = true;	/* NaN or Infinity */
-			return;
-		}
-	}
-
-	before = (point < 0 ? ndigits : point) + exponent;
-	after = ndigits - before;
-	seen->decimal_integer_digits = Max(seen->decimal_integer_digits, before);
-	seen->decimal_fraction_digits = Max(seen->decimal_fraction_digits, after);
-
-	/* Zeros after the point leave a number whole. */
-	while (ndigits > 0 && ndigits > before && digits[ndigits - 1] == '0')
-		ndigits--;
-	if (ndigits == 0)
-		add_whole(seen, 0);
-	else if (ndigits > before)
-		seen->fractions = true;
-	else if (before > 19)
-		seen->huge = true;
-	else
-	{
-		uint64		whole = 0;
-		uint64		limit = (uint64) PG_INT64_MAX + (decimal_text[0] == '-' ? 1 : 0);
-
-		for (int i = 0; i < before; i++)
-			whole = whole * 10 + (i < ndigits ? digits[i] - '0' : 0);
-		if (whole > limit)
-			seen->huge = true;
-		else
-			add_whole(seen, decimal_text[0] == '-' ? (int64) (0 - whole) : (int64) whole);
+		case CONVERT_INEXACT:
+			seen->fractions = true;
+			break;
+		default:
+			number_from_value(&number, value);
+			if (number.kind == NUMBER_FINITE)
+				seen->huge = true;
+			else
+				seen->not_finite = true;
 	}
 }
 
 /* Counts a string in: its length in characters, and what it may be read as. */
 static void
-add_string(LatticeSeen *seen, const char *string, uint32 length)
+add_string(LatticeSeen *seen, const char *string, size_t length)
 {
 	uint32		characters = 0;
 	bool		hex = (length == 24);
 	bool		ascii = true;
 
-	for (uint32 i = 0; i < length; i++)
+	for (size_t i = 0; i < length; i++)
 	{
 		unsigned char c = (unsigned char) string[i];
 
@@ -205,56 +148,34 @@ void
 lattice_add(LatticeSeen *seen, const bson_iter_t *value)
 {
 	bson_type_t type = bson_iter_type(value);
-	uint32		length;
+	const char *string;
+	size_t		length;
+	const uint8_t *bytes;
+	int64		date;
 
 	seen->types |= LATTICE_BIT(type);
 
 	switch (type)
 	{
 		case BSON_TYPE_INT32:
-			add_whole(seen, bson_iter_int32(value));
-			break;
 		case BSON_TYPE_INT64:
-			add_whole(seen, bson_iter_int64(value));
-			break;
 		case BSON_TYPE_DOUBLE:
-			add_double(seen, bson_iter_double(value));
-			break;
 		case BSON_TYPE_DECIMAL128:
-			add_decimal(seen, value);
+			add_number(seen, value);
 			break;
 		case BSON_TYPE_UTF8:
-			{
-				const char *string = bson_iter_utf8(value, &length);
-
-				add_string(seen, string, length);
-			}
-			break;
 		case BSON_TYPE_SYMBOL:
-			{
-				const char *string = bson_iter_symbol(value, &length);
-
-				add_string(seen, string, length);
-			}
+			text_string(value, &string, &length);
+			add_string(seen, string, length);
 			break;
 		case BSON_TYPE_BINARY:
-			{
-				bson_subtype_t subtype;
-				const uint8_t *data;
-
-				bson_iter_binary(value, &subtype, &length, &data);
-				if (length != 16 ||
-					(subtype != BSON_SUBTYPE_UUID && subtype != BSON_SUBTYPE_UUID_DEPRECATED))
-					seen->binaries_not_uuid = true;
-			}
+			if (!text_is_uuid(value, &bytes))
+				seen->binaries_not_uuid = true;
 			break;
 		case BSON_TYPE_DATE_TIME:
-			{
-				int64		date = bson_iter_date_time(value);
-
-				if (date < DATE_FIRST || date >= DATE_END)
-					seen->dates_out_of_range = true;
-			}
+			date = bson_iter_date_time(value);
+			if (date < DATE_FIRST || date >= DATE_END)
+				seen->dates_out_of_range = true;
 			break;
 		default:
 			break;
@@ -274,8 +195,6 @@ lattice_merge(LatticeSeen *seen, const LatticeSeen *other)
 		add_whole(seen, other->whole_min);
 		add_whole(seen, other->whole_max);
 	}
-	seen->decimal_integer_digits = Max(seen->decimal_integer_digits, other->decimal_integer_digits);
-	seen->decimal_fraction_digits = Max(seen->decimal_fraction_digits, other->decimal_fraction_digits);
 	seen->strings_not_hex24 |= other->strings_not_hex24;
 	seen->strings_with_nul |= other->strings_with_nul;
 	seen->strings_not_text |= other->strings_not_text;

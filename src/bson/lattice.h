@@ -22,10 +22,6 @@ typedef struct LatticeSeen
 	int64		whole_min;
 	int64		whole_max;		/* ... to whole_max */
 
-	/* decimal128, finite: digits before and after the point */
-	int			decimal_integer_digits;
-	int			decimal_fraction_digits;
-
 	/* string and symbol */
 	bool		strings_not_hex24;	/* one that is not 24 hex digits */
 	bool		strings_with_nul;	/* one that holds U+0000 */
