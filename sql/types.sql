@@ -75,7 +75,7 @@ SELECT value, type, types_outcome(value, type) AS outcome FROM (VALUES
     ('{"$numberDecimal": "0E-6176"}', 'numeric(10,2)'), ('1200', 'numeric(2,-2)'), ('1250', 'numeric(2,-2)'), ('12000', 'numeric(2,-2)'),
     ('0.012', 'numeric(2,3)'), ('0.12', 'numeric(2,3)'), ('7', 'numeric(60,50)'), ('{"$numberDecimal": "1234567890123456789012345678.901234"}', 'numeric(40,12)'),
     ('0.1', 'float4'), ('0.1', 'float8'), ('1e39', 'float4'), ('1e-50', 'float4'), ('{"$numberDouble": "NaN"}', 'float4'), ('{"$numberDouble": "-Infinity"}', 'float8'),
-    ('{"$numberDecimal": "0.1"}', 'float8'), ('{"$numberDecimal": "1E+400"}', 'float8'), ('{"$numberDecimal": "1E-400"}', 'float8'), ('{"$numberDecimal": "Infinity"}', 'float4'),
+    ('{"$numberDecimal": "0.1"}', 'float8'), ('{"$numberDecimal": "1.0000000596046447753906250001"}', 'float4'), ('{"$numberLong": "1152921573326323713"}', 'float4'), ('{"$numberDecimal": "1E+400"}', 'float8'), ('{"$numberDecimal": "1E-400"}', 'float8'), ('{"$numberDecimal": "Infinity"}', 'float4'),
     ('{"$numberDecimal": "NaN"}', 'float8')) v(value, type);
 SELECT length(types_outcome('{"$numberDecimal": "1E+6144"}', 'numeric')) AS digits, length(types_outcome('{"$numberDecimal": "1E-6176"}', 'numeric')) AS point_and_digits;
 

@@ -104,6 +104,7 @@ convert_float8(Converter *self, const bson_iter_t *value, Datum *result)
 ConvertStatus
 convert_float4(Converter *self, const bson_iter_t *value, Datum *result)
 {
+	char		digits[NUMBER_TEXT_SIZE];
 	double		number;
 	float4		narrow;
 	ConvertStatus status = nearest_double(value, &number);
@@ -111,6 +112,15 @@ convert_float4(Converter *self, const bson_iter_t *value, Datum *result)
 	if (status != CONVERT_OK)
 		return status;
 	narrow = (float4) number;
+
+	/* Rounded twice, what is no double may not be the nearest one. */
+	if (bson_iter_type_unsafe(value) == BSON_TYPE_INT64)
+		narrow = (float4) bson_iter_int64_unsafe(value);
+	else if (bson_iter_type_unsafe(value) == BSON_TYPE_DECIMAL128 && isfinite(number))
+	{
+		number_value_text(value, digits);
+		narrow = strtof(digits, NULL);
+	}
 	if ((isinf(narrow) && !isinf(number)) || (narrow == 0 && number != 0))
 		return CONVERT_OUT_OF_RANGE;
 	*result = Float4GetDatum(narrow);
