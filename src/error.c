@@ -298,7 +298,7 @@ mongo_throw(const bson_error_t *error, const bson_t *reply, const char *doing)
 			(errcode(sqlstate),
 			 errmsg("error while %s", doing),
 			 name != NULL ?
-			 errdetail("%s (%s)", text, name) :
+			 errdetail("%s (%s)", text, mongo_error_text(name)) :
 			 errdetail("%s", text),
 			 hint != NULL ? errhint("%s", hint) : 0));
 }

@@ -191,7 +191,7 @@ mongo_uri_check(const char *text)
 	if (warning[0] != '\0')
 		ereport(WARNING,
 				(errmsg("the driver has an objection to option \"uri\""),
-				 errdetail("%s", warning)));
+				 errdetail("%s", mongo_error_text(warning))));
 }
 
 /* Read preference and concern, and compressors: what is no plain option to the driver. */

@@ -387,7 +387,7 @@ mongo_connection_check(MongoConnection *connection)
 	const char *message = client_log();
 
 	if (message[0] != '\0')
-		elog(DEBUG1, "mongo driver: %s", message);
+		elog(DEBUG1, "mongo driver: %s", mongo_error_text(message));
 	stream_throw_interrupt(&connection->control);
 }
 

@@ -105,6 +105,16 @@ meet('a tree that is too deep', { listCollections => $collection, listIndexes =>
 		  SELECT mongo_migrate.run_command('s', '{"seen": 1}') #> '{seen,readConcern,afterClusterTime}'}, qr/\{ "\$timestamp" : \{ "t" : 2147483648, "i" : 1 \} \}$/);
 }
 
+# What the server and the driver say is UTF-8, which the database may lack.
+$node->safe_psql('postgres', "CREATE DATABASE euc_jp TEMPLATE template0 ENCODING 'EUC_JP' LOCALE 'C'");
+meet('the name of an error', { find => '{"ok": 0, "code": 9999, "codeName": "S\u00fc\u00df", "errmsg": "bad \u2606"}' }, q{\c euc_jp
+	CREATE EXTENSION mongo_migrate;
+	CREATE SERVER s FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri 'mongodb://127.0.0.1:} . $port . q{/', database 'd');
+	SELECT * FROM mongo_migrate.find_documents('s', 't');}, qr/DETAIL:  bad \?\?\? \(S\?\?\?\?\)/);
+meet('an option of a connection string', {}, qq{\\c euc_jp
+	SET client_encoding = 'UTF8';
+	CREATE SERVER odd FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri 'mongodb://127.0.0.1/?\xce\xb1=1');}, qr/WARNING.*\nDETAIL:  Unsupported URI option "\?\?"/);
+
 # A replica set that knows no sessions: a transaction that could not begin is none, and nothing is written without it.
 $node->safe_psql('postgres', <<"SQL");
 CREATE SERVER set FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri 'mongodb://127.0.0.1:$port/?directConnection=true', database 'd');
