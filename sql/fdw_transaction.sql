@@ -183,6 +183,17 @@ COMMIT;
 ALTER SERVER fdw_transaction_2 OPTIONS (DROP write_concern);
 DELETE FROM t WHERE _id >= 30;
 
+-- What a cursor reads in a transaction of MongoDB is lost with that
+SELECT mongo_migrate.run_command('fdw_transaction', '{"insert": "few", "documents": [{"_id": 1}, {"_id": 2}, {"_id": 3}, {"_id": 4}]}') ->> 'n' AS n;
+CREATE FOREIGN TABLE few (_id integer) SERVER fdw_transaction OPTIONS (fetch_size '1');
+BEGIN;
+DECLARE c CURSOR FOR SELECT g, _id FROM generate_series(1, 2) AS g, LATERAL (SELECT _id FROM few WHERE _id > g OFFSET 0) AS b;
+SAVEPOINT a;
+INSERT INTO t VALUES (30, 30);
+FETCH 1 FROM c;
+ROLLBACK TO a;
+MOVE ALL FROM c;
+ROLLBACK;
 -- A change of the server, or a cancel that a savepoint takes back, in the midst of a transaction: it has one of MongoDB's, which goes on or is lost.
 BEGIN;
 INSERT INTO t VALUES (9, 9);

@@ -219,7 +219,10 @@ cursor_next(MongoCursor *cursor, bool *lost)
 	else if (cursor->reader != NULL)
 		document = fetch(cursor, lost);
 	else if (!cursor->complete)
+	{
+		mongo_transaction_check(cursor->connection);
 		elog(ERROR, "cursor of collection \"%s\" ended with its transaction", cursor->namespace);
+	}
 	cursor->ended = document == NULL && (lost == NULL || !*lost);
 	return document;
 }

@@ -347,6 +347,16 @@ mongo_transaction_write(MongoConnection *connection, int level)
 	self->write_level = Max(self->write_level, level);
 }
 
+/* Throws where the transaction is lost. */
+void
+mongo_transaction_check(MongoConnection *connection)
+{
+	RemoteTransaction *self = find_transaction(connection);
+
+	if (self != NULL)
+		check_lost(self);
+}
+
 /* Has options name the transaction; true when there is one. */
 bool
 mongo_transaction_append(MongoConnection *connection, bson_t *opts)

@@ -30,6 +30,9 @@ extern void mongo_transaction_begin_reading(MongoConnection *connection);
  */
 extern void mongo_transaction_write(MongoConnection *connection, int level);
 
+/* Throws where the transaction is lost with a savepoint. */
+extern void mongo_transaction_check(MongoConnection *connection);
+
 /* Has a command's or cursor's options name the transaction; true when there is one. */
 extern bool mongo_transaction_append(MongoConnection *connection, bson_t *opts);
 
