@@ -279,6 +279,30 @@ find_text(const bson_error_t *error)
 	return mongo_error_text(text.data);
 }
 
+/* Finds a failure in a reply with ok: 1; see error.h. */
+bool
+mongo_find_failure(const bson_t *reply, const char *name, bson_error_t *error, bson_iter_t *fields)
+{
+	bson_iter_t iter;
+	bson_iter_t first;
+
+	if (!bson_iter_init_find(&iter, reply, name))
+		return false;
+	if (BSON_ITER_HOLDS_ARRAY(&iter) && bson_iter_recurse(&iter, &first) && bson_iter_next(&first))
+		iter = first;
+	if (!BSON_ITER_HOLDS_DOCUMENT(&iter) || !bson_iter_recurse(&iter, fields))
+		return false;
+	bson_set_error(error, MONGOC_ERROR_SERVER, 0, "write failed");
+	for (bson_iter_t field = *fields; bson_iter_next(&field);)
+	{
+		if (strcmp(bson_iter_key(&field), "code") == 0)
+			error->code = bson_iter_as_int64(&field);
+		else if (strcmp(bson_iter_key(&field), "errmsg") == 0 && BSON_ITER_HOLDS_UTF8(&field))
+			bson_set_error(error, error->domain, error->code, "%s", bson_iter_utf8(&field, NULL));
+	}
+	return true;
+}
+
 /* Throws for a driver or server error; see error.h. */
 void
 mongo_throw(const bson_error_t *error, const bson_t *reply, const char *doing)

@@ -24,6 +24,13 @@ extern void mongo_error_forget_causes(void);
 /* What the driver says, such as error->message, for a message of PostgreSQL's; palloc'd. */
 extern char *mongo_error_text(const char *message);
 
+/*
+ * Finds a failure that a reply with ok: 1 tells of by its field writeErrors, whose
+ * first it is, or writeConcernError.  fields are those of the failure.
+ */
+extern bool mongo_find_failure(const bson_t *reply, const char *name, bson_error_t *error,
+							   bson_iter_t *fields);
+
 /* The SQLSTATE (as MAKE_SQLSTATE) for a driver or server error. */
 extern int	mongo_sqlstate(const bson_error_t *error);
 

@@ -152,27 +152,17 @@ throw_failure(WriteBatch *batch, const bson_t *reply, bson_error_t *error)
 {
 	const WriteOperation *operation = NULL;
 	WriteOperation invalid = {0};
-	bson_iter_t iter;
-	bson_iter_t failure;
 	bson_iter_t field;
 
-	if (bson_iter_init_find(&iter, reply, "writeErrors") && bson_iter_recurse(&iter, &failure) &&
-		bson_iter_next(&failure) && bson_iter_recurse(&failure, &field))
-	{
-		error->domain = MONGOC_ERROR_SERVER;
+	if (mongo_find_failure(reply, "writeErrors", error, &field))
 		while (bson_iter_next(&field))
 		{
 			if (strcmp(bson_iter_key(&field), "index") == 0 && bson_iter_as_int64(&field) >= 0 &&
 				bson_iter_as_int64(&field) < list_length(batch->operations))
 				operation = list_nth(batch->operations, (int) bson_iter_as_int64(&field));
-			else if (strcmp(bson_iter_key(&field), "code") == 0)
-				error->code = bson_iter_as_int64(&field);
-			else if (strcmp(bson_iter_key(&field), "errmsg") == 0 && BSON_ITER_HOLDS_UTF8(&field))
-				bson_set_error(error, error->domain, error->code, "%s", bson_iter_utf8(&field, NULL));
 			else if (strcmp(bson_iter_key(&field), "errInfo") == 0)
 				invalid.selector = failing_document(&field);
 		}
-	}
 	if (operation == NULL && list_length(batch->operations) == 1)
 		operation = linitial(batch->operations);
 	if (batch->many)

@@ -59,32 +59,17 @@ command_reads(const char *name, const bson_t *command)
 }
 
 /*
- * Finds the first failure that a reply with ok: 1 tells of: the first of
- * writeErrors, or writeConcernError.  What the server refuses of one write, and
- * is not known to have another cause, is the fault of the document.
+ * Finds what a reply with ok: 1 tells of.  What the server refuses of one write,
+ * and is not known to have another cause, is the fault of the document.
  */
 static bool
 find_write_error(const bson_t *reply, bson_error_t *error)
 {
-	bson_iter_t iter;
-	bson_iter_t failure;
-	bson_iter_t field;
-	bool		of_write = bson_has_field(reply, "writeErrors");
+	bson_iter_t fields;
 
-	if (!((bson_iter_init_find(&iter, reply, "writeErrors") && bson_iter_recurse(&iter, &failure) &&
-		   bson_iter_next(&failure) && bson_iter_recurse(&failure, &field)) ||
-		  (bson_iter_init_find(&iter, reply, "writeConcernError") &&
-		   bson_iter_recurse(&iter, &field))))
-		return false;
-	bson_set_error(error, MONGOC_ERROR_SERVER, 0, "write failed");
-	while (bson_iter_next(&field))
-	{
-		if (strcmp(bson_iter_key(&field), "code") == 0)
-			error->code = bson_iter_as_int64(&field);
-		else if (strcmp(bson_iter_key(&field), "errmsg") == 0 && BSON_ITER_HOLDS_UTF8(&field))
-			bson_set_error(error, error->domain, error->code, "%s", bson_iter_utf8(&field, NULL));
-	}
-	if (of_write && mongo_sqlstate(error) == ERRCODE_FDW_ERROR && error->code != 0)
+	if (!mongo_find_failure(reply, "writeErrors", error, &fields))
+		return mongo_find_failure(reply, "writeConcernError", error, &fields);
+	if (mongo_sqlstate(error) == ERRCODE_FDW_ERROR && error->code != 0)
 		error->domain = MONGOC_ERROR_COLLECTION;
 	return true;
 }
