@@ -30,6 +30,23 @@ SELECT mongo_migrate.run_command('conn', (SELECT json_build_object('insert', 'ma
     json_agg(json_build_object('_id', i))) FROM generate_series(1, 1000) i))->'n';
 SELECT count(*), sum((d->>'_id')::int) FROM mongo_migrate.find_documents('conn', 'many', options => '{"batchSize": 7}') d;
 
+-- A pipeline that writes; a cursor without an end, of which what is there is read.
+SELECT mongo_migrate.aggregate_documents('conn', 'many', '[{"$limit": 3}, {"$out": "written"}]');
+SELECT mongo_migrate.aggregate_documents('conn', 'many', '[{"$match": {"_id": {"$in": [7, 8]}}}, {"$merge": {"into": "written"}}]');
+SELECT count(*) FROM mongo_migrate.find_documents('conn', 'written');
+SELECT mongo_migrate.run_command('conn', '{"create": "capped", "capped": true, "size": 10000}') -> 'ok';
+SELECT mongo_migrate.run_command('conn', '{"insert": "capped", "documents": [{"_id": 1}, {"_id": 2}, {"_id": 3}]}') -> 'n';
+SELECT mongo_migrate.find_documents('conn', 'capped', options => '{"tailable": true, "batchSize": 2}');
+
+-- The database of the connection string, and a number of members to write to.
+SELECT regexp_replace(:'mongo_uri', '^([a-z+]+://[^/]*)/?', '\1/mm_test_connection') AS uri_with_database \gset
+CREATE SERVER conn_uri FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri :'uri_with_database', write_concern '1');
+SELECT mongo_migrate.find_documents('conn_uri', 'capped');
+CREATE FOREIGN TABLE written (_id integer) SERVER conn_uri;
+INSERT INTO written VALUES (-1) RETURNING _id;
+SELECT mongo_migrate.disconnect('conn_uri');
+DROP SERVER conn_uri CASCADE;
+
 -- What the server refuses.
 SELECT a.* FROM (VALUES
     ($$SELECT mongo_migrate.run_command('conn', '{"nope": 1}')$$),
@@ -42,6 +59,7 @@ SELECT a.* FROM (VALUES
     ($$SELECT mongo_migrate.find_documents('conn', 'c', '{"$nope": 1}')$$),
     ($$SELECT mongo_migrate.find_documents('conn', 'c', options => '{"nope": 1}')$$),
     ($$SELECT mongo_migrate.find_documents('conn', 'c', options => '{"maxTimeMS": -1}')$$),
+    ($$SELECT mongo_migrate.find_documents('conn', 'c', options => '{"limit": -1}')$$),
     ($$SELECT mongo_migrate.find_documents('conn', 'c', mode => 'plain')$$),
     ($$SELECT mongo_migrate.find_documents('conn', 'c', mode => 'fancy')$$),
     ($$SELECT mongo_migrate.find_documents('conn', '')$$),

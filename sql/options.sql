@@ -39,6 +39,7 @@ ALTER SERVER opt OPTIONS (SET uri 'mongodb://%2Ftmp%2Fmongodb-27017.sock/');
 -- Values.
 ALTER SERVER opt OPTIONS (ADD database '');
 ALTER SERVER opt OPTIONS (ADD database 'shop.orders');
+ALTER SERVER opt OPTIONS (ADD replica_set '');
 ALTER SERVER opt OPTIONS (ADD fetch_size '0');
 ALTER SERVER opt OPTIONS (ADD fetch_size '10.5');
 ALTER SERVER opt OPTIONS (ADD fetch_size '3000000000');

@@ -106,10 +106,7 @@ append_query(BatchReader *self, const BatchQuery *query)
 	self->writes = pipeline_writes(query->pipeline);
 }
 
-/*
- * Puts the options where they belong: to the driver, or into the command.  A
- * negative limit of a find is a single batch, as in the driver.
- */
+/* Puts the options where they belong: to the driver, or into the command. */
 static void
 append_options(BatchReader *self, const BatchQuery *query)
 {
@@ -130,11 +127,6 @@ append_options(BatchReader *self, const BatchQuery *query)
 			{
 				batch_size = iter;
 				has_batch_size = true;
-			}
-			else if (!aggregate && strcmp(key, "limit") == 0 && bson_iter_as_int64(&iter) < 0)
-			{
-				BSON_APPEND_INT64(&self->command, "limit", -bson_iter_as_int64(&iter));
-				BSON_APPEND_BOOL(&self->command, "singleBatch", true);
 			}
 			else
 				bson_append_iter(&self->command, NULL, 0, &iter);
