@@ -76,8 +76,8 @@ static const ServerError server_errors[] = {
 	"MongoDB does not write to a view: write to the collection below it."},
 	{263, ERRCODE_FDW_ERROR,	/* OperationNotSupportedInTransaction */
 	"Without a transaction of MongoDB it may be possible: set option transactions of the server to off, and each write stays for good."},
-	{43, ERRCODE_INVALID_CURSOR_STATE,	/* CursorNotFound */
-	"The server ended the cursor: it restarted, or nothing was read for ten minutes."},
+	{43, ERRCODE_CONNECTION_FAILURE,	/* CursorNotFound */
+	"The server ended the cursor: it restarted, or nothing was read for ten minutes. Run the statement again."},
 
 	{175, ERRCODE_FDW_ERROR,	/* QueryPlanKilled */
 	"The collection or an index of it was dropped, renamed or moved while it was read. Run the statement again if it is there."},

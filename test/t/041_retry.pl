@@ -157,6 +157,14 @@ $session = begin("SELECT complete FROM mongo_migrate.migrate_collection('shop', 
 is(finish($session), "t\n", 'a server that takes too long at the preparation is asked again');
 like(errors($session), qr/WARNING:  01000: .*\nDETAIL:  .*\(ExceededTimeLimit\)\n0 documents are done/, 'with a warning');
 
+# So it goes for a cursor that is lost before a document of it came.
+query("SELECT mongo_migrate.reset_collection('shop', 'orders', truncate => true)");
+fail_some('find', 43);
+$session = begin("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders')");
+is(finish($session), "t\n", 'a copy begins to read anew');
+like(errors($session), qr/WARNING:  01000: .*\nDETAIL:  .*\(CursorNotFound\)/, 'with a warning');
+is(query($counts), $all, 'every document once');
+
 # The end reads documents that go into quarantine.
 $mongo->command('shop', '{"insert": "bills", "documents": [{"_id": 1, "user": 1}, {"_id": 2, "user": 2}]}');
 $mongo->command('shop', '{"insert": "users", "documents": [{"_id": 1, "name": "Ada"}]}');
@@ -177,6 +185,10 @@ $warning = qr/WARNING:  01000: verification of collection orders is interrupted:
 fail_some('find', 189);
 $session = begin("SELECT count(*) FROM mongo_migrate.verify_full('shop', 'orders')");
 is(finish($session), "0\n", 'a verification goes on with its documents');
+like(errors($session), $warning, 'with a warning');
+fail_some('getMore', 43);
+$session = begin("SELECT count(*) FROM mongo_migrate.verify_full('shop', 'orders')");
+is(finish($session), "0\n", 'and with a cursor that the server lost');
 like(errors($session), $warning, 'with a warning');
 # What references refer to is read by the statement that compares.
 fail_some('find', 189, '{"skip": 1}');
