@@ -32,6 +32,8 @@ typedef struct ServerError
 #define HINT_WRITE_CONCERN "Set write_concern of the server to one that the replica set can meet."
 #define HINT_AGAIN "Run the statement again once the server is back."
 #define HINT_MOVED "The sharded cluster is moving data: run the statement again."
+#define HINT_IMMUTABLE \
+	"A document keeps its _id, and in a sharded collection the fields of the shard key: delete it, and insert another one."
 #define HINT_ENDED "Somebody has ended it in MongoDB."
 
 static const ServerError server_errors[] = {
@@ -74,6 +76,10 @@ static const ServerError server_errors[] = {
 	"The primary has written it. As many members as write_concern of the server asks for have not confirmed it in time."},
 	{166, ERRCODE_FDW_ERROR,	/* CommandNotSupportedOnView */
 	"MongoDB does not write to a view: write to the collection below it."},
+	{61, ERRCODE_FDW_ERROR,		/* ShardKeyNotFound */
+	"The collection is sharded, and a statement names a document by its _id: before MongoDB 7, leave out RETURNING; and a new document needs the fields of the shard key."},
+	{66, ERRCODE_FDW_ERROR, HINT_IMMUTABLE},	/* ImmutableField */
+	{31025, ERRCODE_FDW_ERROR, HINT_IMMUTABLE}, /* of a shard key */
 	{263, ERRCODE_FDW_ERROR,	/* OperationNotSupportedInTransaction */
 	"Without a transaction of MongoDB it may be possible: set option transactions of the server to off, and each write stays for good."},
 	{43, ERRCODE_CONNECTION_FAILURE,	/* CursorNotFound */
@@ -146,7 +152,8 @@ static const TextHint text_hints[] = {
 static const ServerError *
 find_server_error(const bson_error_t *error)
 {
-	if (error->domain == MONGOC_ERROR_SERVER || error->domain == MONGOC_ERROR_WRITE_CONCERN)
+	if (error->domain == MONGOC_ERROR_SERVER || error->domain == MONGOC_ERROR_WRITE_CONCERN ||
+		error->domain == MONGOC_ERROR_COLLECTION)
 	{
 		for (const ServerError *entry = server_errors; entry->code != 0; entry++)
 			if (entry->code == error->code)
@@ -169,6 +176,9 @@ mongo_sqlstate(const bson_error_t *error)
 {
 	const ServerError *known = find_server_error(error);
 
+	if (error->domain == MONGOC_ERROR_COLLECTION)	/* one write, see
+													 * mongo_command() */
+		return ERRCODE_DATA_EXCEPTION;
 	if (known != NULL)
 		return known->sqlstate;
 	if (is_authentication(error))
@@ -184,8 +194,6 @@ mongo_sqlstate(const bson_error_t *error)
 				ERRCODE_CONNECTION_FAILURE;
 		case MONGOC_ERROR_PROTOCOL:
 			return ERRCODE_PROTOCOL_VIOLATION;
-		case MONGOC_ERROR_COLLECTION:	/* one write, see mongo_command() */
-			return ERRCODE_DATA_EXCEPTION;
 		default:
 			return ERRCODE_FDW_ERROR;
 	}

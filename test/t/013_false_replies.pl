@@ -61,6 +61,18 @@ meet('a join of no documents', {
 	qr/a joined document is not valid/);
 meet('a write that was not sent', { insert => '{"ok": 1, "n": 0, "writeErrors": [{"index": -7, "code": 1, "errmsg": "no"}]}' },
 	'INSERT INTO t VALUES (1, 1), (2, 2)', qr/error while inserting.*\n.*no/);
+# What mongos says where a write does not name the shard key.
+foreach (
+	[ 61, 'ShardKeyNotFound', 'Query for sharded findAndModify must contain the shard key', 'leave out RETURNING' ],
+	[ 31025, 'Location31025', 'Shard key update is not allowed without specifying the full shard key in the query', 'shard key' ],
+	[ 66, 'ImmutableField', q(After applying the update, the (immutable) field 'n' was found to have been altered), 'shard key' ])
+{
+	my ($code, $name, $text, $hint) = @$_;
+	meet("a sharded collection: $name", { find => cursor('[{"_id": 1, "n": 1}]'), findAndModify => qq({"ok": 0, "code": $code, "codeName": "$name", "errmsg": "$text"}) },
+		'UPDATE t SET n = random() + n RETURNING n', qr/DETAIL:  \Q$text\E.*\nHINT:  .*$hint/);
+	meet("$name of one write", { update => qq({"ok": 1, "n": 0, "writeErrors": [{"index": 0, "code": $code, "errmsg": "$text"}]}) },
+		q{SELECT * FROM mongo_migrate.send_writes('s', 't', 'update', ARRAY['{"_id": 1}']::json[], ARRAY['{"$set": {"n": 2}}']::json[])}, qr/DETAIL:  \Q$text\E\nHINT:  .*$hint/);
+}
 meet('sizes that no collection has', { aggregate => cursor('[{"storageStats": {"count": {"$numberDouble": "NaN"}, "size": 1e300}}]') },
 	'EXPLAIN SELECT * FROM t; EXPLAIN SELECT * FROM t JOIN other USING (n) ORDER BY n LIMIT 1', qr/Foreign Scan/);
 meet('fewer documents than none', { aggregate => cursor('[{"storageStats": {"count": -5, "size": -1}}]') },
