@@ -313,19 +313,6 @@ take_reply(BatchReader *self, bool ok)
 		self->failed = true;
 }
 
-/* A session, so that it can be named to the server; without one where it knows none. */
-static void
-start_session(BatchReader *self, mongoc_client_t *client)
-{
-	mongoc_session_opt_t *options = mongoc_session_opts_new();
-
-	mongoc_session_opts_set_causal_consistency(options, false);
-	self->session = mongoc_client_start_session(client, options, NULL);
-	mongoc_session_opts_destroy(options);
-	if (self->session != NULL)
-		(void) mongoc_client_session_append(self->session, &self->opts, NULL);
-}
-
 /* Runs the find or aggregate. */
 static void
 start(BatchReader *self)
@@ -338,7 +325,11 @@ start(BatchReader *self)
 	if (self->transaction)
 		preference = mongoc_read_prefs_new(MONGOC_READ_PRIMARY);
 	else if (!bson_has_field(&self->opts, "sessionId"))
-		start_session(self, client);
+	{
+		self->session = mongo_connection_start_session(self->connection);
+		if (self->session != NULL)
+			(void) mongoc_client_session_append(self->session, &self->opts, NULL);
+	}
 	bson_destroy(&self->batch->reply);
 	if (self->writes)
 		ok = mongoc_client_read_write_command_with_opts(client, self->database, &self->command,

@@ -25,6 +25,15 @@ PG_FUNCTION_INFO_V1(mm_aggregate_documents);
 PG_FUNCTION_INFO_V1(mm_driver_version);
 PG_FUNCTION_INFO_V1(mm_require_source);
 
+/* The name of a command. */
+static const char *
+command_name(const bson_t *command)
+{
+	bson_iter_t iter;
+
+	return bson_iter_init(&iter, command) && bson_iter_next(&iter) ? bson_iter_key(&iter) : "";
+}
+
 /* Whether a command opens a change stream. */
 static bool
 opens_stream(const bson_t *command)
@@ -44,7 +53,7 @@ opens_stream(const bson_t *command)
  * to be taken for deleted one by one.
  */
 static bool
-command_reads(const char *name, const bson_t *command)
+command_reads(const bson_t *command)
 {
 	static const char *const readers[] = {
 		"aggregate", "buildInfo", "collStats", "connectionStatus", "count", "dbStats", "distinct",
@@ -53,7 +62,7 @@ command_reads(const char *name, const bson_t *command)
 	};
 
 	for (int i = 0; i < lengthof(readers); i++)
-		if (strcmp(name, readers[i]) == 0)
+		if (strcmp(command_name(command), readers[i]) == 0)
 			return !opens_stream(command);
 	return false;
 }
@@ -74,48 +83,100 @@ find_write_error(const bson_t *reply, bson_error_t *error)
 	return true;
 }
 
-/* Runs one command on the server's database, and on one host; see cursor.h. */
-bson_t *
-mongo_command_on(MongoConnection *connection, uint32 *host, const bson_t *command,
-				 MemoryContext owner)
+/* The read preference for a command; NULL for the primary. */
+static const mongoc_read_prefs_t *
+find_preference(mongoc_client_t *client, const bson_t *command)
 {
-	mongoc_client_t *client = mongo_connection_client(connection);
-	bson_iter_t iter;
-	const char *name = bson_iter_init(&iter, command) && bson_iter_next(&iter) ?
-		bson_iter_key(&iter) : "";
-	bson_t		reply;
-	bson_t	   *result;
-	bson_error_t error;
-	bool		ok;
+	return command_reads(command) ? mongoc_client_get_read_prefs(client) : NULL;
+}
 
-	if (*host != 0)
-		ok = mongoc_client_command_simple_with_server_id(client, mongo_connection_database(connection),
-														 command, NULL, *host, &reply, &error);
-	else
-	{
-		ok = mongoc_client_command_simple(client, mongo_connection_database(connection), command,
-										  command_reads(name, command) ?
-										  mongoc_client_get_read_prefs(client) : NULL, &reply, &error);
-		*host = mongo_connection_last_host(connection);
-	}
-	result = bson_copy(&reply);
-	bson_destroy(&reply);
+/* Gives the reply to a command to owner, or throws. */
+static bson_t *
+take_reply(MongoConnection *connection, const bson_t *command, bool ok, bson_t *reply,
+		   bson_error_t *error, MemoryContext owner)
+{
+	bson_t	   *result = bson_copy(reply);
+
+	bson_destroy(reply);
 	(void) owned_bson(owner, result);
 	mongo_connection_check(connection);
-	if (!ok || find_write_error(result, &error))
-		mongo_throw(&error, result,
-					psprintf("running command \"%s\" on server \"%s\"", name,
+	if (!ok || find_write_error(result, error))
+		mongo_throw(error, result,
+					psprintf("running command \"%s\" on server \"%s\"", command_name(command),
 							 mongo_connection_server(connection)));
 	return result;
 }
 
-/* The same, on any host. */
+/* Runs one command on the server's database; see cursor.h. */
 bson_t *
 mongo_command(MongoConnection *connection, const bson_t *command, MemoryContext owner)
 {
-	uint32		host = 0;
+	mongoc_client_t *client = mongo_connection_client(connection);
+	bson_t		reply;
+	bson_error_t error;
+	bool		ok = mongoc_client_command_simple(client, mongo_connection_database(connection), command,
+												  find_preference(client, command), &reply, &error);
 
-	return mongo_command_on(connection, &host, command, owner);
+	return take_reply(connection, command, ok, &reply, &error, owner);
+}
+
+struct MongoCommands
+{
+	MongoConnection *connection;
+	mongoc_client_session_t *session;	/* NULL where the server knows none */
+	uint32		host;			/* that answered the first; 0: none yet */
+};
+
+/* For owned_register(). */
+static void
+destroy_commands(void *object)
+{
+	MongoCommands *self = object;
+
+	if (self->session != NULL && mongo_connection_cleanup_begin(self->connection))
+	{
+		mongo_connection_left_session(self->connection,
+									  mongoc_client_session_get_lsid(self->session), false);
+		mongoc_client_session_destroy(self->session);
+		mongo_connection_cleanup_end(self->connection);
+	}
+	mongo_connection_unpin(self->connection);
+}
+
+/* Begins commands about a cursor, which belong to owner; see cursor.h. */
+MongoCommands *
+mongo_commands_begin(MongoConnection *connection, MemoryContext owner)
+{
+	MongoCommands *self = MemoryContextAllocZero(owner, sizeof(MongoCommands));
+
+	self->connection = connection;
+	mongo_connection_pin(connection);
+	owned_register(owner, self, destroy_commands);
+	self->session = mongo_connection_start_session(connection);
+	return self;
+}
+
+/* Runs one of them; see cursor.h. */
+bson_t *
+mongo_commands_run(MongoCommands *self, const bson_t *command, MemoryContext owner)
+{
+	mongoc_client_t *client = mongo_connection_client(self->connection);
+	bson_t		opts = BSON_INITIALIZER;
+	bson_t		reply;
+	bson_error_t error;
+	bool		ok;
+
+	if (self->session != NULL)
+		(void) mongoc_client_session_append(self->session, &opts, NULL);
+	if (self->host != 0)
+		BSON_APPEND_INT32(&opts, "serverId", self->host);
+	ok = mongoc_client_command_with_opts(client, mongo_connection_database(self->connection), command,
+										 self->host != 0 ? NULL : find_preference(client, command),
+										 &opts, &reply, &error);
+	bson_destroy(&opts);
+	if (self->host == 0)
+		self->host = mongo_connection_last_host(self->connection);
+	return take_reply(self->connection, command, ok, &reply, &error, owner);
 }
 
 /*

@@ -337,6 +337,19 @@ mongo_connection_client(MongoConnection *connection)
 	return connection->client;
 }
 
+/* A new session; see connection.h. */
+mongoc_client_session_t *
+mongo_connection_start_session(MongoConnection *connection)
+{
+	mongoc_session_opt_t *options = mongoc_session_opts_new();
+	mongoc_client_session_t *session;
+
+	mongoc_session_opts_set_causal_consistency(options, false);
+	session = mongoc_client_start_session(mongo_connection_client(connection), options, NULL);
+	mongoc_session_opts_destroy(options);
+	return session;
+}
+
 StreamControl *
 mongo_connection_streams(MongoConnection *connection)
 {

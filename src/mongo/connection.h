@@ -26,6 +26,9 @@ extern MongoConnection *mongo_connect(Oid serverid, Oid userid);
  */
 extern mongoc_client_t *mongo_connection_client(MongoConnection *connection);
 
+/* A new session, so that it can be named to the server; NULL where that knows none. */
+extern mongoc_client_session_t *mongo_connection_start_session(MongoConnection *connection);
+
 /* What its streams share, for messages beside the driver. */
 extern struct StreamControl *mongo_connection_streams(MongoConnection *connection);
 

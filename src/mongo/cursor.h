@@ -55,10 +55,13 @@ extern bson_t *mongo_command(MongoConnection *connection, const bson_t *command,
 							 MemoryContext owner);
 
 /*
- * The same for commands that open, read and close a cursor, which no other mongos
- * knows: *host is 0 before the first, and then the host that answered it.
+ * Commands that open, read and close a cursor.  They go to the host that answered
+ * the first, since no other mongos knows the cursor, and in a session of their own,
+ * by which the cursor is ended where the connection fails before.
  */
-extern bson_t *mongo_command_on(MongoConnection *connection, uint32 *host, const bson_t *command,
-								MemoryContext owner);
+typedef struct MongoCommands MongoCommands;
+extern MongoCommands *mongo_commands_begin(MongoConnection *connection, MemoryContext owner);
+extern bson_t *mongo_commands_run(MongoCommands *commands, const bson_t *command,
+								  MemoryContext owner);
 
 #endif							/* MM_CURSOR_H */

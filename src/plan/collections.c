@@ -73,7 +73,7 @@ collections_list(MongoConnection *connection, int *unnamed)
 	List	   *list = NIL;
 	bson_t	   *command = owned_bson_new(CurrentMemoryContext);
 	int64		cursor = 0;
-	uint32		host = 0;
+	MongoCommands *commands = mongo_commands_begin(connection, CurrentMemoryContext);
 
 	*unnamed = 0;
 	BSON_APPEND_INT32(command, "listCollections", 1);
@@ -81,7 +81,7 @@ collections_list(MongoConnection *connection, int *unnamed)
 	BSON_APPEND_BOOL(command, "authorizedCollections", true);
 	do
 	{
-		bson_t	   *reply = mongo_command_on(connection, &host, command, CurrentMemoryContext);
+		bson_t	   *reply = mongo_commands_run(commands, command, CurrentMemoryContext);
 		bson_iter_t iter;
 		bson_iter_t field;
 

@@ -45,12 +45,11 @@ enum
 
 typedef struct ChangeReader
 {
-	MongoConnection *connection;
+	MongoCommands *commands;	/* about the stream's cursor */
 	MemoryContext reply_context;	/* reset before each command */
 	TupleDesc	desc;
 	Tuplestorestate *rows;
 	int64		cursor;			/* the server's id of it; 0: closed */
-	uint32		host;			/* that has it */
 	bson_t	   *reply;			/* of the last command */
 	int			events;			/* in it */
 } ChangeReader;
@@ -226,7 +225,7 @@ run(ChangeReader *reader, const bson_t *command, const char *batch)
 	bson_iter_t iter;
 	bson_iter_t found;
 
-	reader->reply = mongo_command_on(reader->connection, &reader->host, command, CurrentMemoryContext);
+	reader->reply = mongo_commands_run(reader->commands, command, CurrentMemoryContext);
 	reader->events = 0;
 	if (!bson_iter_init(&iter, reader->reply) || !bson_iter_find_descendant(&iter, "cursor.id", &found))
 		elog(ERROR, "the reply of a change stream has no cursor");
@@ -295,7 +294,7 @@ close_stream(ChangeReader *reader)
 	if (reader->cursor == 0)
 		return;
 	BCON_APPEND(command, "killCursors", BCON_UTF8("$cmd.aggregate"), "cursors", "[", BCON_INT64(reader->cursor), "]");
-	mongo_command_on(reader->connection, &reader->host, command, CurrentMemoryContext);
+	mongo_commands_run(reader->commands, command, CurrentMemoryContext);
 }
 
 /*
@@ -310,6 +309,7 @@ mm_read_changes(PG_FUNCTION_ARGS)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 	MemoryContext caller = CurrentMemoryContext;
 	ChangeReader reader = {0};
+	MongoConnection *connection;
 	int			most;
 	int			total;
 
@@ -322,7 +322,8 @@ mm_read_changes(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	reader.desc = result->setDesc;
 	reader.rows = result->setResult;
-	reader.connection = mongo_connect(mongo_server_oid(NameStr(*PG_GETARG_NAME(0))), GetUserId());
+	connection = mongo_connect(mongo_server_oid(NameStr(*PG_GETARG_NAME(0))), GetUserId());
+	reader.commands = mongo_commands_begin(connection, caller);
 	reader.reply_context = AllocSetContextCreate(caller, "change stream reply", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(reader.reply_context);
 	open_stream(&reader, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));

@@ -87,6 +87,10 @@ $mongo->resume;
 ($out) = $session->ask('ROLLBACK; SELECT count(*) FROM c');
 is($out, $documents, 'the session goes on');
 no_cursor_ok('and has the cursor killed that it had to leave');
+$session->ask(q{SET statement_timeout = '200ms'; SELECT * FROM mongo_migrate.read_changes('s', NULL, 5000, 1)});
+is(open_cursors(), 1, 'a change stream that is cancelled as it waits leaves its cursor');
+$session->ask(q{RESET statement_timeout; SELECT mongo_migrate.run_command('s', '{"ping": 1}')});
+no_cursor_ok('which the next connection has killed');
 
 # Cancelled at any moment of scans that run.
 foreach my $try (1 .. 5)
