@@ -8,6 +8,7 @@ CREATE TYPE types_mood AS ENUM ('sad', 'ok', 'happy');
 CREATE DOMAIN types_positive AS integer CHECK (VALUE > 0);
 CREATE DOMAIN types_required AS text NOT NULL;
 CREATE DOMAIN types_short AS varchar(3)[] CHECK (cardinality(VALUE) < 3);
+CREATE DOMAIN types_positives AS types_positive[];
 
 -- The outcome of a field v as a column of a type: its text, or the status.
 CREATE FUNCTION types_outcome(bson bytea, type text, mode text, round boolean) RETURNS text LANGUAGE plpgsql AS $$
@@ -146,7 +147,7 @@ SELECT types_outcome('[1.005, 2]', 'numeric(5,2)[]', round => true);
 -- Domains
 SELECT value, type, types_outcome(value, type) AS outcome FROM (VALUES
     ('1', 'types_positive'), ('0', 'types_positive'), ('"x"', 'types_positive'), ('null', 'types_positive'), ('"x"', 'types_required'), ('null', 'types_required'),
-    ('["a", "b"]', 'types_short'), ('["a", "b", "c"]', 'types_short'), ('["a", "bcde"]', 'types_short'), ('[1, 0]', 'types_positive[]')) v(value, type);
+    ('["a", "b"]', 'types_short'), ('["a", "b", "c"]', 'types_short'), ('["a", "bcde"]', 'types_short'), ('[1, 0]', 'types_positive[]'), ('[1, 0]', 'types_positives'), ('[1, 2]', 'types_positives')) v(value, type);
 
 -- What jsonb does not hold, json does
 SELECT types_outcome('{"a": 1, "b": {"c": 1, "c": 2}}', type) AS outcome FROM unnest(ARRAY['json', 'jsonb']) type;
@@ -171,5 +172,5 @@ SELECT type, types_outcome('1', type) AS outcome FROM unnest(ARRAY['interval', '
 
 DROP FUNCTION types_nested, types_outcome(text, text, text, boolean), types_outcome(bytea, text, text, boolean);
 DROP TYPE types_mood;
-DROP DOMAIN types_positive, types_required, types_short;
+DROP DOMAIN types_positives, types_positive, types_required, types_short;
 DROP TABLE samples, targets;

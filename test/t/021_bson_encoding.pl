@@ -62,6 +62,7 @@ like(decoded('latin1', 's', 'text'), qr/^ERROR:  value "a\\u2606" of BSON type s
 like(decoded('latin1', 's', 'text'), qr/HINT:  Migrate into a database whose encoding is UTF8/, 'LATIN1: what to do');
 like(decoded('latin1', '$', 'jsonb'), qr/not in encoding LATIN1/, 'LATIN1: jsonb, no equivalent');
 is(decoded('latin1', '$', 'json'), '{"{\"k\":\"a\\\\u00e4\",\"s\":\"a\\\\u2606\",\"\\\\u00e4\":\"key\"}"}', 'LATIN1: json has escapes');
+is(decoded('latin1', 's', 'json', '11000000027300' . '05000000' . 'f09f9880' . '0000'), '{"\"\\\\ud83d\\\\ude00\""}', 'LATIN1: a character of two escapes');
 like(decoded('latin1', $umlaut, 'int'), qr/DETAIL:  Field "$umlaut" of the document/, 'LATIN1: a path in an error');
 like(decoded('latin1', $umlaut, 'text', $twice), qr/^ERROR:  field "$umlaut" stands twice/, 'LATIN1: a field in an error');
 like(decoded('latin1', '$', 'jsonb', $twice), qr/^ERROR:  key "$umlaut" stands twice/, 'LATIN1: a key in an error');

@@ -50,6 +50,19 @@ sub no_cursor_ok
 my $session = PsqlSession->new($node);
 my ($out, $err);
 
+# By a socket in the file system.
+my $dir = $mongo->dir;
+foreach ([ "$dir/mongodb-" . $mongo->port . '.sock', qr/^$documents$/ ], [ "$dir/none.sock", qr/No such file or directory/ ],
+	[ '/' . 'x' x 200 . '.sock', qr/File name too long/ ])
+{
+	my ($path, $expected) = @$_;
+	my $name = 'local_' . length $path;
+	$path =~ s{/}{%2F}g;
+	$session->ask("CREATE SERVER $name FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri 'mongodb://$path/', database 'mm_scan')");
+	($out, $err) = $session->ask("SELECT count(*) FROM mongo_migrate.find_documents('$name', 'c')");
+	like($out . $err, $expected, "a socket: $expected");
+}
+
 # Cursors of the server.
 no_cursor_ok('there is no cursor to begin with');
 $session->ask('BEGIN; DECLARE k CURSOR FOR SELECT _id FROM c; FETCH 1 FROM k');
