@@ -5,6 +5,7 @@
 #include "postgres.h"
 #include "compat.h"
 
+#include "bson/convert.h"
 #include "bson/field.h"
 #include "bson/json.h"
 #include "bson/json_read.h"

@@ -5,7 +5,7 @@
 #ifndef MM_BSON_FIELD_H
 #define MM_BSON_FIELD_H
 
-#include "bson/convert.h"
+#include "bson/convert_status.h"
 
 /*
  * Reads a value in canonical Extended JSON as the field v of a document that

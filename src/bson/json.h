@@ -6,8 +6,9 @@
 #ifndef MM_JSON_H
 #define MM_JSON_H
 
-#include "bson/convert.h"
+#include "bson/convert_status.h"
 #include "lib/stringinfo.h"
+#include "mongo/options.h"
 #include "utils/jsonb.h"
 
 /* A value as jsonb in CurrentMemoryContext. */

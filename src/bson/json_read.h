@@ -5,7 +5,7 @@
 #ifndef MM_JSON_READ_H
 #define MM_JSON_READ_H
 
-#include "bson/convert.h"
+#include "bson/convert_status.h"
 
 /*
  * Appends a value in JSON, whose syntax the caller knows to be right, as a

@@ -6,7 +6,8 @@
 #ifndef MM_JSON_SINK_H
 #define MM_JSON_SINK_H
 
-#include "bson/convert.h"
+#include "bson/convert_status.h"
+#include "mongo/options.h"
 
 typedef struct JsonSink JsonSink;
 

@@ -9,7 +9,7 @@
 #ifndef MM_KEY_H
 #define MM_KEY_H
 
-#include "bson/convert.h"
+#include "bson/convert_status.h"
 #include "lib/stringinfo.h"
 
 /* Appends the key of the value under the iterator; throws for a value that is

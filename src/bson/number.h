@@ -5,7 +5,7 @@
 #ifndef MM_NUMBER_H
 #define MM_NUMBER_H
 
-#include "bson/convert.h"
+#include "bson/convert_status.h"
 
 #ifndef PG_INT128_TYPE
 #error "mongo_migrate needs a compiler with 128-bit integers"

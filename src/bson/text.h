@@ -6,7 +6,7 @@
 #ifndef MM_TEXT_H
 #define MM_TEXT_H
 
-#include "bson/convert.h"
+#include "bson/convert_status.h"
 
 /* Room for the text form of any scalar but a string. */
 #define TEXT_SCALAR_SIZE 64

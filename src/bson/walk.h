@@ -3,12 +3,10 @@
  *	  Steps over untrusted BSON.  Private to bson/.
  *
  * libbson's iterator never reads outside its buffer, but it takes a document
- * whose terminator is missing or stands early.  walk_end() sees both.
+ * whose terminator is missing or stands early.  walk_ended_well() sees both.
  */
 #ifndef MM_WALK_H
 #define MM_WALK_H
-
-#include "bson/convert.h"
 
 /* MongoDB itself refuses documents nested deeper than this. */
 #define WALK_MAX_DEPTH 200
