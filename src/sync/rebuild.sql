@@ -362,26 +362,28 @@ BEGIN
     END IF;
     -- Positions without a gap are those of the array's elements, and so are others until their gaps have been closed there,
     -- after which the array ends before the last of them. Then elements are where they are in the order of the rows, unless
-    -- rows have come or gone since: one that its row makes something else of may be another row's.
+    -- rows have come or gone since: one that its row makes something else of may be another row's, but for the only one.
     -- A full join is never a nested loop, however few rows are expected: arrays of thousands take no square of that.
-    rows_ := format('(SELECT %1$s AS elements OFFSET 0) AS o CROSS JOIN LATERAL (SELECT r.*, f.document AS "mm document" FROM ('
-                    'SELECT c.*, row_number() OVER (ORDER BY c.%2$I) AS "mm n", '
+    rows_ := format('(SELECT a%5$s.*, CASE WHEN a%5$s."mm sure" OR e.same OR (a%5$s."mm even" AND count(*) FILTER (WHERE e.same IS NOT TRUE) OVER () = 1) '
+                    'THEN e.elements[1] ELSE e.elements[2] END AS "mm element" '
+                    'FROM (SELECT %1$s AS elements OFFSET 0) AS o CROSS JOIN LATERAL (SELECT r.*, f.document AS "mm document" FROM ('
+                    'SELECT c.*, row_number() OVER (ORDER BY c.%2$I) AS "mm n", %7$s AND count(*) OVER () = cardinality(o.elements) AS "mm even", '
                     'max(c.%2$I) OVER () < greatest(count(*) OVER (), cardinality(o.elements)) AND min(c.%2$I) OVER () >= 0 AS "mm sure" FROM %3$s AS c WHERE %4$s) AS r '
                     'FULL JOIN unnest(o.elements) WITH ORDINALITY AS f (document, n) ON f.n = CASE WHEN r."mm sure" THEN r.%2$I + 1 ELSE r."mm n" END OFFSET 0) AS a%5$s '
-                    'CROSS JOIN LATERAL (SELECT t.element FROM (SELECT p%5$s.document, p%5$s.n, %6$s AS element '
-                    'FROM unnest(ARRAY[a%5$s."mm document", NULL]) WITH ORDINALITY AS p%5$s (document, n) OFFSET 0) AS t '
-                    'WHERE a%5$s."mm sure" OR t.n = 2 OR t.element::text = t.document::text LIMIT 1) AS e WHERE a%5$s."mm n" IS NOT NULL',
+                    'CROSS JOIN LATERAL (SELECT array_agg(p.element ORDER BY p.n) AS elements, bool_or(p.element::text = p.document::text) AS same '
+                    'FROM (SELECT p%5$s.document, p%5$s.n, %6$s AS element '
+                    'FROM unnest(CASE WHEN a%5$s."mm sure" THEN ARRAY[a%5$s."mm document"] ELSE ARRAY[a%5$s."mm document", NULL] END) WITH ORDINALITY AS p%5$s (document, n) OFFSET 0) AS p) AS e '
+                    'WHERE a%5$s."mm n" IS NOT NULL) AS e',
                     CASE WHEN child.nested_path IS NULL THEN format('mongo_migrate.array_elements(%s)', array_)
                          ELSE format('(SELECT mongo_migrate.tree_elements(%1$s, %2$L, array_agg(c.%3$I ORDER BY c.%3$I), array_agg(c.%4$I ORDER BY c.%3$I)) FROM %5$s AS c WHERE %6$s)',
                                      array_, child.nested_path, place.position, place.parent, child.target, keys) END,
-                    place.position, child.target, keys, depth, element);
+                    place.position, child.target, keys, depth, element, CASE WHEN child.nested_path IS NULL THEN 'true' ELSE 'false' END);
     IF child.nested_path IS NOT NULL THEN
-        RETURN format('(SELECT mongo_migrate.written_tree(%1$s, %2$L, array_agg(a%3$s.%4$I ORDER BY a%3$s."mm n"), array_agg(a%3$s.%5$I ORDER BY a%3$s."mm n"), '
-                      'array_agg(e.element ORDER BY a%3$s."mm n")) FROM %6$s)',
-                      array_, child.nested_path, depth, place.position, place.parent, rows_);
+        RETURN format('(SELECT mongo_migrate.written_tree(%1$s, %2$L, array_agg(e.%3$I ORDER BY e."mm n"), array_agg(e.%4$I ORDER BY e."mm n"), array_agg(e."mm element" ORDER BY e."mm n")) FROM %5$s)',
+                      array_, child.nested_path, place.position, place.parent, rows_);
     END IF;
-    RETURN format('(SELECT CASE WHEN count(*) > 0 THEN json_agg(e.element ORDER BY a%2$s."mm n") WHEN json_typeof(%1$s) = ''array'' THEN ''[]''::json ELSE %1$s END FROM %3$s)',
-                  array_, depth, rows_);
+    RETURN format('(SELECT CASE WHEN count(*) > 0 THEN json_agg(e."mm element" ORDER BY e."mm n") WHEN json_typeof(%1$s) = ''array'' THEN ''[]''::json ELSE %1$s END FROM %2$s)',
+                  array_, rows_);
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.written_child(name, text, mongo_migrate.plan_target, integer) IS
