@@ -413,6 +413,21 @@ DELETE FROM bags WHERE id = 1;
 DELETE FROM bags_l WHERE bag = 2 AND v = 'a';
 SELECT * FROM differences('bags');
 
+-- An id that the column's type does not hold is that of no row; by ids of some types no row is looked for.
+SELECT load(c, '[{"_id": 0.5}]') FROM unnest('{floats,reals}'::text[]) AS c;
+CALL map('floats', 'source');
+CALL map('reals', 'source');
+CREATE TABLE floats (id double precision PRIMARY KEY);
+CREATE TABLE reals (id real PRIMARY KEY);
+INSERT INTO floats VALUES (0.5), (1.5);
+INSERT INTO reals VALUES (0.5), (1.5);
+CALL plan('floats', '"ta.rget ""x""".floats', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}');
+CALL plan('reals', '"ta.rget ""x""".reals', NULL, NULL, '{"name": "id", "role": "id", "path": "_id"}');
+SELECT c.source_id, c.target, c.target_value, c.kind FROM (VALUES ('floats', '0.5'), ('floats', '1.5'), ('reals', '0.5')) AS i (collection, id),
+    mongo_migrate.compare_document('ve ri''fy', i.collection, i.id) AS c ORDER BY 2, 1;
+SELECT mongo_migrate.compare_document('ve ri''fy', 'floats', '1e309');
+SELECT mongo_migrate.compare_document('ve ri''fy', 'reals', '1.5');
+
 -- Ids that are times, or times as text.
 SELECT load('moments', '[{"_id": {"$date": {"$numberLong": "1700000000123"}}}, {"_id": {"$date": {"$numberLong": "-1"}}}]');
 CALL map('moments', 'source');

@@ -39,10 +39,12 @@ BEGIN
                'OR m.key IN (SELECT mongo_migrate.bson_key(c) FROM mongo_migrate.verify_candidates($1) AS c)', ident.map)
     END INTO ids USING id;
     RETURN ids;
+EXCEPTION WHEN numeric_value_out_of_range THEN
+    RETURN NULL;    -- more than the column's type holds
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_row_ids(mongo_migrate.verify_job, text) IS
-    'ids of rows of a job''s root that a text means';
+    'ids of rows of a job''s root that a text means; NULL: of none';
 
 -- A statement's rows in the order of the document: by positions in arrays, then as they come.
 CREATE FUNCTION mongo_migrate.verify_in_order(statement text) RETURNS text
@@ -101,7 +103,8 @@ BEGIN
                 nothing := false;
             END;
         END LOOP;
-        IF batch.keys IS NULL AND job.root = ANY (job.targets) THEN
+        -- By ids of some types rows are not looked for.
+        IF batch.keys IS NULL AND job.root = ANY (job.targets) AND mongo_migrate.verify_rows_statement(job) IS NOT NULL THEN
             RETURN QUERY EXECUTE mongo_migrate.verify_in_order(mongo_migrate.verify_rows_statement(job))
                 USING mongo_migrate.verify_row_ids(job, id);
             nothing := nothing AND NOT FOUND;
