@@ -1,4 +1,5 @@
-# A server that answers what no MongoDB would: whoever may create a server can have one. It is an error, and no crash.
+# A server that answers what no MongoDB would: whoever may create a server can have one. It is an error, and no crash,
+# but where libmongoc itself aborts (doc/connecting.md).
 use strict;
 use warnings;
 
