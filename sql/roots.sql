@@ -69,6 +69,10 @@ SELECT mongo_migrate.reset_collection('roots', 'orders', truncate => true);
 UPDATE mongo_migrate.plan_column SET on_dangling = 'keep' WHERE (server, collection, role) = ('roots', 'orders', 'reference');
 SELECT (r).documents, (r).inserted, (r).rejected FROM mongo_migrate.migrate_collection('roots', 'orders', workers => 0) AS r;
 SELECT row_key, source_value, policy FROM pg_temp.dangling;
+SELECT source_id, column_name, kind FROM mongo_migrate.verify_full('roots', 'orders') ORDER BY 1;
+-- An id that was to be kept is not there.
+UPDATE roots.orders SET party_id = NULL;
+SELECT source_id, column_name, kind FROM mongo_migrate.verify_full('roots', 'orders') ORDER BY 1;
 SELECT mongo_migrate.reset_collection('roots', 'orders', truncate => true);
 UPDATE mongo_migrate.plan_column SET on_dangling = 'quarantine' WHERE (server, collection, role) = ('roots', 'orders', 'reference');
 SELECT (r).documents, (r).inserted FROM mongo_migrate.migrate_collection('roots', 'orders', workers => 0) AS r;

@@ -264,7 +264,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.written_by_id(name, text, record, text, text, text[], boolean) IS
-    'SQL for the field of a reference by _id; col: of verify_columns(), with on_dangling';
+    'SQL for the field of a reference by _id; col: of verify_columns()';
 
 CREATE FUNCTION mongo_migrate.written_by_key(server name, collection text, target text, column_name name, row_ text)
     RETURNS text
@@ -412,7 +412,7 @@ BEGIN
       FROM mongo_migrate.loaded_references(server, ARRAY[collection]) AS r
      WHERE (r.collection, r.target) = (collection, target) AND r.value_column <> r.column_name;
     FOR col IN
-        SELECT v.*, c.reverse_expression, c.on_dangling
+        SELECT v.*, c.reverse_expression
           FROM mongo_migrate.verify_columns(server, collection, target) AS v
           JOIN mongo_migrate.plan_column AS c ON (c.server, c.collection, c.target, c.column_name) = (server, collection, target, v.column_name)
          ORDER BY c.ordinal

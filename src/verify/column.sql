@@ -97,14 +97,15 @@ BEGIN
     ELSE
         kept := 'true';     -- text may be written otherwise than the key
     END IF;
-    -- An orphan refers to nothing: what is stored is NULL, or an id of its own that no row has.
+    -- An orphan refers to nothing: what is stored is NULL, unless the plan keeps the id that it has, or an id of its own that no row has.
     kind := format(
         'CASE WHEN %2$s %6$s %3$s.id THEN NULL '
         'WHEN mongo_migrate.verify_is_null(%1$s) THEN CASE WHEN %2$s IS NOT NULL THEN ''mismatch'' END '
-        'WHEN %2$s IS NULL THEN CASE WHEN %3$s.key IS NULL OR NOT EXISTS (%4$s) THEN ''orphan'' ELSE ''mismatch'' END '
+        'WHEN %2$s IS NULL THEN CASE WHEN (%3$s.key IS NULL OR NOT EXISTS (%4$s)) AND %8$s THEN ''orphan'' ELSE ''mismatch'' END '
         'WHEN %3$s.key IS NULL AND %7$s AND NOT EXISTS (%5$s) THEN ''orphan'' ELSE ''mismatch'' END',
         value, stored, found_, mongo_migrate.verify_referred(server, col.refers_to, refers_key, found_ || '.id', col.number),
-        mongo_migrate.verify_referred(server, col.refers_to, refers_key, stored, col.number), equals, kept);
+        mongo_migrate.verify_referred(server, col.refers_to, refers_key, stored, col.number), equals, kept,
+        CASE WHEN col.on_dangling = 'keep' AND col.holds_ids AND col.refers_key = '_id' THEN format('e.r%s IS NULL', col.number) ELSE 'true' END);
     shown := format('concat(mongo_migrate.verify_show(%1$s), '
                     ''' (id '' || nullif(%2$s.id::text, mongo_migrate.verify_show(%1$s)) || '')'')', value, found_);
 END

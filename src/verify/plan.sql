@@ -9,7 +9,7 @@
 -- The plan's columns of a target with their types in the table, key columns first.
 CREATE FUNCTION mongo_migrate.verify_columns(server name, collection text, target text)
     RETURNS TABLE (column_name name, number integer, role text, path text, expression text, source_type text,
-                   refers_to text, refers_key text, key_form text, holds_ids boolean, type oid, typmod integer, source text)
+                   refers_to text, refers_key text, key_form text, on_dangling text, holds_ids boolean, type oid, typmod integer, source text)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -41,13 +41,13 @@ BEGIN
 
     RETURN QUERY
         SELECT c.column_name, a.attnum::integer, c.role, c.path, c.expression, c.source_type,
-               c.refers_to, c.refers_key, c.key_form, mongo_migrate.holds_ids(c), a.atttypid, a.atttypmod,
+               c.refers_to, c.refers_key, c.key_form, c.on_dangling, mongo_migrate.holds_ids(c), a.atttypid, a.atttypmod,
                CASE WHEN c.role IN ('id', 'parent', 'position', 'key') THEN mongo_migrate.key_source($1, $2, $3, c.column_name) END
         FROM mongo_migrate.plan_column AS c
              JOIN pg_attribute AS a ON a.attrelid = relation AND a.attname = c.column_name
         WHERE (c.server, c.collection, c.target) = ($1, $2, $3) AND c.included
             AND a.attnum > 0 AND NOT a.attisdropped
-        ORDER BY 13, c.ordinal;
+        ORDER BY 14, c.ordinal;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_columns(name, text, text) IS
