@@ -48,7 +48,7 @@ ROLLBACK;
 CALL mongo_migrate.rest_until(NULL);
 CALL mongo_migrate.rest_until('2024-01-01');
 CALL mongo_migrate.rest_until('-infinity');
-SET statement_timeout = '10ms';
+SET statement_timeout = '500ms';
 CALL mongo_migrate.rest_until('infinity');
 RESET statement_timeout;
 

@@ -51,7 +51,7 @@ SELECT count(*), sum(n) FROM worker_log;
 SELECT mongo_migrate.run_workers(ARRAY['SELECT pg_sleep(1000)', 'SELECT 1/0']);
 SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker';
 -- So does a cancel.
-SET statement_timeout = '200ms';
+SET statement_timeout = '500ms';
 SELECT mongo_migrate.run_workers(ARRAY['SELECT pg_sleep(1000)', 'SELECT pg_sleep(1000)']);
 RESET statement_timeout;
 SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker';

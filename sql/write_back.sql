@@ -21,7 +21,7 @@ $$;
 -- Until nothing is to be written; what is refused is.
 CREATE PROCEDURE pg_temp.settle() LANGUAGE plpgsql AS $$
 BEGIN
-    FOR i IN 1 .. 300 LOOP
+    FOR i IN 1 .. 1800 LOOP
         COMMIT;
         IF NOT EXISTS (SELECT FROM mongo_migrate.sync_status WHERE server = 'back' AND (pending > 0 OR error IS NOT NULL)) THEN
             RETURN;
@@ -223,7 +223,16 @@ SELECT * FROM pg_temp.differences();
 -- A column that is called otherwise now, until the plan says so.
 ALTER TABLE users RENAME age TO years;
 UPDATE users SET years = 5 WHERE email = 'ann@y.org';
-SELECT pg_sleep(1);
+CREATE PROCEDURE pg_temp.fails() LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1 .. 1800 LOOP
+        COMMIT;
+        EXIT WHEN EXISTS (SELECT FROM mongo_migrate.sync_status WHERE server = 'back' AND error IS NOT NULL);
+        PERFORM pg_sleep(0.1);
+    END LOOP;
+END
+$$;
+CALL pg_temp.fails();
 SELECT pending, error FROM mongo_migrate.sync_status WHERE server = 'back';
 UPDATE mongo_migrate.plan_column SET column_name = 'years' WHERE server = 'back' AND column_name = 'age';
 CALL pg_temp.settle();
@@ -267,7 +276,7 @@ SELECT pg_temp.run('{"update": "users", "updates": [{"q": {"email": "ann@y.org"}
 SELECT pg_temp.run('{"insert": "users", "documents": [{"email": "eve@x.org", "address": {"city": "Rom", "zip": "1"}, "age": 1, "tags": [], "seen": {"$date": "2020-01-01T00:00:00Z"}, "score": 1}]}');
 CREATE PROCEDURE pg_temp.follow() LANGUAGE plpgsql AS $$
 BEGIN
-    FOR i IN 1 .. 300 LOOP
+    FOR i IN 1 .. 1800 LOOP
         COMMIT;
         EXIT WHEN EXISTS (SELECT FROM users WHERE email = 'eve@x.org');
         PERFORM pg_sleep(0.1);

@@ -17,7 +17,7 @@ LANGUAGE sql AS $$
 $$;
 CREATE PROCEDURE pg_temp.settle() LANGUAGE plpgsql AS $$
 BEGIN
-    FOR i IN 1 .. 300 LOOP
+    FOR i IN 1 .. 1800 LOOP
         COMMIT;
         IF NOT EXISTS (SELECT FROM mongo_migrate.row_change WHERE server = 'places' AND reason IS NULL)
             AND EXISTS (SELECT FROM mongo_migrate.sync_status WHERE server = 'places' AND error IS NULL) THEN

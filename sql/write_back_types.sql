@@ -20,7 +20,7 @@ CREATE FUNCTION pg_temp.changed(collection text) RETURNS TABLE (was text, "is" t
 $$;
 CREATE PROCEDURE pg_temp.settle() LANGUAGE plpgsql AS $$
 BEGIN
-    FOR i IN 1 .. 300 LOOP
+    FOR i IN 1 .. 1800 LOOP
         COMMIT;
         IF NOT EXISTS (SELECT FROM mongo_migrate.unnoted_tables('back_types'))
            AND NOT EXISTS (SELECT FROM mongo_migrate.sync_status WHERE server LIKE 'back\_%' AND (pending > 0 OR error IS NOT NULL)) THEN

@@ -26,8 +26,8 @@ is(ask('SELECT count(*) FROM orders'), 20000, 'all members are there');
 
 # One of which the session has a connection goes away. The other secondary is read, and the query is cancelled.
 $members[2]->kill9;
-ask(q{SET statement_timeout = '100ms'});
-$members[0]->fail_point('{"mode": "alwaysOn", "data": {"failCommands": ["getMore"], "blockConnection": true, "blockTimeMS": 2000}}');
+ask(q{SET statement_timeout = '1s'});
+$members[0]->fail_point('{"mode": "alwaysOn", "data": {"failCommands": ["getMore"], "blockConnection": true, "blockTimeMS": 60000}}');
 like(ask('SELECT count(text) FROM orders'), qr/canceling statement/, 'a query is cancelled when another member has gone');
 $members[0]->fail_point_off;
 ask('RESET statement_timeout');

@@ -270,7 +270,7 @@ foreach my $round (1 .. ($ENV{MM_KILLS} // 1))
 	$mongo->start;
 	write_some(30);
 	caught_up("after MongoDB's end $round");
-	is(status('error'), '', 'and that it is there again');
+	ok($node->poll_query_until('postgres', 'SELECT error IS NULL FROM mongo_migrate.sync_status'), 'and that it is there again');
 	is(differences(), '', "the tables are as the source, round $round");
 }
 
@@ -293,6 +293,7 @@ like($error, qr/READ COMMITTED transactions only/, 'nor does an older snapshot d
 
 # What waits for the copy of a collection that is planned no more.
 put('never', { _id => 1 });
+caught_up('before it is planned');
 query("SELECT mongo_migrate.plan_collection('shop', 'never')");
 put('never', { _id => 2 });
 ok($node->poll_query_until('postgres', "SELECT pending = 1 FROM mongo_migrate.sync_status"), 'a change waits for the copy');
