@@ -328,10 +328,14 @@ INSERT INTO mongo_migrate.chunk (server, collection, chunk) VALUES ('s', 'wide',
 SQL
 $one = session();
 like(run_in($one, "SELECT mongo_migrate.copy_batch('s', 'wide', 1, 1000)"), qr/1000,1000,0,0,0,f/, 'a batch of a long chunk');
-my $cursors = $mongo->command('admin', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$currentOp": {"idleCursors": true}},
-	{"$match": {"type": "idleCursor", "ns": "shop.wide"}}]}');
-is(scalar @{ $cursors->{cursor}{firstBatch} }, 1, 'the cursor is open between batches');
-$mongo->command('shop', qq({"killCursors": "wide", "cursors": [$cursors->{cursor}{firstBatch}[0]{cursor}{cursorId}]}));
+my $cursors;
+wait_while($one, sub {
+	$cursors = $mongo->command('admin', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$currentOp": {"idleCursors": true}},
+		{"$match": {"type": "idleCursor", "ns": "shop.wide"}}]}')->{cursor}{firstBatch};
+	return !@$cursors;    # while it has what was asked for ahead
+});
+is(scalar @$cursors, 1, 'the cursor is open between batches');
+$mongo->command('shop', qq({"killCursors": "wide", "cursors": [$cursors->[0]{cursor}{cursorId}]}));
 like(run_in($one, "SELECT mongo_migrate.copy_batch('s', 'wide', 1, 3000)"), qr/3000,3000,0,0,0,f/, 'what has been read');
 like(run_in($one, "SELECT mongo_migrate.copy_batch('s', 'wide', 1, 3000)"), qr/3000,3000,0,0,0,f/, 'another cursor goes on');
 is($one->{err}, '', 'a lost cursor is no error');

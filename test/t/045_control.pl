@@ -156,13 +156,18 @@ is(query("SELECT string_agg(attrelid::regclass || '.' || attname || ' ' || attty
 	  . " WHERE attrelid IN ('d'::regclass, 'e'::regclass) AND attname = 'unit'"), 'd.unit common.unit, e.unit common.unit', 'both have the type');
 is(query("SELECT string_agg(name, ',') FROM common.state"), 'new', 'and one row is in the lookup table');
 
-# A worker that has to give way in a deadlock comes again.
+# A worker that has to give way in a deadlock comes again. It closes the circle: who does not finds none that comes later.
 query("SELECT mongo_migrate.reset_collection('shop', 'a', truncate => true)");
+query('CREATE OR REPLACE FUNCTION gate(n integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS '
+	  . q('BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared(1); PERFORM pg_catalog.pg_advisory_xact_lock_shared(2); RETURN n; END'));
 $gate = closed_gate();
-$session = starts("SET deadlock_timeout = '3s'; SELECT complete FROM mongo_migrate.migrate_collection('shop', 'a', workers => 1)");
+$first->ask("SET deadlock_timeout = '100s'; SELECT pg_advisory_lock(2)");
+$session = starts("SELECT complete FROM mongo_migrate.migrate_collection('shop', 'a', workers => 1)");
 wait_until("($waiting) = 1", 'it copies');
-$gate->ask("SET deadlock_timeout = '100s'; BEGIN; LOCK TABLE a IN SHARE MODE");
+$first->send('BEGIN; LOCK TABLE a IN SHARE MODE; ROLLBACK; SELECT pg_advisory_unlock(2)');
+wait_until("count(*) = 1 FROM pg_locks WHERE relation = 'a'::regclass AND NOT granted", 'another waits for its table');
 $gate->finish;
+$first->result;
 ($out, $err) = $session->result;
 is($out, 't', 'it completes');
 like($err, qr/WARNING:  migration of collection a is interrupted: deadlock detected/, 'and has said why it came again');

@@ -34,12 +34,12 @@ sub queries
 	return $totals->{queries}{count} + $totals->{getmore}{count};
 }
 
-# How many cursors over the documents a member has.
+# How many cursors over the documents a member has, whether it is asked for more of them or not.
 sub cursors
 {
 	my ($member) = @_;
 	return scalar @{ $member->command('admin', '{"aggregate": 1, "cursor": {}, "pipeline": [{"$currentOp": {"idleCursors": true, "allUsers": true}},'
-		  . ' {"$match": {"ns": "shop.orders", "type": "idleCursor"}}]}')->{cursor}{firstBatch} };
+		  . ' {"$match": {"ns": "shop.orders", "cursor": {"$exists": true}}}]}')->{cursor}{firstBatch} };
 }
 
 # Starts a migration, which a lock holds in its midst while $meanwhile runs. Returns what psql printed.
