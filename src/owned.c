@@ -81,3 +81,19 @@ owned_bson_new(MemoryContext context)
 {
 	return owned_bson(context, bson_new());
 }
+
+static void
+free_bson(void *object)
+{
+	bson_free(object);
+}
+
+/* Memory for a document that has its bytes elsewhere; see owned.h. */
+bson_t *
+owned_bson_lent(MemoryContext context)
+{
+	bson_t	   *bson = BSON_ALIGNED_ALLOC0(bson_t);
+
+	owned_register(context, bson, free_bson);
+	return bson;
+}

@@ -18,6 +18,12 @@ extern bson_t *owned_bson(MemoryContext context, bson_t *bson);
 extern bson_t *owned_bson_new(MemoryContext context);
 
 /*
+ * Returns what bson_init_static() may be called for as long as context lives,
+ * again and again.  libbson's types are aligned, by more than palloc() does.
+ */
+extern bson_t *owned_bson_lent(MemoryContext context);
+
+/*
  * Has destroy(object) called when context is reset or deleted.  Throws only
  * for want of memory, and then after destroying the object.  Returns a handle
  * for owned_release().

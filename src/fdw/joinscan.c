@@ -53,8 +53,8 @@ typedef struct JoinScanState
 	bool		held;			/* it is still to be looked at; none at the
 								 * end */
 	const bson_t *document;
-	bson_t		of_outer;		/* within it */
-	bson_t		of_inner;		/* the same, or one that was asked for */
+	bson_t	   *of_outer;		/* within it */
+	bson_t	   *of_inner;		/* the same, or one that was asked for */
 	bool		has_inner;
 	int64		number;			/* of the match, from 0; 0 for none too */
 
@@ -108,6 +108,8 @@ join_scan_begin(ForeignScanState *node, int eflags)
 										   ALLOCSET_SMALL_SIZES);
 	state->asked_context = AllocSetContextCreate(estate->es_query_cxt, "mongo join asked",
 												 ALLOCSET_SMALL_SIZES);
+	state->of_outer = owned_bson_lent(estate->es_query_cxt);
+	state->of_inner = owned_bson_lent(estate->es_query_cxt);
 	initStringInfo(&state->unmatched);
 	state->early = early_scan_add(node, start_early);
 }
@@ -204,7 +206,7 @@ read_asked(JoinScanState *state)
 		state->asked = NULL;
 		return false;
 	}
-	return bson_init_static(&state->of_inner, bson_get_data(document), document->len);
+	return bson_init_static(state->of_inner, bson_get_data(document), document->len);
 }
 
 /* Asks for the matches of the outer document, and reads the first. */
@@ -221,7 +223,7 @@ ask_matches(ForeignScanState *node)
 		.paths = state->inner_reader->paths
 	};
 
-	store_row(node, &state->of_outer, NULL);
+	store_row(node, state->of_outer, NULL);
 	econtext->ecxt_scantuple = node->ss.ss_ScanTupleSlot;
 	MemoryContextReset(state->asked_context);
 	old = MemoryContextSwitchTo(state->asked_context);
@@ -267,10 +269,10 @@ read_document(ForeignScanState *node)
 		const char *name = bson_iter_key(&iter);
 
 		if (strcmp(name, LOOKUP_OUTER) == 0)
-			point_to(&state->of_outer, &iter);
+			point_to(state->of_outer, &iter);
 		else if (strcmp(name, LOOKUP_INNER) == 0)
 		{
-			point_to(&state->of_inner, &iter);
+			point_to(state->of_inner, &iter);
 			state->has_inner = true;
 		}
 		else if (strcmp(name, LOOKUP_NUMBER) == 0)
@@ -313,7 +315,7 @@ join_document(ForeignScanState *node)
 	/* One match is enough. */
 	if (state->matched && (type == JOIN_SEMI || type == JOIN_ANTI))
 		return false;
-	store_row(node, &state->of_outer, state->has_inner ? &state->of_inner : NULL);
+	store_row(node, state->of_outer, state->has_inner ? state->of_inner : NULL);
 	if (!state->has_inner)
 		return keeps_unmatched;
 	if (row_matches(node))
@@ -323,8 +325,8 @@ join_document(ForeignScanState *node)
 		return type != JOIN_ANTI;
 	}
 	if (keeps_unmatched && !state->matched && state->unmatched.len == 0)
-		appendBinaryStringInfo(&state->unmatched, (const char *) bson_get_data(&state->of_outer),
-							   state->of_outer.len);
+		appendBinaryStringInfo(&state->unmatched, (const char *) bson_get_data(state->of_outer),
+							   state->of_outer->len);
 	return false;
 }
 

@@ -336,10 +336,12 @@ write_find_new(MongoConnection *connection, const char *collection, List *docume
 	mongo_transaction_begin(connection);
 	foreach(lc, documents)
 	{
-		bson_iter_t *id = palloc(sizeof(bson_iter_t));
+		bson_value_t *id = palloc(sizeof(bson_value_t));
+		bson_iter_t iter;
 
-		find_id(id, lfirst(lc));
-		ids = lappend(ids, unconstify(bson_value_t *, bson_iter_value(id)));
+		find_id(&iter, lfirst(lc));
+		*id = *bson_iter_value(&iter);
+		ids = lappend(ids, id);
 	}
 	BCON_APPEND(opts, "projection", "{", "_id", BCON_INT32(1), "}");
 	cursor = mongo_find(connection, collection, match_list("_id", "$in", ids), opts,

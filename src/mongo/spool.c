@@ -26,7 +26,7 @@ struct Spool
 	off_t		offset;			/* of what is written or read next */
 	StringInfoData bytes;		/* before that: not yet written, or read */
 	int			taken;			/* so many of these have been given */
-	bson_t	   *document;		/* the last one given; from malloc, so aligned */
+	bson_t	   *document;		/* the last one given */
 };
 
 /* Makes an empty one; see spool.h. */
@@ -38,8 +38,7 @@ spool_create(const char *name, MemoryContext owner)
 
 	spool->name = pstrdup(name);
 	initStringInfo(&spool->bytes);
-	spool->document = bson_malloc0(sizeof(bson_t));
-	owned_register(owner, spool->document, bson_free);
+	spool->document = owned_bson_lent(owner);
 	spool->file = OpenTemporaryFile(true);
 	MemoryContextSwitchTo(old);
 	return spool;
