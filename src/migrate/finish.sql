@@ -239,7 +239,7 @@ CREATE PROCEDURE mongo_migrate.finish_run(run_id bigint)
     LANGUAGE plpgsql
 AS $$
 BEGIN
-    -- Foreign keys need no index of an id map; others may build those meanwhile.
+    -- Foreign keys need no index of an id map: this session does not begin one when those of the tables are there.
     CALL mongo_migrate.build_keys(run_id, of_maps => false);
     IF NOT mongo_migrate.end_copy(run_id) THEN
         RETURN;

@@ -6,8 +6,9 @@
 -- attach_keys(), in the one session that finishes the run, gives them their
 -- names and makes constraints of them.  What was not built is made by
 -- add_keys() and complete_run() (finish.sql), so each step can be left out, or
--- done again.  The keys of the id map come last: foreign keys do not need
--- them, and are made while one of them may still be built.
+-- done again.  Foreign keys do not need the keys of the id map: those are
+-- built beside a table's, whose pages two scans would contend for, and beside
+-- the foreign keys.
 
 CREATE FUNCTION mongo_migrate.index_name(index regclass, label text) RETURNS name
     LANGUAGE c VOLATILE STRICT
@@ -112,14 +113,20 @@ BEGIN
     IF mongo_migrate.has_citus() OR (r.phase IN ('keys', 'references') AND mongo_migrate.is_to_stop(r)) THEN
         RETURN NULL;
     END IF;
-    FOR key IN
-        SELECT k.*
-          FROM (SELECT o.*, count(*) FILTER (
-                           WHERE hashtextextended(o.index_name, 0) NOT IN (SELECT h.lock FROM mongo_migrate.run_lock_held h)) OVER () AS free
-                  FROM mongo_migrate.keys_to_build(r.server, r.collection) o) k
-         WHERE k.index_name <> ALL (tried) AND (of_maps OR NOT k.of_map)
-         ORDER BY k.of_map, k.bytes DESC, k.place
     LOOP
+        SELECT k.* INTO key
+          FROM (SELECT o.*, h.held, count(*) OVER () AS remaining,
+                       bool_or(h.held) OVER (PARTITION BY o.relation) AS read_by_others,
+                       bool_or(h.held AND NOT o.of_map) OVER () AS others_build
+                  FROM mongo_migrate.keys_to_build(r.server, r.collection) o,
+                       LATERAL (SELECT hashtextextended(o.index_name, 0) IN (SELECT l.lock FROM mongo_migrate.run_lock_held l) AS held) h) k
+         WHERE NOT k.held AND k.index_name <> ALL (tried) AND (of_maps OR NOT k.of_map OR k.others_build)
+         -- Two scans of a table at a time contend for its pages.
+         ORDER BY k.read_by_others, k.of_map, k.bytes DESC, k.place
+         LIMIT 1;
+        IF NOT FOUND THEN
+            RETURN NULL;
+        END IF;
         CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended(key.index_name, 0));
         -- It may have been built before it was locked.
         CONTINUE WHEN EXISTS (SELECT FROM mongo_migrate.run_keys(r.server, r.collection) k
@@ -128,7 +135,7 @@ BEGIN
         -- alone has all of maintenance_work_mem. The last index is nobody else's to wait for.
         PERFORM set_config('max_parallel_maintenance_workers',
             greatest((current_setting('max_parallel_maintenance_workers')::integer + 1)
-                     / greatest(least(mongo_migrate.key_workers((r.options ->> 'workers')::integer), key.free), 1) - 1, 0)::text, true);
+                     / greatest(least(mongo_migrate.key_workers((r.options ->> 'workers')::integer), key.remaining), 1) - 1, 0)::text, true);
         BEGIN
             EXECUTE mongo_migrate.index_ddl(key);
         EXCEPTION WHEN unique_violation OR program_limit_exceeded THEN
@@ -136,11 +143,10 @@ BEGIN
         END;
         RETURN key.index_name;
     END LOOP;
-    RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.build_key(bigint, name[], boolean) IS
-    'builds an index of keys_to_build(), those of a run''s tables first, and those of its id map only if of_maps, under a passing name that it returns, locked for the transaction (advisory); NULL: no other session leaves one, but those that were tried';
+    'builds an index of keys_to_build(), first of a table of which no other session builds one, and those of the id map only if of_maps or while others build those of tables, under a passing name that it returns, locked for the transaction (advisory); NULL: no other session leaves one, but those that were tried';
 
 CREATE FUNCTION mongo_migrate.begin_keys(run_id bigint)
     RETURNS boolean

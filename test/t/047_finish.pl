@@ -86,7 +86,7 @@ is(query("SELECT string_agg(k.keys, ' ') FROM mongo_migrate.id_map m CROSS JOIN 
 $_->finish foreach @both;
 
 # Before the load keys are tried on the empty tables, but not for as long as others write to them.
-$mongo->command('mm_test_finish', '{"insert": "notes", "documents": [{"_id": 1, "n": 1}]}');
+$mongo->command('mm_test_finish', '{"insert": "notes", "documents": [{"_id": "a", "n": 1}]}');
 query("SELECT mongo_migrate.plan_collection('shop', 'notes'); SELECT mongo_migrate.apply_ddl('shop', 'notes')");
 my $writer = PsqlSession->new($node);
 $writer->ask('BEGIN; LOCK TABLE notes IN ROW EXCLUSIVE MODE');
@@ -99,6 +99,15 @@ query("CALL mongo_migrate.copy_chunks($run); SELECT mongo_migrate.begin_keys($ru
 my ($helper, $finisher) = map { PsqlSession->new($node) } 1 .. 2;
 $helper->ask('SET min_parallel_table_scan_size = 0');
 $finisher->ask("SET lock_timeout = '10ms'");
+$helper->ask("BEGIN; SELECT mongo_migrate.build_key($run, '{}')");
+is(query("SET min_parallel_table_scan_size = 0; SELECT b.name LIKE format('mongo_migrate_key_%s_%%', m.relation::regclass::oid)"
+		  . " FROM mongo_migrate.id_map m, mongo_migrate.build_key($run, '{}', of_maps => false) AS b (name) WHERE m.collection = 'notes'"),
+	't', 'an index of another table is built meanwhile, even by the session that is to leave those of the map');
+$helper->ask('ROLLBACK');
+query("SET min_parallel_table_scan_size = 0;\nCALL mongo_migrate.build_keys($run, of_maps => false);");
+is(query("SET min_parallel_table_scan_size = 0; SELECT mongo_migrate.build_key($run, '{}', of_maps => false) IS NULL"), 't',
+	'but not when those of the tables are there');
+query("SELECT mongo_migrate.attach_keys('shop', 'notes', false); ALTER TABLE notes DROP CONSTRAINT notes_pkey");
 foreach my $steps ([ "build_key($run, '{}')", "add_keys($run)" ], [ "finish_table($run, '{}')", "validate_references($run)" ],
 	[ "finish_table($run, '{}')", "complete_run($run)" ])
 {
