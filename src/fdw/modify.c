@@ -355,6 +355,23 @@ is_routed(ResultRelInfo *resultRelInfo)
 		(triggers == NULL || !triggers->trig_insert_before_row);
 }
 
+/*
+ * Throws for a row that must not be written: to this partition, or at all, by
+ * the row security of the table that was named, of which PostgreSQL looks at
+ * nothing but the views' check options where a foreign table is written.
+ */
+static void
+check_row(FdwModifyState *state, EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot)
+{
+	if (state->operation == CMD_UPDATE || !is_routed(resultRelInfo))
+		check_partition(estate, resultRelInfo, slot, state->operation);
+	/* A row that is moved here is an update's. */
+	if (resultRelInfo->ri_WithCheckOptions != NIL)
+		ExecWithCheckOptions(state->node->operation == CMD_UPDATE ?
+							 WCO_RLS_UPDATE_CHECK : WCO_RLS_INSERT_CHECK,
+							 resultRelInfo, slot, estate);
+}
+
 /* Puts a document into a slot as a scan would read it.  Called in the memory of a row. */
 static void
 read_back(FdwModifyState *state, const bson_t *document, TupleTableSlot *slot)
@@ -409,8 +426,7 @@ fdw_insert_batch(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot **
 	begin_writing(state, estate);
 	for (int i = 0; i < *count; i++)
 	{
-		if (!is_routed(resultRelInfo))
-			check_partition(estate, resultRelInfo, slots[i], CMD_INSERT);
+		check_row(state, estate, resultRelInfo, slots[i]);
 		documents = lappend(documents, writer_document(state->writer, slots[i]));
 	}
 	if (state->do_nothing)
@@ -448,8 +464,7 @@ hold_insert(FdwModifyState *state, EState *estate, ResultRelInfo *resultRelInfo,
 	MemoryContextReset(state->scratch);
 	old = MemoryContextSwitchTo(state->scratch);
 	begin_writing(state, estate);
-	if (!is_routed(resultRelInfo))
-		check_partition(estate, resultRelInfo, slot, CMD_INSERT);
+	check_row(state, estate, resultRelInfo, slot);
 	keep_order(state);
 	write_batch_add(state->batch, writer_document(state->writer, slot), NULL, false);
 	if (write_batch_is_full(state->batch, state->table->batch_size))
@@ -628,7 +643,7 @@ fdw_update(EState *estate, ResultRelInfo *resultRelInfo, TupleTableSlot *slot,
 		MemoryContextReset(state->scratch);
 		return repeated ? NULL : slot;
 	}
-	check_partition(estate, resultRelInfo, slot, CMD_UPDATE);
+	check_row(state, estate, resultRelInfo, slot);
 	begin_writing(state, estate);
 	at_once = returns || update.guards != NIL;
 	if (at_once || update.replaces)
