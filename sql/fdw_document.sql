@@ -223,6 +223,18 @@ SELECT show('canonical', 'doc @> ''{"_id": {"$numberInt": "5"}, "a": true}''');
 
 SELECT _id FROM docs WHERE (doc ->> 'a')::numeric > 4;
 
+-- An array at a position in another, whose elements MongoDB does not look at.
+SELECT mongo_migrate.run_command('fdw_document', '{"insert": "places", "documents": [
+    {"_id": 1, "a": [[1, 2], ["x"]]}, {"_id": 2, "a": {"0": [1], "1": ["x", {"y": 1}]}}, {"_id": 3, "a": [[], [{"y": 1}]]}, {"_id": 4, "a": [[[1, 2]], "x"]}]}') ->> 'n' AS inserted;
+CREATE FOREIGN TABLE places (_id bigint, l integer[] OPTIONS (path 'a.0'), j jsonb OPTIONS (path 'a.1'), doc jsonb OPTIONS (path '$')) SERVER fdw_document;
+SELECT show('places', '1 = ANY (l)');
+SELECT show('places', 'l && ''{2}''');
+SELECT show('places', 'l @> ''{2,1}''');
+SELECT show('places', 'l = ''{1,2}''');
+SELECT show('places', 'j ? ''x''');
+SELECT show('places', 'j @> ''["x"]''');
+SELECT show('places', 'doc -> ''a'' -> 1 @> ''[{"y": 1}]''');
+SELECT show('places', 'doc #> ''{a,1}'' = ''["x"]''');
 -- Elements of types that MongoDB orders above and below numbers, in one dimension and in two.
 SELECT mongo_migrate.run_command('fdw_document', '{"insert": "typed", "documents": [
     {"_id": 1, "b": [true, false], "o": [{"$oid": "5f0000000000000000000001"}], "u": [{"$binary": {"base64": "ABEiM0RVZneImaq7zN3u/w==", "subType": "04"}}]},

@@ -550,12 +550,17 @@ match_known(const Filter *filter, const FilterValue *value)
 	}
 }
 
-/* The same, of what may have to be cast. */
+/*
+ * The same, of what may have to be cast.  Into an array that stands at a position
+ * in another MongoDB does not look.
+ */
 static bson_t *
 match_with_comparand(const Filter *filter, const FilterValue *value)
 {
 	bson_t	   *match = match_known(filter, value);
 
+	if (match != NULL && filter->kind >= FILTER_ELEMENT && path_ends_in_position(filter->path))
+		return match_one_of(list_make2(match, match_type(filter->path, "array")));
 	/* What is negative says no more than that there is a value. */
 	if (!OidIsValid(filter->cast_type) || value->isnull || filter->kind == FILTER_ALL ||
 		filter->strategy == STRATEGY_NOT_EQUAL)

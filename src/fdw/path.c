@@ -111,6 +111,16 @@ path_has_position(const char *path)
 	}
 }
 
+/* Is the last one? */
+bool
+path_ends_in_position(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+	const char *last = dot == NULL ? path : dot + 1;
+
+	return segment_is_number(last, strlen(last));
+}
+
 /* Is the first path the beginning of the second, or the same? */
 bool
 path_covers(const char *path, const char *other)

@@ -39,4 +39,7 @@ extern bool path_covers(const char *path, const char *other);
 /* Is a segment of a match document's path a number, which may be a position in an array? */
 extern bool path_has_position(const char *path);
 
+/* Is the last one? */
+extern bool path_ends_in_position(const char *path);
+
 #endif							/* MM_PATH_H */
