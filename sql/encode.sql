@@ -79,7 +79,7 @@ SELECT mongo_migrate.encode_value(json '{"$regularExpression": {"pattern": "a", 
 SELECT value, encode_outcome(value, 'json', NULL) FROM (VALUES
     ('"\ud800\ue000"'), ('"\udbff\udb00"'), ('"\udc00"'), ('{"$numberDouble": "abc"}'), ('{"$numberDouble": "0x10"}'), ('{"$numberDouble": 5}'),
     ('{"$numberDouble": "1e400"}'), ('{"$numberDouble": "1e-400"}'), ('{"$numberDouble": "4.9406564584124654e-324"}'), ('{"$numberDouble": "-Infinity"}'), ('{"$numberDouble": "NaN"}'),
-    ('{"$date": "2024-02-30T00:00:00Z"}'), ('{"$date": "2023-02-29T00:00:00Z"}'), ('{"$date": "2024-02-29T00:00:00+0100"}'), ('{"$timestamp": {"t": 4294967296, "i": 1}}'),
+    ('{"$date": "2024-02-30T00:00:00Z"}'), ('{"$date": "2023-02-29T00:00:00Z"}'), ('{"$date": "2024-02-29T00:00:00+0100"}'), ('{"$date": {}}'), ('{"$date": {"x": "5"}}'), ('{"$timestamp": {"t": 4294967296, "i": 1}}'),
     ('{"$timestamp": {"t": 4294967295, "i": 1}}'), ('{"$binary": {"base64": "AAAA", "subType": "100"}}'), ('{"$binary": {"subType": "80", "base64": "AAAA"}}')) v (value);
 SELECT mongo_migrate.encode_value(json '{"$date": "2023-02-29T00:00:00Z"}');
 SELECT encode_outcome(repeat('[', 300) || repeat(']', 300), 'json', NULL);

@@ -236,27 +236,42 @@ json_read_uuid(const char *text, size_t length, uint8 *bytes)
 	return true;
 }
 
+/* Goes to the value of the first key of an object; false when there is none. */
+static bool
+take_key(JsonReader *reader)
+{
+	StringInfoData name;
+	bool		taken = take(reader, '{') && take(reader, '"') &&
+		read_string(reader, &name) == CONVERT_OK && take(reader, ':');
+
+	skip_space(reader);
+	return taken;
+}
+
 /* The string of {"$oid": "..."} and the like, which have nothing else; false when it is not so. */
 static bool
 read_special_string(JsonReader reader, StringInfo string)
 {
-	StringInfoData name;
-
-	return take(&reader, '{') && take(&reader, '"') && read_string(&reader, &name) == CONVERT_OK &&
-		take(&reader, ':') && take(&reader, '"') && read_string(&reader, string) == CONVERT_OK &&
+	return take_key(&reader) && take(&reader, '"') && read_string(&reader, string) == CONVERT_OK &&
 		take(&reader, '}');
+}
+
+/* Is there an object with a special key first, and that one? */
+static bool
+is_special(JsonReader reader, const char *key)
+{
+	const char *special = find_special(reader);
+
+	return special != NULL && strcmp(special, key) == 0;
 }
 
 /* The milliseconds of {"$date": {"$numberLong": "..."}}; false when it is not so. */
 static bool
 read_special_date(JsonReader reader, StringInfo string)
 {
-	StringInfoData name;
-
-	if (!take(&reader, '{') || !take(&reader, '"') || read_string(&reader, &name) != CONVERT_OK ||
-		!take(&reader, ':') || !read_special_string(reader, string))
+	if (!take_key(&reader) || !is_special(reader, "$numberLong") ||
+		!read_special_string(reader, string))
 		return false;
-	skip_space(&reader);
 	skip_container(&reader);
 	return take(&reader, '}');
 }
@@ -328,8 +343,7 @@ find_inner_string(JsonReader reader, const char *field, StringInfo value)
 {
 	StringInfoData name;
 
-	if (!take(&reader, '{') || !take(&reader, '"') || read_string(&reader, &name) != CONVERT_OK ||
-		!take(&reader, ':') || !take(&reader, '{'))
+	if (!take_key(&reader) || !take(&reader, '{'))
 		return false;
 	while (take(&reader, '"') && read_string(&reader, &name) == CONVERT_OK && take(&reader, ':') &&
 		   take(&reader, '"') && read_string(&reader, value) == CONVERT_OK)
@@ -339,6 +353,13 @@ find_inner_string(JsonReader reader, const char *field, StringInfo value)
 		take(&reader, ',');
 	}
 	return false;
+}
+
+/* Is it {"$date": {}}, or another object that does not say when? */
+static bool
+is_no_time(JsonReader reader)
+{
+	return take_key(&reader) && *reader.at == '{' && !is_special(reader, "$numberLong");
 }
 
 /* Has {"$date": "2024-02-30T00:00:00Z"} a day that its month does not have? */
@@ -384,6 +405,8 @@ find_loss(JsonReader reader, const char *name, const char *end)
 		return "a regular expression has the options i, l, m, s, u and x";
 	if (strcmp(name, "$binary") == 0 && find_inner_string(reader, "subType", &string) && string.len > 2)
 		return "a subtype has two hexadecimal digits";
+	if (strcmp(name, "$date") == 0 && is_no_time(reader))
+		return "a date that is an object has $numberLong";
 	if (strcmp(name, "$date") == 0 && is_no_day(reader))
 		return "the month has no such day";
 	if (strcmp(name, "$timestamp") == 0 && has_large_number(reader.at, end))
