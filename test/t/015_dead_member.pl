@@ -27,9 +27,9 @@ is(ask('SELECT count(*) FROM orders'), 20000, 'all members are there');
 # One of which the session has a connection goes away. The other secondary is read, and the query is cancelled.
 $members[2]->kill9;
 ask(q{SET statement_timeout = '1s'});
-$members[0]->fail_point('{"mode": "alwaysOn", "data": {"failCommands": ["getMore"], "blockConnection": true, "blockTimeMS": 60000}}');
+$members[0]->fail_point('{"mode": "alwaysOn", "data": {"failCommands": ["getMore"], "blockConnection": true, "blockTimeMS": 10000}}');
 like(ask('SELECT count(text) FROM orders'), qr/canceling statement/, 'a query is cancelled when another member has gone');
-$members[0]->fail_point_off;
+$members[0]->fail_point_off;    # when no answer is held any more
 ask('RESET statement_timeout');
 is(ask('SELECT count(*) FROM orders'), 20000, 'and the next one has its rows');
 $session->finish;
