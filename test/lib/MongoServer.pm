@@ -25,15 +25,18 @@ use strict;
 use warnings;
 
 use Cwd qw(abs_path);
+use Encode qw(decode_utf8);
 use File::Basename qw(dirname);
 use File::Temp qw(tempdir);
 use IO::Socket::INET;
-use JSON::PP qw(decode_json);
+use IPC::Open2;
+use JSON::PP qw(decode_json encode_json);
 use POSIX qw(:sys_wait_h);
 use Time::HiRes qw(sleep);
 
 my $python = '/usr/bin/python3';
 my $helper = dirname(abs_path(__FILE__)) . '/mongo.py';
+my ($requests, $answers);    # pipes of the one that serves this process
 my %running;    # pid -> 1, of this process's children
 my @reserved;   # sockets that hold this process's ports
 
@@ -106,6 +109,8 @@ sub set
 	until ($members[0]->is_primary && (grep { $_->command('admin', '{"hello": 1}')->{secondary} } @members) == $count - 1)
 	{
 		die "the replica set has no primary and secondaries after 180 seconds\n" if --$tries == 0;
+		# Else it waits for ten seconds whether there is a primary.
+		eval { $members[0]->command('admin', '{"replSetStepUp": 1}') };
 		sleep 0.05;
 	}
 	return @members;
@@ -197,7 +202,7 @@ sub start
 		die "mongod does not listen after 180 seconds\n" . $self->log_tail if $try == 3600;
 		sleep 0.05;
 	}
-	$self->_python('', 'initiate', $self->{set}) if $self->{set} && !$self->{members};
+	_ask($self->admin_uri, 'initiate', $self->{set}) if $self->{set} && !$self->{members};
 	return;
 }
 
@@ -205,7 +210,7 @@ sub start
 sub command
 {
 	my ($self, $database, $json, $anonymous) = @_;
-	return decode_json($self->_python($json, 'command', $database, $anonymous));
+	return decode_json(_ask($self->admin_uri($anonymous), 'command', $database, $json));
 }
 
 # Makes a collection anew; the range is what $range takes. All members of a set have it then.
@@ -226,7 +231,7 @@ sub generate
 sub restore
 {
 	my ($self, $database, $folder) = @_;
-	$self->_python('', 'restore', [ $database, $folder ]);
+	_ask($self->admin_uri, 'restore', $database, $folder);
 	return;
 }
 
@@ -244,28 +249,25 @@ sub fail_point_off
 	return $self->fail_point('{"mode": "off"}');
 }
 
-# Runs mongo.py with text on its standard input and returns what it prints.
-sub _python
+# Has mongo.py do something on the server; returns what it says, and dies where that is an error.
+sub _ask
 {
-	my ($self, $input, $verb, $name, $anonymous) = @_;
-	my @command = ($python, $helper, $self->admin_uri($anonymous), $verb, ref $name ? @$name : $name);
-	my ($in, $out) = map { File::Temp->new } 1 .. 2;
-	print $in $input;
-	close $in;
-	local $? = 0;
-	defined(my $pid = fork) or die "fork: $!\n";
-	if ($pid == 0)
+	my ($uri, $verb, @arguments) = @_;
+	local $SIG{PIPE} = 'IGNORE';
+	if (!$answers)
 	{
-		open STDIN, '<', $in->filename;
-		open STDOUT, '>', $out->filename;
-		open STDERR, '>&', \*STDOUT;
-		exec @command or POSIX::_exit(127);
+		my $pid = open2($answers, $requests, qw(setpriv --pdeathsig KILL), $python, $helper, 'serve');
+		$running{$pid} = 1;
 	}
-	waitpid $pid, 0;
-	open my $file, '<', $out->filename or die $!;
-	local $/;
-	my $text = <$file>;
-	die "mongo.py $verb: $text" if $?;
+	my $request = encode_json([ $uri, $verb, map { utf8::is_utf8($_) ? $_ : decode_utf8($_) } @arguments ]);
+	print $requests length($request), "\n", $request;
+	my ($status, $length) = (<$answers> // '') =~ /^(\w+) (\d+)$/ or die "mongo.py has ended\n";
+	my $text = '';
+	while (length $text < $length)
+	{
+		read($answers, $text, $length - length $text, length $text) or die "mongo.py has ended\n";
+	}
+	die "mongo.py $verb: $text\n" if $status ne 'ok';
 	return $text;
 }
 

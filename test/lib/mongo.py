@@ -1,13 +1,12 @@
 #!/usr/bin/python3
 """The little that tests, demo and bench ask of MongoDB beside the extension.
 
-mongo.py URI initiate SET          makes a replica set of one member, and waits until it can be written
-mongo.py URI command DATABASE      runs the command on standard input (Extended JSON), prints its reply
-mongo.py URI restore DATABASE FOLDER   makes a collection of each NAME.bson.gz of a mongodump, in place of what is there
-mongo.py URI churn DATABASE COLLECTION LIMIT   inserts, changes and deletes documents until standard input ends; see churn()
+mongo.py serve      does what MongoServer.pm asks of it, which asks often, until standard input ends; see serve()
+mongo.py churn URI DATABASE COLLECTION LIMIT   inserts, changes and deletes documents until standard input ends; see churn()
 """
 import glob
 import gzip
+import json
 import os
 import random
 import select
@@ -29,7 +28,7 @@ def initiate(client, name):
     deadline = time.time() + 180
     while not client.admin.command("hello").get("isWritablePrimary"):
         if time.time() > deadline:
-            sys.exit("the replica set has no primary after 180 seconds")
+            raise TimeoutError("the replica set has no primary after 180 seconds")
         time.sleep(0.05)
     # From 5.0 on the default. What a test writes is read at once, by majority.
     if client.server_info()["versionArray"][0] < 5:
@@ -78,23 +77,50 @@ def churn(collection, limit):
             return
 
 
-def main():
-    uri, verb = sys.argv[1:3]
-    client = pymongo.MongoClient(uri, directConnection=True, serverSelectionTimeoutMS=180000)
-    if verb == "initiate":
-        initiate(client, sys.argv[3])
-    elif verb == "command":
-        options = json_util.JSONOptions(document_class=SON, tz_aware=False)
-        command = json_util.loads(sys.stdin.read(), json_options=options)
+def run_command(database, text):
+    """Runs a command in Extended JSON, and returns its reply."""
+    options = json_util.JSONOptions(document_class=SON, tz_aware=False)
+    reply = database.command(json_util.loads(text, json_options=options))
+    return json_util.dumps(reply, json_options=json_util.RELAXED_JSON_OPTIONS)
+
+
+def connect(uri):
+    return pymongo.MongoClient(uri, directConnection=True, serverSelectionTimeoutMS=180000)
+
+
+def answer(uri, verb, *arguments):
+    """Each with a connection of its own: the server may have been another before.
+
+    initiate SET                makes a replica set of one member, and waits until it can be written
+    command DATABASE COMMAND    runs it
+    restore DATABASE FOLDER     makes a collection of each NAME.bson.gz of a mongodump, in place of what is there
+    """
+    with connect(uri) as client:
+        if verb == "initiate":
+            return initiate(client, *arguments)
+        database = client[arguments[0]]
+        return {"command": run_command, "restore": restore}[verb](database, *arguments[1:])
+
+
+def serve():
+    """Answers requests, JSON arrays of answer()'s arguments: a line with "ok" or "error", and the length of what follows."""
+    while True:
+        length = sys.stdin.buffer.readline()
+        if not length:
+            return
         try:
-            reply = client[sys.argv[3]].command(command)
-        except pymongo.errors.PyMongoError as error:
-            sys.exit("mongo.py: %s" % error)
-        print(json_util.dumps(reply, json_options=json_util.RELAXED_JSON_OPTIONS))
-    elif verb == "restore":
-        restore(client[sys.argv[3]], sys.argv[4])
-    elif verb == "churn":
-        churn(client[sys.argv[3]][sys.argv[4]], int(sys.argv[5]))
+            status, text = "ok", answer(*json.loads(sys.stdin.buffer.read(int(length)))) or ""
+        except Exception as error:    # the caller dies of it
+            status, text = "error", "%s: %s" % (type(error).__name__, error)
+        sys.stdout.buffer.write(b"%s %d\n%s" % (status.encode(), len(text.encode()), text.encode()))
+        sys.stdout.buffer.flush()
+
+
+def main():
+    if sys.argv[1:] == ["serve"]:
+        serve()
+    elif sys.argv[1:2] == ["churn"]:
+        churn(connect(sys.argv[2])[sys.argv[3]][sys.argv[4]], int(sys.argv[5]))
     else:
         sys.exit(__doc__)
 

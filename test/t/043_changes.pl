@@ -198,7 +198,7 @@ query("COMMIT PREPARED 'migrated'");
 fill();
 begin_anew();
 my ($input, $churned) = ('', '');
-my $churn = IPC::Run::start([ '/usr/bin/python3', "$FindBin::RealBin/../lib/mongo.py", $mongo->admin_uri, 'churn', 'shop', 'orders', $limit ],
+my $churn = IPC::Run::start([ '/usr/bin/python3', "$FindBin::RealBin/../lib/mongo.py", 'churn', $mongo->admin_uri, 'shop', 'orders', $limit ],
 	'<', \$input, '>', \$churned, IPC::Run::timeout(600));
 $churn->pump until $churned =~ /begun/;
 my $session = begin($call);
