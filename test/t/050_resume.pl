@@ -79,13 +79,16 @@ sub finish
 	return $session->{out} . $session->{err};
 }
 
-# Documents of orders that are done, as far as the server answers.
+# Documents of orders that are done, as far as the server answers: in a session that ends with it.
+my $watch;
+
 sub documents_done
 {
-	my ($out, $err) = ('', '');
-	$node->psql('postgres', "SELECT coalesce(sum(documents), 0) FROM mongo_migrate.chunk WHERE collection = 'orders'",
-		stdout => \$out, stderr => \$err);
-	return $out =~ /^(\d+)$/ ? $1 : 0;
+	$watch //= PsqlSession->new($node);
+	my ($out) = eval { $watch->ask("SELECT coalesce(sum(documents), 0) FROM mongo_migrate.chunk WHERE collection = 'orders'") };
+	return $1 if defined $out && $out =~ /^(\d+)$/;
+	undef $watch;
+	return 0;
 }
 
 # Waits until the running migration has done so many documents; false when it ended before.
