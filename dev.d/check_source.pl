@@ -124,6 +124,25 @@ sub check_prose
 	return;
 }
 
+# Links of a page lead to files, and to headings in them, by the names that these get in HTML.
+sub check_links
+{
+	my ($file, @lines) = @_;
+	foreach my $number (1 .. @lines)
+	{
+		foreach my $link ($lines[ $number - 1 ] =~ /\]\(([^()\s]+)\)/g)
+		{
+			my ($page, $heading) = $link =~ /^([^#]*)#?(.*)$/;
+			next if $page =~ /^https?:/;
+			$page = $page eq '' ? $file : $file =~ s{[^/]*$}{$page}r;
+			if (!-e $page) { report($file, $number, "there is no $page"); next; }
+			my %headings = map { (lc($_) =~ s/[^\w -]//gr =~ s/ /-/gr) => 1 } map { /^#+ (.*)/ } lines_of($page);
+			report($file, $number, "there is no heading $heading in $page") if $heading ne '' && !$headings{$heading};
+		}
+	}
+	return;
+}
+
 # What pgindent leaves as it is.
 sub check_layout
 {
@@ -252,7 +271,12 @@ foreach my $file (grep { /\.sql$/ && /^src/ } @texts)
 		report($file, $head, 'has ' . ($number - $head) . ' lines') if /^\$\$;/ && $number - $head > $max_function;
 	}
 }
-check_prose($_, lines_of($_)) foreach grep { /\.md$/ } @texts;
+foreach my $file (grep { /\.md$/ } @texts)
+{
+	my @lines = lines_of($file);
+	check_prose($file, @lines);
+	check_links($file, @lines);
+}
 check_sql_rows(\%rows, grep { /^src.*\.sql$/ } @texts);
 check_schedule();
 check_version();
