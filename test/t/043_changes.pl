@@ -11,6 +11,7 @@ use MongoServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use PsqlSession;
+use Statement;
 use Test::More;
 
 my $documents = 51000;    # more than one range of _id
@@ -49,24 +50,6 @@ query('CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS '
 	  . q('BEGIN PERFORM pg_catalog.pg_advisory_xact_lock_shared(1); RETURN new; END'));
 query('CREATE TRIGGER hold BEFORE UPDATE ON mongo_migrate.chunk FOR EACH ROW WHEN (new.documents > 100) EXECUTE FUNCTION hold()');
 
-# Starts a statement in a session of its own.
-sub begin
-{
-	my ($sql) = @_;
-	my $session = { out => '', err => '' };
-	$session->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres'), '-c', $sql ],
-		'<', \undef, '>', \$session->{out}, '2>', \$session->{err}, IPC::Run::timeout(600));
-	return $session;
-}
-
-# Waits for a session's end; returns what it printed.
-sub finish
-{
-	my ($session) = @_;
-	$session->{psql}->finish;
-	return "$session->{out}$session->{err}";
-}
-
 my $call = "SELECT complete FROM mongo_migrate.migrate_collection('shop', 'orders', batch_size => 100, workers => 2)";
 
 # Migrates, and has a statement done when both workers have committed batches and wait for the table that it locks; then
@@ -77,7 +60,7 @@ sub migrate_while
 	begin_anew();
 	my ($gate, $holder) = map { PsqlSession->new($node) } 1 .. 2;
 	$gate->ask('SELECT pg_advisory_lock(1)');
-	my $session = begin($call);
+	my $session = Statement->new($node, $call);
 	my $workers = "SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker' AND wait_event_type = 'Lock'";
 	$node->poll_query_until('postgres', "$workers AND wait_event = 'advisory'") or die 'no two workers with a batch';
 	$holder->send("BEGIN; LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; $statement");
@@ -89,7 +72,7 @@ sub migrate_while
 	$meanwhile->();
 	$holder->ask('COMMIT');
 	$holder->finish;
-	return finish($session);
+	return $session->finish;
 }
 
 my $counts = 'SELECT count(*), count(DISTINCT id), count(DISTINCT n), (SELECT count(*) FROM orders_items) FROM orders';
@@ -152,12 +135,12 @@ like($error, $empty, 'is not taken for the one that has them');
 # Another session wants a lock that the caller has, and the workers wait behind it.
 my $other;
 like(migrate_while('SELECT', sub {
-		$other = begin('VACUUM FULL mongo_migrate.chunk');
+		$other = Statement->new($node, 'VACUUM FULL mongo_migrate.chunk');
 		$node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE 'VACUUM FULL %' AND wait_event_type = 'Lock'") or die;
 	}),
 	qr/^ERROR:  40P01: migration of collection orders stopped: background worker \d waits for process \d+, which waits for a lock that this transaction holds\n.*HINT:  Let what process \d+ does end first\.\nCall migrate_collection again/s,
 	'a circle of locks by way of another session is an error');
-is(finish($other), '', 'and lets that session go on');
+is($other->finish, '', 'and lets that session go on');
 is(query($call), 't', 'and the next call as well');
 is(query($counts), $all, 'every document once');
 
@@ -201,8 +184,8 @@ my ($input, $churned) = ('', '');
 my $churn = IPC::Run::start([ '/usr/bin/python3', "$FindBin::RealBin/../lib/mongo.py", 'churn', $mongo->admin_uri, 'shop', 'orders', $limit ],
 	'<', \$input, '>', \$churned, IPC::Run::timeout(600));
 $churn->pump until $churned =~ /begun/;
-my $session = begin($call);
-like(finish($session), qr/^t$/m, 'a source that is never still is migrated to its end');
+my $session = Statement->new($node, $call);
+like($session->finish, qr/^t$/m, 'a source that is never still is migrated to its end');
 $input = "\n";
 $churn->finish;
 my $did = decode_json($churned =~ /(\{.*\})/);

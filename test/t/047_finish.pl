@@ -4,11 +4,11 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
-use IPC::Run;
 use MongoServer;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use PsqlSession;
+use Statement;
 use Test::More;
 
 my $mongo = MongoServer->shared;
@@ -30,19 +30,13 @@ query("SET min_parallel_table_scan_size = 0;\nCALL mongo_migrate.build_keys($run
 my $index = query("SELECT built FROM mongo_migrate.run_keys('shop', 'orders') WHERE relation = 'orders'::regclass AND label = 'pkey'");
 like($index, qr/^mongo_migrate_key_/, 'an index has its passing name');
 
-my ($out, $err) = ('', '');
-my $in = "BEGIN;\nLOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE;\nSELECT 'held';\n";
-my $vacuum = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out, '2>', \$err, IPC::Run::timeout(600));
-$vacuum->pump until $out =~ /held/;
-my ($finished, $trouble) = ('', '');
-my $end = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', "CALL mongo_migrate.finish_run($run)" ],
-	'<', \undef, '>', \$finished, '2>', \$trouble, IPC::Run::timeout(600));
+my $vacuum = PsqlSession->new($node);
+$vacuum->ask('BEGIN; LOCK TABLE orders IN SHARE UPDATE EXCLUSIVE MODE');
+my $end = Statement->new($node, "CALL mongo_migrate.finish_run($run)");
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND relation = 'orders'::regclass") or die 'it does not wait';
-$in .= "ALTER INDEX $index SET (fillfactor = 90);\nCOMMIT;\n\\q\n";
+is(join('', $vacuum->ask("ALTER INDEX $index SET (fillfactor = 90); COMMIT")), '', 'who has the table gets its index, too');
+is($end->finish, '', 'and the end waits for both');
 $vacuum->finish;
-$end->finish;
-is($err, '', 'who has the table gets its index, too');
-is($trouble, '', 'and the end waits for both');
 is(query('SELECT state, phase FROM mongo_migrate.run'), 'complete|done', 'before it comes');
 is(query("SELECT string_agg(conname, ',' ORDER BY conname) FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype IN ('p', 'u')"),
 	'orders_n_key,orders_pkey', 'with all keys');

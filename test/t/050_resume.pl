@@ -11,6 +11,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Proxy;
 use PsqlSession;
+use Statement;
 use Test::More;
 use Time::HiRes qw(usleep);
 
@@ -61,24 +62,6 @@ sub forget
 	return;
 }
 
-# Starts a statement in a session of its own.
-sub begin
-{
-	my ($sql) = @_;
-	my $session = { out => '', err => '' };
-	$session->{psql} = IPC::Run::start([ 'psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres'), '-c', $sql ],
-		'>', \$session->{out}, '2>', \$session->{err}, IPC::Run::timeout(600));
-	return $session;
-}
-
-# Waits for a session's end; returns what it printed.
-sub finish
-{
-	my ($session) = @_;
-	$session->{psql}->finish;
-	return $session->{out} . $session->{err};
-}
-
 # Documents of orders that are done, as far as the server answers: in a session that ends with it.
 my $watch;
 
@@ -95,10 +78,9 @@ sub documents_done
 sub wait_for_documents
 {
 	my ($session, $wanted) = @_;
-	while ($session->{psql}->pumpable)
+	while ($session->runs)
 	{
 		return 1 if documents_done() >= $wanted;
-		$session->{psql}->pump_nb;
 		usleep(5_000);
 	}
 	return 0;
@@ -172,9 +154,8 @@ my %victims = (
 		my $ended = $proxy->stats->{ended};
 		my $hit = 0;
 		$proxy->cut(int rand 200_000);
-		until ($hit || !$session->{psql}->pumpable)
+		until ($hit || !$session->runs)
 		{
-			$session->{psql}->pump_nb;
 			usleep(2_000);
 			$hit = $proxy->stats->{ended} > $ended;
 		}
@@ -188,7 +169,7 @@ sub call_and_kill
 	my ($victim, $wanted, $pace) = @_;
 	# A connection that is lost is an error, or is tried again by the same call.
 	my $retry = rand() < 0.5 ? ", retry_for => '0'" : '';
-	my $session = begin($call =~ s/250/250, max_docs_per_second => $pace$retry/r);
+	my $session = Statement->new($node, $call =~ s/250/250, max_docs_per_second => $pace$retry/r);
 	my $hits = 0;
 	my $done = documents_done();
 	while ($hits < $wanted)
@@ -199,7 +180,7 @@ sub call_and_kill
 		$hits++;
 		last unless wait_for_documents($session, $done + 1);
 	}
-	my $output = finish($session);
+	my $output = $session->finish;
 	if ($output =~ /^t$/m)
 	{
 		# It went on by itself, or the kill was too late. The driver connects again without a word where no batch waits.
@@ -256,7 +237,7 @@ foreach my $victim (qw(worker cluster))
 	query("SELECT mongo_migrate.apply_ddl('shop', 'orders')");
 	my ($gate, $blocker) = map { PsqlSession->new($node) } 1 .. 2;
 	$gate->ask('SELECT pg_advisory_lock(1)');
-	my $session = begin($call);
+	my $session = Statement->new($node, $call);
 	ok( $node->poll_query_until('postgres',
 			"SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker' AND wait_event = 'advisory'"),
 		'the copy is held');
@@ -267,7 +248,7 @@ foreach my $victim (qw(worker cluster))
 		'an index waits');
 	is(query("SELECT phase FROM mongo_migrate.progress WHERE collection = 'orders'"), 'keys', 'it is building keys');
 	$victims{$victim}->();
-	like(finish($session), qr/Call migrate_collection again|server closed|terminat|crash/, 'the caller is told');
+	like($session->finish, qr/Call migrate_collection again|server closed|terminat|crash/, 'the caller is told');
 	$blocker->finish;
 	is(query($call), 't', 'the next call completes it');
 	check_result("$victim killed while indexes are built: every document exactly once");
@@ -280,11 +261,11 @@ foreach my $function (qw(pg_cancel_backend pg_terminate_backend))
 {
 	forget();
 	query("SELECT mongo_migrate.migrate_collection('shop', 'users')");
-	my $session = begin($slow_call);
+	my $session = Statement->new($node, $slow_call);
 	ok(wait_for_documents($session, 5000), 'it runs');
 	query("SELECT $function(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND query LIKE '%migrate_collection%'"
 		  . ' AND pid <> pg_backend_pid()');
-	my $output = finish($session);
+	my $output = $session->finish;
 	if ($function eq 'pg_cancel_backend')
 	{
 		like($output, qr/ERROR:  57014: migration of collection orders stopped: canceling statement due to user request/,
@@ -307,29 +288,29 @@ query("SELECT mongo_migrate.apply_ddl('shop')");
 my $map = query("SELECT relation FROM mongo_migrate.id_map WHERE collection = 'users'");
 query("CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END'");
 query('CREATE TRIGGER wait BEFORE INSERT ON users EXECUTE FUNCTION wait()');
-my $blocker = begin('SELECT pg_advisory_lock(1), pg_sleep(600)');
+my $blocker = Statement->new($node, 'SELECT pg_advisory_lock(1), pg_sleep(600)');
 my $lock = "FROM pg_locks WHERE locktype = 'advisory' AND (classid, objid) = (0, 1)";
 ok($node->poll_query_until('postgres', "SELECT count(*) > 0 $lock AND granted"), 'the lock for the first is held');
-my $of_users = begin($call =~ s/'orders', batch_size => 250/'users', batch_size => 25/r);
+my $of_users = Statement->new($node, $call =~ s/'orders', batch_size => 250/'users', batch_size => 25/r);
 ok($node->poll_query_until('postgres', "SELECT count(*) > 0 $lock AND NOT granted"), 'it has given ids, and waits');
 is(query("SELECT count(*) FROM pg_index WHERE indrelid = '$map'::regclass"), 0, 'its map has no keys');
-my $of_orders = begin($call);
+my $of_orders = Statement->new($node, $call);
 ok( $node->poll_query_until('postgres', "SELECT count(*) > 0 FROM pg_locks WHERE relation = '$map'::regclass AND NOT granted"),
 	'the second waits for the map');
 query("SELECT pg_cancel_backend(pid) $lock AND granted");
-finish($blocker);
-is(finish($of_users), "t\n", 'the first completes');
-is(finish($of_orders), "t\n", 'the second completes');
+$blocker->finish;
+is($of_users->finish, "t\n", 'the first completes');
+is($of_orders->finish, "t\n", 'the second completes');
 check_result('two at once: every document exactly once');
 query('DROP FUNCTION wait CASCADE');
 
 # Two at once: the second is refused, and says who has it. The first stops when asked to.
 forget();
 query("SELECT mongo_migrate.migrate_collection('shop', 'users')");
-my $first = begin($slow_call);
+my $first = Statement->new($node, $slow_call);
 ok(wait_for_documents($first, 2000), 'it runs');
 # A lock that its workers wait for holds it meanwhile.
-my $holder = begin('BEGIN; LOCK TABLE orders IN SHARE MODE; SELECT pg_sleep(600)');
+my $holder = Statement->new($node, 'BEGIN; LOCK TABLE orders IN SHARE MODE; SELECT pg_sleep(600)');
 ok( $node->poll_query_until('postgres',
 		"SELECT count(*) > 0 FROM pg_stat_activity WHERE backend_type = 'mongo_migrate worker' AND wait_event_type = 'Lock'"),
 	'it is held');
@@ -339,8 +320,8 @@ like($err, qr/ERROR:  55006: collection orders is being migrated by another sess
 is(query("SELECT state, workers > 0 FROM mongo_migrate.progress WHERE collection = 'orders'"), 'running|t', 'progress is live');
 is(query("SELECT mongo_migrate.stop_migration('shop', 'orders')"), 't', 'stop_migration finds it');
 query("SELECT pg_cancel_backend(pid) FROM pg_locks WHERE relation = 'orders'::regclass AND mode = 'ShareLock' AND granted");
-finish($holder);
-my $output = finish($first);
+$holder->finish;
+my $output = $first->finish;
 like($output, qr/^f$/m, 'it is not complete');
 like($output, qr/NOTICE:  .*migration of collection orders stopped: stop_migration was called/, 'and says why');
 is(query("SELECT state FROM mongo_migrate.progress WHERE collection = 'orders'"), 'stopped', 'stopped');

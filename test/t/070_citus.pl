@@ -6,9 +6,9 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../lib";
 use CitusCluster;
-use IPC::Run;
 use MongoServer;
 use PsqlSession;
+use Statement;
 use Test::More;
 
 CitusCluster::needed();
@@ -60,17 +60,15 @@ my %kill = (
 foreach my $victim (sort keys %kill)
 {
 	my $before = query('SELECT coalesce(sum(documents), 0) FROM mongo_migrate.chunk');
-	my ($out, $err) = ('', '');
 	my $holder = PsqlSession->new($node);
 	$holder->ask('SELECT pg_advisory_lock(1)');
-	my $psql = IPC::Run::start([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-c', $call ],
-		'>', \$out, '2>', \$err, IPC::Run::timeout(600));
+	my $migration = Statement->new($node, $call);
 	$node->poll_query_until('postgres', "SELECT sum(documents) > $before + 500 OR (SELECT count(*) > 0 FROM pg_stat_activity"
 		  . " WHERE backend_type LIKE 'mongo_migrate%' AND wait_event = 'advisory') FROM mongo_migrate.chunk") or die 'no progress';
 	$kill{$victim}->();
 	$holder->finish;
-	$psql->finish;
-	isnt($err, '', "$victim: the migration ended with an error");
+	$migration->finish;
+	isnt($migration->err, '', "$victim: the migration ended with an error");
 	foreach my $name (qw(worker1 coordinator))
 	{
 		$node{$name}->start if !defined $node{$name}->{_pid};
