@@ -220,6 +220,7 @@ EXPLAIN (COSTS OFF) SELECT sum(i + 1) FROM items;
 EXPLAIN (COSTS OFF) SELECT array_agg(i) FROM items;
 EXPLAIN (COSTS OFF) SELECT count(d) FROM items;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM items GROUP BY GROUPING SETS ((t), ());
+SELECT t, grouping(t), count(*) FROM items GROUP BY t HAVING grouping(t) = 0 ORDER BY t COLLATE "C";
 CREATE FOREIGN TABLE off (_id bigint) SERVER fdw_aggregate OPTIONS (collection 'items', enable_aggregate_pushdown 'false');
 EXPLAIN (COSTS OFF) SELECT count(*) FROM off;
 SET mongo_migrate.enable_pushdown = off;

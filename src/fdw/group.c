@@ -572,13 +572,16 @@ add_aggregate(GroupQuery *query, Aggref *aggref)
 	return true;
 }
 
-/* expression_tree_walker: adds the aggregates; true where there is a column that is no key, or the like. */
+/*
+ * expression_tree_walker: adds the aggregates; true where there is a column that is no key, or the
+ * like, and for GROUPING(), which only PostgreSQL's own plan can evaluate.
+ */
 static bool
 add_aggregates_walker(Node *node, GroupQuery *query)
 {
 	if (node == NULL || list_member(query->row->exprs, node))
 		return false;
-	if (IsA(node, Var) || IsA(node, PlaceHolderVar))
+	if (IsA(node, Var) || IsA(node, PlaceHolderVar) || IsA(node, GroupingFunc))
 		return true;
 	if (IsA(node, Aggref))
 		return !add_aggregate(query, (Aggref *) node);
