@@ -137,6 +137,7 @@ my %nested = (
 	y => [ 'text', 'sub.deep.y', $fields{t}[2] ],
 	z => [ 'integer', 'arr.1', $fields{i}[2] ],
 	w => [ 'integer', 'arr.0.w', $fields{i}[2] ],
+	v => [ 'integer[]', 'rows.1', $fields{l}[2] ],
 );
 
 # A sub-document or array, or something else in its place.
@@ -156,6 +157,13 @@ sub array_value
 		'"arr": null', qq("arr": {"1": $one, "0": {"w": $two}}), qq("arr": [[{"w": $one}]]), '"arr": 7', '"other2": 1');
 }
 
+# An array within another, or in a document.
+sub rows_value
+{
+	my $row = $fields{l}[1]->();
+	return pick(qq("rows": [[], $row]), qq("rows": [5, $row, [1]]), qq("rows": {"1": $row}), '"rows": []', '"other3": 1');
+}
+
 sub document
 {
 	my ($id) = @_;
@@ -166,7 +174,7 @@ sub document
 		push @parts, "\"$name\": " . ($kind < 0.1 ? 'null' : $kind < 0.12 ? '{"$undefined": true}' : $fields{$name}[1]->())
 		  unless $kind > 0.9;
 	}
-	push @parts, '"must": ' . int32(pick(@wholes)), nested_value(), array_value();
+	push @parts, '"must": ' . int32(pick(@wholes)), nested_value(), array_value(), rows_value();
 	return '{' . join(', ', @parts) . '}';
 }
 
@@ -207,8 +215,8 @@ sub pattern
 # A condition on an array.
 sub of_array
 {
-	my $column = pick(qw(l l m e));
-	my $element = { l => $fields{i}[2], m => $fields{t}[2], e => $fields{n}[2] }->{$column};
+	my $column = pick(qw(l l m e v));
+	my $element = { l => $fields{i}[2], v => $fields{i}[2], m => $fields{t}[2], e => $fields{n}[2] }->{$column};
 	$element = $column eq 'm' ? "'" . pick(@strings, @oids) . "'" : $column eq 'e' ? $element->() : pick(@wholes);
 	$element = "(SELECT $element)" if rand() < 0.2;
 	return pick('', 'NOT ') . "$element " . pick('= ANY', '<> ALL', '= ANY', '< ANY') . " ($column)" if rand() < 0.5;
