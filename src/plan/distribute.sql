@@ -97,9 +97,9 @@ CREATE FUNCTION mongo_migrate.is_distributed(server name, collection text) RETUR
     LANGUAGE sql STABLE STRICT
     SET search_path = pg_catalog, pg_temp
     AS $$
-    SELECT EXISTS (SELECT FROM mongo_migrate.plan_target AS t
-                   WHERE (t.server, t.collection) = ($1, $2) AND t.parent IS NULL
-                     AND (mongo_migrate.target_distribution($1, $2, t.target)).column_name IS NOT NULL)
+    SELECT EXISTS (SELECT FROM mongo_migrate.plan_target AS t, mongo_migrate.citus_distribution(to_regclass(t.target)) AS d
+                   WHERE (t.server, t.collection) = ($1, $2)
+                     AND CASE WHEN d.kind IS NULL THEN t.distribute_by ELSE d.column_name END IS NOT NULL)
 $$;
 COMMENT ON FUNCTION mongo_migrate.is_distributed(name, text) IS
     'whether rows of a collection are distributed by a column: asked once, before each of its tables is';
