@@ -63,8 +63,8 @@ SELECT run('{"create": "nul", "validator": {"$jsonSchema": {"properties": {"a": 
 SELECT run('{"insert": "nul", "documents": [{"_id": 1, "a": "b", "b": 1}]}');
 SELECT run('{"createIndexes": "nul", "indexes": [{"key": {"a": 1}, "name": "a_1", "partialFilterExpression": {"a": "x\u0000y"}}, {"key": {"b": 1}, "name": "b\\u0000"}]}');
 SELECT mongo_migrate.plan_collection('edited', 'nul');
-SELECT column_name, replace(proposed_check, E'\x01', '<1>') AS proposed_check, description FROM mongo_migrate.plan_column WHERE collection = 'nul' AND role = 'value' ORDER BY ordinal;
-SELECT replace(k, E'\x01', '<1>') AS key_ddl FROM mongo_migrate.key_ddl('edited', 'nul') AS k;
+SELECT column_name, replace(proposed_check, E'\x1a', '<1>') AS proposed_check, description FROM mongo_migrate.plan_column WHERE collection = 'nul' AND role = 'value' ORDER BY ordinal;
+SELECT replace(k, E'\x1a', '<1>') AS key_ddl FROM mongo_migrate.key_ddl('edited', 'nul') AS k;
 SELECT status, detail FROM mongo_migrate.preflight('edited') WHERE "check" = 'read';
 DELETE FROM mongo_migrate.plan WHERE collection = 'nul';
 

@@ -444,7 +444,7 @@ BEGIN
         END IF;
         document := coalesce(document, json_build_object('_id', source));
         IF mongo_migrate.verify_document_key(document) <> mongo_migrate.bson_key(source) THEN
-            source := mongo_migrate.verify_without_nul(document) -> '_id';    -- without U+0000, as the row's id is
+            source := mongo_migrate.without_nul(document) -> '_id';    -- without U+0000, as the row's id is
         END IF;
         INSERT INTO mongo_migrate.quarantine
                (server, collection, key, source_id, document, target, reason, sqlstate, hint)

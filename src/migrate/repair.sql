@@ -212,7 +212,7 @@ BEGIN
              CROSS JOIN LATERAL (SELECT mongo_migrate.key_to_json(s.key) AS id WHERE s.key IS NOT NULL
                                  UNION ALL
                                  SELECT o FROM mongo_migrate.verify_candidates(s.id) AS o
-                                  WHERE coalesce(mongo_migrate.verify_text(mongo_migrate.verify_without_nul(o)::jsonb), o::text) = s.id) AS c
+                                  WHERE coalesce(mongo_migrate.verify_text(mongo_migrate.without_nul(o)::jsonb), o::text) = s.id) AS c
         ), document AS MATERIALIZED (
             SELECT mongo_migrate.bson_from_json(d) AS id, mongo_migrate.verify_document_key(d) AS key
               FROM mongo_migrate.find_documents(server, collection,

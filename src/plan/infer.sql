@@ -7,13 +7,14 @@ CREATE FUNCTION mongo_migrate.list_collections(server name)
 COMMENT ON FUNCTION mongo_migrate.list_collections(name) IS
     'the collections of a server''s database, in order of name; kind: collection, view or timeseries';
 
--- A text with it, such as a label of a validator or a value in the filter of an index, is that of no row here, nor is the other.
-CREATE FUNCTION mongo_migrate.without_nul(reply json) RETURNS json
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    SET search_path = pg_catalog, pg_temp
-    AS $$ SELECT regexp_replace(reply::text, '(?<!\\)((\\\\)*)\\u0000', '\1\\u0001', 'g')::json $$;
+-- jsonb has no U+0000; U+001A stands for it, "substitute", which all encodings have.
+CREATE FUNCTION mongo_migrate.without_nul(document json) RETURNS json
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN pg_catalog.strpos(document::text, '\u0000') = 0 THEN document
+        ELSE pg_catalog.regexp_replace(document::text, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\u001a', 'g')::json
+        END;
 COMMENT ON FUNCTION mongo_migrate.without_nul(json) IS
-    'a reply of MongoDB with U+0001 for U+0000, which no text or jsonb of PostgreSQL has, and no function of json can read';
+    'JSON with U+001A for U+0000, so that it can become jsonb';
 
 CREATE FUNCTION mongo_migrate.infer_schema(server name, collection text,
         sample_size bigint DEFAULT 10000)

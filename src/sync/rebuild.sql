@@ -56,7 +56,7 @@ BEGIN
             RAISE foreign_key_violation USING
                 MESSAGE = format('the row refers to row %s of collection "%s", which does not exist', id, refers_to);
         END IF;
-    ELSIF mongo_migrate.verify_reference(present, mongo_migrate.verify_without_nul(present)::jsonb, form) = key THEN
+    ELSIF mongo_migrate.verify_reference(present, mongo_migrate.without_nul(present)::jsonb, form) = key THEN
         RETURN present;
     ELSE
         value := mongo_migrate.key_to_json(key);
@@ -235,7 +235,7 @@ CREATE FUNCTION mongo_migrate.written_by_id(server name, mode text, col record, 
 AS $$
 DECLARE
     map constant mongo_migrate.id_map := mongo_migrate.id_map_of(server, col.refers_to);
-    plain constant text := format('mongo_migrate.verify_without_nul(%s)::jsonb', present);
+    plain constant text := format('mongo_migrate.without_nul(%s)::jsonb', present);
     key constant text := format('mongo_migrate.verify_reference(%s, %s, %L)', present, plain, col.key_form);
     -- The _id that is referred to now, which a field may have as text.
     id constant text := CASE col.key_form WHEN 'exact' THEN plain ELSE format('mongo_migrate.key_to_json(%s)::jsonb', key) END;
@@ -300,9 +300,9 @@ BEGIN
     field.absent := field.absent AND col.path <> '$';
     IF col.expression IS NOT NULL THEN
         source := coalesce(to_regtype(col.source_type), col.type);
-        value := format('mongo_migrate.verify_without_nul(%s)::jsonb', present);
+        value := format('mongo_migrate.without_nul(%s)::jsonb', present);
         RETURN format('CASE WHEN (SELECT (%1$s' || chr(10) || ') FROM (SELECT CASE WHEN NOT mongo_migrate.verify_is_null(%2$s) THEN %3$s END AS value, '
-                      'mongo_migrate.verify_json(mongo_migrate.verify_without_nul(p0.document)::jsonb, ''relaxed'') AS doc) AS x)::%4$s IS NOT DISTINCT FROM %5$s THEN %6$s '
+                      'mongo_migrate.verify_json(mongo_migrate.without_nul(p0.document)::jsonb, ''relaxed'') AS doc) AS x)::%4$s IS NOT DISTINCT FROM %5$s THEN %6$s '
                       'ELSE mongo_migrate.written_value(%6$s, (SELECT (%7$s' || chr(10) || ') FROM (SELECT %5$s AS value) AS x), %8$L, %9$L, %10$L, %11$L) END',
                       col.expression, value, (mongo_migrate.verify_fragments(source, -1, '(' || value || ')', 'NULL', mode)).typed,
                       format_type(col.type, col.typmod), stored, present, col.reverse_expression, field.types, mode, field.absent, name);

@@ -98,7 +98,7 @@ CREATE FUNCTION mongo_migrate.verify_count(server name, collection text, filter 
 AS $body$
 BEGIN
     IF jsonb_path_exists(levels, '$[*].nested ? (@ != null)') THEN
-        RETURN (SELECT coalesce(sum(mongo_migrate.verify_count_within(mongo_migrate.verify_jsonb(mongo_migrate.verify_without_nul(d)), levels)), 0)
+        RETURN (SELECT coalesce(sum(mongo_migrate.verify_count_within(mongo_migrate.verify_jsonb(mongo_migrate.without_nul(d)), levels)), 0)
                 FROM mongo_migrate.find_documents(server, collection, filter, '{}', 'canonical') AS d);
     END IF;
     RETURN (SELECT coalesce(max((d ->> 'n')::bigint), 0)

@@ -281,10 +281,10 @@ DECLARE
 BEGIN
     IF holds_ids THEN
         SELECT * INTO ident FROM mongo_migrate.verify_id(server, refers_to, type,
-            '((mongo_migrate.verify_without_nul(f.document) -> ''_id'')::jsonb)');
+            '((mongo_migrate.without_nul(f.document) -> ''_id'')::jsonb)');
     ELSE
         SELECT format('(%s)::%s', v.typed, format_type(type, -1)) AS id, NULL AS map INTO ident
-        FROM mongo_migrate.verify_fragments(type, -1, format('((mongo_migrate.verify_without_nul(f.document) #> %L)::jsonb)',
+        FROM mongo_migrate.verify_fragments(type, -1, format('((mongo_migrate.without_nul(f.document) #> %L)::jsonb)',
                                                              mongo_migrate.verify_steps(refers_key)), 'NULL', mongo_migrate.extended_json_mode(server)) AS v;
     END IF;
     RETURN format(

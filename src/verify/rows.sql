@@ -79,7 +79,7 @@ BEGIN
     root.key_type := (mongo_migrate.verify_base_type(root.key_type, -1)).type;
     SELECT * INTO ident
     FROM mongo_migrate.verify_id(job.server, job.collection, root.key_type,
-        '((mongo_migrate.verify_without_nul(d.document) -> ''_id'')::jsonb)');
+        '((mongo_migrate.without_nul(d.document) -> ''_id'')::jsonb)');
     IF root.expression IS NOT NULL THEN
         RETURN NULL;
     ELSIF ident.map IS NOT NULL THEN
@@ -204,7 +204,7 @@ CREATE FUNCTION mongo_migrate.verify_all_objectids(server name, collection text)
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT bool_and(mongo_migrate.verify_without_nul(d.document)::jsonb -> '_id' ? '$oid')
+    SELECT bool_and(mongo_migrate.without_nul(d.document)::jsonb -> '_id' ? '$oid')
     FROM (VALUES (1), (-1)) AS w (way), LATERAL mongo_migrate.find_documents($1, $2, '{}', json_build_object(
         'sort', json_build_object('_id', w.way), 'limit', 1, 'projection', '{"_id": 1}'::json), 'canonical') AS d (document)
 $$;

@@ -173,7 +173,7 @@ BEGIN
 
     ELSIF type IN ('jsonb'::regtype, 'json'::regtype) THEN
         typed := format('mongo_migrate.verify_json(%s, %L)', value, mode);
-        exact := CASE WHEN type = 'json'::regtype THEN format('mongo_migrate.verify_without_nul(%s)::jsonb', stored)
+        exact := CASE WHEN type = 'json'::regtype THEN format('mongo_migrate.without_nul(%s)::jsonb', stored)
                  ELSE stored END;
         exact := format(CASE mode WHEN 'canonical' THEN 'mongo_migrate.verify_json(%s, ''canonical'') = %s' ELSE '%s = %s' END,
                         exact, typed);

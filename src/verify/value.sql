@@ -125,15 +125,6 @@ CREATE FUNCTION mongo_migrate.verify_show(value jsonb) RETURNS text
 COMMENT ON FUNCTION mongo_migrate.verify_show(jsonb) IS
     'a value in canonical Extended JSON as text: scalars without quotes and wrappers';
 
--- jsonb has no U+0000; U+001A stands for it, "substitute", which all encodings have.
-CREATE FUNCTION mongo_migrate.verify_without_nul(document json) RETURNS json
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN pg_catalog.strpos(document::text, '\u0000') = 0 THEN document
-        ELSE pg_catalog.regexp_replace(document::text, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\u001a', 'g')::json
-        END;
-COMMENT ON FUNCTION mongo_migrate.verify_without_nul(json) IS
-    'JSON with U+001A for U+0000, so that it can become jsonb';
-
 CREATE FUNCTION mongo_migrate.verify_readable(value text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN pg_catalog.replace(pg_catalog.replace(pg_catalog."left"(value, 1000), pg_catalog.chr(26), '\u0000'), '\u001a', '\u0000');
@@ -144,7 +135,7 @@ COMMENT ON FUNCTION mongo_migrate.verify_readable(text) IS
 CREATE FUNCTION mongo_migrate.verify_source_id(id json) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN mongo_migrate.verify_readable(COALESCE(
-        mongo_migrate.verify_text(mongo_migrate.verify_without_nul(id)::jsonb), mongo_migrate.key_to_json(mongo_migrate.bson_key(id))::text));
+        mongo_migrate.verify_text(mongo_migrate.without_nul(id)::jsonb), mongo_migrate.key_to_json(mongo_migrate.bson_key(id))::text));
 COMMENT ON FUNCTION mongo_migrate.verify_source_id(json) IS
     'an _id in canonical Extended JSON as findings have it: scalars as text, others as key_to_json() spells them';
 
@@ -154,7 +145,7 @@ CREATE FUNCTION mongo_migrate.verify_document_key(document json, path text DEFAU
     RETURN CASE WHEN pg_catalog.strpos(document::text, '\u0000') = 0
         THEN mongo_migrate.bson_key(document #> mongo_migrate.verify_steps(path))
         ELSE mongo_migrate.bson_key(pg_catalog.replace(
-            (mongo_migrate.verify_without_nul(document) #> mongo_migrate.verify_steps(path))::text, '\u001a', '\u0000')::json)
+            (mongo_migrate.without_nul(document) #> mongo_migrate.verify_steps(path))::text, '\u001a', '\u0000')::json)
         END;
 COMMENT ON FUNCTION mongo_migrate.verify_document_key(json, text) IS
     'the key of the value at a path of a document in canonical Extended JSON';
@@ -169,7 +160,7 @@ AS $$
                      ELSE mongo_migrate.verify_document_key(u.document) END),
            array_agg(u.id)
     FROM (SELECT p.document, p.plain, p.plain -> '_id' AS id
-          FROM (SELECT d AS document, mongo_migrate.verify_without_nul(d) AS plain FROM unnest(documents) AS d OFFSET 0) AS p OFFSET 0) AS u
+          FROM (SELECT d AS document, mongo_migrate.without_nul(d) AS plain FROM unnest(documents) AS d OFFSET 0) AS p OFFSET 0) AS u
 $$;
 COMMENT ON FUNCTION mongo_migrate.verify_batch(json[]) IS
     'documents in canonical Extended JSON with U+001A for U+0000, the keys of their _id, and these';

@@ -350,7 +350,7 @@ BEGIN
         SELECT json_agg(mongo_migrate.key_to_json(k.key))
         FROM (SELECT s.key, greatest((row_number() OVER in_order - 1) / 10000,
                                      floor((sum(s.size) OVER in_order - s.size) / mongo_migrate.verify_batch_bytes())) AS part
-              FROM (SELECT DISTINCT ON (key) mongo_migrate.verify_document_key(d) AS key, (mongo_migrate.verify_without_nul(d) -> 'size' ->> '$numberInt')::bigint AS size
+              FROM (SELECT DISTINCT ON (key) mongo_migrate.verify_document_key(d) AS key, (mongo_migrate.without_nul(d) -> 'size' ->> '$numberInt')::bigint AS size
                     FROM mongo_migrate.aggregate_documents(job.server, job.collection,
                         json_build_array(json_build_object('$match', job.filter),
                                          json_build_object('$sample', json_build_object('size', sample_size)),
