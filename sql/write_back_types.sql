@@ -238,6 +238,19 @@ SELECT d.document::text FROM mongo_migrate.read_documents('back_plain', 'maps', 
 SELECT * FROM mongo_migrate.verify_full('back_plain', 'maps');
 SELECT mongo_migrate.finalize('back_plain');
 
+-- A document that was in quarantine becomes a row still, and is that row's.
+SELECT pg_temp.insert('parts', '{"_id": 62, "n": 62, "more": true}');
+INSERT INTO mongo_migrate.quarantine (server, collection, key, source_id, document, reason, sqlstate)
+VALUES ('back_types', 'parts', mongo_migrate.bson_key('62'), '62', mongo_migrate.bson_from_json('{"_id": 62, "n": "sixty-two"}'), 'no number', '42804');
+SELECT documents, inserted, rejected FROM mongo_migrate.retry_quarantine('back_types', 'parts');
+CALL pg_temp.settle();
+UPDATE parts SET n = 63 WHERE id = 62;
+CALL pg_temp.settle();
+SELECT * FROM pg_temp.documents('parts') AS d WHERE d LIKE '%62%';
+DELETE FROM parts WHERE id = 62;
+CALL pg_temp.settle();
+SELECT * FROM pg_temp.documents('parts') AS d WHERE d LIKE '%62%';
+
 -- A row that has the id of a document in quarantine is not that document: neither changes nor deletes it.
 SELECT pg_temp.insert('parts', '{"_id": 60, "n": "sixty"}');
 INSERT INTO mongo_migrate.quarantine (server, collection, key, source_id, document, reason, sqlstate)
