@@ -262,18 +262,18 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.rebuild_documents(mongo_migrate.write_job, text[], json[], json[]) IS
     'what the rows with some ids make of their documents as they are (NULL: none); sources: the _id of each; NULL where there is no row';
 
-CREATE FUNCTION mongo_migrate.find_present(server name, collection text, filter json, max_bytes bigint)
+CREATE FUNCTION mongo_migrate.find_present(server name, collection text, filter json, projection json, max_bytes bigint)
     RETURNS TABLE (id json, document json, problem text)
     LANGUAGE sql VOLATILE
     SET search_path = pg_catalog, pg_temp
 AS $$
     -- Not what a member has that has not heard of the last writes.
     SELECT d.* FROM mongo_migrate.sync AS s CROSS JOIN LATERAL mongo_migrate.read_documents($1, $2, $3,
-        json_build_object('readConcern', json_build_object('level', 'majority', 'afterClusterTime', mongo_migrate.cluster_time_to_json(s.cluster_time))), $4) AS d
+        json_build_object('projection', $4, 'readConcern', json_build_object('level', 'majority', 'afterClusterTime', mongo_migrate.cluster_time_to_json(s.cluster_time))), $5) AS d
      WHERE s.server = $1
 $$;
-COMMENT ON FUNCTION mongo_migrate.find_present(name, text, json, bigint) IS
-    'documents of a collection as the last write has left them';
+COMMENT ON FUNCTION mongo_migrate.find_present(name, text, json, json, bigint) IS
+    'documents of a collection as the last write has left them, whole (projection ''{}'') or in part';
 
 CREATE FUNCTION mongo_migrate.write_documents(job mongo_migrate.write_job, ids text[], sources json[], documents json[],
         OUT written bigint, OUT deleted bigint, OUT refused text[], OUT reasons text[], OUT cluster_time bigint)
@@ -366,7 +366,7 @@ BEGIN
     WHILE NOT last LOOP
         SELECT array_agg(mongo_migrate.bson_key(f.id)) AS keys, array_agg(f.document) AS documents, array_agg(f.problem) AS problems INTO present
           FROM mongo_migrate.find_present(job.server, job.collection,
-                   mongo_migrate.verify_filter('{}', (SELECT json_agg(s) FROM unnest(sources) AS s)), max_bytes) AS f
+                   mongo_migrate.verify_filter('{}', (SELECT json_agg(s) FROM unnest(sources) AS s)), '{}', max_bytes) AS f
          -- A collation may take others for them.
          WHERE mongo_migrate.bson_key(f.id) IN (SELECT mongo_migrate.bson_key(s) FROM unnest(sources) AS s);
         last := present.keys IS NULL OR cardinality(present.keys) = cardinality(sources);
@@ -451,7 +451,7 @@ BEGIN
     END IF;
     -- Of those that a column's value may stand for the one that is there; a new one is of the type that they had.
     there := ARRAY(SELECT f.id FROM mongo_migrate.find_present(server, collection,
-        mongo_migrate.verify_filter('{}', (SELECT json_agg(c) FROM unnest(ids) AS i, mongo_migrate.written_candidates(i, type) AS c)), 0) AS f
+        mongo_migrate.verify_filter('{}', (SELECT json_agg(c) FROM unnest(ids) AS i, mongo_migrate.written_candidates(i, type) AS c)), '{"_id": 1}', 0) AS f
          WHERE f.id IS NOT NULL);
     SELECT array_agg(coalesce(f.source, mongo_migrate.written_id(server, collection, i.id, type, equals, types)) ORDER BY i.n) INTO sources
       FROM unnest(ids) WITH ORDINALITY AS i (id, n)

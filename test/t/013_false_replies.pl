@@ -111,7 +111,7 @@ meet('a tree that is too deep', { listCollections => $collection, listIndexes =>
 		q{SELECT mongo_migrate.cluster_time_to_json(cluster_time) FROM mongo_migrate.read_changes('s', '\x0500000000', 0, 10)}, qr/"t" : 1700000007, "i" : 4/);
 	meet('what write-back reads', { insert => $times->(2147483649, 3, 1, 1) },
 		q{SELECT cluster_time > (SELECT s.cluster_time FROM mongo_migrate.sync AS s) FROM mongo_migrate.send_writes('s', 't', 'insert', ARRAY[NULL]::json[], ARRAY['{"_id": 1}']::json[]);
-		  SELECT count(*) FROM mongo_migrate.find_present('s', 't', '{}', 0); SELECT mongo_migrate.run_command('s', '{"seen": 1}') #> '{seen,readConcern,afterClusterTime}'},
+		  SELECT count(*) FROM mongo_migrate.find_present('s', 't', '{}', '{}', 0); SELECT mongo_migrate.run_command('s', '{"seen": 1}') #> '{seen,readConcern,afterClusterTime}'},
 		qr/^t\n0\n\{ "\$timestamp" : \{ "t" : 2147483648, "i" : 1 \} \}$/);
 	meet('what a sync reads', {},
 		q{SELECT gone FROM mongo_migrate.replace_documents('s', 't', ARRAY[mongo_migrate.bson_from_json('{"_id": 1}')], true, true, (SELECT cluster_time FROM mongo_migrate.sync));
