@@ -204,6 +204,11 @@ DELETE FROM names WHERE id = 20;
 CALL pg_temp.settle();
 SELECT pg_temp.documents('things');
 SELECT * FROM pg_temp.differences();
+-- New ones of many megabytes are made a few at a time.
+BEGIN;
+INSERT INTO names SELECT n, repeat(chr(1), 1050000) FROM generate_series(101, 102) AS n;
+SELECT mongo_migrate.rebuild_documents(mongo_migrate.write_job('back', 'things'), '{101,102}', '{101,102}', '{NULL,NULL}');
+ROLLBACK;
 
 -- What MongoDB does not take, or BSON has not, is refused, and tried again; others are written.
 SELECT mongo_migrate.run_command('back', '{"createIndexes": "users", "indexes": [{"key": {"phone": 1}, "name": "phone", "unique": true, "sparse": true}]}') -> 'ok' AS ok;

@@ -227,6 +227,7 @@ DECLARE
     new constant boolean[] := ARRAY(SELECT d.document IS NULL FROM unnest(documents) WITH ORDINALITY AS d (document, n) ORDER BY d.n);
     found boolean[] := array_fill(false, ARRAY[cardinality(ids)]);     -- which have a row
     has integer[] := '{}';      -- numbers of root and document
+    bytes bigint := 0;
     part record;
 BEGIN
     documents := ARRAY(SELECT coalesce(d.document, json_build_object('_id', s.source))
@@ -234,6 +235,11 @@ BEGIN
                          JOIN unnest(sources) WITH ORDINALITY AS s (source, n) USING (n) ORDER BY n);
     FOR i IN 1 .. cardinality(job.roots) LOOP
         FOR part IN EXECUTE job.statements[i] USING ids, documents LOOP
+            -- How large new ones are shows here only: fewer are tried then.
+            bytes := bytes + octet_length(part.document::text);
+            IF bytes > 3 * mongo_migrate.verify_batch_bytes() AND cardinality(ids) > 1 THEN
+                RAISE program_limit_exceeded USING MESSAGE = 'the documents are too large to be made at once';
+            END IF;
             IF mongo_migrate.field_at(part.document, '{_id}')::text <> mongo_migrate.field_at(documents[part.n], '{_id}')::text THEN
                 RAISE check_violation USING
                     MESSAGE = format('columns of table %s say otherwise of the _id than the row''s id', job.roots[i]);
@@ -260,7 +266,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.rebuild_documents(mongo_migrate.write_job, text[], json[], json[]) IS
-    'what the rows with some ids make of their documents as they are (NULL: none); sources: the _id of each; NULL where there is no row';
+    'what the rows with some ids make of their documents as they are (NULL: none); sources: the _id of each; NULL where there is no row; error 54000 where several together are large';
 
 CREATE FUNCTION mongo_migrate.find_present(server name, collection text, filter json, projection json, max_bytes bigint)
     RETURNS TABLE (id json, document json, problem text)
