@@ -493,6 +493,9 @@ DECLARE
     copied text;
 BEGIN
     PERFORM mongo_migrate.require_source(server);
+    -- Of two that begin, the second goes on from where the first does: that may have copied since.
+    PERFORM pg_advisory_xact_lock(mongo_migrate.sync_step_lock(server))
+      WHERE NOT EXISTS (SELECT FROM mongo_migrate.sync AS y WHERE y.server = server);
     SELECT * INTO s FROM mongo_migrate.sync AS y WHERE y.server = server FOR UPDATE;
     IF from_now AND s.cut_over_at IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING

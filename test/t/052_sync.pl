@@ -495,4 +495,18 @@ like($err, qr/HINT:  Change streams need a replica set/, 'without a replica set'
 ($ret, $out, $err) = $node->psql('postgres', "SELECT mongo_migrate.stop_sync('alone')");
 like($err, qr/changes of server "alone" are not followed/, 'nothing to stop');
 
+# Two sessions that begin to follow a server: one of them has copied already when the other may go on.
+query("CREATE SERVER twice FOREIGN DATA WRAPPER mongo_migrate OPTIONS (uri '" . $mongo->uri . "', database 'twice')");
+$mongo->command('twice', '{"insert": "pairs", "documents": [{"_id": 1, "n": 1}]}');
+my @starts = map { PsqlSession->new($node) } 1 .. 2;
+is(($starts[0]->ask("BEGIN; SELECT mongo_migrate.start_sync('twice'), mongo_migrate.stop_sync('twice');"
+	  . " SELECT inserted FROM mongo_migrate.migrate_collection('twice', 'pairs', workers => 0)"))[0], "|\n1", 'one begins, and copies');
+$mongo->command('twice', '{"update": "pairs", "updates": [{"q": {"_id": 1}, "u": {"$set": {"n": 2}}}]}');
+$starts[1]->send("SELECT mongo_migrate.start_sync('twice')");
+ok($node->poll_query_until('postgres', "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%twice%')"), 'the other waits');
+$starts[0]->ask('COMMIT');
+$starts[1]->result;
+ok($node->poll_query_until('postgres', 'SELECT n = 2 FROM pairs'), 'what changed between them is not lost');
+query("SELECT mongo_migrate.stop_sync('twice')");
+
 done_testing();
