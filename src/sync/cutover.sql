@@ -480,7 +480,8 @@ BEGIN
      WHERE p.server = server AND p.collection IN (
            SELECT c.collection FROM mongo_migrate.change AS c WHERE c.server = server AND c.reason IS NULL
             UNION ALL
-           SELECT c.collection FROM mongo_migrate.read_changes(server, s."position", 0, 10000) AS c);
+           -- Not some thousands of them alone: collections without a plan may still be written to.
+           SELECT c.collection FROM mongo_migrate.read_changes(server, s."position", 0, 2147483647) AS c);
     IF written IS NOT NULL THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('collections of server "%s" are still being written to: %s', server, written),

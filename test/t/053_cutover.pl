@@ -99,18 +99,16 @@ query("SELECT mongo_migrate.plan_collection('shop', c) FROM unnest(ARRAY['users'
 query("DELETE FROM mongo_migrate.plan_column WHERE column_name IN ('known', 'secret')");
 query('SELECT count(*) FROM mongo_migrate.migrate_all(\'shop\')');
 
-# The application still writes.
-my $writer = PsqlSession->new($node);
-query('CREATE TABLE no_more_writes ()');
-$writer->send(q(DO $$ BEGIN LOOP
-    PERFORM mongo_migrate.run_command('shop', '{"update": "users", "updates": [{"q": {}, "u": {"$inc": {"secret": 1}}}]}');
-    EXIT WHEN EXISTS (SELECT FROM no_more_writes);
-    END LOOP; END $$));
-ok($node->poll_query_until('postgres', 'SELECT events > 0 FROM mongo_migrate.sync_status'), 'the source is written to');
-my $refusal = failure("SELECT mongo_migrate.cutover('shop', timeout => '5 seconds')");
-like($refusal, qr/are still being written to: users|documents that have changed/, 'no cutover while the source is written to');
-query('INSERT INTO no_more_writes DEFAULT VALUES');
-$writer->result;
+# The application still writes when all that was written before has come; others write more than is followed at a time.
+my $step = PsqlSession->new($node);
+$step->ask("BEGIN; SELECT pg_advisory_xact_lock_shared(mongo_migrate.sync_step_lock('shop'))");
+my $early = PsqlSession->new($node);
+$early->send("SELECT mongo_migrate.cutover('shop')");
+ok($node->poll_query_until('postgres', "SELECT count(*) = 2 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"), 'cutover and sync wait');
+insert('logs', map { { _id => $_ } } 1 .. 10500);
+$mongo->command('shop', '{"update": "users", "updates": [{"q": {}, "u": {"$inc": {"secret": 1}}}]}');
+$step->ask('COMMIT');
+like(($early->result)[1], qr/are still being written to: users/, 'no cutover while the source is written to');
 is(query('SELECT count(*) FROM pg_trigger WHERE tgname ~ \'mongo_migrate\''), '0', 'and nothing is left of it');
 query("BEGIN; SELECT mongo_migrate.cutover('shop'); ROLLBACK");
 is(status('cut_over_at'), '', 'a cutover can be rolled back like anything else');
@@ -244,7 +242,7 @@ is(differences(), '', 'and none of them is left in a document');
 write_some(10);
 
 # An application that goes on: it reads tables and writes to them, in another order than theirs.
-query('DROP TABLE no_more_writes; CREATE TABLE no_more_writes ()');
+query('CREATE TABLE no_more_writes ()');
 my @applications = map { PsqlSession->new($node) } 1 .. 3;
 $_->send(q(DO $$ BEGIN LOOP
     PERFORM FROM users LIMIT 1;
