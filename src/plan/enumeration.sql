@@ -280,6 +280,10 @@ BEGIN
         problem := 'Citus has the table on other nodes, which have no lookup table';
         hint := format('SELECT mongo_migrate.plan_enumeration(%L, %L, %L, ''enum'');', c.server, c.collection,
                        mongo_migrate.full_path(mongo_migrate.target_base(c.server, c.collection, c.target), c.path));
+    ELSIF mongo_migrate.citus_place(c.target) IS NOT NULL AND to_regclass(name) IS NOT NULL AND mongo_migrate.citus_place(name) IS NULL THEN
+        -- It would make it one of its own with the foreign key, which it cannot after it has been to the table.
+        problem := format('Citus has the table, and has no foreign key from it to %s, which it does not know', name);
+        hint := format('SELECT citus_add_local_table_to_metadata(%L);', name);
     END IF;
 END
 $$;

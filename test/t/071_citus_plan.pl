@@ -138,6 +138,15 @@ is(migrate('states'), '100|0|0|t', 'but an enum');
 is(query('SELECT state, count(*) FROM states GROUP BY 1 ORDER BY 1'), "new|50\npaid|50", 'with its values');
 is(differences('states'), '', 'verified');
 
+# A lookup table has to be known to Citus where its table is.
+$mongo->generate('shop', 'kinds', [ 0, 100 ], '{"_id": "$n", "state": {"$arrayElemAt": [["new", "paid"], {"$mod": ["$n", 2]}]}}');
+query("SELECT mongo_migrate.plan_collection('shop', 'kinds', sample_size => 0); SELECT mongo_migrate.plan_enumeration('shop', 'kinds', 'state', 'lookup')");
+query("SELECT mongo_migrate.apply_ddl('shop', 'kinds'); SELECT citus_add_local_table_to_metadata('kinds')");
+is(query("SELECT hint FROM mongo_migrate.check_plan('shop', 'kinds') WHERE severity = 'error'"),
+	"SELECT citus_add_local_table_to_metadata('public.kind_state');", 'a lookup table that Citus does not know');
+query("SELECT citus_add_local_table_to_metadata('public.kind_state')");
+is(migrate('kinds'), '100|0|0|t', 'and that it knows');
+
 # Child tables by a text of few values, and by an array.
 $mongo->generate('shop', 'parts', [ 0, 100 ], '{"_id": "$n", "state": {"$arrayElemAt": [["new", "paid"], {"$mod": ["$n", 2]}]},'
 	  . ' "tags": ["a", {"$toString": {"$mod": ["$n", 5]}}], "items": [{"a": 1}, {"a": 2}]}');
