@@ -53,25 +53,32 @@ CREATE FUNCTION mongo_migrate.this_database()
     LANGUAGE c STABLE PARALLEL SAFE
     AS 'MODULE_PATHNAME', 'mm_this_database';
 COMMENT ON FUNCTION mongo_migrate.this_database() IS
-    'what tells a database from its copies: the identifier of its cluster, and its oid there; a copy of the whole cluster has the same';
+    'what tells a database from its copies, and from itself before a recovery: the identifier of its cluster, its oid there, and the timeline; a copy of the whole cluster that was not recovered or promoted has the same';
 
 CREATE FUNCTION mongo_migrate.require_writer(server name)
     RETURNS void
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    this constant text := mongo_migrate.this_database();
+    writer constant text := (SELECT coalesce(y.written_by, '') FROM mongo_migrate.sync AS y WHERE y.server = $1 AND y.cut_over_at IS NOT NULL);
 BEGIN
-    IF EXISTS (SELECT FROM mongo_migrate.sync AS y
-                WHERE y.server = $1 AND y.cut_over_at IS NOT NULL AND y.written_by IS DISTINCT FROM mongo_migrate.this_database()) THEN
+    IF regexp_replace(writer, ' \d+$', '') <> regexp_replace(this, ' \d+$', '') THEN
         RAISE object_not_in_prerequisite_state USING
             MESSAGE = format('server "%s" was cut over in another database, of which this is a copy', server),
             DETAIL = 'Its rows are not written back: what the other one writes would be overwritten.',
             HINT = format('If the other one is gone, as after an upgrade: SELECT mongo_migrate.take_over(%L);', server);
+    ELSIF writer <> this THEN
+        RAISE object_not_in_prerequisite_state USING
+            MESSAGE = format('PostgreSQL was recovered, or promoted, after server "%s" was cut over', server),
+            DETAIL = 'Its rows are not written back: documents of transactions that were lost would be overwritten, and what an old primary still writes.',
+            HINT = format('mongo_migrate.verify_full(%1$L, collection) shows what was lost, if anything. Then: SELECT mongo_migrate.take_over(%1$L);', server);
     END IF;
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.require_writer(name) IS
-    'error 55000 in a copy of the database in which a server was cut over';
+    'error 55000 in a copy of the database in which a server was cut over, and in that database when it was recovered or promoted since';
 
 CREATE FUNCTION mongo_migrate.take_over(server name)
     RETURNS void
@@ -88,7 +95,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.take_over(name) IS
-    'has this database write its rows back, which is a copy of the one in which the server was cut over: after pg_upgrade, or where it was restored in its place. To be called when the other one does not run any more; then start_sync(). Errors: 55000 where the server is not cut over';
+    'has this database write its rows back, which is a copy of the one in which the server was cut over: after pg_upgrade, or where it was restored in its place; or that database, recovered or promoted since. To be called when the other one, or the old primary, does not run any more; then start_sync(). Errors: 55000 where the server is not cut over';
 
 CREATE FUNCTION mongo_migrate.path_beginnings(path text)
     RETURNS SETOF text

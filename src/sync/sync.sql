@@ -530,7 +530,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION mongo_migrate.start_sync(name, boolean) IS
-    'has a background worker follow the changes of a server''s database, from the position where it was stopped, else from now on: documents of planned collections that change have their rows replaced, once the collection has been copied. To be called before the copy; may be called again, and then starts the worker if it is not there. from_now: changes until now are not followed. Errors: HV000 on a server without a replica set; 53400 without a free slot (max_worker_processes); 55000 in a copy of a database that is cut over';
+    'has a background worker follow the changes of a server''s database, from the position where it was stopped, else from now on: documents of planned collections that change have their rows replaced, once the collection has been copied. To be called before the copy; may be called again, and then starts the worker if it is not there. from_now: changes until now are not followed. Errors: HV000 on a server without a replica set; 53400 without a free slot (max_worker_processes); 55000 in a copy of a database that is cut over, and after a recovery or a promotion, until take_over()';
 
 CREATE FUNCTION mongo_migrate.sync_of(server name)
     RETURNS mongo_migrate.sync

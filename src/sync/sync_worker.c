@@ -56,7 +56,11 @@ StaticAssertDecl(sizeof(SyncWorker) <= BGW_EXTRALEN, "SyncWorker fits bgw_extra"
 Datum
 mm_this_database(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(psprintf(UINT64_FORMAT " %u", GetSystemIdentifier(), MyDatabaseId)));
+	/* A standby has no timeline of its own yet. */
+	TimeLineID	timeline = RecoveryInProgress() ? 0 : GetWALInsertionTimeLine();
+
+	PG_RETURN_TEXT_P(cstring_to_text(psprintf(UINT64_FORMAT " %u %u", GetSystemIdentifier(),
+											  MyDatabaseId, timeline)));
 }
 
 /* start_sync_worker(server name) */

@@ -178,6 +178,19 @@ query('other', "UPDATE users SET name = 'renamed' WHERE name = 'noted'");
 user_becomes('renamed', 'by another name, too');
 stop('other');
 
+# PostgreSQL has been recovered from its WAL, as to a point in time or as a standby that is promoted.
+$node->stop;
+$node->append_conf('postgresql.conf', "restore_command = 'false'");
+$node->set_recovery_mode;
+$node->start;
+$node->poll_query_until('other', 'SELECT NOT pg_is_in_recovery()') or die 'it is not recovered';
+like(failure('other', "SELECT mongo_migrate.start_sync('shop')"), qr/PostgreSQL was recovered, or promoted, after server "shop" was cut over\n.*HINT:  .*SELECT mongo_migrate\.take_over\('shop'\)/s,
+	'a sync that was cut over is not started after a recovery');
+query('other', "SELECT mongo_migrate.take_over('shop'); SELECT mongo_migrate.start_sync('shop')");
+query('other', "UPDATE users SET name = 'recovered' WHERE name = 'renamed'");
+user_becomes('recovered', 'but when that is said');
+stop('other');
+
 # One of them takes its place.
 query('restored', "SELECT mongo_migrate.take_over('shop'); SELECT mongo_migrate.start_sync('shop')");
 user_becomes('of the copy', 'a copy that has taken over writes');
