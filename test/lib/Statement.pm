@@ -9,32 +9,14 @@ package Statement;
 use strict;
 use warnings;
 
-use File::Temp qw(tempdir);
+use parent 'PsqlSession';
 use POSIX qw(WNOHANG);
 use Time::HiRes qw(sleep time);
 
 sub new
 {
 	my ($class, $node, $sql) = @_;
-	my $dir = tempdir('statement-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-	my @command = ('psql', '-XAtq', '-v', 'VERBOSITY=verbose', '-d', $node->connstr('postgres'), '-c', $sql);
-	defined(my $pid = fork) or die "fork: $!\n";
-	if ($pid == 0)
-	{
-		open STDIN, '<', '/dev/null';
-		open STDOUT, '>', "$dir/out";
-		open STDERR, '>', "$dir/err";
-		exec @command or POSIX::_exit(127);
-	}
-	return bless { pid => $pid, dir => $dir }, $class;
-}
-
-sub _said
-{
-	my ($self, $what) = @_;
-	open my $file, '<', "$self->{dir}/$what" or return '';
-	local $/;
-	return <$file> // '';
+	return $class->SUPER::new($node, timeout => 600, options => [ '-q', '-v', 'VERBOSITY=verbose', '-c', $sql ]);
 }
 
 sub out { return $_[0]->_said('out'); }
@@ -51,20 +33,21 @@ sub runs
 sub finish
 {
 	my ($self) = @_;
-	my $end = time + 600;
+	my $end = time + $self->{timeout};
 	while ($self->runs)
 	{
-		die 'no end in 600 seconds: ' . $self->out . $self->err if time > $end;
+		die "no end in $self->{timeout} seconds: " . $self->out . $self->err if time > $end;
 		sleep 0.005;
 	}
 	return $self->out . $self->err;
 }
 
+# What has not ended is not waited for.
 sub DESTROY
 {
 	my ($self) = @_;
 	kill 'KILL', $self->{pid} if $self->runs;
-	return;
+	return $self->SUPER::DESTROY;
 }
 
 1;
