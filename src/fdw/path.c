@@ -116,9 +116,8 @@ bool
 path_ends_in_position(const char *path)
 {
 	const char *dot = strrchr(path, '.');
-	const char *last = dot == NULL ? path : dot + 1;
 
-	return segment_is_number(last, strlen(last));
+	return path_has_position(dot == NULL ? path : dot + 1);
 }
 
 /* Is the first path the beginning of the second, or the same? */

@@ -135,7 +135,7 @@ BEGIN
         -- alone has all of maintenance_work_mem. The last index is nobody else's to wait for.
         PERFORM set_config('max_parallel_maintenance_workers',
             greatest((current_setting('max_parallel_maintenance_workers')::integer + 1)
-                     / greatest(least(mongo_migrate.key_workers((r.options ->> 'workers')::integer), key.remaining), 1) - 1, 0)::text, true);
+                     / least(mongo_migrate.key_workers((r.options ->> 'workers')::integer), key.remaining) - 1, 0)::text, true);
         BEGIN
             EXECUTE mongo_migrate.index_ddl(key);
         EXCEPTION WHEN unique_violation OR program_limit_exceeded THEN
