@@ -98,21 +98,8 @@ CREATE TRIGGER loud BEFORE INSERT ON things FOR EACH ROW EXECUTE FUNCTION loud()
 SELECT mongo_migrate.copy_batch('load_errors', 'things', 1, 1);
 SELECT n, t FROM things ORDER BY n;
 
-SELECT mongo_migrate.run_command(current_setting('load.server'), '{"dropDatabase": 1}')->'ok' AS ok;
-DO $$
-DECLARE
-    map text;
-BEGIN
-    FOR map IN SELECT relation FROM mongo_migrate.id_map
-        WHERE server = current_setting('load.server') AND relation IS NOT NULL
-    LOOP
-        EXECUTE 'DROP TABLE ' || map;
-    END LOOP;
-END $$;
-DELETE FROM mongo_migrate.plan WHERE server = current_setting('load.server');
-DELETE FROM mongo_migrate.id_map WHERE server = current_setting('load.server');
-DELETE FROM mongo_migrate.chunk WHERE server = current_setting('load.server');
-DELETE FROM mongo_migrate.quarantine WHERE server = current_setting('load.server');
+\set file :abs_srcdir '/sql/include/forget_server.sql'
+\i :file
 \set VERBOSITY terse
 SET client_min_messages = error;
 DROP SCHEMA load_errors CASCADE;

@@ -174,21 +174,8 @@ SELECT pg_temp.plan('refused', 'load_quarantine.refused', '{"id": "id _id intege
 SELECT rejected FROM mongo_migrate.copy_batch('load_quarantine', 'refused', 1);
 SELECT (last_value - :before) / 500 < 20000 AS less_than_20_kb_a_document FROM memory;
 
-SELECT mongo_migrate.run_command(current_setting('load.server'), '{"dropDatabase": 1}')->'ok' AS ok;
-DO $$
-DECLARE
-    map text;
-BEGIN
-    FOR map IN SELECT relation FROM mongo_migrate.id_map
-        WHERE server = current_setting('load.server') AND relation IS NOT NULL
-    LOOP
-        EXECUTE 'DROP TABLE ' || map;
-    END LOOP;
-END $$;
-DELETE FROM mongo_migrate.plan WHERE server = current_setting('load.server');
-DELETE FROM mongo_migrate.id_map WHERE server = current_setting('load.server');
-DELETE FROM mongo_migrate.chunk WHERE server = current_setting('load.server');
-DELETE FROM mongo_migrate.quarantine WHERE server = current_setting('load.server');
+\set file :abs_srcdir '/sql/include/forget_server.sql'
+\i :file
 \set VERBOSITY terse
 SET client_min_messages = error;
 DROP SCHEMA load_quarantine CASCADE;

@@ -233,21 +233,8 @@ SELECT id, three || '.' AS three FROM cut;
 TABLE checked;
 SELECT source_id, target, path, reason FROM mongo_migrate.quarantine WHERE server = 'load_targets' AND collection = 'assigned' ORDER BY quarantine_id;
 
-SELECT mongo_migrate.run_command(current_setting('load.server'), '{"dropDatabase": 1}')->'ok' AS ok;
-DO $$
-DECLARE
-    map text;
-BEGIN
-    FOR map IN SELECT relation FROM mongo_migrate.id_map
-        WHERE server = current_setting('load.server') AND relation IS NOT NULL
-    LOOP
-        EXECUTE 'DROP TABLE ' || map;
-    END LOOP;
-END $$;
-DELETE FROM mongo_migrate.plan WHERE server = current_setting('load.server');
-DELETE FROM mongo_migrate.id_map WHERE server = current_setting('load.server');
-DELETE FROM mongo_migrate.chunk WHERE server = current_setting('load.server');
-DELETE FROM mongo_migrate.quarantine WHERE server = current_setting('load.server');
+\set file :abs_srcdir '/sql/include/forget_server.sql'
+\i :file
 \set VERBOSITY terse
 SET client_min_messages = error;
 DROP USER MAPPING FOR load_targets_user SERVER load_targets;
