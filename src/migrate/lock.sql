@@ -109,6 +109,29 @@ $$;
 COMMENT ON FUNCTION mongo_migrate.await_step(bigint) IS
     'waits a while for an advisory lock that a sync has for the moment of a step; whether it has come is to be asked';
 
+CREATE FUNCTION mongo_migrate.hold_collection(server name, collection text)
+    RETURNS boolean
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted constant bigint := mongo_migrate.run_lock(server, collection);
+BEGIN
+    WHILE NOT pg_try_advisory_xact_lock(wanted) LOOP
+        -- A sync has it for the moment of a step.
+        IF EXISTS (SELECT FROM mongo_migrate.run_lock_held k
+                    WHERE k.lock = wanted AND (k.pid IS NULL OR k.pid NOT IN (
+                          SELECT s.pid FROM mongo_migrate.run_lock_held s WHERE s.lock = mongo_migrate.sync_lock(server) AND s.pid IS NOT NULL))) THEN
+            RETURN false;
+        END IF;
+        PERFORM mongo_migrate.await_step(wanted);
+    END LOOP;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION mongo_migrate.hold_collection(name, text) IS
+    'locks a collection for the transaction, against those that migrate it or apply its changes; false: another session migrates, resets or repairs it';
+
 CREATE FUNCTION mongo_migrate.lock_deadline()
     RETURNS timestamptz
     LANGUAGE sql VOLATILE

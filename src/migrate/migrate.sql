@@ -80,20 +80,13 @@ AS $$
 DECLARE
     wanted bigint := mongo_migrate.run_lock(server, collection);
 BEGIN
-    WHILE NOT pg_try_advisory_xact_lock(wanted) LOOP
-        -- A sync has it for the moment of a step.
-        IF NOT EXISTS (SELECT FROM mongo_migrate.run_lock_held k
-                        WHERE k.lock = wanted AND (k.pid IS NULL OR k.pid NOT IN (
-                              SELECT s.pid FROM mongo_migrate.run_lock_held s WHERE s.lock = mongo_migrate.sync_lock(server) AND s.pid IS NOT NULL))) THEN
-            PERFORM mongo_migrate.await_step(wanted);
-            CONTINUE;
-        END IF;
+    IF NOT mongo_migrate.hold_collection(server, collection) THEN
         RAISE object_in_use USING
             MESSAGE = format('collection %s is being migrated by another session', collection),
             DETAIL = mongo_migrate.run_lock_holder(wanted),
             HINT = format('See mongo_migrate.progress; mongo_migrate.stop_migration(%L, %L) ends it after its present batches.',
                           server, collection);
-    END LOOP;
+    END IF;
     -- cutover() has had the lock.
     PERFORM mongo_migrate.refuse_cut_over(server, collection);
     FOR wanted IN

@@ -16,6 +16,11 @@ DECLARE
 BEGIN
     PERFORM mongo_migrate.require_plan(server, collection);
     PERFORM mongo_migrate.reach_shards();
+    -- A sync would lock the same documents' rows and entries; a migration may go on.
+    PERFORM mongo_migrate.hold_collection(server, c.collection)
+       FROM (SELECT DISTINCT q.collection FROM mongo_migrate.quarantine AS q
+              WHERE q.server = retry_quarantine.server AND q.collection = coalesce(retry_quarantine.collection, q.collection)
+              ORDER BY 1) AS c;
     -- For apply_references(), in the order of lock.sql.
     PERFORM mongo_migrate.await_lock(mongo_migrate.run_lock(server, ''));
     documents := 0; inserted := 0; skipped := 0; rejected := 0; rounded := 0; gone := 0;

@@ -106,6 +106,21 @@ quarantine();
 give_way('a retry beside a reset', reset_of('items'), "SELECT mongo_migrate.retry_quarantine('shop', 'items')", 'SELECT');
 is(migrate(), 't', 'all is migrated again');
 
+# A sync leaves documents of a collection alone while its quarantine is tried again, which waits for a step of the sync.
+quarantine();
+query("INSERT INTO mongo_migrate.change (server, collection, key, id, changed_at, due_at) SELECT server, collection, key, mongo_migrate.bson_id(document), now(), now()"
+	  . " FROM mongo_migrate.quarantine");
+my ($retry, $follower) = map { PsqlSession->new($node) } 1 .. 2;
+$retry->ask("BEGIN; SELECT mongo_migrate.retry_quarantine('shop', 'items')");
+is(join('', $follower->ask("SET statement_timeout = '5s'; SELECT mongo_migrate.apply_changes('shop', 'items')")), '0', 'a change waits for a retry');
+$retry->ask('COMMIT');
+$follower->ask("SELECT pg_advisory_lock(mongo_migrate.sync_lock('shop')); BEGIN; SELECT pg_advisory_xact_lock(mongo_migrate.run_lock('shop', 'items'))");
+$retry->send("SELECT documents FROM mongo_migrate.retry_quarantine('shop')");
+$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'") or die 'it does not wait';
+$follower->ask('COMMIT; SELECT pg_advisory_unlock_all()');
+is(join('', $retry->result), '1', 'and a retry for a step');
+$_->finish foreach $retry, $follower;
+
 # Whoever waits for the step of a sync has what that waits for: it is a deadlock, and told to one of them.
 my ($session, $sync) = map { PsqlSession->new($node) } 1 .. 2;
 $session->ask("BEGIN; $adds");
