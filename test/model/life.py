@@ -164,7 +164,8 @@ class Life:
         self.number = 0         # of the last document
         self.odd = True         # documents may be bad
         self.user_ids = [ObjectId() for _ in range(20)]     # that orders refer to
-        self.had_rows = set()   # those of them that had rows when the application changed over
+        self.from_rows = set()  # the n of those that were rows first
+        self.had_rows = set()   # those users that had rows when the application changed over
         self.filtered = self.random.random() < 0.3          # orders that are void are left out
         self.begun = self.copied = self.follows = self.cut_over = False
 
@@ -261,7 +262,7 @@ class Life:
         for collection, rows in ((self.users, user_rows), (self.orders, order_rows)):
             bad = []
             for document in collection.find():
-                if document.get("hidden") != document["n"] % 7:
+                if document.get("hidden") != document["n"] % 7 and document["n"] not in self.from_rows:
                     raise SystemExit("%s has lost what the plan does not know" % document)
                 if self.filtered and document.get("void"):
                     continue
@@ -303,7 +304,9 @@ class Life:
             sql("SELECT mongo_migrate.plan_collection('s', '%s', id_type => '%s')" % (collection, self.random.choice(types)))
         sql("UPDATE mongo_migrate.plan_column SET included = false WHERE path IN ('hidden', 'to.hidden', 'void');"
             " UPDATE mongo_migrate.plan_column SET nullable = true WHERE role = 'value' AND path <> 'n';"
-            " UPDATE mongo_migrate.plan_column SET type = 'numeric' WHERE path = 'balance'")
+            " UPDATE mongo_migrate.plan_column SET type = 'numeric' WHERE path = 'balance';"
+            " UPDATE mongo_migrate.plan_column SET on_dangling = '%s' WHERE path = 'user'"
+            % self.random.choice(["null", "keep"]))
         if self.filtered:
             sql("""UPDATE mongo_migrate.plan_target SET filter = '{"void": {"$ne": true}}' WHERE target = 'public.orders'""")
 
@@ -414,11 +417,17 @@ class Life:
         """What an application writes after a cutover."""
         for _ in range(self.random.randrange(1, 6)):
             self.number += 1
+            self.from_rows.add(self.number)
             values = {
                 "new": self.number,
                 "user": "(SELECT id FROM users ORDER BY md5(n::text || '%d') LIMIT 1)" % self.number,
                 "order": "(SELECT id FROM orders ORDER BY md5(n::text || '%d') LIMIT 1)" % self.number}
             sql(self.random.choice([
+                "INSERT INTO users (n, name, scores) VALUES (%(new)d, 'new', '{1,NULL}')",
+                "INSERT INTO orders (n, user_id, at) VALUES (%(new)d, %(user)s, 'epoch');"
+                " INSERT INTO orders_items (order_id, position, qty) SELECT id, 0, 1 FROM orders WHERE n = %(new)d;"
+                " INSERT INTO orders_items_parts (order_id, item_position, position, code)"
+                " SELECT id, 0, 0, '' FROM orders WHERE n = %(new)d",
                 "UPDATE users SET balance = %(new)d, name = 'row' WHERE id = %(user)s",
                 "UPDATE users SET scores = scores || %(new)d, born = NULL WHERE id = %(user)s",
                 "UPDATE orders SET user_id = NULL WHERE user_id = %(user)s; DELETE FROM users WHERE id = %(user)s",
