@@ -219,6 +219,11 @@ UPDATE users SET age = 100 WHERE email = 'ann@y.org';
 CALL pg_temp.settle();
 SELECT collection, regexp_replace(reason, 'Server.*', '...') AS reason FROM mongo_migrate.row_change WHERE server = 'back' ORDER BY 1;
 SELECT pending, refused FROM mongo_migrate.sync_status WHERE server = 'back';
+-- What a command has written before it fails is read from then on.
+SELECT cluster_time AS before FROM mongo_migrate.sync WHERE server = 'back' \gset
+UPDATE users SET phone = 12, age = CASE email WHEN 'ann@y.org' THEN 101 ELSE age END WHERE email IN ('ann@y.org', 'ben@x.org');
+CALL pg_temp.settle();
+SELECT cluster_time > :before AS later FROM mongo_migrate.sync WHERE server = 'back';
 SELECT mongo_migrate.rollback_cutover('back');
 UPDATE users SET phone = 13 WHERE email = 'ben@x.org';
 UPDATE orders SET total = 7 WHERE id = 3;

@@ -25,6 +25,17 @@ CREATE FUNCTION mongo_migrate.cluster_time_to_json(cluster_time bigint)
 COMMENT ON FUNCTION mongo_migrate.cluster_time_to_json(bigint) IS
     'a time of the cluster as a timestamp in Extended JSON';
 
+CREATE FUNCTION mongo_migrate.operation_time(server name)
+    RETURNS bigint
+    LANGUAGE sql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT (p.time ->> 't')::bigint << 31 | (p.time ->> 'i')::bigint
+      FROM (SELECT mongo_migrate.run_command($1, '{"ping": 1}') -> 'operationTime' -> '$timestamp' AS time) AS p
+$$;
+COMMENT ON FUNCTION mongo_migrate.operation_time(name) IS
+    'the time of the cluster of the last write that the primary has';
+
 CREATE FUNCTION mongo_migrate.read_changes(server name, after bytea, wait_ms integer, most integer)
     RETURNS TABLE (operation text, collection text, id bytea, cluster_time bigint, "position" bytea)
     LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -290,6 +290,7 @@ AS $$
 DECLARE
     half constant integer := cardinality(ids) / 2;
     made json[];
+    sending boolean := false;
     sent record;
     part record;
     detail text;
@@ -311,6 +312,7 @@ BEGIN
                                  WHEN d.new::text <> d.old::text THEN 'update' END
              GROUP BY k.n, k.kind ORDER BY k.n
         LOOP
+            sending := true;
             sent := mongo_migrate.send_writes(job.server, job.collection, part.kind, part.present, part.wanted);
             cluster_time := greatest(cluster_time, sent.cluster_time);
             IF part.kind = 'delete' THEN
@@ -329,6 +331,9 @@ BEGIN
             RAISE;
         END IF;
         GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+        -- A part of it may have been written: that is what find_present() is to find.
+        UPDATE mongo_migrate.sync AS y SET cluster_time = greatest(y.cluster_time, mongo_migrate.operation_time(job.server))
+         WHERE y.server = job.server AND sending;
         IF half = 0 THEN
             refused := ids;
             reasons := ARRAY[concat_ws(E'\n', SQLERRM, nullif(detail, ''), nullif(hint, ''),
