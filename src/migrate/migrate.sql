@@ -520,6 +520,9 @@ BEGIN
         END IF;
     END IF;
 
+    -- All at once before any table, in the order of lock.sql, where all is one transaction.
+    PERFORM mongo_migrate.lock_collection(server, o) FROM mongo_migrate.migration_order(server) AS o
+      WHERE workers = 0 AND NOT dry_run;
     FOR next IN
         -- Another session may have planned what here could not be.
         SELECT mongo_migrate.migration_order(server) UNION ALL

@@ -121,6 +121,16 @@ $follower->ask('COMMIT; SELECT pg_advisory_unlock_all()');
 is(join('', $retry->result), '1', 'and a retry for a step');
 $_->finish foreach $retry, $follower;
 
+# Who migrates all in one transaction waits for steps of the sync before it has what these may wait for.
+my ($all, $step) = map { PsqlSession->new($node) } 1 .. 2;
+$step->ask("SELECT pg_advisory_lock(mongo_migrate.sync_lock('shop')); BEGIN; SELECT pg_advisory_xact_lock(mongo_migrate.run_lock('shop', 'items'))");
+$all->send("SELECT bool_and(complete) FROM mongo_migrate.migrate_all('shop', workers => 0)");
+$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'") or die 'it does not wait';
+is(query("SELECT count(*) FROM mongo_migrate.run_lock_held WHERE lock = mongo_migrate.run_lock('shop', '')"), 0, 'it waits with nothing but locks of collections');
+$step->ask('COMMIT; SELECT pg_advisory_unlock_all()');
+is(($all->result)[0], 't', 'and migrates then');
+$_->finish foreach $all, $step;
+
 # Whoever waits for the step of a sync has what that waits for: it is a deadlock, and told to one of them.
 my ($session, $sync) = map { PsqlSession->new($node) } 1 .. 2;
 $session->ask("BEGIN; $adds");
