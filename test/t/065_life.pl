@@ -1,5 +1,6 @@
 # Whole lives of a migration at random: copied, killed, followed, changed over, written back and gone back, by a model of
-# what each document becomes (../model/life.py). MM_SEED repeats a run; MM_SECONDS is for how long new ones begin.
+# what each document becomes (../model/life.py). MM_SEED (1) is the first one's seed; MM_SECONDS (0) is for how long others
+# begin after it, each with the next seed; MM_STEPS (15) is how long one is.
 use strict;
 use warnings;
 
@@ -31,7 +32,7 @@ do
 	my $lived = IPC::Run::run [ '/usr/bin/python3', "$FindBin::RealBin/../model/life.py", $mongo->uri, 'mm_test_life', $seed, $ENV{MM_STEPS} || 15 ],
 	  '>', \$out, '2>', \$out;
 	ok($lived, "seed $seed") or diag($out);
-	exit 1 unless $lived;		# the database stays, to be looked at
+	exit 1 unless $lived;
 	$node->safe_psql('postgres', 'DROP DATABASE life WITH (FORCE)');
 	$seed++;
 } while (time < $until);
