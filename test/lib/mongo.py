@@ -23,8 +23,13 @@ from bson.son import SON
 def initiate(client, name):
     """Initiates the set unless it is, and returns when its member is primary."""
     if not client.admin.command("hello").get("setName"):
-        client.admin.command("replSetInitiate", {
-            "_id": name, "members": [{"_id": 0, "host": "%s:%d" % client.address}]})
+        try:
+            client.admin.command("replSetInitiate", {
+                "_id": name, "members": [{"_id": 0, "host": "%s:%d" % client.address}]})
+        except pymongo.errors.OperationFailure as error:
+            # One that was started anew does not say at once that it is.
+            if error.code != 23:    # AlreadyInitialized
+                raise
     deadline = time.time() + 180
     while not client.admin.command("hello").get("isWritablePrimary"):
         if time.time() > deadline:
