@@ -4,7 +4,8 @@
 --
 --   sync_lock(server)               who follows the changes of a server
 --   sync_step_lock(server)          its steps share it; who changes the direction has it alone (cutover.sql)
---   run_lock(server, collection)    hold_collection(): who migrates, resets or repairs a collection, applies its changes, or retries its quarantine
+--   run_lock(server, collection)    hold_collection(): who migrates, resets or repairs a collection, applies its changes,
+--                                   or retries its quarantine
 --   run_lock(server, '')            who makes the foreign keys between collections; who validates those of a table shares it
 --
 -- and then tables and id maps.  Of these there is no order: batches have the

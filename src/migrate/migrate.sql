@@ -78,22 +78,22 @@ CREATE FUNCTION mongo_migrate.lock_collection(server name, collection text)
 AS $$
 #variable_conflict use_column
 DECLARE
-    wanted bigint := mongo_migrate.run_lock(server, collection);
+    worker bigint;          -- the lock of a chunk
 BEGIN
     IF NOT mongo_migrate.hold_collection(server, collection) THEN
         RAISE object_in_use USING
             MESSAGE = format('collection %s is being migrated by another session', collection),
-            DETAIL = mongo_migrate.run_lock_holder(wanted),
+            DETAIL = mongo_migrate.run_lock_holder(mongo_migrate.run_lock(server, collection)),
             HINT = format('See mongo_migrate.progress; mongo_migrate.stop_migration(%L, %L) ends it after its present batches.',
                           server, collection);
     END IF;
     -- cutover() has had the lock.
     PERFORM mongo_migrate.refuse_cut_over(server, collection);
-    FOR wanted IN
+    FOR worker IN
         SELECT mongo_migrate.run_lock(server, collection, chunk) FROM mongo_migrate.chunk
          WHERE server = lock_collection.server AND collection = lock_collection.collection AND NOT complete
     LOOP
-        PERFORM pg_advisory_lock(wanted), pg_advisory_unlock(wanted);
+        PERFORM pg_advisory_lock(worker), pg_advisory_unlock(worker);
     END LOOP;
 END
 $$;
