@@ -1,8 +1,6 @@
 \set ECHO none
 -- Takes away what the server load.server has: its database, its id maps, and what the catalog has of it.
-\o /dev/null
-SELECT mongo_migrate.run_command(current_setting('load.server'), '{"dropDatabase": 1}');
-\o
+SELECT mongo_migrate.run_command(current_setting('load.server'), '{"dropDatabase": 1}') \g /dev/null
 DO $$
 DECLARE
     s CONSTANT name := current_setting('load.server');

@@ -46,6 +46,21 @@ sub give_way
 	return;
 }
 
+# A sync at a step of items, until it commits.
+sub step_of_sync
+{
+	my $session = PsqlSession->new($node);
+	$session->ask("SELECT pg_advisory_lock(mongo_migrate.sync_lock('shop')); BEGIN; SELECT pg_advisory_xact_lock(mongo_migrate.run_lock('shop', 'items'))");
+	return $session;
+}
+
+# Until one session waits for an advisory lock.
+sub await_waiting
+{
+	$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'") or die 'it does not wait';
+	return;
+}
+
 sub quarantine
 {
 	query("INSERT INTO mongo_migrate.quarantine (server, collection, key, source_id, document, reason, sqlstate)"
@@ -114,29 +129,28 @@ my ($retry, $follower) = map { PsqlSession->new($node) } 1 .. 2;
 $retry->ask("BEGIN; SELECT mongo_migrate.retry_quarantine('shop', 'items')");
 is(join('', $follower->ask("SET statement_timeout = '5s'; SELECT mongo_migrate.apply_changes('shop', 'items')")), '0', 'a change waits for a retry');
 $retry->ask('COMMIT');
-$follower->ask("SELECT pg_advisory_lock(mongo_migrate.sync_lock('shop')); BEGIN; SELECT pg_advisory_xact_lock(mongo_migrate.run_lock('shop', 'items'))");
+my $step = step_of_sync();
 $retry->send("SELECT documents FROM mongo_migrate.retry_quarantine('shop')");
-$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'") or die 'it does not wait';
-$follower->ask('COMMIT; SELECT pg_advisory_unlock_all()');
+await_waiting();
+$step->ask('COMMIT; SELECT pg_advisory_unlock_all()');
 is(join('', $retry->result), '1', 'and a retry for a step');
-$_->finish foreach $retry, $follower;
+$_->finish foreach $retry, $follower, $step;
 
 # Who migrates all in one transaction waits for steps of the sync before it has what these may wait for.
-my ($all, $step) = map { PsqlSession->new($node) } 1 .. 2;
-$step->ask("SELECT pg_advisory_lock(mongo_migrate.sync_lock('shop')); BEGIN; SELECT pg_advisory_xact_lock(mongo_migrate.run_lock('shop', 'items'))");
+my $all = PsqlSession->new($node);
+$step = step_of_sync();
 $all->send("SELECT bool_and(complete) FROM mongo_migrate.migrate_all('shop', workers => 0)");
-$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'") or die 'it does not wait';
+await_waiting();
 is(query("SELECT count(*) FROM mongo_migrate.run_lock_held WHERE lock = mongo_migrate.run_lock('shop', '')"), 0, 'it waits with nothing but locks of collections');
 $step->ask('COMMIT; SELECT pg_advisory_unlock_all()');
 is(($all->result)[0], 't', 'and migrates then');
 $_->finish foreach $all, $step;
 
 # Whoever waits for the step of a sync has what that waits for: it is a deadlock, and told to one of them.
-my ($session, $sync) = map { PsqlSession->new($node) } 1 .. 2;
+my ($session, $sync) = (PsqlSession->new($node), step_of_sync());
 $session->ask("BEGIN; $adds");
-$sync->ask("SELECT pg_advisory_lock(mongo_migrate.sync_lock('shop')); BEGIN; SELECT pg_advisory_xact_lock(mongo_migrate.run_lock('shop', 'items'))");
 $sync->send($adds);
-$node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'advisory'") or die 'it does not wait';
+await_waiting();
 $session->send("SET statement_timeout = '20s'; SELECT mongo_migrate.repair('shop', 'items'); COMMIT");
 is(join('', map { ($_->result)[1] =~ /deadlock detected/ ? 1 : 0 } $session, $sync) =~ tr/1//, 1, 'one of the two has a deadlock');
 $_->finish foreach $session, $sync;
